@@ -1,0 +1,86 @@
+"""The errors people and programs see, in one tree.
+
+BatcherError
+├── UsageError          wrong use; nothing was sent
+│   ├── ConfigError     a flag, a variable or batcher.toml is wrong
+│   ├── UnknownJob      no such job, or a name that fits several
+│   └── InputError      a job file with bad lines; carries them
+├── StoreError          the store cannot be used
+│   ├── StoreTooNew     made by a newer program
+│   ├── ForeignStore    a file that is not a store of ours
+│   └── RunnerBusy      another runner works this store
+├── NotFinished         results asked of an unfinished job
+└── Paused              a person must act; carries reason and fix
+
+A message says what is wrong and where; `hint` says what to do next.
+"""
+
+from collections.abc import Sequence
+
+from batcher.domain.requests import BadLine
+
+
+class BatcherError(Exception):
+    """Base of all errors of this package."""
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BatcherError):
+    """Wrong use; nothing was sent."""
+
+
+class ConfigError(UsageError):
+    """A flag, an environment variable or `batcher.toml` is wrong."""
+
+
+class UnknownJob(UsageError):
+    """No such job, or a name that fits several."""
+
+
+class InputError(UsageError):
+    """A job file that was refused. `bad` holds at most the first lines; `count` is the number of all."""
+
+    def __init__(
+        self, message: str, *, source: str, bad: Sequence[BadLine] = (), count: int = 0, hint: str | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.source = source
+        self.bad = tuple(bad)
+        self.count = count
+
+
+class StoreError(BatcherError):
+    """The store cannot be used as it is."""
+
+
+class StoreTooNew(StoreError):
+    """The store was made by a newer program."""
+
+
+class ForeignStore(StoreError):
+    """The file is no store of this program."""
+
+
+class RunnerBusy(StoreError):
+    """Another runner works this store."""
+
+    def __init__(self, message: str, *, pid: int | None = None, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.pid = pid
+
+
+class NotFinished(BatcherError):
+    """Results were asked of a job that is not finished."""
+
+
+class Paused(BatcherError):
+    """Sending stopped until a person acts."""
+
+    def __init__(self, reason: str, message: str, fix: str) -> None:
+        super().__init__(message, hint=fix)
+        self.reason = reason
+        self.fix = fix

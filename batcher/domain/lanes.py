@@ -1,0 +1,57 @@
+"""What a rate limit is attached to, what a request costs there, and what the server says about it."""
+
+from msgspec import Struct
+
+from batcher.domain.ids import EndpointId
+from batcher.domain.states import LimitSource
+
+
+class LaneKey(Struct, frozen=True, kw_only=True):
+    """(endpoint, name of the key, model): what a provider attaches a limit to."""
+
+    endpoint_id: EndpointId
+    key_name: str
+    model: str
+
+
+class Charge(Struct, frozen=True, kw_only=True):
+    """What a request takes from a lane's budget at admission, in tokens (the request itself counts as one)."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+class RateHints(Struct, frozen=True, kw_only=True):
+    """What reply headers say about a lane's limits; None: not said, or said as unknown (0, -1).
+
+    Sources: PROVIDERS §2. Limits are per minute; resets are seconds.
+    """
+
+    rpm: float | None = None
+    remaining_requests: float | None = None
+    reset_requests: float | None = None
+    tpm: float | None = None
+    remaining_tokens: float | None = None
+    reset_tokens: float | None = None
+    #: Requests a day (Groq's request headers; Cerebras' `-day`).
+    rpd: float | None = None
+    remaining_requests_day: float | None = None
+    #: Input and output tokens apart (Anthropic).
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+
+
+class LaneView(Struct, frozen=True, kw_only=True):
+    """A lane's budget as `status` shows it."""
+
+    key: LaneKey
+    rpm: float | None
+    tpm: float | None
+    source: LimitSource
+    #: What binds now: rpm, tpm, concurrency, provider or input.
+    binding: str
+    #: Share of the binding limit in use, 0 to 1; None where nothing is limited.
+    utilization: float | None
+    in_flight: int
+    #: UTC microseconds, or None.
+    cooling_until: int | None

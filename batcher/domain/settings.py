@@ -1,0 +1,59 @@
+"""Settings, checked once at the door into frozen parts: what a job remembers, and what the process is given."""
+
+from msgspec import Struct, field
+
+from batcher.domain.states import CacheMode
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    """Limits a minute; None: not given."""
+
+    #: Requests a minute.
+    rpm: float | None = None
+    #: Tokens a minute.
+    tpm: float | None = None
+
+
+class JobSettings(Struct, frozen=True, kw_only=True):
+    """What a job remembers from the command that made it. Stored as JSON; holds no key, only a variable's name."""
+
+    base_url: str
+    api_key_env: str = "OPENAI_API_KEY"
+    #: Header name → name of the environment variable that holds its value.
+    headers: dict[str, str] = field(default_factory=dict)
+    #: For every model's lane, unless `model_limits` names the model.
+    limits: Limits = Limits()
+    model_limits: dict[str, Limits] = field(default_factory=dict)
+    cache: CacheMode = CacheMode.ALL
+    #: Whether answers of earlier jobs serve too. Off by default on loopback.
+    reuse_earlier: bool = True
+    max_attempts: int = 6
+    #: Seconds for one attempt.
+    timeout: float = 600.0
+    #: Seconds a lane may answer nothing before it pauses.
+    max_wait: float = 3600.0
+    #: US dollars; None: no cap.
+    max_cost: float | None = None
+    allow_http: bool = False
+    ca_file: str | None = None
+    #: Runs against the built-in simulated provider.
+    simulate: bool = False
+
+
+class ProcessSettings(Struct, frozen=True, kw_only=True):
+    """What belongs to the process and is not remembered."""
+
+    #: Path of the SQLite file, or an SQLAlchemy URL.
+    db: str = "batcher.db"
+    #: Most requests in flight; None: adaptive.
+    concurrency: int | None = None
+
+
+def limits_for(settings: JobSettings, model: str) -> Limits:
+    """The limits of a model's lane: the model's own number where one is given, else the plain one."""
+    own = settings.model_limits.get(model, Limits())
+    plain = settings.limits
+    return Limits(
+        rpm=own.rpm if own.rpm is not None else plain.rpm,
+        tpm=own.tpm if own.tpm is not None else plain.tpm,
+    )

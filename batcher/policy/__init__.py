@@ -1,0 +1,1 @@
+"""The decisions: pure functions. Time, jitter and settings come in as arguments."""
