@@ -8,4 +8,4 @@ class SystemClock:
 
     def now(self) -> int:
         """Microseconds since 1970, UTC. May step: it is only for what is persisted."""
-        return time.time_ns() // 1000  # noqa: TID251 - this is the one room that may
+        return time.time_ns() // 1000

@@ -1,11 +1,17 @@
-"""The seams of the worker: small Protocols, each method a contract. Adapters live in store, sender, budget, clock."""
+"""The seams of the worker: small Protocols, each method a contract."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from batcher.domain.exchange import Reply, TransportFault
-from batcher.domain.lanes import Charge, LaneKey, LaneView, RateHints
-from batcher.domain.outcomes import Usage
+from batcher.domain.events import Event
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job, Orders
+from batcher.domain.lanes import Charge, LaneKey, LaneView, RateHints, StoredLane
+from batcher.domain.outcomes import PauseCause, Usage
+from batcher.domain.requests import Claimed, Route, SettledIds, Want
 from batcher.domain.settings import Limits
+from batcher.domain.settlements import Settlement
 
 
 class Clock(Protocol):
@@ -13,6 +19,65 @@ class Clock(Protocol):
 
     def now(self) -> int:
         """UTC microseconds."""
+        ...
+
+
+class Events(Protocol):
+    """Where the core tells what happens. Logs, progress and iterators listen."""
+
+    def emit(self, event: Event) -> None:
+        """Tell the listeners. Returns at once; never raises."""
+        ...
+
+    async def ready(self) -> None:
+        """Return when the listeners can take more: a slow consumer slows sending."""
+        ...
+
+
+class Queue(Protocol):
+    """The durable queue as one holder sees it. Every result is returned once it is on disk."""
+
+    async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Claimed:
+        """Claim requests for this holder, and settle on the way those whose answer is known.
+
+        Due retries first, then fresh rows in file order. At most `most_bytes` of bodies, but one request at
+        least. `alone`: a single request that several holders died with.
+        """
+        ...
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettledIds]:
+        """End claims, each only if this holder still holds that send. Giving a group twice changes nothing.
+
+        Returns what reached its end by it, followers included.
+        """
+        ...
+
+    async def beat(self, snapshot: str) -> Orders:
+        """Say that this holder lives and what it does; learn which jobs people want."""
+        ...
+
+    async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:
+        """A job as it stands now, marked as started, and what its requests ask for."""
+        ...
+
+    async def open_lane(self, key: LaneKey) -> StoredLane:
+        """The lane with what is remembered of it, made where it is new."""
+        ...
+
+    async def save_lane(self, lane: StoredLane) -> None:
+        """Remember the lane as given."""
+        ...
+
+    async def pause(self, cause: PauseCause, ref: str) -> None:
+        """Write a pause down; `ref` says what of the cause's scope is paused."""
+        ...
+
+    async def finish(self, jobs: Sequence[JobId]) -> Sequence[JobId]:
+        """Close those of the jobs whose every request is at its end; returns them."""
+        ...
+
+    async def add_active(self, jobs: Sequence[JobId], spent_us: int) -> None:
+        """Count time that was worked on the jobs."""
         ...
 
 

@@ -75,6 +75,4 @@ class JobFinished(Struct, frozen=True, kw_only=True):
     job_id: JobId
 
 
-Event = (
-    AttemptEnded | RequestsSettled | LaneCooling | SendingPaused | BreakerChanged | DrainStarted | JobFinished
-)
+Event = AttemptEnded | RequestsSettled | LaneCooling | SendingPaused | BreakerChanged | DrainStarted | JobFinished

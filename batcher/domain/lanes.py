@@ -2,7 +2,8 @@
 
 from msgspec import Struct
 
-from batcher.domain.ids import EndpointId
+from batcher.domain.ids import EndpointId, LaneId
+from batcher.domain.settings import Limits
 from batcher.domain.states import LimitSource
 
 
@@ -54,4 +55,14 @@ class LaneView(Struct, frozen=True, kw_only=True):
     utilization: float | None
     in_flight: int
     #: UTC microseconds, or None.
+    cooling_until: int | None
+
+
+class StoredLane(Struct, frozen=True, kw_only=True):
+    """A lane as the store remembers it. `limits` are those announced; `cooling_until` is UTC microseconds."""
+
+    id: LaneId
+    key: LaneKey
+    limits: Limits
+    level: float | None
     cooling_until: int | None

@@ -1,8 +1,10 @@
 """A request on its way: the checked line of a job file, and the claim a worker holds."""
 
-from msgspec import Struct
+from collections.abc import Mapping, Sequence
 
-from batcher.domain.ids import JobId, RequestId, RouteId
+from msgspec import Struct, field
+
+from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 
 
 class ParsedLine(Struct, frozen=True, kw_only=True):
@@ -42,6 +44,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     request_id: RequestId
     job_id: JobId
     route_id: RouteId
+    endpoint_id: EndpointId
     line: int
     custom_id: str
     path: str
@@ -58,3 +61,41 @@ class Claim(Struct, frozen=True, kw_only=True):
     est_input: int
     est_output: int
     body: bytes
+
+
+class Route(Struct, frozen=True, kw_only=True):
+    """What requests of a job ask for: (job, path, model). What is claimed by."""
+
+    id: RouteId
+    job_id: JobId
+    path: str
+    model: str
+    endpoint_id: EndpointId
+    #: Whether answers of earlier jobs serve this one.
+    reuse_earlier: bool
+
+
+class Want(Struct, frozen=True, kw_only=True):
+    """How many requests of a route a worker can take now."""
+
+    route: Route
+    most: int
+
+
+class SettledIds(Struct, kw_only=True):
+    """Requests of one job that reached their end in one transaction, followers included. Filled while it runs."""
+
+    job_id: JobId
+    completed: list[RequestId] = field(default_factory=list)
+    dead_lettered: list[RequestId] = field(default_factory=list)
+    #: How many of `completed` were answered without a request of their own.
+    cached: int = 0
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    """What a claim brought: requests to send, and those that were answered from the cache on the way."""
+
+    claims: Sequence[Claim]
+    settled: Sequence[SettledIds]
+    #: Of routes that gave less than was wanted: when their next request is due (UTC µs), None: nothing waits.
+    next_due: Mapping[RouteId, int | None]

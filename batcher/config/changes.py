@@ -1,0 +1,46 @@
+"""What a flag on `resume` replaced, in words."""
+
+from batcher.domain.settings import JobSettings, Limits
+
+_Fact = tuple[str, str]
+
+
+def remembered_changes(old: JobSettings, new: JobSettings) -> list[str]:
+    """One sentence for each setting that differs, such as "rpm: 500, was 300"; settings that went come last."""
+    before, after = dict(_facts(old)), dict(_facts(new))
+    labels = dict.fromkeys([*after, *before])
+    changes = []
+    for label in labels:
+        now, was = after.get(label, "not given"), before.get(label, "not given")
+        if now != was:
+            changes.append(f"{label}: {now}, was {was}")
+    return changes
+
+
+def _facts(settings: JobSettings) -> list[_Fact]:
+    """Every setting as a label and what people read; a header's variable is named, never its value."""
+    return [
+        ("base URL", settings.base_url),
+        ("key variable", settings.api_key_env),
+        *((f"variable of the header {name}", value) for name, value in settings.headers.items()),
+        *_limit_facts(settings.limits, ""),
+        *(
+            fact
+            for model, limits in settings.model_limits.items()
+            for fact in _limit_facts(limits, f" of {model}")
+        ),
+        ("most attempts", str(settings.max_attempts)),
+        ("timeout", f"{settings.timeout:.15g} s"),
+        ("longest wait", f"{settings.max_wait:.15g} s"),
+        ("cost cap", "none" if settings.max_cost is None else f"${settings.max_cost:.15g}"),
+        ("cache", str(settings.cache)),
+        ("answers of earlier jobs", "reused" if settings.reuse_earlier else "not reused"),
+        ("plain http with a key", "allowed" if settings.allow_http else "refused"),
+        ("CA file", settings.ca_file or "the system's"),
+        ("simulated provider", "yes" if settings.simulate else "no"),
+    ]
+
+
+def _limit_facts(limits: Limits, whose: str) -> list[_Fact]:
+    given = (("rpm", limits.rpm), ("tpm", limits.tpm))
+    return [(f"{name}{whose}", f"{limit:.15g}") for name, limit in given if limit is not None]

@@ -1,0 +1,114 @@
+"""The key and the extra headers, from the environment variables that hold them. No error repeats a value."""
+
+import re
+from collections.abc import Mapping
+
+from batcher.config.headers import carries_key, check_header_names
+from batcher.domain.errors import ConfigError
+from batcher.domain.secret import Secret
+from batcher.domain.settings import JobSettings
+from batcher.policy.urls import host_of, is_loopback, key_may_travel
+
+_KEY = re.compile(r"[!-~]+")
+_HEADER_VALUE = re.compile(r"[ -~]+")
+_QUOTES = "\"'`"
+_KEY_PREFIX = re.compile(r"(sk|gsk|hf|r8|xai|key|pplx|nvapi|AIza|csk|tgp|fw)[_A-Za-z0-9]{16,}")
+_KEY_LENGTH = 20
+
+
+def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None:
+    """The key to send, or None where the endpoint needs none.
+
+    None only for the simulated provider, and, where the variable is not set, for a loopback endpoint or where a
+    header such as `api-key` carries the key instead.
+    """
+    if settings.simulate:
+        return None
+    name = settings.api_key_env
+    if not environ.get(name, "").strip():
+        if is_loopback(host_of(settings.base_url)) or carries_key(settings.headers):
+            return None
+        raise ConfigError(
+            _missing(name, environ),
+            hint=f"keys go to {host_of(settings.base_url)}; only a server on loopback needs none",
+        )
+    key = as_secret(environ[name], name)
+    _check_travel(settings)
+    return key
+
+
+def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str, Secret]:
+    """Header name → value, for the headers that `[provider.headers]` names; in its order."""
+    if settings.simulate:
+        return {}
+    check_header_names(settings.headers, "provider.headers")
+    found = {header: _header_value(header, name, environ) for header, name in settings.headers.items()}
+    if found:
+        _check_travel(settings)
+    return found
+
+
+def as_secret(value: str, name: str) -> Secret:
+    """A key without the white space around it. `name` is what errors call it: the variable, or `api_key`.
+
+    Raises a ConfigError for what no key holds: quotes around it, "Bearer" before it, white space or control
+    characters within, anything outside ASCII.
+    """
+    key = value.strip()
+    if not key:
+        raise ConfigError(f"{name} is empty")
+    if len(key) > 1 and key[0] == key[-1] and key[0] in _QUOTES:
+        raise ConfigError(f"{name} has quotes around the key", hint="take them out; some env files keep them")
+    if key.lower().startswith("bearer "):
+        raise ConfigError(f"{name} begins with Bearer", hint="give the key alone; Bearer is added when it is sent")
+    if not _KEY.fullmatch(key):
+        raise ConfigError(
+            f"{name} holds white space, a control character or one outside ASCII, which no key has",
+            hint="copy the key again, on one line",
+        )
+    return Secret(key)
+
+
+def refuse_key_as_name(name: str, where: str, environ: Mapping[str, str]) -> None:
+    """Raise where the name of a variable looks like a key itself: a job remembers and shows the name."""
+    if name not in environ and _looks_like_key(name):
+        raise ConfigError(
+            f"{where} takes the name of a variable; what was given looks like a key, and no variable is called so",
+            hint="export the key in a variable, such as OPENAI_API_KEY, and give that variable's name",
+        )
+
+
+def _looks_like_key(name: str) -> bool:
+    if _KEY_PREFIX.fullmatch(name):
+        return True
+    long_and_mixed = len(name) >= _KEY_LENGTH and "_" not in name
+    return long_and_mixed and any(c.islower() for c in name) and any(c.isdigit() for c in name)
+
+
+def _missing(name: str, environ: Mapping[str, str]) -> str:
+    state = "is empty" if name in environ else "is not set"
+    return f"{name} {state}: export it, or name another variable with --api-key-env"
+
+
+def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:
+    value = environ.get(name, "").strip()
+    if not value:
+        state = "is empty" if name in environ else "is not set"
+        raise ConfigError(
+            f"{name} {state}: it holds the header {header}",
+            hint=f"export {name}, or take {header} out of [provider.headers]",
+        )
+    if not _HEADER_VALUE.fullmatch(value):
+        raise ConfigError(
+            f"{name} holds a control character or one outside ASCII and cannot be sent as the header {header}",
+            hint="a header's value is one line of plain text",
+        )
+    return Secret(value)
+
+
+def _check_travel(settings: JobSettings) -> None:
+    if not key_may_travel(settings.base_url, settings.allow_http):
+        raise ConfigError(
+            f"the key would go to {host_of(settings.base_url)} in plain http: anyone on the way could read it",
+            hint="use https, or give --allow-http if you are sure of the network",
+        )

@@ -1,0 +1,86 @@
+"""Limits a minute as people write them, and how one source's limits lie over another's."""
+
+import re
+from collections.abc import Sequence
+from decimal import Decimal
+
+from msgspec import Struct, field
+
+from batcher.domain.errors import ConfigError
+from batcher.domain.settings import Limits
+
+#: Digits grouped by `_`, or by `,` in threes (so that a decimal comma is an error, not a factor of ten); K and M
+#: as the providers' own limit pages write them.
+_FIGURE = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(\.[0-9]+)?([kKmM]?)")
+_UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+
+
+class LimitLayer(Struct, frozen=True, kw_only=True):
+    """The limits one source gives: the plain ones, and those of models by name."""
+
+    plain: Limits = Limits()
+    models: dict[str, Limits] = field(default_factory=dict)
+
+
+def over(upper: LimitLayer, lower: LimitLayer) -> LimitLayer:
+    """`upper` where it says something, else `lower`; each number by itself."""
+    names = [*lower.models, *(name for name in upper.models if name not in lower.models)]
+    none = Limits()
+    return LimitLayer(
+        plain=_limits_over(upper.plain, lower.plain),
+        models={name: _limits_over(upper.models.get(name, none), lower.models.get(name, none)) for name in names},
+    )
+
+
+def read_limit_flags(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> LimitLayer:
+    """`--rpm` and `--tpm`, each "N" or "MODEL=N", any number of times."""
+    requests = _read_flag(rpm or (), "--rpm")
+    tokens = _read_flag(tpm or (), "--tpm")
+    names = [name for name in dict.fromkeys([*requests, *tokens]) if name is not None]
+    return LimitLayer(
+        plain=Limits(rpm=requests.get(None), tpm=tokens.get(None)),
+        models={name: Limits(rpm=requests.get(name), tpm=tokens.get(name)) for name in names},
+    )
+
+
+def read_figure(written: str) -> float | None:
+    """A positive number such as 500, 0.5, 200_000, 200,000, 200k or 2M; None where it is none."""
+    match = _FIGURE.fullmatch(written.strip())
+    if match is None:
+        return None
+    whole, fraction, unit = match.groups(default="")
+    figure = float(Decimal(whole.replace(",", "").replace("_", "") + fraction) * _UNITS[unit.lower()])
+    return figure if 0 < figure < float("inf") else None
+
+
+def _limits_over(upper: Limits, lower: Limits) -> Limits:
+    return Limits(
+        rpm=upper.rpm if upper.rpm is not None else lower.rpm,
+        tpm=upper.tpm if upper.tpm is not None else lower.tpm,
+    )
+
+
+def _read_flag(values: Sequence[str], flag: str) -> dict[str | None, float]:
+    """By model; None is every model."""
+    found: dict[str | None, float] = {}
+    for value in values:
+        model, figure = _split(value, flag)
+        if found.setdefault(model, figure) != figure:
+            whose = "" if model is None else f" for {model}"
+            raise ConfigError(f"{flag} is given twice{whose}: {found[model]:.15g} and {figure:.15g}")
+    return found
+
+
+def _split(value: str, flag: str) -> tuple[str | None, float]:
+    """At the last `=`: a model's name may hold one, a number cannot."""
+    model, sign, written = value.rpartition("=")
+    if sign and not model.strip():
+        raise ConfigError(f"{flag} {value!r} names no model before =", hint=_example(flag))
+    figure = read_figure(written)
+    if figure is None:
+        raise ConfigError(f"{flag} must be a number greater than 0, not {written!r}", hint=_example(flag))
+    return (model.strip() if sign else None), figure
+
+
+def _example(flag: str) -> str:
+    return f"write {flag} 500 for every model, or {flag} gpt-4o-mini=500 for one; 200_000 may be written 200k"

@@ -1,0 +1,101 @@
+"""Keys of batcher.toml that nobody knows: each is an error with a suggestion."""
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+
+from batcher.domain.errors import ConfigError
+
+LIMIT_KEYS = ("rpm", "tpm")
+
+#: Table → its keys.
+_KNOWN: dict[str, tuple[str, ...]] = {
+    "provider": ("base_url", "api_key_env", "headers", "allow_http", "ca_file"),
+    "limits": LIMIT_KEYS,
+    "retry": ("max_attempts", "timeout", "max_wait"),
+    "cache": ("mode",),
+    "store": ("db",),
+    "run": ("concurrency", "max_cost"),
+}
+
+#: What people call the key itself, letters only.
+_KEY_WORDS = frozenset({"apikey", "key", "token", "secret", "password", "authorization", "bearer", "openaiapikey"})
+
+
+def refuse_unknown(document: Mapping[str, object], source: str) -> None:
+    """Raise a ConfigError for the first table or key that is not one of ours; values are not looked at."""
+    for name, value in document.items():
+        if name not in _KNOWN:
+            raise _unknown_top(name, value, source)
+        if isinstance(value, dict):
+            _refuse_unknown_keys(value, name, source)
+
+
+def refuse_unknown_limit(values: Mapping[str, object], model: str, where: str) -> None:
+    """Raise a ConfigError for what is no limit in a model's table, or a model without a name."""
+    if not model.strip():
+        raise ConfigError(f"{where} names no model", hint='write [limits."gpt-4o-mini"]')
+    for key, value in values.items():
+        if key in LIMIT_KEYS:
+            continue
+        if isinstance(value, dict):
+            dotted = f"{model}.{key}"
+            raise ConfigError(
+                f"{where} has a table within: {key}",
+                hint=f'a model name with a dot needs quotes: [limits."{dotted}"]',
+            )
+        raise ConfigError(f"{where} has an unknown key: {key}", hint=_closest(key, LIMIT_KEYS))
+
+
+def _unknown_top(name: str, value: object, source: str) -> ConfigError:
+    if isinstance(value, dict):
+        close = get_close_matches(name, _KNOWN, n=1)
+        hint = (
+            f"did you mean [{close[0]}]?"
+            if close
+            else f"the tables are {_listed(f'[{known}]' for known in _KNOWN)}"
+        )
+        return ConfigError(f"{source}: unknown table [{name}]", hint=hint)
+    if _is_key(name):
+        return _literal_key(name, source)
+    return ConfigError(f"{source}: unknown key {name}", hint=_elsewhere(name, tuple(_KNOWN)))
+
+
+def _refuse_unknown_keys(values: Mapping[str, object], table: str, source: str) -> None:
+    for key, value in values.items():
+        if key in _KNOWN[table] or (table == "limits" and isinstance(value, dict)):
+            continue
+        if _is_key(key):
+            raise _literal_key(f"{table}.{key}", source)
+        raise ConfigError(f"{source}: unknown key {table}.{key}", hint=_elsewhere(key, _KNOWN[table]))
+
+
+def _is_key(name: str) -> bool:
+    return "".join(filter(str.isalpha, name.lower())) in _KEY_WORDS
+
+
+def _literal_key(name: str, source: str) -> ConfigError:
+    return ConfigError(
+        f"{source}: {name}: a key does not belong in the file",
+        hint='export it in a variable and name that: api_key_env = "OPENAI_API_KEY" in [provider]',
+    )
+
+
+def _elsewhere(key: str, known: tuple[str, ...]) -> str:
+    """Where the key belongs, or the nearest one: first of its own table, then of all."""
+    homes = [table for table, keys in _KNOWN.items() if key in keys]
+    if homes:
+        return f"{key} belongs in [{homes[0]}]"
+    if get_close_matches(key, known, n=1):
+        return _closest(key, known)
+    keys = {name: table for table, names in _KNOWN.items() for name in names}
+    close = get_close_matches(key, keys, n=1)
+    return f"did you mean {close[0]} in [{keys[close[0]]}]?" if close else _closest(key, known)
+
+
+def _closest(key: str, known: tuple[str, ...]) -> str:
+    close = get_close_matches(key, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"known here: {_listed(known)}"
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words)

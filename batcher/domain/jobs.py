@@ -1,0 +1,88 @@
+"""A job as the store keeps it, and as people see it."""
+
+from msgspec import Struct
+
+from batcher.domain.ids import EndpointId, JobId
+from batcher.domain.settings import JobSettings
+from batcher.domain.states import JobState, PauseScope
+
+
+class Job(Struct, frozen=True, kw_only=True):
+    """One submission of a job file. Times are UTC microseconds."""
+
+    id: JobId
+    public_id: str
+    name: str
+    state: JobState
+    #: Whether a person wants it run now.
+    wanted: bool
+    endpoint_id: EndpointId
+    base_url: str
+    key_name: str
+    settings: JobSettings
+    settings_version: int
+    source_name: str
+    source_path: str | None
+    output_path: str | None
+    total: int
+    #: The range of its requests' ids; None: not one line passed.
+    first_request: int | None
+    last_request: int | None
+    created_at: int
+    started_at: int | None
+    finished_at: int | None
+    #: Time runners worked on it.
+    active_us: int
+
+
+class Counts(Struct, frozen=True, kw_only=True):
+    """How a job stands. `total` is always the sum of the states (invariant I1)."""
+
+    total: int = 0
+    pending: int = 0
+    claimed: int = 0
+    completed: int = 0
+    dead_lettered: int = 0
+    cancelled: int = 0
+    #: Answered without a request of their own.
+    cached: int = 0
+    #: Requests sent.
+    attempts: int = 0
+    rate_limited: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    #: Lines that `--skip-invalid` passed over.
+    rejected: int = 0
+
+    @property
+    def unfinished(self) -> int:
+        """Requests that are not at their end."""
+        return self.pending + self.claimed
+
+
+class Pause(Struct, frozen=True, kw_only=True):
+    """A pause in force. `ref` names what is paused: see `pauses.ref` in the schema."""
+
+    scope: PauseScope
+    ref: str
+    reason: str
+    message: str
+    fix: str
+    since: int
+
+
+class Runner(Struct, frozen=True, kw_only=True):
+    """The process that works a store, as it last told."""
+
+    pid: int | None
+    started_at: int
+    heartbeat_at: int
+    #: What it does now, as `worker.snapshot` writes it.
+    snapshot: str | None
+
+
+class Orders(Struct, frozen=True, kw_only=True):
+    """What people want of the runner, as the store says."""
+
+    #: Wanted, unfinished jobs and the versions of their settings, oldest first.
+    jobs: dict[JobId, int]

@@ -1,0 +1,170 @@
+"""A job file opened for reading: plain, gzip, zstd or stdin, decoded, and able to start again.
+
+The name's ending says how the file is packed; where it says nothing, the first bytes do. What cannot be read
+twice (stdin, a pipe) is first copied to an unlinked temporary file.
+"""
+
+import gzip
+import os
+import stat
+import sys
+import tempfile
+from typing import IO, Final, Protocol, Self
+
+import zstandard
+
+from batcher.domain.errors import InputError
+
+STDIN: Final = "-"
+BLOCK: Final = 1024 * 1024
+#: Packed bytes unpacked in one go. zstd packs up to 128 KiB into 4 bytes, so this bounds memory to 32 MiB.
+_ZSTD_BLOCK: Final = 1024
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+
+
+class Readable(Protocol):
+    """What lines are read from: any binary file will do."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; b"" at the end."""
+        ...
+
+
+class Source:
+    """The decoded content of a job file. `name` is how messages call it."""
+
+    def __init__(self, raw: IO[bytes], *, name: str, packing: str) -> None:
+        self.name = name
+        self._raw = raw
+        self._packing = packing
+        self._decoded = self._decoder()
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` decoded bytes; b"" at the end. Raises what the decoder raises; see `reading`."""
+        return self._decoded.read(size)
+
+    def rewind(self) -> None:
+        """Start again from the first byte."""
+        self._raw.seek(0)
+        self._decoded = self._decoder()
+
+    def close(self) -> None:
+        """Close the file; a spooled copy is gone with it."""
+        self._raw.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _decoder(self) -> Readable:
+        match self._packing:
+            case ".gz":
+                return gzip.GzipFile(fileobj=self._raw, mode="rb")
+            case ".zst":
+                return _ZstdReader(self._raw)
+            case _:
+                return self._raw
+
+
+class _ZstdReader:
+    """zstd frames one after another. The library's own stream reader takes a torn frame for the end."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._frame: zstandard.ZstdDecompressionObj | None = None
+        self._packed = b""
+        self._ready = bytearray()
+
+    def read(self, size: int, /) -> bytes:
+        while len(self._ready) < size and self._unpack():
+            pass
+        taken = bytes(self._ready[:size])
+        del self._ready[:size]
+        return taken
+
+    def _unpack(self) -> bool:
+        """Unpack a little more; False at the end. EOFError where the file ends within a frame."""
+        packed = self._packed or self._raw.read(_ZSTD_BLOCK)
+        if not packed:
+            if self._frame is not None:
+                raise EOFError("the file ends within a zstd frame")
+            return False
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._ready += self._frame.decompress(packed)
+        self._packed = b""
+        if self._frame.eof:
+            self._packed = self._frame.unused_data
+            self._frame = None
+        return True
+
+
+def open_source(path: str) -> Source:
+    """Open a job file by its path, or stdin by `-`. Raises InputError where it cannot be read."""
+    if path == STDIN:
+        return _spooled_stdin()
+    try:
+        raw = open(path, "rb", buffering=BLOCK)  # noqa: PTH123, SIM115 - a path as the user spelled it; Source closes it
+    except IsADirectoryError:
+        raise InputError(
+            f"{path} is a folder, not a job file", source=path, hint="name a .jsonl file in it"
+        ) from None
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist", source=path, hint="check the path") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise InputError(
+            f"{path} cannot be read: {why}", source=path, hint="check the path and its rights"
+        ) from None
+    return _source(raw if _can_start_again(raw) else _spool(raw, path), path)
+
+
+def _spooled_stdin() -> Source:
+    stdin = sys.stdin.buffer if sys.stdin is not None else None
+    if stdin is None:
+        raise InputError("stdin is closed", source="<stdin>", hint="name a job file, or pipe one in")
+    return _source(_spool(stdin, "<stdin>"), "<stdin>")
+
+
+def _can_start_again(raw: IO[bytes]) -> bool:
+    return stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+
+
+def _spool(raw: IO[bytes], name: str) -> IO[bytes]:
+    """Copy everything to a temporary file that has no name and goes with the process."""
+    copy = tempfile.TemporaryFile(prefix="batcher-", buffering=BLOCK)  # noqa: SIM115 - Source closes it
+    try:
+        while block := raw.read(BLOCK):
+            copy.write(block)
+        copy.seek(0)
+    except OSError as error:
+        copy.close()
+        hint = f"free space in {tempfile.gettempdir()}, set TMPDIR, or store the input in a file first"
+        raise InputError(
+            f"{name} cannot be kept while it is read: {error.strerror}", source=name, hint=hint
+        ) from None
+    return copy
+
+
+def _source(raw: IO[bytes], name: str) -> Source:
+    try:
+        packing = _packing(raw, name)
+    except OSError as error:
+        raw.close()
+        raise InputError(f"{name} cannot be read: {error.strerror}", source=name) from None
+    return Source(raw, name=name, packing=packing)
+
+
+def _packing(raw: IO[bytes], name: str) -> str:
+    """`.gz`, `.zst`, or "" for plain. No line of JSON begins with the first bytes of the other two."""
+    for ending in (".gz", ".zst"):
+        if name.lower().endswith(ending):
+            return ending
+    first = raw.read(len(_ZSTD_MAGIC))
+    raw.seek(0)
+    if first.startswith(_GZIP_MAGIC):
+        return ".gz"
+    return ".zst" if first == _ZSTD_MAGIC else ""

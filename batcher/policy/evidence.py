@@ -1,0 +1,155 @@
+"""What a reply says, in one form: every shape of an error body that providers send (PROVIDERS §1.0)."""
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from batcher.domain.exchange import Reply
+
+#: Stands for a body that is no JSON: cut short, bad UTF-8, NaN, a number past a double, nested too deep.
+NOT_JSON: Final = object()
+
+_MOST_OF_A_NAME: Final = 100
+_MOST_OF_A_MESSAGE: Final = 2_000
+_MOST_OF_A_PAGE: Final = 4_096
+_MOST_PARTS: Final = 10
+_DEEPEST_MESSAGE: Final = 4
+_TITLE: Final = re.compile(r"<title[^>]*>\s*([^<]*?)\s*</title>", re.IGNORECASE)
+_NOTHING: Final[Mapping[str, object]] = {}
+
+_decode = msgspec.json.Decoder().decode
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """One reply, normalized. Texts are "" where the provider said nothing; names keep the provider's spelling."""
+
+    #: The HTTP status; where a 200 carries an error, the status that error stands for.
+    status: int
+    #: `error.code`; integers as text (vLLM, OpenRouter: the status again).
+    code: str
+    #: `error.type`, Google's `error.status`, or OpenRouter's `metadata.error_type`.
+    type: str
+    message: str
+    #: The parameter that is at fault (OpenAI).
+    param: str
+    #: Anthropic's `error.details.error_code`.
+    error_code: str
+    #: Google's `error.details[]`.
+    details: tuple[Mapping[str, object], ...]
+    #: OpenRouter's `error.metadata`.
+    metadata: Mapping[str, object]
+    #: A page for people (a proxy, a login, a wrong address), not an answer of an API.
+    is_html: bool
+    #: In lower case, without parameters.
+    content_type: str
+    #: The whole body as JSON, or NOT_JSON.
+    document: object
+    headers: Mapping[str, str]
+
+
+def parse_json(body: bytes) -> object:
+    """The body as JSON, or NOT_JSON. Strict, and complete: nothing of the body goes unread.
+
+    A typed decoder that skips fields would be no faster for a chat reply (0.8 µs against 0.9) and would let bad
+    UTF-8 and 1e999 through in what it skips.
+    """
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return NOT_JSON
+
+
+def read_evidence(reply: Reply) -> Evidence:
+    """What the reply says. Never raises, whatever the body is."""
+    return evidence_from(reply, parse_json(reply.body))
+
+
+def evidence_from(reply: Reply, document: object) -> Evidence:
+    """The same, of a reply whose body was parsed already."""
+    root = _mapping(_first(document))
+    error = _error_node(root)
+    metadata = _mapping(error.get("metadata"))
+    details = error.get("details")
+    content_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
+    is_html = document is NOT_JSON and ("html" in content_type or reply.body.lstrip()[:1] == b"<")
+    return Evidence(
+        status=reply.status,
+        code=_name(error.get("code")) or _name(root.get("code")) or _name(root.get("statusCode")),
+        type=_name(error.get("type")) or _google_status(error) or _name(metadata.get("error_type")),
+        message=_message(error, root) or _plain_text(reply.body, document=document, is_html=is_html),
+        param=_name(error.get("param")),
+        error_code=_name(_mapping(details).get("error_code")),
+        details=tuple(_mapping(detail) for detail in details) if isinstance(details, list) else (),
+        metadata=metadata,
+        is_html=is_html,
+        content_type=content_type,
+        document=document,
+        headers=reply.headers,
+    )
+
+
+def _first(value: object) -> object:
+    """Gemini's OpenAI-compatible endpoint wraps its error in a list of one."""
+    return value[0] if isinstance(value, list) and value else value
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
+    """The mapping that holds code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM)."""
+    error = _first(root.get("error") or root.get("errors"))
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else root
+
+
+def _name(value: object) -> str:
+    if isinstance(value, str):
+        return value.strip()[:_MOST_OF_A_NAME]
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return str(value)[:_MOST_OF_A_NAME] if is_number else ""
+
+
+def _google_status(error: Mapping[str, object]) -> str:
+    """`RESOURCE_EXHAUSTED` and its kin: upper case, which other providers' `status` is not."""
+    status = _name(error.get("status"))
+    return status if status.isupper() else ""
+
+
+def _message(error: Mapping[str, object], root: Mapping[str, object]) -> str:
+    said = (error.get("message"), root.get("message"), error.get("detail"), root.get("detail"))
+    return next((text for text in map(_text, said) if text), "")[:_MOST_OF_A_MESSAGE]
+
+
+def _text(value: object, depth: int = 0) -> str:
+    """A message in words: a string, FastAPI's list of `{loc, msg}`, or an object around either."""
+    if isinstance(value, str):
+        return value.strip()
+    if depth >= _DEEPEST_MESSAGE:
+        return ""
+    if isinstance(value, list):
+        return "; ".join(filter(None, (_text(part, depth + 1) for part in value[:_MOST_PARTS])))
+    part = _mapping(value)
+    text = _text(part.get("msg") or part.get("message") or part.get("detail") or "", depth + 1)
+    place = _place(part.get("loc"))
+    return f"{place}: {text}" if place and text else text
+
+
+def _place(loc: object) -> str:
+    return ".".join(filter(None, map(_name, loc[:_MOST_PARTS]))) if isinstance(loc, list) else ""
+
+
+def _plain_text(body: bytes, *, document: object, is_html: bool) -> str:
+    """Where no message could be found: a page's title, or the beginning of a text that is no JSON."""
+    if document is not NOT_JSON:
+        return ""
+    page = body[:_MOST_OF_A_PAGE].decode("utf-8", "replace")
+    if not is_html:
+        return " ".join(page.split())[:200]
+    title = _TITLE.search(page)
+    return f"an HTML page: {title[1]}" if title and title[1] else "an HTML page"

@@ -1,0 +1,69 @@
+"""Where the members of a JSON object stand in its bytes. For JSON that is known to be valid."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+_STRING: Final = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_KEY: Final = re.compile(_STRING)
+_SCALAR: Final = re.compile(_STRING + rb"|[^\s,\]}]+")
+_STRUCTURE: Final = re.compile(_STRING + rb"|[\[{]|[\]}]")
+_GAP: Final = re.compile(rb"[ \t\r\n]*")
+_COLON: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*")
+_COMMA: Final = re.compile(rb"[ \t\r\n]*,[ \t\r\n]*")
+
+
+class Member(Struct, frozen=True, kw_only=True):
+    """A member of an object, by byte offsets: `raw[start:value_start]` is key and colon, then comes the value."""
+
+    key: str
+    start: int
+    value_start: int
+    end: int
+
+
+def members(raw: bytes) -> Iterator[Member]:
+    """The top-level members of an object, in the order of the file, repeated keys included."""
+    at = _skip(_GAP, raw, _skip(_GAP, raw, 0) + 1)
+    while raw[at : at + 1] == b'"':
+        key_end = _skip(_KEY, raw, at)
+        value_start = _skip(_COLON, raw, key_end)
+        end = _value_end(raw, value_start)
+        key = msgspec.json.decode(raw[at:key_end], type=str)
+        yield Member(key=key, start=at, value_start=value_start, end=end)
+        at = _skip(_COMMA, raw, end)
+
+
+def without_member(raw: bytes, member: Member) -> bytes:
+    """The object without one of its members; every other byte stays, but for the comma that joined it."""
+    comma_behind = _COMMA.match(raw, member.end)
+    if comma_behind is not None:
+        return raw[: member.start] + raw[comma_behind.end() :]
+    before = raw[: member.start].rstrip(b" \t\r\n")
+    kept = before[:-1] if before.endswith(b",") else raw[: member.start]
+    return kept + raw[member.end :]
+
+
+def lone_member(raw: bytes, key: str, at: int) -> Member:
+    """The member whose key, spelled plainly, stands at `at`: where a caller has found it without a scan."""
+    value_start = _skip(_COLON, raw, at + len(key) + 2)
+    return Member(key=key, start=at, value_start=value_start, end=_value_end(raw, value_start))
+
+
+def _value_end(raw: bytes, start: int) -> int:
+    if raw[start : start + 1] not in (b"{", b"["):
+        return _skip(_SCALAR, raw, start)
+    depth = 0
+    for token in _STRUCTURE.finditer(raw, start):
+        depth += {b"{": 1, b"[": 1, b"}": -1, b"]": -1}.get(token[0], 0)
+        if depth == 0:
+            return token.end()
+    raise ValueError("not valid JSON: a bracket is not closed")
+
+
+def _skip(pattern: re.Pattern[bytes], raw: bytes, at: int) -> int:
+    found = pattern.match(raw, at)
+    return at if found is None else found.end()

@@ -1,0 +1,135 @@
+"""Takes keys out of what a provider sent: whole, in an escaped spelling, or masked (`sk-ab****wxyz`).
+
+What is not secret stays as it is, for a reply is the user's data: `sk-...` is how documentation spells a key, and
+`EMPTY` is what people give to servers that ask for none.
+"""
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from msgspec import Struct
+
+_MARK = b"[key]"
+#: Shorter keys guard nothing, and taking them out would destroy every reply.
+_SHORTEST_SEARCHED = 4
+#: Shorter keys are only looked for whole, as a word of their own.
+_SHORTEST_MASKED = 8
+#: What people write where a server asks for a key and checks none.
+_PLACEHOLDERS = frozenset(
+    {
+        b"empty",
+        b"none",
+        b"null",
+        b"test",
+        b"dummy",
+        b"local",
+        b"ollama",
+        b"vllm",
+        b"nokey",
+        b"no-key",
+        b"lm-studio",
+    }
+)
+
+#: The words before the random part: `sk-`, `sk-proj-`, `sk-ant-api03-`, `gsk_`.
+_PUBLIC_PREFIX = re.compile(rb"(?:[a-z]{1,6}[0-9]{0,2}[-_]){0,3}")
+#: A leading part is looked for from here on; a trailing part after a public prefix, and one that stands alone.
+_FEWEST_LEADING, _FEWEST_AFTER_PREFIX, _FEWEST_TRAILING = 3, 2, 4
+#: Asterisks, three or more dots, an ellipsis or bullets, also as JSON escapes.
+_MASK = re.compile(rb"(?:\*|\.{3}|\xe2\x80[\xa2\xa6]|\\u202[26])(?:\*|\.|\xe2\x80[\xa2\xa6]|\\u202[26])*")
+_PLAIN_RUN = re.compile(rb"[A-Za-z0-9_-]+")
+
+
+class _Search(Struct, frozen=True, kw_only=True):
+    """What to look for on account of one key."""
+
+    #: At least one of them is part of every spelling that is replaced.
+    needles: tuple[bytes, ...]
+    whole: re.Pattern[bytes]
+    #: Leading parts of the key, and trailing parts, the longest first; empty: masked spellings are not looked for.
+    heads: tuple[bytes, ...]
+    tails: tuple[bytes, ...]
+    #: A leading part up to this length is no secret.
+    public: int
+
+
+def redact(data: bytes, secrets: Sequence[bytes]) -> bytes:
+    """The data with `[key]` in the place of each secret; the same object where there is none."""
+    for secret in secrets:
+        search = _search_for(secret)
+        for needle in search.needles:
+            if needle in data:
+                data = _replace(data, search)
+                break
+    return data
+
+
+def redact_text(text: str, secrets: Sequence[bytes]) -> str:
+    """`redact` for text, lone surrogates included."""
+    data = text.encode("utf-8", "surrogatepass")
+    clean = redact(data, secrets)
+    return text if clean is data else clean.decode("utf-8", "surrogatepass")
+
+
+@lru_cache(maxsize=64)
+def _search_for(secret: bytes) -> _Search:
+    size = len(secret)
+    if size < _SHORTEST_SEARCHED or secret.lower() in _PLACEHOLDERS:
+        return _Search(needles=(), whole=re.compile(rb"(?!)"), heads=(), tails=(), public=0)
+    spelled = b"".join(_spellings(byte) for byte in secret)
+    needle = max(_PLAIN_RUN.findall(secret), key=len, default=b"")
+    if size < _SHORTEST_MASKED:
+        word = re.compile(rb"(?<![A-Za-z0-9])" + spelled + rb"(?![A-Za-z0-9])")
+        return _Search(needles=(needle,), whole=word, heads=(), tails=(), public=0)
+    prefix = _PUBLIC_PREFIX.match(secret)
+    return _Search(
+        needles=(needle, secret[:_FEWEST_LEADING], secret[-_FEWEST_TRAILING:]),
+        whole=re.compile(spelled),
+        heads=tuple(secret[:n] for n in range(size - 1, _FEWEST_LEADING - 1, -1)),
+        tails=tuple(secret[-n:] for n in range(size - 1, 0, -1)),
+        public=min(prefix.end() if prefix else 0, size // 2),
+    )
+
+
+def _spellings(byte: int) -> bytes:
+    """A pattern for one byte of a key: itself, percent-encoded, or escaped as in JSON."""
+    char = bytes((byte,))
+    if _PLAIN_RUN.fullmatch(char):
+        return char
+    return rb"(?:\\?%s|%%(?i:%02x)|\\u(?i:%04x))" % (re.escape(char), byte, byte)
+
+
+def _replace(data: bytes, search: _Search) -> bytes:
+    data = search.whole.sub(_MARK, data)
+    if not search.heads:
+        return data
+    parts: list[bytes] = []
+    done = 0
+    for mask in _MASK.finditer(data):
+        head = _longest_before(data, search.heads, mask.start(), done)
+        tail = _longest_after(data, search.tails, mask.end())
+        if _tells(head, tail, search.public):
+            parts += (data[done : mask.start() - head], _MARK)
+            done = mask.end() + tail
+    return b"".join((*parts, data[done:])) if parts else data
+
+
+def _tells(head: int, tail: int, public: int) -> bool:
+    """Whether a masked spelling with so many leading and trailing characters shows part of a key.
+
+    Of the leading ones the first `public` are no secret.
+    """
+    return head > public or (head > 0 and tail >= _FEWEST_AFTER_PREFIX) or tail >= _FEWEST_TRAILING
+
+
+def _longest_before(data: bytes, heads: tuple[bytes, ...], end: int, start: int) -> int:
+    if not data.endswith(heads, start, end):
+        return 0
+    return next(len(head) for head in heads if data.endswith(head, start, end))
+
+
+def _longest_after(data: bytes, tails: tuple[bytes, ...], start: int) -> int:
+    if not data.startswith(tails, start):
+        return 0
+    return next(len(tail) for tail in tails if data.startswith(tail, start))

@@ -1,0 +1,52 @@
+r"""One sanitizer for every string from a model, a provider or a file before it reaches a terminal or a log.
+
+What could move the cursor, write the clipboard, reverse the line or hide becomes a visible escape such as `\x1b`.
+"""
+
+from unicodedata import category
+
+_ELLIPSIS = "…"
+#: Control, format (bidirectional overrides, zero width, tags), surrogates, line and paragraph separators.
+_HIDDEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+#: Letters and marks that draw nothing: grapheme joiner, Hangul fillers, Khmer inherent vowels, braille blank.
+_INVISIBLE = frozenset(map(ord, "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"))
+_BREAKS = {ord("\n"): "\n", ord("\t"): "\t"}
+_LAST_OF_X, _LAST_OF_U = 0xFF, 0xFFFF
+
+
+class _Escapes(dict[int, str]):
+    """A table for `str.translate` that decides about a code point when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = shown = _escape(code) if _is_hidden(code) else chr(code)
+        return shown
+
+
+_ESCAPES = _Escapes()
+_KEEPING_BREAKS = _Escapes(_BREAKS)
+
+
+def sanitize(text: str, *, keep_breaks: bool = False) -> str:
+    """The text with everything that is not plainly visible escaped; `keep_breaks` spares newline and tab."""
+    if text.isascii() and text.isprintable():
+        return text
+    return text.translate(_KEEPING_BREAKS if keep_breaks else _ESCAPES)
+
+
+def one_line(text: str, width: int) -> str:
+    """The text on one line of at most `width` (≥ 1) characters: each run of white space is one space.
+
+    The rest is sanitized; what is too long ends in an ellipsis.
+    """
+    line = sanitize(" ".join(text.split()))
+    return line if len(line) <= width else line[: width - 1] + _ELLIPSIS
+
+
+def _is_hidden(code: int) -> bool:
+    return code in _INVISIBLE or category(chr(code)) in _HIDDEN_CATEGORIES
+
+
+def _escape(code: int) -> str:
+    if code <= _LAST_OF_X:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= _LAST_OF_U else f"\\U{code:08x}"

@@ -1,0 +1,164 @@
+"""Base URLs: one spelling for each, the URL of a request, and where a key may travel."""
+
+import re
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from urllib.parse import SplitResult, urlsplit
+
+from batcher.domain.errors import ConfigError
+
+_EXAMPLE = "it looks like https://api.openai.com/v1"
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+#: The prefix of every request's path; the base URL stands in its place.
+_PATH_PREFIX = "/v1/"
+
+#: RFC 3986: what a path and a query may hold; everything else is percent-encoded there.
+_URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*")
+_NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
+#: A host whose last label is a number is an address to every resolver, also `127.1` and `0x7f000001`.
+_NUMBER_AT_END = re.compile(r"(^|\.)([0-9]+|0x[0-9a-f]*)\.?$")
+
+_PRIVATE_NETWORKS = tuple(
+    ip_network(network)
+    for network in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fe80::/10", "fc00::/7")
+)
+#: Names that are never in the public DNS: mDNS (RFC 6762), ICANN's private-use name, RFC 8375.
+_PRIVATE_SUFFIXES = (".local", ".internal", ".home.arpa")
+
+
+def normalize_base_url(text: str) -> str:
+    """The one spelling of a base URL: scheme and host in lower case, no default port, no slash at the end.
+
+    The query is kept. Raises a ConfigError for what is no base URL; it never repeats a user name or password.
+    """
+    _check_text(text)
+    parts = urlsplit(text)
+    scheme = parts.scheme.lower()
+    if "://" not in text or scheme not in _DEFAULT_PORTS:
+        raise ConfigError(
+            f"the base URL {_shown(text)!r} does not begin with http:// or https://",
+            hint=f"{_EXAMPLE}; for a server on this machine http://127.0.0.1:8000/v1",
+        )
+    if "@" in parts.netloc:
+        raise ConfigError(
+            "the base URL holds a user name or a password (the part before @)",
+            hint="take it out; a key is read from the variable that --api-key-env names",
+        )
+    host = _host(parts, text)
+    port = _port(parts, text)
+    authority = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{authority}{parts.path.rstrip('/')}{query}"
+
+
+def request_url(base_url: str, path: str) -> str:
+    """Where a request goes: the base URL and the part of `path` after /v1, joined as text, the query after it.
+
+    `base_url` is normalized; `path` begins with /v1/.
+    """
+    base, mark, query = base_url.partition("?")
+    rest = path[len(_PATH_PREFIX) - 1 :] if path.startswith(_PATH_PREFIX) else path
+    return f"{base}{rest}{mark}{query}"
+
+
+def host_of(base_url: str) -> str:
+    """The host's name or address, in lower case, IPv6 without brackets."""
+    return urlsplit(base_url).hostname or ""
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the host is this machine. 0.0.0.0 and :: count: a connection to them stays here."""
+    name = _bare(host)
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    address = _address(name)
+    return address is not None and (address.is_loopback or address.is_unspecified)
+
+
+def is_private(host: str) -> bool:
+    """Whether the host is on a private network by its address or its name alone; nothing is looked up.
+
+    Addresses: RFC 1918, link-local and IPv6 unique local. Names: single labels (a container's or a machine's
+    name; the public DNS has no dotless hosts), `.local`, `.internal` and `.home.arpa`. Not carrier-grade NAT.
+    """
+    name = _bare(host)
+    address = _address(name)
+    if address is not None:
+        return any(address in network for network in _PRIVATE_NETWORKS)
+    if not name or _NUMBER_AT_END.search(name):
+        return False
+    return "." not in name or name.endswith(_PRIVATE_SUFFIXES)
+
+
+def key_may_travel(base_url: str, allow_http: bool) -> bool:
+    """Whether a key may be sent there: always over https; over http at home, elsewhere only where allowed."""
+    if urlsplit(base_url).scheme == "https" or allow_http:
+        return True
+    host = host_of(base_url)
+    return is_loopback(host) or is_private(host)
+
+
+def _check_text(text: str) -> None:
+    if not text:
+        raise ConfigError("the base URL is empty", hint=_EXAMPLE)
+    if any(c.isspace() or not c.isprintable() for c in text):
+        raise ConfigError("the base URL holds white space or a control character", hint="take it out")
+    if "#" in text:
+        raise ConfigError("the base URL holds a fragment (the part from # on)", hint="take it out")
+
+
+def _host(parts: SplitResult, text: str) -> str:
+    """The host as it stands in a URL. `text` is only shown."""
+    try:
+        name = parts.hostname or ""
+    except ValueError:
+        name = ""
+    if not name:
+        raise ConfigError(f"the base URL {_shown(text)!r} has no host", hint=_EXAMPLE)
+    address = _address(name)
+    if isinstance(address, IPv6Address):
+        return f"[{address.compressed}]"
+    if address is None and not _is_name(name):
+        raise ConfigError(
+            f"the base URL's host {name!r} is neither a name nor an address",
+            hint="a name in ASCII (xn--… for other scripts), an IPv4 address of four numbers, or [IPv6]",
+        )
+    if not _URL_TEXT.fullmatch(parts.path + parts.query):
+        raise ConfigError(
+            f"the base URL {_shown(text)!r} holds characters that a URL cannot hold",
+            hint="fill in placeholders such as {resource}, and percent-encode the rest",
+        )
+    return name
+
+
+def _is_name(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None and _NUMBER_AT_END.search(name) is None
+
+
+def _port(parts: SplitResult, text: str) -> int | None:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ConfigError(f"the base URL {_shown(text)!r} has no valid port", hint="a port is from 1 to 65535")
+    return port
+
+
+def _shown(text: str) -> str:
+    """The text without what stands before an @, where a password could be, and without its query."""
+    return text.partition("?")[0].rpartition("@")[2]
+
+
+def _bare(host: str) -> str:
+    return host.lower().strip("[]").rstrip(".")
+
+
+def _address(name: str) -> IPv4Address | IPv6Address | None:
+    try:
+        address = ip_address(name)
+    except ValueError:
+        return None
+    if isinstance(address, IPv6Address):
+        # A zone (%eth0) has no place in a request's URL; a mapped address is the IPv4 address.
+        return None if address.scope_id else address.ipv4_mapped or address
+    return address

@@ -1,0 +1,80 @@
+"""How connections are made: their sockets, the certificates they trust, and the proxy they go through."""
+
+import socket
+import ssl
+from urllib.request import getproxies, proxy_bypass
+
+from aiohttp import ThreadedResolver
+from aiohttp.connector import AddrInfoType, TCPConnector
+from yarl import URL
+
+from batcher.domain.errors import ConfigError
+
+#: Seconds a connection may wait for its next request. Longer than most pauses of a rate limit.
+_KEEP_ALIVE = 30.0
+#: A peer that vanished while the model thinks is noticed after 30 + 4 · 15 seconds. macOS calls the first one
+#: TCP_KEEPALIVE; what a system does not have is left as it is.
+_PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+_PROXY_SCHEMES = ("http", "https")
+
+
+def open_connector(base_url: str, ca_file: str | None) -> TCPConnector:
+    """The pool of connections to one endpoint: as many as there are requests in flight, kept alive.
+
+    Raises a ConfigError where `ca_file` holds no certificates.
+    """
+    trust = tls_context(ca_file) if base_url.startswith("https:") else True
+    return TCPConnector(
+        limit=0, ssl=trust, keepalive_timeout=_KEEP_ALIVE, socket_factory=open_socket, resolver=ThreadedResolver()
+    )
+
+
+def open_socket(info: AddrInfoType) -> socket.socket:
+    """A socket that notices a peer that is gone."""
+    family, kind, protocol, _, _ = info
+    opened = socket.socket(family, kind, protocol)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, seconds in _PROBES.items():
+        option = getattr(socket, name, None)
+        if option is not None:
+            opened.setsockopt(socket.IPPROTO_TCP, option, seconds)
+    return opened
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Verifies certificates and names; trusts `ca_file` alone, else what SSL_CERT_FILE or the system names."""
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+    except (ssl.SSLError, OSError) as error:
+        raise ConfigError(
+            f"no certificates can be read from {ca_file}: {error.strerror or error}",
+            hint="--ca-file and SSL_CERT_FILE name a file of certificates in PEM form",
+        ) from error
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+def proxy_of(base_url: str) -> URL | None:
+    """The proxy that the environment names for the URL's origin (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY).
+
+    Loopback goes through it too, as with curl. Raises a ConfigError for a proxy that is no http(s) URL.
+    """
+    url = URL(base_url, encoded=True)
+    proxies = getproxies()
+    text = proxies.get(url.scheme) or proxies.get("all")
+    if not text or proxy_bypass(f"{url.raw_host}:{url.port}"):
+        return None
+    proxy = _proxy_url(text)
+    if proxy is None or proxy.scheme not in _PROXY_SCHEMES or not proxy.raw_host:
+        raise ConfigError(
+            f"the proxy that the environment names for {url.scheme} is no http:// or https:// URL",
+            hint=f"mend {url.scheme.upper()}_PROXY or ALL_PROXY, or put {url.raw_host} in NO_PROXY",
+        )
+    return proxy
+
+
+def _proxy_url(text: str) -> URL | None:
+    try:
+        return URL(text if "://" in text else f"http://{text}")
+    except ValueError:
+        return None

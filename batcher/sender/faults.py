@@ -1,0 +1,146 @@
+"""Why no whole reply came: every error of aiohttp and the system, in one total table.
+
+Two questions decide: had anything been sent, and what kind of error is it. Messages are written here, for people;
+the errors' own texts carry URLs, headers and raw bytes of the reply.
+"""
+
+import errno
+import os
+import socket
+import ssl
+
+from aiohttp import (
+    ClientConnectorDNSError,
+    ClientConnectorError,
+    ClientHttpProxyError,
+    ClientPayloadError,
+    ClientResponseError,
+    ServerDisconnectedError,
+)
+from aiohttp.http_exceptions import ContentEncodingError
+from msgspec import Struct
+
+from batcher.domain.states import FaultKind
+
+_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_LOCAL_LOOKUP = frozenset({socket.EAI_MEMORY, socket.EAI_SYSTEM})
+#: A peer that hangs up on us; in a connection that is being made this can only be its TLS handshake.
+_HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
+#: How a closed connection shows: as an end of the stream (no number), or as one of these.
+_CLOSED = frozenset({None, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOTCONN})
+
+_MESSAGES = {
+    FaultKind.DNS: "the host of {where} cannot be found: {reason}",
+    FaultKind.REFUSED: "cannot connect to {where}: {reason}",
+    FaultKind.TLS: "TLS with {where} failed: {reason}",
+    FaultKind.CONNECT_TIMEOUT: "no connection to {where} in time",
+    FaultKind.TIMEOUT: "no whole reply from {where} within {timeout:g} s",
+    FaultKind.RESET: "{where} closed the connection before a whole reply: {reason}",
+    FaultKind.STALE_CONNECTION: "{where} closed a kept-alive connection before it replied",
+    FaultKind.REPLY_TOO_LARGE: "the reply from {where} is {reason}",
+    FaultKind.PROTOCOL: "the reply from {where} cannot be read: {reason}",
+    FaultKind.LOCAL: "this machine could not send: {reason}",
+}
+
+
+class ReplyTooLarge(Exception):
+    """The reply's body is larger than the cap; raised by the sender itself with the cap in bytes."""
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """How far an exchange had come when it failed."""
+
+    #: Bytes of the request went to a connection.
+    sent: bool
+    #: That connection had carried a request before.
+    reused: bool
+    #: The head of the reply was there.
+    answered: bool
+    #: The sender itself is closed.
+    closing: bool = False
+
+
+def kind_of(error: Exception, progress: Progress) -> FaultKind:
+    """What the error means. Total: what nobody foresaw is a protocol error: it spends an attempt, and so ends."""
+    if progress.closing or _is_local(error):
+        return FaultKind.LOCAL
+    if isinstance(error, ReplyTooLarge):
+        return FaultKind.REPLY_TOO_LARGE
+    return _kind_of_exchange(error, progress) if progress.sent else _kind_of_connecting(error)
+
+
+def describe(kind: FaultKind, error: Exception, where: str, timeout: float) -> str:
+    """What a person reads about it. `where` is the peer's host and port, `timeout` the attempt's seconds."""
+    return _MESSAGES[kind].format(where=where, reason=_reason(error), timeout=timeout)
+
+
+def _is_local(error: Exception) -> bool:
+    if isinstance(error, ClientConnectorDNSError):
+        return error.os_error.errno in _LOCAL_LOOKUP
+    return isinstance(error, MemoryError) or _number(error) in _LOCAL
+
+
+def _kind_of_connecting(error: Exception) -> FaultKind:
+    if isinstance(error, ClientConnectorDNSError):
+        return FaultKind.DNS
+    if isinstance(error, ssl.SSLError):
+        return FaultKind.TLS
+    if isinstance(error, ClientConnectorError) and isinstance(error.os_error, (ssl.SSLError, *_HANG_UPS)):
+        return FaultKind.TLS
+    if isinstance(error, TimeoutError) or _number(error) == errno.ETIMEDOUT:
+        return FaultKind.CONNECT_TIMEOUT
+    if isinstance(error, (ClientHttpProxyError, ServerDisconnectedError, OSError)):
+        return FaultKind.REFUSED
+    return FaultKind.PROTOCOL
+
+
+def _kind_of_exchange(error: Exception, progress: Progress) -> FaultKind:
+    if isinstance(error, TimeoutError):
+        return FaultKind.TIMEOUT
+    if isinstance(error, ClientPayloadError):
+        return FaultKind.PROTOCOL if isinstance(error.__cause__, ContentEncodingError) else FaultKind.RESET
+    if isinstance(error, (ServerDisconnectedError, OSError)):
+        stale = progress.reused and not progress.answered and _closed_unheard(error)
+        return FaultKind.STALE_CONNECTION if stale else FaultKind.RESET
+    return FaultKind.PROTOCOL
+
+
+def _closed_unheard(error: Exception) -> bool:
+    """Whether the peer closed without a byte: of a reply that had begun, aiohttp's error carries the head."""
+    if isinstance(error, ServerDisconnectedError):
+        return isinstance(error.message, str)
+    return _number(error) in _CLOSED
+
+
+def _number(error: Exception) -> int | None:
+    return error.errno if isinstance(error, OSError) else None
+
+
+def _reason(error: Exception) -> str:
+    """The cause in a few words: the system's, or the parser's without the bytes that it could not read."""
+    if isinstance(error, ClientHttpProxyError):
+        return f"the proxy answered {error.status}"
+    if isinstance(error, ClientResponseError):
+        return error.message.partition(":")[0].strip() or "it is not HTTP"
+    if isinstance(error, ClientPayloadError):
+        cause = error.__cause__
+        return str(cause.args[0]) if isinstance(cause, Exception) and cause.args else "it is cut"
+    if isinstance(error, ClientConnectorError):
+        return _system_reason(error.os_error)
+    return _system_reason(error) if isinstance(error, OSError) else _plain_reason(error)
+
+
+def _system_reason(error: OSError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message or "the certificate cannot be verified"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "the handshake failed").replace("_", " ").lower()
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "the lookup failed"
+    return os.strerror(error.errno) if error.errno else "the connection broke"
+
+
+def _plain_reason(error: Exception) -> str:
+    if isinstance(error, ReplyTooLarge):
+        return f"larger than {error} bytes"
+    return "nothing more came" if isinstance(error, ServerDisconnectedError) else type(error).__name__

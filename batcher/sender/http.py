@@ -1,0 +1,151 @@
+"""The sender over aiohttp: one session, one endpoint, one key."""
+
+import asyncio
+from asyncio import WriteTransport
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Self
+from weakref import WeakSet
+
+from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
+from multidict import CIMultiDict
+from yarl import URL
+
+from batcher.domain.exchange import Reply, TransportFault
+from batcher.policy.redact import redact, redact_text
+from batcher.policy.urls import request_url
+from batcher.ports import Clock
+from batcher.sender.body import RequestBody
+from batcher.sender.connect import open_connector, proxy_of
+from batcher.sender.faults import Progress, ReplyTooLarge, describe, kind_of
+from batcher.sender.target import Target, request_headers, secrets_of
+
+#: Seconds for one address to accept, its TLS handshake included; and for all that comes before a request can go
+#: out: looking the name up, every address, the proxy.
+_CONNECT_ONE, _CONNECT_ALL = 10.0, 30.0
+#: Bytes of one header; the default of 8 KiB refuses the replies of some gateways.
+_MAX_FIELD = 1 << 16
+
+
+class HttpSender:
+    """Sends to one target; use it with `async with`, inside the loop that sends.
+
+    Entering raises a ConfigError for a proxy or a file of certificates that cannot be used.
+    """
+
+    def __init__(self, target: Target, clock: Clock) -> None:
+        self._target = target
+        self._clock = clock
+        self._headers = request_headers(target)
+        self._secrets = secrets_of(target)
+        self._urls: dict[str, URL] = {}
+        #: Connections that have carried a request.
+        self._served: WeakSet[WriteTransport] = WeakSet()
+
+    async def __aenter__(self) -> Self:
+        target = self._target
+        self._loop = asyncio.get_running_loop()
+        self._proxy = proxy_of(target.base_url) if target.use_proxy else None
+        self._where = _where(target.base_url, self._proxy)
+        # No header is given to the session: aiohttp would send it to the proxy as well, the key included.
+        self._session = ClientSession(
+            connector=open_connector(target.base_url, target.ca_file),
+            timeout=ClientTimeout(total=target.timeout, connect=_CONNECT_ALL, sock_connect=_CONNECT_ONE),
+            cookie_jar=DummyCookieJar(),
+            trust_env=False,
+            max_line_size=_MAX_FIELD,
+            max_field_size=_MAX_FIELD,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def send(self, *, path: str, body: bytes, client_request_id: str) -> Reply | TransportFault:
+        """See `ports.Sender`. Replies and messages come back without the key."""
+        url = self._urls.get(path) or self._remember(path)
+        headers = CIMultiDict(self._headers)
+        headers["X-Client-Request-Id"] = client_request_id
+        payload = RequestBody(body, self._served)
+        response: ClientResponse | None = None
+        sent_at = self._clock.now()
+        began = self._loop.time()
+        try:
+            response = await self._session.post(
+                url, data=payload, headers=headers, proxy=self._proxy, allow_redirects=False
+            )
+            data = await _read(response, self._target.max_reply)
+        except Exception as error:  # noqa: BLE001 # the port's promise: only cancellation passes through
+            return self._fault(error, payload, response, sent_at, began)
+        finally:
+            # Whole replies have gone back to the pool by themselves; of any other the connection is closed.
+            if response is not None:
+                response.release()
+        return Reply(
+            status=response.status,
+            headers=_clean_headers(response.headers.items(), self._secrets),
+            body=redact(data, self._secrets),
+            sent_at=sent_at,
+            ended_at=max(sent_at, self._clock.now()),
+            latency_us=self._since(began),
+        )
+
+    def _remember(self, path: str) -> URL:
+        url = self._urls[path] = URL(request_url(self._target.base_url, path), encoded=True)
+        return url
+
+    def _fault(
+        self, error: Exception, body: RequestBody, response: ClientResponse | None, sent_at: int, began: float
+    ) -> TransportFault:
+        progress = Progress(
+            sent=body.started,
+            reused=body.reused,
+            answered=response is not None,
+            closing=self._session.closed,
+        )
+        kind = kind_of(error, progress)
+        message = describe(kind, error, self._where, self._target.timeout)
+        return TransportFault(
+            kind=kind,
+            message=redact_text(message, self._secrets),
+            sent_at=sent_at,
+            ended_at=max(sent_at, self._clock.now()),
+            latency_us=self._since(began),
+            sent=body.started,
+        )
+
+    def _since(self, began: float) -> int:
+        return round((self._loop.time() - began) * 1_000_000)
+
+
+async def _read(response: ClientResponse, cap: int) -> bytes:
+    """The decoded body. Raises ReplyTooLarge as soon as it is longer than the cap."""
+    content = response.content
+    chunk = await content.readany()
+    if content.at_eof() and len(chunk) <= cap:
+        return chunk
+    chunks, size = [chunk], len(chunk)
+    while chunk:
+        if size > cap:
+            raise ReplyTooLarge(cap)
+        chunk = await content.readany()
+        chunks.append(chunk)
+        size += len(chunk)
+    return b"".join(chunks)
+
+
+def _clean_headers(items: Iterable[tuple[str, str]], secrets: tuple[bytes, ...]) -> dict[str, str]:
+    """Names in lower case; of a repeated header the first value."""
+    headers: dict[str, str] = {}
+    for name, value in items:
+        headers.setdefault(name.lower(), value)
+    return {name: redact_text(value, secrets) for name, value in headers.items()} if secrets else headers
+
+
+def _where(base_url: str, proxy: URL | None) -> str:
+    """The peer as messages name it: no path, no query, no password of a proxy."""
+    url = URL(base_url, encoded=True)
+    peer = f"{url.host_subcomponent}:{url.port}"
+    return peer if proxy is None else f"{peer} (through the proxy {proxy.host_subcomponent}:{proxy.port})"

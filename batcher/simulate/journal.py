@@ -1,0 +1,71 @@
+"""What the simulated provider has seen: counts always, every request where a file or a list is asked for."""
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from batcher.simulate.tally import Stats, Tally
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """One request, written when it ended."""
+
+    #: When it arrived: seconds of the event loop's clock, and UTC microseconds (None without a clock).
+    at: float
+    wall: int | None
+    method: str
+    path: str
+    model: str | None
+    #: Digest of path and body, in hex.
+    body: str
+    #: None: the connection ended without a reply.
+    status: int | None
+    #: Tokens charged at admission; None: not let in.
+    charge: float | None
+    client_request_id: str | None
+
+
+class Journal:
+    """Counts requests in all and by model; writes each to a file, or keeps it in `entries`, where asked."""
+
+    def __init__(self, *, path: Path | None = None, keep: bool = False) -> None:
+        self.entries: list[Entry] = []
+        self._keep = keep
+        # Unbuffered: a line is whole on disk even where the process is killed.
+        self._file = None if path is None else path.open("ab", buffering=0)
+        self._all = Tally()
+        self._models: defaultdict[str, Tally] = defaultdict(Tally)
+
+    def begin(self, *, at: float, body: bytes, model: str | None, tokens: float | None) -> None:
+        """A request that arrived at `at` was judged; `tokens` were charged, or it was not let in (None)."""
+        for tally in self._tallies(model):
+            tally.begin(at, body, tokens)
+
+    def end(self, model: str | None, status: int | None, entry: Callable[[], Entry]) -> None:
+        """It ended. `entry` is made only where it is kept."""
+        for tally in self._tallies(model):
+            tally.end(status)
+        if self._keep or self._file is not None:
+            self._record(entry())
+
+    def stats(self) -> Stats:
+        """The counts as they stand."""
+        return self._all.stats({model: tally.stats({}) for model, tally in sorted(self._models.items())})
+
+    def close(self) -> None:
+        """Close the file; the counts stay readable."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _tallies(self, model: str | None) -> list[Tally]:
+        return [self._all] if model is None else [self._all, self._models[model]]
+
+    def _record(self, entry: Entry) -> None:
+        if self._keep:
+            self.entries.append(entry)
+        if self._file is not None:
+            self._file.write(msgspec.json.encode(entry) + b"\n")

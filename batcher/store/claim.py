@@ -1,0 +1,247 @@
+"""The claim: due retries first, then fresh rows in file order; answered rows are settled on the way.
+
+Everything here runs inside one write transaction, so what was read stays true until it is written.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, func, null, or_, select, update
+
+from batcher.domain.ids import HolderId, RequestId, RouteId
+from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
+from batcher.domain.states import RequestState
+from batcher.store.hot import Hot, word
+from batcher.store.tables import SUSPECT_AFTER, bodies, cache, jobs, requests, responses
+
+#: A row whose body another job has in flight looks again after this long.
+PARK_US = 500_000
+
+_pending = and_(
+    requests.c.state == word(RequestState.PENDING.value),
+    requests.c.leader_id.is_(None),
+    requests.c.route_id == bindparam("route"),
+)
+_healthy = requests.c.lost < word(SUSPECT_AFTER)
+_columns = select(
+    requests.c.id,
+    requests.c.line,
+    requests.c.custom_id,
+    requests.c.size,
+    requests.c.est_input,
+    requests.c.est_output,
+    requests.c.sends,
+    requests.c.spent,
+    requests.c.lost,
+    requests.c.timeouts,
+    requests.c.revision,
+    requests.c.fingerprint.is_not(None).label("shares"),
+)
+select_due = Hot(
+    _columns.where(
+        _pending, _healthy, requests.c.available_at <= bindparam("now"), requests.c.available_at.is_not(None)
+    )
+    .order_by(requests.c.available_at, requests.c.id)
+    .limit(bindparam("most")),
+    "route",
+    "now",
+    "most",
+)
+select_fresh = Hot(
+    _columns.where(_pending, _healthy, requests.c.available_at.is_(None))
+    .order_by(requests.c.id)
+    .limit(bindparam("most")),
+    "route",
+    "most",
+)
+select_suspect = Hot(
+    _columns.where(
+        _pending,
+        requests.c.lost >= word(SUSPECT_AFTER),
+        or_(requests.c.available_at.is_(None), requests.c.available_at <= bindparam("now")),
+    )
+    .order_by(requests.c.id)
+    .limit(word(1)),
+    "route",
+    "now",
+)
+select_next_due = Hot(
+    select(func.min(requests.c.available_at)).where(_pending, _healthy, requests.c.available_at.is_not(None)),
+    "route",
+)
+
+
+def listed(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
+    """The numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
+_answered = (
+    select(requests.c.id, cache.c.response_id)
+    .select_from(requests)
+    .join(cache, and_(cache.c.endpoint_id == bindparam("endpoint"), cache.c.fingerprint == requests.c.fingerprint))
+    .where(requests.c.id.in_(listed("ids")))
+)
+_origin = requests.alias("origin")
+_select_answered = Hot(_answered, "endpoint", "ids")
+_select_answered_in_job = Hot(
+    _answered.join(responses, responses.c.id == cache.c.response_id)
+    .join(_origin, _origin.c.id == responses.c.request_id)
+    .where(_origin.c.job_id == bindparam("job")),
+    "endpoint",
+    "ids",
+    "job",
+)
+_rival = requests.alias("rival")
+_rival_job = jobs.alias("rival_job")
+_in_flight = (
+    select(requests.c.id)
+    .select_from(requests)
+    .join(
+        _rival,
+        and_(_rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)),
+    )
+    .join(_rival_job, _rival_job.c.id == _rival.c.job_id)
+    .where(requests.c.id.in_(listed("ids")), _rival_job.c.endpoint_id == bindparam("endpoint"))
+)
+_select_in_flight = Hot(_in_flight, "endpoint", "ids")
+_select_in_flight_in_job = Hot(_in_flight.where(_rival.c.job_id == bindparam("job")), "endpoint", "ids", "job")
+
+_select_bodies = Hot(
+    select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(listed("ids"))), "ids"
+)
+
+_by_id = and_(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
+_complete_from_cache = Hot(
+    update(requests)
+    .where(_by_id)
+    .values(
+        state=word(RequestState.COMPLETED.value),
+        response_id=bindparam("response"),
+        cached=word(1),
+        available_at=null(),
+        settled_at=bindparam("now"),
+    ),
+    "response",
+    "now",
+    "id_",
+)
+_park = Hot(update(requests).where(_by_id).values(available_at=bindparam("until")), "until", "id_")
+_claim = Hot(
+    update(requests)
+    .where(_by_id)
+    .values(
+        state=word(RequestState.CLAIMED.value),
+        holder_id=bindparam("holder"),
+        sends=requests.c.sends + word(1),
+        available_at=null(),
+    ),
+    "holder",
+    "id_",
+)
+
+
+def claim(
+    connection: Connection,
+    wants: Sequence[Want],
+    *,
+    holder: HolderId,
+    now: int,
+    most_bytes: int,
+    alone: bool = False,
+) -> Claimed:
+    """Claim what is wanted of each route, within `most_bytes` of bodies (one request always fits).
+
+    `alone` claims a single suspect: a request that several holders died with runs last and by itself.
+    """
+    claims: list[Claim] = []
+    settled: list[SettledIds] = []
+    next_due: dict[RouteId, int | None] = {}
+    for want in wants:
+        rows = _candidates(connection, want, now, alone=alone)
+        if len(rows) < want.most:
+            next_due[want.route.id] = select_next_due.run(connection, want.route.id).scalar()
+        to_send, answered = _answer(connection, want.route, rows, now)
+        if answered.completed:
+            settled.append(answered)
+        taken = _within(to_send, most_bytes, first=not claims)
+        most_bytes -= sum(row.size for row in taken)
+        claims += _take(connection, want.route, taken, holder)
+        if claims and (most_bytes <= 0 or alone):
+            break
+    return Claimed(claims=claims, settled=settled, next_due=next_due)
+
+
+def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) -> list[Any]:
+    route = want.route.id
+    if alone:
+        return list(select_suspect.run(connection, route, now))
+    due = list(select_due.run(connection, route, now, want.most))
+    if len(due) < want.most:
+        due += select_fresh.run(connection, route, want.most - len(due))
+    return due
+
+
+def _answer(connection: Connection, route: Route, rows: list[Any], now: int) -> tuple[list[Any], SettledIds]:
+    """Settle rows whose answer is known, park those whose twin is in flight; the rest is to be sent."""
+    sharing = [row.id for row in rows if row.shares]
+    if not sharing:
+        return rows, SettledIds(job_id=route.job_id)
+    known = {
+        row[0]: row[1] for row in _ask(connection, route, sharing, (_select_answered, _select_answered_in_job))
+    }
+    _complete_from_cache.many(connection, ((response, now, id_) for id_, response in known.items()))
+    rivals = _ask(connection, route, sharing, (_select_in_flight, _select_in_flight_in_job))
+    parked = {row[0] for row in rivals} - known.keys()
+    _park.many(connection, ((now + PARK_US, id_) for id_ in parked))
+    to_send = [row for row in rows if row.id not in known and row.id not in parked]
+    return to_send, SettledIds(job_id=route.job_id, completed=[RequestId(i) for i in known], cached=len(known))
+
+
+def _ask(connection: Connection, route: Route, ids: list[int], queries: tuple[Hot, Hot]) -> list[Any]:
+    everywhere, in_job = queries
+    listed_ids = msgspec.json.encode(ids).decode()
+    if route.reuse_earlier:
+        return list(everywhere.run(connection, route.endpoint_id, listed_ids))
+    return list(in_job.run(connection, route.endpoint_id, listed_ids, route.job_id))
+
+
+def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:
+    taken: list[Any] = []
+    for row in rows:
+        most_bytes -= row.size
+        if most_bytes < 0 and not (first and not taken):
+            break
+        taken.append(row)
+    return taken
+
+
+def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: HolderId) -> list[Claim]:
+    rows = list(rows)
+    if not rows:
+        return []
+    _claim.many(connection, ((holder, row.id) for row in rows))
+    ids = msgspec.json.encode([row.id for row in rows]).decode()
+    read = {row[0]: row[1] for row in _select_bodies.run(connection, ids)}
+    return [
+        Claim(
+            request_id=RequestId(row.id),
+            job_id=route.job_id,
+            route_id=route.id,
+            endpoint_id=route.endpoint_id,
+            line=row.line,
+            custom_id=row.custom_id,
+            path=route.path,
+            model=route.model,
+            send=row.sends + 1,
+            spent=row.spent,
+            lost=row.lost,
+            timeouts=row.timeouts,
+            revision=row.revision,
+            est_input=row.est_input,
+            est_output=row.est_output,
+            body=read[row.id],
+        )
+        for row in rows
+    ]

@@ -1,0 +1,181 @@
+"""Opening the store: one SQLite file in WAL with synchronous=FULL, private to its user, written under one lock.
+
+The file is never opened by path while a connection to it is open: that drops SQLite's own locks (measured).
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from batcher.domain.errors import ForeignStore, StoreError
+from batcher.store.locks import write_lock
+
+#: "batr" in the header of the file: how a store of ours is told from another SQLite file.
+APPLICATION_ID = 0x62617472
+
+_SQLITE_MAGIC = b"SQLite format 3\x00"
+_APPLICATION_ID_OFFSET = 68
+
+
+def _prepare_file(path: Path) -> None:
+    """Make the file, 0600 from its first moment, or see that what is there can be a store."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder, not a store", hint="name a file with --db")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        _refuse_foreign(path)
+    except OSError as error:
+        raise StoreError(
+            f"cannot make the store {path}: {error.strerror}", hint="choose another place with --db"
+        ) from error
+
+
+def _refuse_foreign(path: Path) -> None:
+    try:
+        head = path.open("rb").read(100)
+    except OSError as error:
+        raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
+    if not head:
+        return
+    mark = int.from_bytes(head[_APPLICATION_ID_OFFSET : _APPLICATION_ID_OFFSET + 4])
+    if not head.startswith(_SQLITE_MAGIC) or mark not in {0, APPLICATION_ID}:
+        raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db")
+
+
+def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    # SQLAlchemy's own BEGIN is sent by _on_begin; the driver must not add another.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA cache_size = -32768")
+    cursor.close()
+
+
+def _make_engine(path: Path) -> Engine:
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path),
+        poolclass=NullPool,
+        # Nothing here is built a second time from the same Core statement: hot ones are compiled once.
+        query_cache_size=100,
+    )
+    event.listen(engine, "connect", _on_connect)
+    return engine
+
+
+def _connect(path: Path) -> Any:  # noqa: ANN401 - a DBAPI connection
+    import sqlite3  # noqa: PLC0415 - the driver, only where a store is opened
+
+    # One connection is used by one thread at a time, though not always by the thread that made it.
+    return sqlite3.connect(path, check_same_thread=False, cached_statements=256)
+
+
+class Database:
+    """One store: a write connection used under the write lock, and read connections of their own.
+
+    `write()` and `read()` may be called from any thread; writes of one process queue up behind one another.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        _prepare_file(path)
+        self._lock = write_lock(path)
+        self._mutex = threading.Lock()
+        self._engine = _make_engine(path)
+        with storage_errors(path):
+            self._writer = self._engine.connect()
+            self._set_up()
+
+    def _set_up(self) -> None:
+        with self._mutex, self._lock.held():
+            driver = self._writer.connection.dbapi_connection
+            assert driver is not None  # noqa: S101 - for the type checker: it was just made
+            cursor = driver.cursor()
+            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                cursor.execute("PRAGMA journal_mode = WAL")
+            if cursor.execute("PRAGMA application_id").fetchone()[0] == 0:
+                if cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                    raise ForeignStore(
+                        f"{self.path} is an SQLite file of another program", hint="name another file with --db"
+                    )
+                cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            cursor.close()
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One write transaction: BEGIN IMMEDIATE under the lock of all processes; COMMIT at the end of the block.
+
+        BEGIN IMMEDIATE, as a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout.
+        """
+        with self._mutex, self._lock.held(), storage_errors(self.path):
+            self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._roll_back()
+                raise
+            try:
+                self._writer.exec_driver_sql("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+
+    def _roll_back(self) -> None:
+        driver = self._writer.connection.dbapi_connection
+        if driver is not None and getattr(driver, "in_transaction", False):
+            self._writer.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot; never waits for writers.
+
+        Closing it checkpoints nothing: SQLite does that for the last connection, and our writer stays open.
+        """
+        with storage_errors(self.path):
+            connection = self._engine.connect()
+            try:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Close the write connection; the last one of all processes checkpoints, hence the lock."""
+        with self._mutex, self._lock.held():
+            self._writer.close()
+            self._engine.dispose()
+        self._lock.close()
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Wrap the driver's errors once, here: what happened to which file, and what to do."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except OperationalError as error:
+        raise StoreError(f"the store {path} failed: {error.orig}", hint=_advice(str(error.orig))) from error
+    except DatabaseError as error:
+        raise StoreError(f"the store {path} is damaged: {error.orig}", hint="see `batcher db check`") from error
+
+
+def _advice(message: str) -> str:
+    if "full" in message:
+        return "free some space, then `batcher resume`: nothing that was finished is lost"
+    if "readonly" in message or "unable to open" in message:
+        return "the file and its folder must be writable; or choose another place with --db"
+    if "locked" in message:
+        return "another program holds the file; close it and try again"
+    return "see `batcher db check`"

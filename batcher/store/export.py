@@ -1,0 +1,178 @@
+"""Reading a job out in input order: what result and error lines are made of."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, and_, func, select
+
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import BadLine
+from batcher.domain.states import RequestState
+from batcher.store.tables import attempts, rejected, requests, responses
+
+#: Rows fetched at once; their bodies are in memory together.
+_PAGE = 200
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """A completed request and its answer."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    sends: int
+    cached: bool
+    status: int
+    provider_request_id: str | None
+    latency_us: int
+    body: bytes
+    input_tokens: int | None
+    output_tokens: int | None
+    #: (job, custom_id) of the request that was sent for it, where `cached`.
+    answered_by: tuple[JobId, str] | None
+
+
+class Dead(Struct, frozen=True, kw_only=True):
+    """A dead letter and the last that came back for it (its leader's, where it was never sent itself)."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    sends: int
+    kind: str
+    code: str
+    message: str
+    status: int | None
+    provider_request_id: str | None
+    latency_us: int
+    reply: bytes | None
+
+
+_origin = requests.alias("origin")
+_answered = (
+    select(
+        requests.c.id,
+        requests.c.line,
+        requests.c.custom_id,
+        requests.c.sends,
+        requests.c.cached,
+        responses.c.status,
+        responses.c.provider_request_id,
+        responses.c.latency_us,
+        responses.c.body,
+        responses.c.input_tokens,
+        responses.c.output_tokens,
+        func.coalesce(_origin.c.job_id, responses.c.origin_job).label("origin_job"),
+        func.coalesce(_origin.c.custom_id, responses.c.origin_custom_id).label("origin_custom_id"),
+    )
+    .join(responses, responses.c.id == requests.c.response_id)
+    # Only a row that was not sent itself needs to be told who was.
+    .outerjoin(_origin, and_(requests.c.cached == 1, _origin.c.id == responses.c.request_id))
+)
+_last = (
+    select(func.max(attempts.c.send))
+    .where(attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id), attempts.c.kind != "lost")
+    .correlate(requests)
+    .scalar_subquery()
+)
+_dead = select(
+    requests.c.id,
+    requests.c.line,
+    requests.c.custom_id,
+    requests.c.sends,
+    requests.c.failure_kind,
+    requests.c.failure_code,
+    attempts.c.message,
+    attempts.c.status,
+    attempts.c.provider_request_id,
+    (attempts.c.ended_at - attempts.c.sent_at).label("latency_us"),
+    attempts.c.reply,
+).outerjoin(
+    attempts,
+    and_(
+        attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id),
+        attempts.c.send == _last,
+    ),
+)
+
+
+def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
+    origin = (JobId(row.origin_job), row.origin_custom_id) if row.cached else None
+    return Answered(
+        request_id=RequestId(row.id),
+        line=row.line,
+        custom_id=row.custom_id,
+        sends=row.sends,
+        cached=bool(row.cached),
+        status=row.status,
+        provider_request_id=row.provider_request_id,
+        latency_us=row.latency_us,
+        body=row.body,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        answered_by=origin,
+    )
+
+
+def _make_dead(row: Any) -> Dead:  # noqa: ANN401 - a row
+    return Dead(
+        request_id=RequestId(row.id),
+        line=row.line,
+        custom_id=row.custom_id,
+        sends=row.sends,
+        kind=row.failure_kind,
+        code=row.failure_code,
+        message=row.message or "",
+        status=row.status,
+        provider_request_id=row.provider_request_id,
+        latency_us=row.latency_us or 0,
+        reply=row.reply,
+    )
+
+
+def _pages(connection: Connection, query: Any, job: Job, state: RequestState) -> Iterator[Any]:  # noqa: ANN401
+    after = (job.first_request or 0) - 1
+    page = query.where(requests.c.job_id == job.id, requests.c.state == state.value).order_by(requests.c.id)
+    while True:
+        within = page.where(requests.c.id > after, requests.c.id <= (job.last_request or 0)).limit(_PAGE)
+        rows = connection.execute(within).all()
+        yield from rows
+        if len(rows) < _PAGE:
+            return
+        after = rows[-1].id
+
+
+def answered(connection: Connection, job: Job) -> Iterator[Answered]:
+    """The job's answers in input order, a page at a time."""
+    return (_make_answered(row) for row in _pages(connection, _answered, job, RequestState.COMPLETED))
+
+
+def dead(connection: Connection, job: Job) -> Iterator[Dead]:
+    """The job's dead letters in input order."""
+    return (_make_dead(row) for row in _pages(connection, _dead, job, RequestState.DEAD_LETTERED))
+
+
+def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
+    """These requests, those that are at their end, in input order."""
+    found: list[Answered | Dead] = [
+        _make_answered(row)
+        for row in connection.execute(
+            _answered.where(requests.c.id.in_(ids), requests.c.state == RequestState.COMPLETED.value)
+        )
+    ]
+    found += [
+        _make_dead(row)
+        for row in connection.execute(
+            _dead.where(requests.c.id.in_(ids), requests.c.state == RequestState.DEAD_LETTERED.value)
+        )
+    ]
+    return sorted(found, key=lambda each: each.request_id)
+
+
+def skipped(connection: Connection, job_id: JobId) -> Iterator[BadLine]:
+    """Lines of the job's file that `--skip-invalid` passed over, in file order."""
+    query = select(rejected).where(rejected.c.job_id == job_id).order_by(rejected.c.line)
+    for row in connection.execute(query):
+        yield BadLine(line=row.line, reason=row.reason, text=row.text, custom_id=row.custom_id)

@@ -1,0 +1,114 @@
+"""Who has claimed requests, and giving back what a dead holder had."""
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, insert, literal, null, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import HolderId, JobId
+from batcher.domain.jobs import Orders, Runner
+from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
+from batcher.store.settle import follow_bury
+from batcher.store.tables import SUSPECT_AFTER, attempts, holders, jobs, requests
+
+#: Three holders lost in company, then two alone: the request kills its worker (DESIGN: States).
+WORKER_LOST_AFTER = SUSPECT_AFTER + 2
+
+
+def start(connection: Connection, *, pid: int, host: str, boot: str | None, now: int) -> HolderId:
+    """A runner begins; it must hold the runner's lock."""
+    values = {"kind": "runner", "pid": pid, "host": host, "boot": boot, "started_at": now, "heartbeat_at": now}
+    return HolderId(connection.execute(insert(holders).values(values).returning(holders.c.id)).scalar_one())
+
+
+def beat(connection: Connection, holder: HolderId, *, now: int, snapshot: str) -> Orders:
+    """Say that the holder lives and what it does; learn what people want."""
+    connection.execute(update(holders).where(holders.c.id == holder).values(heartbeat_at=now, snapshot=snapshot))
+    query = (
+        select(jobs.c.id, jobs.c.settings_version)
+        .where(jobs.c.wanted == 1, jobs.c.state == JobState.OPEN.value)
+        .order_by(jobs.c.id)
+    )
+    return Orders(jobs={JobId(row[0]): row[1] for row in connection.execute(query)})
+
+
+def end(connection: Connection, holder: HolderId, *, now: int) -> None:
+    """The holder has given back or settled everything it had."""
+    connection.execute(update(holders).where(holders.c.id == holder).values(ended_at=now))
+
+
+def latest_runner(connection: Connection) -> Runner | None:
+    """The runner that started last; whether it lives its lock says."""
+    query = (
+        select(holders.c.pid, holders.c.started_at, holders.c.heartbeat_at, holders.c.snapshot)
+        .where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
+        .order_by(holders.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Runner(**row)
+
+
+def rescue(connection: Connection, *, now: int) -> int:
+    """Give back what runners held that are gone. The caller holds the runner's lock, so all of them are.
+
+    What was sent is unknown, so each is recorded as a lost attempt and counted; returns how many.
+    """
+    dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
+    held = and_(requests.c.state == RequestState.CLAIMED.value, requests.c.holder_id.in_(dead))
+    rescued = _record_lost(connection, held, now)
+    if rescued:
+        _give_back(connection, held, now)
+    connection.execute(
+        update(holders).where(holders.c.kind == "runner", holders.c.ended_at.is_(None)).values(ended_at=now)
+    )
+    return rescued
+
+
+def _record_lost(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition
+    columns = ["request_id", "send", "holder_id", "revision", "ended_at", "kind", "code", "message"]
+    lost = select(
+        requests.c.id,
+        requests.c.sends,
+        requests.c.holder_id,
+        requests.c.revision,
+        literal(now),
+        literal(AttemptKind.LOST.value),
+        literal("worker_lost"),
+        literal("the runner died before this attempt was recorded"),
+    ).where(held)
+    statement = sqlite_insert(attempts).from_select(columns, lost).on_conflict_do_nothing()
+    return connection.execute(statement).rowcount
+
+
+def _give_back(connection: Connection, held: Any, now: int) -> None:  # noqa: ANN401 - a condition
+    cancelled = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
+    connection.execute(
+        update(requests)
+        .where(held, requests.c.job_id.in_(cancelled))
+        .values(state=RequestState.CANCELLED.value, holder_id=null(), settled_at=now)
+    )
+    fatal = requests.c.lost >= WORKER_LOST_AFTER - 1
+    kind, code = FailureKind.PERMANENT.value, "worker_lost"
+    buried = connection.execute(
+        update(requests)
+        .where(held, fatal)
+        .values(
+            state=RequestState.DEAD_LETTERED.value,
+            holder_id=null(),
+            lost=requests.c.lost + 1,
+            failure_kind=kind,
+            failure_code=code,
+            settled_at=now,
+        )
+        .returning(requests.c.id)
+    ).scalars()
+    followers = select(requests.c.id).where(
+        requests.c.leader_id.in_(list(buried)), requests.c.state == RequestState.PENDING.value
+    )
+    follow_bury.many(connection, [(kind, code, now, row[0]) for row in connection.execute(followers)])
+    connection.execute(
+        update(requests)
+        .where(held)
+        .values(state=RequestState.PENDING.value, holder_id=null(), lost=requests.c.lost + 1)
+    )

@@ -1,0 +1,267 @@
+"""Jobs as rows: finding, wanting, finishing, cancelling and deleting them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, Select, and_, delete, exists, func, null, select, text, update
+
+from batcher.domain.errors import UnknownJob
+from batcher.domain.ids import JobId, RouteId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import Route
+from batcher.domain.settings import JobSettings
+from batcher.domain.states import JobState, RequestState
+from batcher.store.tables import cache, endpoints, jobs, pauses, rejected, requests, responses, routes
+
+_TERMINAL_WAIT = (RequestState.PENDING.value, RequestState.CLAIMED.value)
+
+
+def _query() -> Select[Any]:
+    return select(jobs, endpoints.c.base_url).join(endpoints, endpoints.c.id == jobs.c.endpoint_id)
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        id=JobId(row.id),
+        public_id=row.public_id,
+        name=row.name,
+        state=JobState(row.state),
+        wanted=bool(row.wanted),
+        endpoint_id=row.endpoint_id,
+        base_url=row.base_url,
+        key_name=row.key_name,
+        settings=msgspec.json.decode(row.settings, type=JobSettings),
+        settings_version=row.settings_version,
+        source_name=row.source_name,
+        source_path=row.source_path,
+        output_path=row.output_path,
+        total=row.total,
+        first_request=row.first_request,
+        last_request=row.last_request,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        active_us=row.active_us,
+    )
+
+
+def all_jobs(connection: Connection) -> list[Job]:
+    """Every job that is shown, oldest first."""
+    query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def get(connection: Connection, job_id: JobId) -> Job:
+    """The job of that number; raises `UnknownJob`."""
+    row = connection.execute(_query().where(jobs.c.id == job_id)).first()
+    if row is None or row.state == JobState.SUBMITTING.value:
+        raise UnknownJob(f"there is no job {job_id}", hint="`batcher status` lists the jobs")
+    return _job(row)
+
+
+def find(connection: Connection, named: str) -> Job:
+    """The job of a number or a unique name; raises `UnknownJob`."""
+    if named.isascii() and named.isdigit():
+        return get(connection, JobId(min(int(named), 2**63 - 1)))
+    query = _query().where(jobs.c.name == named, jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id)
+    found = [_job(row) for row in connection.execute(query)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = ", ".join(str(job.id) for job in found)
+        raise UnknownJob(f'several jobs are named "{named}": {numbers}', hint="name one by its number")
+    raise UnknownJob(f'there is no job named "{named}"', hint="`batcher status` lists the jobs")
+
+
+def newest(connection: Connection) -> Job:
+    """The job that was submitted last; raises `UnknownJob` where there is none."""
+    query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id.desc()).limit(1)
+    row = connection.execute(query).first()
+    if row is None:
+        raise UnknownJob("there is no job in this store", hint="`batcher run FILE` makes one")
+    return _job(row)
+
+
+def by_source(connection: Connection, digest: bytes, base_url: str) -> Job | None:
+    """The newest job that came from a file of this content to this base URL, unless it was cancelled."""
+    query = (
+        _query()
+        .where(
+            jobs.c.source_digest == digest,
+            endpoints.c.base_url == base_url,
+            jobs.c.state.in_([JobState.OPEN.value, JobState.COMPLETED.value]),
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _job(row)
+
+
+def by_path(connection: Connection, path: str, base_url: str) -> Job | None:
+    """The newest job that came from the file at this path to this base URL, whatever it contained."""
+    query = (
+        _query()
+        .where(
+            jobs.c.source_path == path, endpoints.c.base_url == base_url, jobs.c.state != JobState.SUBMITTING.value
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _job(row)
+
+
+def unfinished(connection: Connection) -> list[Job]:
+    """Every job with requests that are not at their end, oldest first."""
+    query = _query().where(jobs.c.state == JobState.OPEN.value).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def routes_of(connection: Connection, job: Job) -> list[Route]:
+    """What the job's requests ask for."""
+    query = (
+        select(routes.c.id, routes.c.path, routes.c.model).where(routes.c.job_id == job.id).order_by(routes.c.id)
+    )
+    return [
+        Route(
+            id=RouteId(row.id),
+            job_id=job.id,
+            path=row.path,
+            model=row.model,
+            endpoint_id=job.endpoint_id,
+            reuse_earlier=job.settings.reuse_earlier,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def want_only(connection: Connection, wanted: Sequence[JobId]) -> None:
+    """What a new runner is asked to run; what an earlier one was asked is forgotten."""
+    connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted == 1))
+    want(connection, wanted)
+
+
+def want(connection: Connection, wanted: Iterable[JobId]) -> None:
+    """Ask the runner, this one or a live one, to run these too."""
+    connection.execute(update(jobs).values(wanted=1).where(jobs.c.id.in_(list(wanted))))
+
+
+def start(connection: Connection, job_id: JobId, *, now: int) -> None:
+    """A runner begins to work on the job."""
+    started = func.coalesce(jobs.c.started_at, now)
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(started_at=started))
+
+
+def add_active(connection: Connection, job_ids: Iterable[JobId], spent_us: int) -> None:
+    """Count time that a runner worked on the jobs."""
+    connection.execute(
+        update(jobs).where(jobs.c.id.in_(list(job_ids))).values(active_us=jobs.c.active_us + spent_us)
+    )
+
+
+def remember(
+    connection: Connection, job_id: JobId, *, settings: JobSettings | None = None, output_path: str | None = None
+) -> None:
+    """Replace what the job remembers; a live runner takes it up within a second."""
+    values: dict[str, Any] = {}
+    if settings is not None:
+        values["settings"] = msgspec.json.encode(settings).decode()
+        values["key_name"] = settings.api_key_env
+        values["settings_version"] = jobs.c.settings_version + 1
+    if output_path is not None:
+        values["output_path"] = output_path
+    if values:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> list[JobId]:
+    """Close those of the jobs whose every request is at its end; returns them."""
+    left = exists().where(
+        requests.c.id.between(jobs.c.first_request, jobs.c.last_request),
+        requests.c.job_id == jobs.c.id,
+        requests.c.state.in_(_TERMINAL_WAIT),
+    )
+    done = (
+        update(jobs)
+        .where(jobs.c.id.in_(list(job_ids)), jobs.c.state == JobState.OPEN.value, ~left)
+        .values(state=JobState.COMPLETED.value, finished_at=now, wanted=0)
+        .returning(jobs.c.id)
+    )
+    return [JobId(row) for row in connection.execute(done).scalars()]
+
+
+def reopen(connection: Connection, job_id: JobId) -> None:
+    """A redrive gave the job work again."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id).values(state=JobState.OPEN.value, finished_at=null())
+    )
+
+
+def cancel(connection: Connection, job: Job, *, now: int) -> int:
+    """Cancel what is pending; what is in flight ends as it ends. Returns how many requests were cancelled."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job.id).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
+    )
+    pending = and_(
+        requests.c.id.between(job.first_request, job.last_request),
+        requests.c.job_id == job.id,
+        requests.c.state == RequestState.PENDING.value,
+    )
+    return connection.execute(
+        update(requests).where(pending).values(state=RequestState.CANCELLED.value, settled_at=now)
+    ).rowcount
+
+
+#: Requests removed in one transaction, so that a runner beside is not held up.
+_REMOVED_AT_ONCE = 5_000
+
+
+def delete_some(connection: Connection, job: Job) -> bool:
+    """Remove a chunk of the job's requests; True: more is left. The job itself goes with its last request.
+
+    An answer that requests of other jobs share stays, and keeps in words who asked first.
+    """
+    ids = (
+        select(requests.c.id)
+        .where(requests.c.id.between(job.first_request or 0, job.last_request or 0), requests.c.job_id == job.id)
+        .limit(_REMOVED_AT_ONCE)
+    )
+    found = [(row,) for row in connection.execute(ids).scalars()]
+    if found:
+        _delete_requests(connection, job.id, found)
+        return True
+    for table in (routes, rejected):
+        connection.execute(delete(table).where(table.c.job_id == job.id))
+    connection.execute(delete(pauses).where(pauses.c.scope == "job", pauses.c.ref == str(job.id)))
+    connection.execute(delete(jobs).where(jobs.c.id == job.id))
+    return False
+
+
+def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[Any]]) -> None:
+    connection.execute(text("CREATE TEMP TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"))
+    connection.execute(text("DELETE FROM doomed"))
+    connection.exec_driver_sql("INSERT INTO doomed VALUES (?)", found)
+    own_answers = "SELECT response_id FROM requests WHERE id IN (SELECT id FROM doomed)"
+    connection.execute(
+        text(
+            "UPDATE responses SET origin_job = :job, origin_custom_id ="
+            " (SELECT custom_id FROM requests WHERE requests.id = responses.request_id)"
+            f" WHERE id IN ({own_answers}) AND request_id IN (SELECT id FROM doomed)"
+        ),
+        {"job": job_id},
+    )
+    for table in ("bodies", "former_bodies", "attempts"):
+        connection.execute(text(f"DELETE FROM {table} WHERE request_id IN (SELECT id FROM doomed)"))
+    connection.execute(text("DELETE FROM requests WHERE id IN (SELECT id FROM doomed)"))
+    connection.execute(text("DELETE FROM doomed"))
+
+
+def drop_unused_answers(connection: Connection, job_id: JobId) -> None:
+    """Remove answers of a deleted job that no other request uses, from the cache too."""
+    used = select(requests.c.response_id).where(requests.c.response_id.is_not(None))
+    unused = and_(responses.c.origin_job == job_id, responses.c.id.not_in(used))
+    doomed = select(responses.c.id).where(unused)
+    connection.execute(delete(cache).where(cache.c.response_id.in_(doomed)))
+    connection.execute(delete(responses).where(unused))

@@ -1,0 +1,68 @@
+"""What `status` asks: counts of a job, its paths, what stands in its lanes."""
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, select
+
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Counts, Job
+from batcher.domain.states import AttemptKind, RequestState
+from batcher.store.tables import attempts, rejected, requests
+
+
+def _within(job: Job) -> Any:  # noqa: ANN401 - a condition
+    return and_(requests.c.id.between(job.first_request or 0, job.last_request or 0), requests.c.job_id == job.id)
+
+
+def counts(connection: Connection, job: Job) -> Counts:
+    """How the job stands, in one pass over its rows and one over its attempts."""
+    by_state = connection.execute(
+        select(requests.c.state, func.count(), func.sum(requests.c.cached), func.sum(requests.c.sends))
+        .where(_within(job))
+        .group_by(requests.c.state)
+    ).all()
+    number = {row[0]: row[1] for row in by_state}
+    sent = _attempts(connection, job)
+    return Counts(
+        total=sum(number.values()),
+        pending=number.get(RequestState.PENDING.value, 0),
+        claimed=number.get(RequestState.CLAIMED.value, 0),
+        completed=number.get(RequestState.COMPLETED.value, 0),
+        dead_lettered=number.get(RequestState.DEAD_LETTERED.value, 0),
+        cancelled=number.get(RequestState.CANCELLED.value, 0),
+        cached=sum(row[2] for row in by_state),
+        attempts=sum(row[3] for row in by_state),
+        rate_limited=sent[0],
+        input_tokens=sent[1],
+        output_tokens=sent[2],
+        rejected=rejected_count(connection, job.id),
+    )
+
+
+def _attempts(connection: Connection, job: Job) -> tuple[int, int, int]:
+    refused = func.sum(case((attempts.c.kind == AttemptKind.RATE_LIMITED.value, 1), else_=0))
+    query = (
+        select(
+            func.coalesce(refused, 0),
+            func.coalesce(func.sum(attempts.c.input_tokens), 0),
+            func.coalesce(func.sum(attempts.c.output_tokens), 0),
+        )
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .where(
+            attempts.c.request_id.between(job.first_request or 0, job.last_request or 0),
+            requests.c.job_id == job.id,
+        )
+    )
+    row = connection.execute(query).one()
+    return int(row[0]), int(row[1]), int(row[2])
+
+
+def rejected_count(connection: Connection, job_id: JobId) -> int:
+    """Lines of the job's file that `--skip-invalid` passed over."""
+    return int(connection.execute(select(func.count()).where(rejected.c.job_id == job_id)).scalar_one())
+
+
+def repeats(connection: Connection, job: Job) -> int:
+    """How many requests of the job share the answer of another."""
+    query = select(func.count()).where(_within(job), requests.c.leader_id.is_not(None))
+    return int(connection.execute(query).scalar_one())

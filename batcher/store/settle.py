@@ -1,0 +1,349 @@
+"""Settlements: a whole group in one transaction, each conditional on (holder, send) still matching.
+
+Losing that race is a normal answer: the row was rescued or cancelled meanwhile; only its attempt is kept.
+A settlement is never taken back, and giving the same group twice changes nothing: a commit whose outcome is
+unknown (it raised, yet may be on disk) can be tried again.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import HolderId, JobId, RequestId
+from batcher.domain.requests import SettledIds
+from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
+from batcher.domain.states import JobState, RequestState
+from batcher.store.claim import listed
+from batcher.store.hot import Hot, word
+from batcher.store.tables import attempts, cache, jobs, requests, responses
+
+_claimed = requests.c.state == word(RequestState.CLAIMED.value)
+_still_held = and_(
+    requests.c.id == bindparam("id_"),
+    requests.c.holder_id == bindparam("holder"),
+    requests.c.sends == bindparam("send"),
+    _claimed,
+)
+_select_held = Hot(
+    select(requests.c.id, requests.c.sends).where(
+        requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
+    ),
+    "ids",
+    "holder",
+)
+_RESPONSE = (
+    "id",
+    "endpoint_id",
+    "request_id",
+    "status",
+    "provider_request_id",
+    "input_tokens",
+    "output_tokens",
+    "latency_us",
+    "created_at",
+    "body",
+)
+_insert_responses = Hot(insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE)
+_upsert = sqlite_insert(cache).from_select(
+    ["endpoint_id", "fingerprint", "response_id", "created_at"],
+    select(
+        bindparam("endpoint_id"), requests.c.fingerprint, bindparam("response_id"), bindparam("created_at")
+    ).where(requests.c.id == bindparam("request_id"), requests.c.fingerprint.is_not(None)),
+)
+_insert_cache = Hot(
+    _upsert.on_conflict_do_update(
+        index_elements=["endpoint_id", "fingerprint"],
+        set_={"response_id": _upsert.excluded.response_id, "created_at": _upsert.excluded.created_at},
+    ),
+    "endpoint_id",
+    "response_id",
+    "created_at",
+    "request_id",
+)
+_ATTEMPT = (
+    "request_id",
+    "send",
+    "holder_id",
+    "lane_id",
+    "revision",
+    "sent_at",
+    "ended_at",
+    "status",
+    "kind",
+    "code",
+    "message",
+    "retry_after_us",
+    "provider_request_id",
+    "input_tokens",
+    "output_tokens",
+    "reply",
+)
+_insert_attempts = Hot(
+    sqlite_insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing(),
+    *_ATTEMPT,
+)
+_free: dict[str, Any] = {"holder_id": null(), "settled_at": bindparam("now")}
+_complete = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(state=word(RequestState.COMPLETED.value), response_id=bindparam("response"), **_free),
+    "response",
+    "now",
+    "id_",
+    "holder",
+    "send",
+)
+_bury = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(
+        state=word(RequestState.DEAD_LETTERED.value),
+        failure_kind=bindparam("kind"),
+        failure_code=bindparam("code"),
+        **_free,
+    ),
+    "kind",
+    "code",
+    "now",
+    "id_",
+    "holder",
+    "send",
+)
+_requeue = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(
+        state=word(RequestState.PENDING.value),
+        holder_id=null(),
+        available_at=bindparam("available_at"),
+        spent=requests.c.spent + bindparam("spend"),
+        timeouts=requests.c.timeouts + bindparam("timeout"),
+    ),
+    "available_at",
+    "spend",
+    "timeout",
+    "id_",
+    "holder",
+    "send",
+)
+# Never sent: the number of the send is given back; the claim itself was the only use of it.
+_release = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(state=word(RequestState.PENDING.value), holder_id=null(), sends=requests.c.sends - word(1)),
+    "id_",
+    "holder",
+    "send",
+)
+_cancel = Hot(
+    update(requests).where(_still_held).values(state=word(RequestState.CANCELLED.value), **_free),
+    "now",
+    "id_",
+    "holder",
+    "send",
+)
+_select_cancelled = Hot(
+    select(jobs.c.id).where(jobs.c.id.in_(listed("ids")), jobs.c.state == word(JobState.CANCELLED.value)), "ids"
+)
+_select_followers = Hot(
+    select(requests.c.id, requests.c.leader_id, requests.c.job_id)
+    .where(requests.c.leader_id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
+    .order_by(requests.c.id),
+    "ids",
+)
+_follow_complete = Hot(
+    update(requests)
+    .where(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
+    .values(
+        state=word(RequestState.COMPLETED.value),
+        response_id=bindparam("response"),
+        cached=word(1),
+        available_at=null(),
+        settled_at=bindparam("now"),
+    ),
+    "response",
+    "now",
+    "id_",
+)
+follow_bury = Hot(
+    update(requests)
+    .where(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
+    .values(
+        state=word(RequestState.DEAD_LETTERED.value),
+        failure_kind=bindparam("kind"),
+        failure_code=bindparam("code"),
+        available_at=null(),
+        settled_at=bindparam("now"),
+    ),
+    "kind",
+    "code",
+    "now",
+    "id_",
+)
+
+
+def _ids(values: Iterable[int]) -> str:
+    return msgspec.json.encode(list(values)).decode()
+
+
+class _Tally:
+    """What reached its end, by job."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[JobId, SettledIds] = {}
+
+    def of(self, job_id: JobId) -> SettledIds:
+        if job_id not in self._by_job:
+            self._by_job[job_id] = SettledIds(job_id=job_id)
+        return self._by_job[job_id]
+
+    def result(self) -> list[SettledIds]:
+        return list(self._by_job.values())
+
+
+def settle(
+    connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
+) -> list[SettledIds]:
+    """Write the group; returns what reached its end by it, followers included."""
+    asked = _ids(s.claim.request_id for s in settlements)
+    held = {row[0]: row[1] for row in _select_held.run(connection, asked, holder)}
+    valid = [s for s in settlements if held.get(s.claim.request_id) == s.claim.send]
+    cancelled = set(_select_cancelled.run(connection, _ids({s.claim.job_id for s in valid})).scalars())
+    completes: list[tuple[Settlement, Complete]] = []
+    dead: list[tuple[Settlement, DeadLetter]] = []
+    back: list[Settlement] = []
+    for settlement in valid:
+        match settlement.decision:
+            case Complete() as complete:
+                completes.append((settlement, complete))
+            case DeadLetter() as letter:
+                dead.append((settlement, letter))
+            case Requeue() | Release():
+                back.append(settlement)
+    tally = _Tally()
+    _write_completes(connection, completes, tally, holder, now)
+    _write_dead_letters(connection, dead, tally, holder, now)
+    _write_back(connection, back, cancelled, holder, now)
+    _write_attempts(connection, settlements, holder)
+    return tally.result()
+
+
+def _write_completes(
+    connection: Connection,
+    completes: Sequence[tuple[Settlement, Complete]],
+    tally: _Tally,
+    holder: HolderId,
+    now: int,
+) -> None:
+    if not completes:
+        return
+    first = (connection.execute(select(func.max(responses.c.id))).scalar() or 0) + 1
+    made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
+    _insert_responses.many(
+        connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
+    )
+    _insert_cache.many(
+        connection,
+        ((s.claim.endpoint_id, made[s.claim.request_id], now, s.claim.request_id) for s, _ in completes),
+    )
+    _complete.many(
+        connection,
+        ((made[s.claim.request_id], now, s.claim.request_id, holder, s.claim.send) for s, _ in completes),
+    )
+    for s, _ in completes:
+        tally.of(s.claim.job_id).completed.append(s.claim.request_id)
+    followers = _select_followers.run(connection, _ids(made)).all()
+    _follow_complete.many(connection, ((made[row.leader_id], now, row.id) for row in followers))
+    for row in followers:
+        tally.of(row.job_id).completed.append(RequestId(row.id))
+        tally.of(row.job_id).cached += 1
+
+
+def _response_row(response_id: int, settlement: Settlement, complete: Complete, now: int) -> tuple[Any, ...]:
+    reply = complete.reply
+    return (
+        response_id,
+        settlement.claim.endpoint_id,
+        settlement.claim.request_id,
+        reply.status,
+        complete.provider_request_id,
+        complete.usage.input_tokens,
+        complete.usage.output_tokens,
+        reply.latency_us,
+        now,
+        reply.body,
+    )
+
+
+def _write_dead_letters(
+    connection: Connection,
+    dead: Sequence[tuple[Settlement, DeadLetter]],
+    tally: _Tally,
+    holder: HolderId,
+    now: int,
+) -> None:
+    if not dead:
+        return
+    _bury.many(
+        connection,
+        ((letter.kind, letter.code, now, s.claim.request_id, holder, s.claim.send) for s, letter in dead),
+    )
+    for s, _ in dead:
+        tally.of(s.claim.job_id).dead_lettered.append(s.claim.request_id)
+    causes = {s.claim.request_id: letter for s, letter in dead}
+    followers = _select_followers.run(connection, _ids(causes)).all()
+    follow_bury.many(
+        connection,
+        ((causes[row.leader_id].kind, causes[row.leader_id].code, now, row.id) for row in followers),
+    )
+    for row in followers:
+        tally.of(row.job_id).dead_lettered.append(RequestId(row.id))
+
+
+def _write_back(
+    connection: Connection, back: Sequence[Settlement], cancelled: set[int], holder: HolderId, now: int
+) -> None:
+    requeued, released, given_up = [], [], []
+    for settlement in back:
+        fence = (settlement.claim.request_id, holder, settlement.claim.send)
+        decision = settlement.decision
+        if settlement.claim.job_id in cancelled:
+            given_up.append((now, *fence))
+        elif isinstance(decision, Requeue):
+            requeued.append((decision.available_at, int(decision.spent), int(decision.timeout), *fence))
+        else:
+            released.append(fence)
+    _requeue.many(connection, requeued)
+    _release.many(connection, released)
+    _cancel.many(connection, given_up)
+
+
+def _write_attempts(connection: Connection, settlements: Sequence[Settlement], holder: HolderId) -> None:
+    rows = []
+    for settlement in settlements:
+        claim, attempt = settlement.claim, settlement.attempt
+        if attempt is not None:
+            rows.append(
+                (
+                    claim.request_id,
+                    claim.send,
+                    holder,
+                    attempt.lane_id,
+                    claim.revision,
+                    attempt.sent_at,
+                    attempt.ended_at,
+                    attempt.status,
+                    attempt.kind.value,
+                    attempt.code,
+                    attempt.message,
+                    attempt.retry_after_us,
+                    attempt.provider_request_id,
+                    attempt.usage.input_tokens,
+                    attempt.usage.output_tokens,
+                    attempt.reply,
+                )
+            )
+    _insert_attempts.many(connection, rows)

@@ -1,0 +1,230 @@
+"""Loading a job: chunks while it is `submitting` and invisible; the last transaction shows it or removes it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import EndpointId, JobId, RouteId
+from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.settings import JobSettings
+from batcher.domain.states import JobState
+from batcher.store.hot import Hot
+from batcher.store.tables import bodies, endpoints, jobs, rejected, requests, routes
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job as it is submitted, before its lines."""
+
+    public_id: str
+    name: str
+    settings: JobSettings
+    #: The file's name as people see it, and its path where it can be found again.
+    source_name: str
+    source_path: str | None
+    source_digest: bytes
+    output_path: str | None
+    created_at: int
+
+
+class Line(Struct, frozen=True, kw_only=True):
+    """A checked line and its fingerprint; None: it shares its answer with no other row."""
+
+    parsed: ParsedLine
+    fingerprint: bytes | None
+
+
+_REQUEST_COLUMNS = (
+    "id",
+    "job_id",
+    "route_id",
+    "line",
+    "custom_id",
+    "fingerprint",
+    "size",
+    "est_input",
+    "est_output",
+)
+_insert_requests = Hot(
+    sqlite_insert(requests)
+    .values({name: bindparam(name) for name in _REQUEST_COLUMNS})
+    .on_conflict_do_nothing(index_elements=["job_id", "custom_id"]),
+    *_REQUEST_COLUMNS,
+)
+_insert_bodies = Hot(
+    insert(bodies).values(request_id=bindparam("id"), body=bindparam("body")),
+    "id",
+    "body",
+)
+_line_of = Hot(
+    select(requests.c.id, requests.c.line).where(
+        requests.c.job_id == bindparam("job"), requests.c.custom_id == bindparam("custom_id")
+    ),
+    "job",
+    "custom_id",
+)
+
+
+def endpoint(connection: Connection, base_url: str, *, scope: str = "") -> EndpointId:
+    """The endpoint's id, made where it is new."""
+    query = select(endpoints.c.id).where(endpoints.c.scope == scope, endpoints.c.base_url == base_url)
+    found = connection.execute(query).scalar()
+    if found is None:
+        found = connection.execute(
+            insert(endpoints).values(scope=scope, base_url=base_url).returning(endpoints.c.id)
+        ).scalar_one()
+    return EndpointId(found)
+
+
+def begin(connection: Connection, job: NewJob) -> JobId:
+    """Make the job, `submitting`."""
+    values = {
+        "public_id": job.public_id,
+        "name": job.name,
+        "state": JobState.SUBMITTING.value,
+        "endpoint_id": endpoint(connection, job.settings.base_url),
+        "key_name": job.settings.api_key_env,
+        "settings": msgspec.json.encode(job.settings).decode(),
+        "source_name": job.source_name,
+        "source_path": job.source_path,
+        "source_digest": job.source_digest,
+        "output_path": job.output_path,
+        "created_at": job.created_at,
+    }
+    return JobId(connection.execute(insert(jobs).values(values).returning(jobs.c.id)).scalar_one())
+
+
+class Routes:
+    """The routes of one job, made as its lines name them."""
+
+    def __init__(self, job_id: JobId) -> None:
+        self._job_id = job_id
+        self._known: dict[tuple[str, str], RouteId] = {}
+
+    def of(self, connection: Connection, path: str, model: str) -> RouteId:
+        """The route's id, made where it is new."""
+        key = (path, model)
+        if key not in self._known:
+            values = {"job_id": self._job_id, "path": path, "model": model}
+            made = connection.execute(insert(routes).values(values).returning(routes.c.id)).scalar_one()
+            self._known[key] = RouteId(made)
+        return self._known[key]
+
+
+def add(
+    connection: Connection, job_id: JobId, known: Routes, lines: Sequence[Line], *, with_bodies: bool
+) -> list[BadLine]:
+    """Store a chunk in file order; returns the lines whose custom_id an earlier line has.
+
+    The unique index finds repeats, not a set in memory. Without bodies it only looks for repeats: the job
+    has a bad line already and will be removed.
+    """
+    start = _next_id(connection)
+    rows: list[tuple[Any, ...]] = []
+    for offset, line in enumerate(lines):
+        parsed = line.parsed
+        rows.append(
+            (
+                start + offset,
+                job_id,
+                known.of(connection, parsed.path, parsed.model),
+                parsed.line,
+                parsed.custom_id,
+                line.fingerprint,
+                len(parsed.body),
+                parsed.est_input,
+                parsed.est_output,
+            )
+        )
+    if _insert_requests.many(connection, rows) < len(rows):
+        return _repeats(connection, job_id, start, lines)
+    if with_bodies:
+        _insert_bodies.many(
+            connection, ((row[0], line.parsed.body) for row, line in zip(rows, lines, strict=True))
+        )
+    return []
+
+
+def _next_id(connection: Connection) -> int:
+    used = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'requests'")).scalar()
+    return int(used or 0) + 1
+
+
+def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[Line]) -> list[BadLine]:
+    bad = []
+    for offset, line in enumerate(lines):
+        parsed = line.parsed
+        first = _line_of.run(connection, job_id, parsed.custom_id).one()
+        if first.id != start + offset:
+            reason = f'custom_id "{parsed.custom_id}" stands in line {first.line} already; each must be unique'
+            body = parsed.body.decode(errors="replace")
+            bad.append(BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id))
+    return bad
+
+
+def add_rejected(connection: Connection, job_id: JobId, bad: Sequence[BadLine]) -> None:
+    """Keep lines that `--skip-invalid` passed over, for the errors file."""
+    rows = [
+        {
+            "job_id": job_id,
+            "line": line.line,
+            "custom_id": line.custom_id,
+            "reason": line.reason,
+            "text": line.text,
+        }
+        for line in bad
+    ]
+    if rows:
+        connection.execute(insert(rejected), rows)
+
+
+def open_job(connection: Connection, job_id: JobId) -> int:
+    """Show the job: count it, let the first of each fingerprint lead. Returns how many rows follow another."""
+    first, last, total = connection.execute(
+        select(func.min(requests.c.id), func.max(requests.c.id), func.count()).where(requests.c.job_id == job_id)
+    ).one()
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(state=JobState.OPEN.value, total=total, first_request=first, last_request=last)
+    )
+    return _choose_leaders(connection, job_id, first, last)
+
+
+def _choose_leaders(connection: Connection, job_id: JobId, first: int, last: int) -> int:
+    within = requests.c.id.between(first, last) & (requests.c.job_id == job_id)
+    groups = (
+        select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
+        .where(within, requests.c.fingerprint.is_not(None))
+        .group_by(requests.c.fingerprint)
+        .having(func.count() > 1)
+        .subquery()
+    )
+    follow = (
+        update(requests)
+        .where(within, requests.c.fingerprint == groups.c.fingerprint, requests.c.id != groups.c.leader)
+        .values(leader_id=groups.c.leader)
+    )
+    return connection.execute(follow).rowcount
+
+
+#: Rows removed in one transaction, so that a runner beside is not held up.
+_REMOVED_AT_ONCE = 20_000
+
+
+def remove_some(connection: Connection, job_id: JobId) -> bool:
+    """Remove a chunk of a job that was never shown; True: more is left. The job goes with its last row."""
+    ids = select(requests.c.id).where(requests.c.job_id == job_id).limit(_REMOVED_AT_ONCE)
+    found = list(connection.execute(ids).scalars())
+    if found:
+        listed = [(request_id,) for request_id in found]
+        connection.exec_driver_sql("DELETE FROM bodies WHERE request_id = ?", listed)
+        connection.exec_driver_sql("DELETE FROM requests WHERE id = ?", listed)
+        return True
+    for table in (routes, rejected):
+        connection.execute(table.delete().where(table.c.job_id == job_id))
+    connection.execute(jobs.delete().where(jobs.c.id == job_id))
+    return False

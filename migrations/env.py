@@ -1,0 +1,26 @@
+"""Alembic's environment. batcher hands over the open connection; for `alembic revision` a file is named with -x."""
+
+from alembic import context
+from sqlalchemy import create_engine
+
+from batcher.store.tables import metadata
+
+
+def _run(connection):
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=True,
+        transactional_ddl=False,
+        compare_server_default=True,
+    )
+    context.run_migrations()
+
+
+given = context.config.attributes.get("connection")
+if given is not None:
+    _run(given)
+else:
+    path = context.get_x_argument(as_dictionary=True).get("db", "batcher.db")
+    with create_engine(f"sqlite:///{path}").begin() as connection:
+        _run(connection)
