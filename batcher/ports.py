@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.events import Event
+from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import Charge, LaneKey, LaneView, RateHints, StoredLane

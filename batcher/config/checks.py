@@ -120,8 +120,9 @@ def cache_mode(value: object, where: str) -> CacheMode:
 
 def base_url(value: object, where: str) -> str:
     """A base URL, normalized."""
+    given = text(value, where)
     try:
-        return normalize_base_url(text(value, where))
+        return normalize_base_url(given)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error.message}", hint=error.hint) from error
 

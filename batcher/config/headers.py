@@ -15,10 +15,8 @@ _KEY = "the key goes out as Authorization: Bearer; name its variable in api_key_
 
 #: Lower-case name → why it is refused.
 _REFUSED = {
-    **dict.fromkeys(
-        ("host", "connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "expect"), _FRAMING
-    ),
-    **dict.fromkeys(("proxy-connection", "proxy-authorization"), _FRAMING),
+    **dict.fromkeys(("host", "connection", "keep-alive", "transfer-encoding", "upgrade", "expect"), _FRAMING),
+    **dict.fromkeys(("te", "trailer", "proxy-connection", "proxy-authorization"), _FRAMING),  # codespell:ignore te
     **dict.fromkeys(("content-length", "content-type", "content-encoding"), _BODY),
     **dict.fromkeys(("accept-encoding", "x-client-request-id"), _OWN),
     "authorization": _KEY,

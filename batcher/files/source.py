@@ -6,6 +6,7 @@ twice (stdin, a pipe) is first copied to an unlinked temporary file.
 
 import gzip
 import os
+import shutil
 import stat
 import sys
 import tempfile
@@ -107,38 +108,31 @@ def open_source(path: str) -> Source:
     if path == STDIN:
         return _spooled_stdin()
     try:
-        raw = open(path, "rb", buffering=BLOCK)  # noqa: PTH123, SIM115 - a path as the user spelled it; Source closes it
+        raw = open(path, "rb", buffering=BLOCK)  # noqa: PTH123, SIM115 - the path as spelled; Source closes it
     except IsADirectoryError:
-        raise InputError(
-            f"{path} is a folder, not a job file", source=path, hint="name a .jsonl file in it"
-        ) from None
+        raise InputError(f"{path} is a folder, not a job file", source=path, hint="name a file in it") from None
     except FileNotFoundError:
         raise InputError(f"{path} does not exist", source=path, hint="check the path") from None
     except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise InputError(
-            f"{path} cannot be read: {why}", source=path, hint="check the path and its rights"
-        ) from None
-    return _source(raw if _can_start_again(raw) else _spool(raw, path), path)
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path} cannot be read: {why}", source=path, hint="check its rights") from None
+    if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+        return _source(raw, path)
+    with raw:
+        return _source(_spool(raw, path), path)
 
 
 def _spooled_stdin() -> Source:
-    stdin = sys.stdin.buffer if sys.stdin is not None else None
-    if stdin is None:
+    if sys.stdin is None:
         raise InputError("stdin is closed", source="<stdin>", hint="name a job file, or pipe one in")
-    return _source(_spool(stdin, "<stdin>"), "<stdin>")
-
-
-def _can_start_again(raw: IO[bytes]) -> bool:
-    return stat.S_ISREG(os.fstat(raw.fileno()).st_mode)
+    return _source(_spool(sys.stdin.buffer, "<stdin>"), "<stdin>")
 
 
 def _spool(raw: IO[bytes], name: str) -> IO[bytes]:
     """Copy everything to a temporary file that has no name and goes with the process."""
     copy = tempfile.TemporaryFile(prefix="batcher-", buffering=BLOCK)  # noqa: SIM115 - Source closes it
     try:
-        while block := raw.read(BLOCK):
-            copy.write(block)
+        shutil.copyfileobj(raw, copy, BLOCK)
         copy.seek(0)
     except OSError as error:
         copy.close()

@@ -1,6 +1,6 @@
-"""What a provider would refuse for certain, found before anything is stored or sent. Sources: OpenAI's API reference.
+"""What a provider would refuse for certain, found before anything is stored or sent.
 
-Each check returns the reason, or None. A null field is an absent one.
+Source: OpenAI's API reference. Each check returns the reason, or None. A null field is an absent one.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """The names providers give to failures, by what they ask for. A provider's new code is added here.
 
-Sources: PROVIDERS §1. A name is compared whole with `error.code`, `error.type` and `details.error_code`, never searched
-for in a text: "generate" contains "rate".
+Sources: PROVIDERS §1. A name is compared whole with `error.code`, `error.type` and `details.error_code`, never
+searched for in a text: "generate" contains "rate".
 """
 
 from typing import Final
@@ -9,15 +9,17 @@ from typing import Final
 #: Prepaid credit is used up, or billing is off.
 NO_CREDIT: Final = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_not_active"})
 #: A cap on spending is reached. Comes before NO_CREDIT: OpenAI's `type` stays `insufficient_quota`.
-SPEND_CAP: Final = frozenset({
-    "organization_spend_limit_exceeded",
-    "project_spend_limit_exceeded",
-    "organization_usage_limit_exceeded",
-    "billing_hard_limit_reached",
-    "billing_limit_user_error",
-    "enforced_spend_limit_reached",
-    "contract_spend_limit_reached",
-})
+SPEND_CAP: Final = frozenset(
+    {
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+        "billing_limit_user_error",
+        "enforced_spend_limit_reached",
+        "contract_spend_limit_reached",
+    }
+)
 #: Anthropic's `billing_error` and every `linked_organization_…`.
 ANTHROPIC_BILLING: Final = frozenset({"billing_error"})
 LINKED_ORGANIZATION: Final = "linked_organization_"
@@ -29,13 +31,15 @@ ANTHROPIC_USAGE_LIMITS: Final = (
 ANTHROPIC_NO_CREDIT: Final = "credit balance is too low"
 
 #: The account or the organization needs a person; every request of the key fails the same way.
-ACCOUNT: Final = frozenset({
-    "account_deactivated",
-    "organization_on_hold",
-    "cmek_key_disabled",
-    "user_profile_required",
-    "unsupported_country_region_territory",
-})
+ACCOUNT: Final = frozenset(
+    {
+        "account_deactivated",
+        "organization_on_hold",
+        "cmek_key_disabled",
+        "user_profile_required",
+        "unsupported_country_region_territory",
+    }
+)
 #: Google sends a bad key as a 400 with this `details[].reason`.
 GOOGLE_BAD_KEY: Final = "API_KEY_INVALID"
 #: Google: free tier not available here, or billing off.
@@ -49,13 +53,15 @@ OPENROUTER_TOO_HEAVY: Final = "weight_exceeds_budget"
 OPENROUTER_DAILY: Final = "openrouter_free_tier_daily"
 
 #: The model is unknown, retired or not for this key. 1500 is Mistral's.
-MODEL: Final = frozenset({
-    "model_not_found",
-    "DeploymentNotFound",
-    "invalid_model",
-    "1500",
-    "OperationNotSupported",
-})
+MODEL: Final = frozenset(
+    {
+        "model_not_found",
+        "DeploymentNotFound",
+        "invalid_model",
+        "1500",
+        "OperationNotSupported",
+    }
+)
 #: At 404 alone: what is not found is the model, or the path.
 NOT_FOUND: Final = frozenset({"not_found_error", "NotFoundError", "NOT_FOUND", "not_found", "404"})
 #: How servers say that there is no such path, as whole messages in lower case.
@@ -79,43 +85,47 @@ CONTEXT_PHRASES: Final = (
 #: Traffic grew too fast: it must grow anew from little.
 RAMP: Final = frozenset({"slow_down", "ramp_limit_exceeded"})
 #: No capacity now: a refusal by the provider, whatever the status says.
-OVERLOADED: Final = frozenset({
-    "server_is_overloaded",
-    "overloaded_error",
-    "provider_overloaded",
-    "capacity_exceeded",
-    "service_tier_capacity_exceeded",
-    "slow_down",
-})
+OVERLOADED: Final = frozenset(
+    {
+        "server_is_overloaded",
+        "overloaded_error",
+        "provider_overloaded",
+        "capacity_exceeded",
+        "service_tier_capacity_exceeded",
+        "slow_down",
+    }
+)
 #: The provider gave up on a long answer: tried few times.
 TOOK_TOO_LONG: Final = frozenset({"timeout_error", "DEADLINE_EXCEEDED"})
 
 #: Names that stand for a status where a 200 carries an error without one (Responses API, gateways).
 AS_TOO_MANY: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "rate_limited"})
 AS_BAD_KEY: Final = frozenset({"authentication_error", "invalid_api_key", "authentication"})
-AS_BAD_REQUEST: Final = frozenset({
-    "invalid_request_error",
-    "invalid_request",
-    "invalid_prompt",
-    "bio_policy",
-    "content_policy_violation",
-    "content_filter",
-    "context_length_exceeded",
-    "invalid_image",
-    "invalid_image_format",
-    "invalid_base64_image",
-    "invalid_image_url",
-    "invalid_image_mode",
-    "image_too_large",
-    "image_too_small",
-    "image_parse_error",
-    "image_content_policy_violation",
-    "image_file_too_large",
-    "image_file_not_found",
-    "unsupported_image_media_type",
-    "empty_image_file",
-    "failed_to_download_image",
-})
+AS_BAD_REQUEST: Final = frozenset(
+    {
+        "invalid_request_error",
+        "invalid_request",
+        "invalid_prompt",
+        "bio_policy",
+        "content_policy_violation",
+        "content_filter",
+        "context_length_exceeded",
+        "invalid_image",
+        "invalid_image_format",
+        "invalid_base64_image",
+        "invalid_image_url",
+        "invalid_image_mode",
+        "image_too_large",
+        "image_too_small",
+        "image_parse_error",
+        "image_content_policy_violation",
+        "image_file_too_large",
+        "image_file_not_found",
+        "unsupported_image_media_type",
+        "empty_image_file",
+        "failed_to_download_image",
+    }
+)
 
 #: Codes that only we give; a provider's name that equals one is not taken over.
 OURS: Final = frozenset({"timeout", "local", "stale_connection", "worker_lost", "refused_too_often"})

@@ -13,7 +13,15 @@ _GO_UNITS: Final = (3600.0, 60.0, 1.0, 0.001)
 _PART: Final = re.compile(
     rf"{_NUMBER}\s*(days?|d|hours?|h|minutes?|mins?|milliseconds?|ms|m|seconds?|secs?|s)(?![a-z])", re.IGNORECASE
 )
-_UNITS: Final = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "milliseconds": 0.001, "millisecond": 0.001}
+_UNITS: Final = {
+    "d": 86400.0,
+    "h": 3600.0,
+    "m": 60.0,
+    "s": 1.0,
+    "ms": 0.001,
+    "milliseconds": 0.001,
+    "millisecond": 0.001,
+}
 _BARE_IN_WORDS: Final = re.compile(rf"{_NUMBER}(?![\w:-])(?!\s+[a-z])", re.IGNORECASE)
 _AFTER: Final = re.compile(r"\b(?:try again|retry)\s+(?:in|after)\s+", re.IGNORECASE)
 

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from batcher.domain.exchange import Reply
 
+#: Statuses of an answer.
+SUCCESS: Final = range(200, 300)
 #: Stands for a body that is no JSON: cut short, bad UTF-8, NaN, a number past a double, nested too deep.
 NOT_JSON: Final = object()
 
@@ -69,7 +71,7 @@ def read_evidence(reply: Reply) -> Evidence:
 
 def evidence_from(reply: Reply, document: object) -> Evidence:
     """The same, of a reply whose body was parsed already."""
-    root = _mapping(_first(document))
+    root = _mapping(unwrapped(document))
     error = _error_node(root)
     metadata = _mapping(error.get("metadata"))
     details = error.get("details")
@@ -91,7 +93,7 @@ def evidence_from(reply: Reply, document: object) -> Evidence:
     )
 
 
-def _first(value: object) -> object:
+def unwrapped(value: object) -> object:
     """Gemini's OpenAI-compatible endpoint wraps its error in a list of one."""
     return value[0] if isinstance(value, list) and value else value
 
@@ -102,7 +104,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
     """The mapping that holds code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM)."""
-    error = _first(root.get("error") or root.get("errors"))
+    error = unwrapped(root.get("error") or root.get("errors"))
     if isinstance(error, str):
         return {"message": error}
     return error if isinstance(error, dict) else root

@@ -42,12 +42,7 @@ _read_body: Final = msgspec.json.Decoder(_BodyBytes).decode
 def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine | BadLine:
     """Check one line, without its end. `line` is its physical number; `default_path` is what `--url` gave."""
     try:
-        document = read_strictly(raw)
-        if not isinstance(document, dict):
-            raise Refused("not a JSON object; a line is one request, in braces")
-        if "body" in document:
-            return _batch_line(raw, document, line)
-        return _bare_body(raw, document, line, default_path)
+        return _request(raw, line, default_path)
     except Refused as refused:
         return refuse(raw, line=line, reason=refused.reason)
 
@@ -70,6 +65,15 @@ def refuse(raw: bytes, *, line: int, reason: str) -> BadLine:
 def refuse_too_long(head: bytes, *, line: int) -> BadLine:
     """A line that the reader gave up on at 64 MiB; `head` is its beginning."""
     return refuse(head, line=line, reason=TOO_LONG)
+
+
+def _request(raw: bytes, line: int, default_path: str | None) -> ParsedLine:
+    document = read_strictly(raw)
+    if not isinstance(document, dict):
+        raise Refused("not a JSON object; a line is one request, in braces")
+    if "body" in document:
+        return _batch_line(raw, document, line)
+    return _bare_body(raw, document, line, default_path)
 
 
 def _batch_line(raw: bytes, document: dict[str, object], line: int) -> ParsedLine:

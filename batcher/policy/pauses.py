@@ -1,10 +1,8 @@
 """The pauses: what stops, why, and what a person does about it. Each takes the case and makes its outcome."""
 
-from msgspec.structs import replace
-
 from batcher.domain.outcomes import Failure
 from batcher.domain.states import PauseReason, PauseScope
-from batcher.policy.verdicts import Case, blocked, blocked_unless_answered
+from batcher.policy.verdicts import Case, blocked, blocked_unless_answered, permanent
 
 _GO_ON = "then run `batcher resume`"
 
@@ -24,8 +22,8 @@ def pause_for_spend_cap(case: Case) -> Failure:
 def pause_for_key(case: Case) -> Failure:
     """The key is wrong, revoked, or its account is on hold."""
     fix = (
-        "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default) and see that its "
-        f"account is in order (`batcher doctor` checks it), {_GO_ON}"
+        "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default), see that "
+        f"its account is in order (`batcher doctor` checks it), {_GO_ON}"
     )
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
 
@@ -47,8 +45,8 @@ def pause_for_base_url(case: Case) -> Failure:
 def pause_for_model(case: Case) -> Failure:
     """The model is unknown there, or not for this key."""
     fix = (
-        "check the model's name, the key's access to it and the base URL (`batcher doctor --model M`); resume when it is "
-        "mended, or `batcher cancel JOB` and submit the file with another model"
+        "check the model's name, the key's access to it and the base URL (`batcher doctor --model M`); resume when "
+        "it is mended, or `batcher cancel JOB` and submit the file with another model"
     )
     return blocked_unless_answered(case, reason=PauseReason.MODEL, fix=fix)
 
@@ -73,9 +71,7 @@ def pause_for_refusal(case: Case) -> Failure:
 
 def pause_for_page(case: Case) -> Failure:
     """A page in place of an answer, from an endpoint that has answered before: a firewall, or a login."""
-    outcome = blocked_unless_answered(
-        case,
-        reason=PauseReason.ENDPOINT,
-        fix=f"a proxy or firewall answers in the provider's place: see what it objects to, {_GO_ON}",
-    )
-    return outcome if outcome.pause is None else replace(outcome, pause=replace(outcome.pause, scope=PauseScope.ENDPOINT))
+    if case.standing.lane_answered:
+        return permanent(case)
+    fix = f"a proxy or firewall answers in the provider's place: see what it objects to, {_GO_ON}"
+    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)

@@ -13,22 +13,25 @@ from batcher.policy.durations import parse_duration
 _GROQ: Final = "api.groq.com"
 #: A limit that takes longer than this to fill from empty is no limit a minute.
 _LONGEST_MINUTE_LIMIT: Final = 1_800.0
+_MOST_DIGITS: Final = 20
 _NOTHING: Final = RateHints()
 
 #: Without any of these there is nothing to read.
-_MARKERS: Final = frozenset({
-    "x-ratelimit-limit-requests",
-    "x-ratelimit-limit-tokens",
-    "x-ratelimit-limit-project-tokens",
-    "x-ratelimit-limit-req-minute",
-    "x-ratelimit-limit-requests-minute",
-    "x-ratelimit-limit-requests-day",
-    "x-ratelimit-limit-tokens-minute",
-    "anthropic-ratelimit-requests-limit",
-    "anthropic-ratelimit-tokens-limit",
-    "anthropic-ratelimit-input-tokens-limit",
-    "anthropic-ratelimit-output-tokens-limit",
-})
+_MARKERS: Final = frozenset(
+    {
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-limit-tokens",
+        "x-ratelimit-limit-project-tokens",
+        "x-ratelimit-limit-req-minute",
+        "x-ratelimit-limit-requests-minute",
+        "x-ratelimit-limit-requests-day",
+        "x-ratelimit-limit-tokens-minute",
+        "anthropic-ratelimit-requests-limit",
+        "anthropic-ratelimit-tokens-limit",
+        "anthropic-ratelimit-input-tokens-limit",
+        "anthropic-ratelimit-output-tokens-limit",
+    }
+)
 
 
 class Dimension(Struct, frozen=True):
@@ -45,8 +48,8 @@ _UNSAID: Final = Dimension()
 def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
     """The limits that a reply's headers (names in lower case) announce.
 
-    `host` is that of the endpoint: Groq's request headers count requests a day. So do those of any other host whose
-    numbers imply a period of half an hour or more. RFC 3339 resets are measured from the `date` header.
+    `host` is that of the endpoint: Groq's request headers count requests a day. So do those of any other host
+    whose numbers imply a period of half an hour or more. RFC 3339 resets are measured from the `date` header.
     """
     if _MARKERS.isdisjoint(headers):
         return _NOTHING
@@ -137,7 +140,9 @@ def _count(text: str | None) -> float | None:
         return None
     digits = text.replace(",", "").strip()
     whole, _, fraction = digits.partition(".")
-    is_number = whole.isascii() and whole.isdigit() and len(digits) < 20 and (not fraction or fraction.isdigit())
+    is_number = (
+        whole.isascii() and whole.isdigit() and len(digits) < _MOST_DIGITS and (not fraction or fraction.isdigit())
+    )
     return float(digits) if is_number else None
 
 

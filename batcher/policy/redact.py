@@ -83,8 +83,10 @@ def _search_for(secret: bytes) -> _Search:
         word = re.compile(rb"(?<![A-Za-z0-9])" + spelled + rb"(?![A-Za-z0-9])")
         return _Search(needles=(needle,), whole=word, heads=(), tails=(), public=0)
     prefix = _PUBLIC_PREFIX.match(secret)
+    head, tail = secret[:_FEWEST_LEADING], secret[-_FEWEST_TRAILING:]
+    whole = () if _PLAIN_RUN.fullmatch(head) else (needle,)
     return _Search(
-        needles=(needle, secret[:_FEWEST_LEADING], secret[-_FEWEST_TRAILING:]),
+        needles=(head, tail, *whole),
         whole=re.compile(spelled),
         heads=tuple(secret[:n] for n in range(size - 1, _FEWEST_LEADING - 1, -1)),
         tails=tuple(secret[-n:] for n in range(size - 1, 0, -1)),

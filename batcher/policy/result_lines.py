@@ -75,7 +75,7 @@ def rejected_line(bad: BadLine, *, request_id_public: str) -> bytes:
 
 
 def body_json(body: bytes | None) -> bytes:
-    """A reply's body as one line of JSON: its own bytes where it is JSON, else a string; null where there is none."""
+    """A reply's body within one line: its own bytes where it is JSON, else a string; null where there is none."""
     if body is None:
         return b"null"
     if not _is_json(body):

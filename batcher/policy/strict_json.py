@@ -1,4 +1,4 @@
-"""Reading JSON with nothing let through: what a provider might read otherwise than we do is refused, with a reason.
+"""Reading JSON with nothing let through: what a provider might read otherwise is refused, with a reason.
 
 msgspec does the work. It refuses NaN, bad escapes, bad UTF-8 and floats past a double by itself; integers past a
 double and deep nesting are looked for only where a cheap count says that they may be there. The reason of a
@@ -59,7 +59,7 @@ def read_strictly(raw: bytes) -> object:
 
 
 def _may_hold_long_number(raw: bytes) -> bool:
-    """Whether 309 digits stand in a row. Such a run covers one of every 309th byte, so those are looked at first."""
+    """Whether 309 digits stand in a row. Such a run covers one of the 309th bytes: they are looked at first."""
     sample = raw[_PAST_DOUBLE_DIGITS - 1 :: _PAST_DOUBLE_DIGITS]
     return bool(sample) and _DIGIT.search(sample) is not None and _LONG_NUMBER.search(raw) is not None
 

@@ -8,12 +8,12 @@ from msgspec import Struct
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy import codes
-from batcher.policy.evidence import Evidence
+from batcher.policy.evidence import SUCCESS, Evidence
 from batcher.policy.hints import retry_after_us, told_wait_us
 
 _MOST_OF_A_RAW_REPLY: Final = 500
 #: Statuses of a request that is wrong in itself: only there does a message about length mean the prompt's.
-_REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422, 500})
+_REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422})
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 
@@ -57,7 +57,7 @@ def code_of(evidence: Evidence) -> str:
     if exceeds_context(evidence):
         return codes.CONTEXT_LENGTH
     if evidence.is_html:
-        return "html_reply" if evidence.status < 300 else f"http_{evidence.status}"
+        return "html_reply" if evidence.status in SUCCESS else f"http_{evidence.status}"
     names = (evidence.code, evidence.error_code, evidence.type)
     own = (name for name in names if name and not _DIGITS.fullmatch(name) and name not in codes.OURS)
     return next(own, f"http_{evidence.status}")

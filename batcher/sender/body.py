@@ -1,7 +1,7 @@
 """The body of one request, which notes how far its sending came."""
 
-from asyncio import WriteTransport  # noqa: TC003 # not worth a guard: aiohttp has loaded both
-from weakref import WeakSet  # noqa: TC003 # the same
+from asyncio import WriteTransport
+from weakref import WeakSet
 
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.payload import Payload

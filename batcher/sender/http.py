@@ -141,7 +141,10 @@ def _clean_headers(items: Iterable[tuple[str, str]], secrets: tuple[bytes, ...])
     headers: dict[str, str] = {}
     for name, value in items:
         headers.setdefault(name.lower(), value)
-    return {name: redact_text(value, secrets) for name, value in headers.items()} if secrets else headers
+    together = "\n".join(headers.values())
+    if redact_text(together, secrets) is together:
+        return headers
+    return {name: redact_text(value, secrets) for name, value in headers.items()}
 
 
 def _where(base_url: str, proxy: URL | None) -> str:

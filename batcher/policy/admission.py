@@ -1,0 +1,209 @@
+"""Admission arithmetic: how fast and in what bursts a lane sends, how many at once, how long it cools down.
+
+Rates are measured in RATE.md, whose sections are named beside the constants. Units: requests or tokens ("units"),
+seconds, and limits a minute.
+"""
+
+from math import inf
+
+from msgspec import Struct
+
+from batcher.domain.lanes import Charge
+from batcher.domain.outcomes import Usage
+from batcher.domain.states import ChargeRule
+
+#: Seconds of budget a lane may send at once: half of what providers save up, and longer than any stall (§1, §2).
+BURST_S = 0.5
+#: Share of a limit that is used: it makes "never more than the limit in 60 s" hold with jitter (§2, §7).
+MARGIN = 0.995
+#: Up to here a provider's second of saved budget is one request: no slack, so requests go a little further apart.
+NO_SLACK_RPM = 60.0
+#: From here on it holds two requests, and the extra spacing has shrunk to nothing.
+SLACK_RPM = 120.0
+#: Seconds of extra spacing where there is no slack: twice what loopback needs (§7).
+SPACING_S = 0.010
+#: A limit that moves by less than this share is the same limit: what the margin covers anyway.
+SAME_LIMIT = 1 - MARGIN
+#: Seconds a per-minute bucket takes to fill, and a little more: one that needs longer is a limit a day (§4).
+MINUTE_S = 61.0
+
+#: Requests in flight on a new lane until the first success (CONTRACT).
+FIRST_LEVEL = 8.0
+#: Most requests in flight where no rate is known, and where one is (there the rate is what limits).
+MOST_BLIND = 64
+MOST_PACED = 1000
+#: What a refusal leaves of the level, and where traffic starts again after a cool-down.
+CUT = 0.5
+RESTART = 0.25
+#: Growth a success above the level of the last refusal, where a rate governs anyway; blind it is one a round trip.
+GENTLE = 0.125
+
+#: Seconds of the first wait of our own, doubled by each further refusal without a success between, and its end.
+OWN_WAIT_S = 1.0
+MOST_OWN_WAIT_S = 60.0
+#: Jitter adds up to a tenth of a wait, within these bounds in seconds: a wait of an hour need not spread by minutes.
+JITTER = 0.1
+LEAST_JITTER_S = 0.010
+MOST_JITTER_S = 0.250
+#: Seconds after which a probe that was not refused counts as let in: refusals are quick, long answers are not.
+PROBE_PATIENCE_S = 10.0
+
+#: Below this an amount is rounding.
+ROUNDING = 1e-9
+#: Seconds; no wait for room is shorter, so that rounding never makes a gate spin.
+SHORTEST_WAIT_S = 1e-4
+
+
+class Pace(Struct, frozen=True, kw_only=True):
+    """How one limit is kept."""
+
+    #: Units a second.
+    rate: float
+    #: Units that may go at once.
+    bucket: float
+    #: Most units taken in one go. Half a bucket, so that a late wake-up loses nothing, but never part of a request.
+    part: float
+
+
+class Balance(Struct, frozen=True):
+    """Where one limit stands, in units."""
+
+    #: In the bucket and not yet leaked out of it, 0 to the bucket's size.
+    taken: float
+    #: Above 0: debt, to be taken before anything else goes. Below 0: taken and not yet spent, at most `taken`.
+    owed: float
+
+
+def requests_pace(rpm: float) -> Pace:
+    """The pace of `rpm` requests a minute: at least one whole request at once, a little apart where none may overlap."""
+    interval = 60.0 / rpm
+    tightness = min(1.0, max(0.0, (SLACK_RPM - rpm) / (SLACK_RPM - NO_SLACK_RPM)))
+    rate = 1.0 / max(interval / MARGIN, interval + SPACING_S * tightness)
+    bucket = max(1.0, rate * BURST_S)
+    return Pace(rate=rate, bucket=bucket, part=max(1.0, bucket / 2))
+
+
+def tokens_pace(tpm: float) -> Pace:
+    """The pace of `tpm` tokens a minute."""
+    rate = tpm / 60.0 * MARGIN
+    bucket = max(1.0, rate * BURST_S)
+    return Pace(rate=rate, bucket=bucket, part=bucket / 2)
+
+
+def drained(pace: Pace, *, debt: float = 0.0) -> Balance:
+    """The start of a gate: as if a bucketful had just gone, with the debt of the gate before it."""
+    return Balance(0.0, pace.bucket + max(0.0, debt))
+
+
+def passed(balance: Balance, seconds: float, pace: Pace) -> Balance:
+    """What `seconds` do: they empty the bucket, then pay debt. What is taken but unspent goes stale with the bucket."""
+    spare = seconds * pace.rate - balance.taken
+    taken = max(0.0, -spare)
+    paid = max(0.0, spare)
+    owed = max(0.0, balance.owed - paid) if balance.owed > 0 else max(balance.owed, -taken)
+    return Balance(taken, owed)
+
+
+def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
+    """Units to take next before a request of `amount` may go; 0: it may go.
+
+    First all debt, then the request, of which one bucketful must be there; the rest becomes debt. Merging the two
+    gets most of a long job refused (RATE §1).
+    """
+    missing = balance.owed + min(amount, pace.bucket)
+    return min(missing, pace.part) if missing > ROUNDING else 0.0
+
+
+def took(balance: Balance, part: float) -> Balance:
+    """`part` has gone into the bucket."""
+    return Balance(balance.taken + part, balance.owed - part)
+
+
+def spent(balance: Balance, amount: float) -> Balance:
+    """A request of `amount` goes; a negative amount comes back, at most what is still in the bucket."""
+    return Balance(balance.taken, max(-balance.taken, balance.owed + amount))
+
+
+def seconds_to_room(balance: Balance, part: float, pace: Pace) -> float:
+    """Until the bucket has room for `part`."""
+    return max(SHORTEST_WAIT_S, (balance.taken + part - pace.bucket) / pace.rate)
+
+
+def tokens_charged(charge: Charge, rule: ChargeRule) -> float:
+    """Tokens taken at admission. Under `produced` all is taken, and what was not produced comes back."""
+    if rule is ChargeRule.MAX:
+        return max(charge.input_tokens, charge.output_tokens)
+    return charge.input_tokens + charge.output_tokens
+
+
+def tokens_returned(tokens: float, usage: Usage | None, rule: ChargeRule) -> float:
+    """Tokens to give back after the reply (negative: to take besides). Only `produced` corrects by usage (RATE §3)."""
+    if rule is not ChargeRule.PRODUCED or usage is None:
+        return 0.0
+    if usage.input_tokens is None or usage.output_tokens is None:
+        return 0.0
+    return tokens - usage.input_tokens - usage.output_tokens
+
+
+def in_force(given: float | None, announced: float | None) -> float | None:
+    """The limit to keep: what the user gave is a ceiling, and a lower announcement is obeyed."""
+    if given is None or announced is None:
+        return given if announced is None else announced
+    return min(given, announced)
+
+
+def is_same_limit(one: float | None, other: float | None) -> bool:
+    """Whether two limits differ by no more than rounding or noise."""
+    if one is None or other is None:
+        return one is other
+    return abs(one - other) <= SAME_LIMIT * max(one, other)
+
+
+def is_per_minute(reset_s: float | None) -> bool:
+    """Whether a bucket that is full again after `reset_s` can be one a minute (Groq's requests are a day)."""
+    return reset_s is None or reset_s <= MINUTE_S
+
+
+class Level(Struct, frozen=True):
+    """How many requests a lane may have in flight."""
+
+    #: In force; fractions add up to growth.
+    limit: float = FIRST_LEVEL
+    #: Up to here each success adds one: traffic doubles a round trip. Above, growth is gentle.
+    target: float = inf
+
+
+def most_at_once(given: int | None, *, paced: bool) -> int:
+    """The cap of a lane's level: what the user gave, else by whether a rate is known."""
+    if given is not None:
+        return given
+    return MOST_PACED if paced else MOST_BLIND
+
+
+def places(level: Level, most: int) -> int:
+    """Whole requests in flight under `level`."""
+    return max(1, int(min(level.limit, most)))
+
+
+def grown(level: Level, most: int, *, paced: bool) -> Level:
+    """After a success while the level was what limited."""
+    gentle = GENTLE if paced else 1.0 / level.limit
+    step = 1.0 if level.limit < level.target else gentle
+    return Level(min(float(most), level.limit + step), level.target)
+
+
+def restarted(level: Level, *, cut: bool) -> Level:
+    """After a refusal: the level to return to, halved if `cut`, and a quarter of that to start from."""
+    reached = level.limit if level.target == inf else max(level.limit, level.target)
+    target = max(1.0, level.limit * CUT if cut else reached)
+    return Level(max(1.0, target * RESTART), target)
+
+
+def own_wait_s(refusals: int) -> float:
+    """Seconds to wait where the server named no time, after `refusals` earlier ones without a success between."""
+    return min(MOST_OWN_WAIT_S, OWN_WAIT_S * 2.0 ** min(refusals, 10))
+
+
+def lengthened(wait_s: float, jitter: float) -> float:
+    """The wait with its jitter, U(0, 1): never shorter than told."""
+    return wait_s + jitter * min(MOST_JITTER_S, max(LEAST_JITTER_S, JITTER * wait_s))

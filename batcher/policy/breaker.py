@@ -1,0 +1,86 @@
+"""When sending to an endpoint stops in an outage, when one request probes it, and when a person must look.
+
+An outage is a run of failures with nothing answered between: no connection, or 5xx. Times are seconds of a
+monotonic clock.
+"""
+
+from enum import StrEnum
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+#: Failures in a row that open the breaker. One request in ten failing at random makes eight in a row once in 10⁸.
+OPEN_AFTER = 8
+
+#: An endpoint that was never reached pauses after this long: the base URL is probably wrong (DESIGN: States).
+UNREACHABLE_SECONDS = 30.0
+
+_FIRST_PROBE = 1.0
+_LAST_PROBE = 30.0
+
+
+class Verdict(StrEnum):
+    """What may be sent now."""
+
+    SEND = "send"
+    #: Nothing until `next_probe`.
+    WAIT = "wait"
+    #: One request, alone.
+    PROBE = "probe"
+    #: Pause the endpoint.
+    GIVE_UP = "give_up"
+
+
+class Breaker(Struct, frozen=True, kw_only=True):
+    """How an endpoint has fared lately."""
+
+    #: Whether it ever answered in this run.
+    answered: bool = False
+    failures: int = 0
+    #: When the present run of failures began.
+    failing_since: float = 0.0
+    #: Whether every failure of the run was a connection that could not be made.
+    unreachable: bool = True
+    probes: int = 0
+    next_probe: float = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether sending has stopped."""
+        return self.failures >= OPEN_AFTER
+
+
+def succeeded(breaker: Breaker) -> Breaker:
+    """The endpoint answered, be it with a refusal: it is alive."""
+    if breaker.failures == 0 and breaker.answered:
+        return breaker
+    return Breaker(answered=True)
+
+
+def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:
+    """One more failure in a row; past the threshold each one puts the next probe off."""
+    failures = breaker.failures + 1
+    grown = replace(
+        breaker,
+        failures=failures,
+        failing_since=breaker.failing_since if breaker.failures else now,
+        unreachable=breaker.unreachable and unreachable,
+    )
+    # Those that were in flight when it opened fail together: they put nothing off.
+    if not grown.is_open or now < breaker.next_probe:
+        return grown
+    wait = min(_LAST_PROBE, _FIRST_PROBE * 2**breaker.probes)
+    return replace(grown, probes=breaker.probes + 1, next_probe=now + wait)
+
+
+def verdict(breaker: Breaker, now: float, *, max_wait: float) -> Verdict:
+    """What may be sent at this instant."""
+    if breaker.failures == 0:
+        return Verdict.SEND
+    failing = now - breaker.failing_since
+    never_reached = breaker.unreachable and not breaker.answered
+    if failing >= max_wait or (never_reached and failing >= UNREACHABLE_SECONDS):
+        return Verdict.GIVE_UP
+    if not breaker.is_open:
+        return Verdict.SEND
+    return Verdict.WAIT if now < breaker.next_probe else Verdict.PROBE

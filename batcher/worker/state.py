@@ -1,0 +1,126 @@
+"""What a runner has in hand. Plain containers: the loops in the other modules act on them."""
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from batcher.domain.ids import EndpointId, JobId, RouteId
+from batcher.domain.jobs import Job
+from batcher.domain.lanes import LaneKey, StoredLane
+from batcher.domain.outcomes import PauseCause
+from batcher.domain.requests import Claim, Route
+from batcher.policy.breaker import Breaker
+from batcher.ports import Sender
+
+#: Bodies that claims hold in memory, at most.
+MOST_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(slots=True, kw_only=True)
+class Endpoint:
+    """A base URL and how it fares."""
+
+    id: EndpointId
+    base_url: str
+    host: str
+    breaker: Breaker = Breaker()
+    #: The probe that is out, if any: nothing else is sent until it comes back.
+    probing: bool = False
+    #: Set whenever the breaker may allow more than before.
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Lane:
+    """One lane at work. `ready` are claims in the order in which they shall go."""
+
+    key: LaneKey
+    stored: StoredLane
+    endpoint: Endpoint
+    ready: deque[Claim] = field(default_factory=deque)
+    arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    in_flight: int = 0
+    pause: PauseCause | None = None
+    #: Monotonic seconds of the last success, and since when something waits for one.
+    answered_at: float = float("-inf")
+    waiting_since: float | None = None
+    gate: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class RouteRun:
+    """A route at work, and when to ask the queue for it again."""
+
+    route: Route
+    lane: Lane
+    #: Monotonic seconds; not asked before.
+    ask_at: float = 0.0
+    #: The queue had nothing more of it, not even for later.
+    dry: bool = False
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class JobRun:
+    """A job at work."""
+
+    job: Job
+    sender: Sender
+    routes: list[RouteRun]
+    #: Claims in hand: ready, in flight, or waiting for their commit.
+    held: int = 0
+    #: A pause of this job alone.
+    pause: PauseCause | None = None
+    #: Monotonic seconds; its end is not looked for before.
+    look_at: float = 0.0
+
+    @property
+    def is_dry(self) -> bool:
+        """Whether the queue has nothing for it and nothing is in hand."""
+        return self.held == 0 and all(route.dry for route in self.routes)
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether all that is left of it waits for a person."""
+        if self.held:
+            return False
+        if self.pause is not None:
+            return True
+        left = [route for route in self.routes if not route.dry]
+        return bool(left) and all(route.lane.pause is not None for route in left)
+
+
+@dataclass(slots=True, kw_only=True)
+class State:
+    """Everything in hand."""
+
+    jobs: dict[JobId, JobRun] = field(default_factory=dict)
+    routes: dict[RouteId, RouteRun] = field(default_factory=dict)
+    lanes: dict[LaneKey, Lane] = field(default_factory=dict)
+    endpoints: dict[EndpointId, Endpoint] = field(default_factory=dict)
+    #: Bytes of the bodies of all claims in hand.
+    held_bytes: int = 0
+    in_flight: int = 0
+    #: Set when the intake has something to look at.
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self, claim: Claim) -> None:
+        """A claim came into hand."""
+        self.jobs[claim.job_id].held += 1
+        self.held_bytes += len(claim.body)
+
+    def let_go(self, claim: Claim) -> None:
+        """A claim's settlement is on disk."""
+        job = self.jobs.get(claim.job_id)
+        if job is not None:
+            job.held -= 1
+        self.held_bytes -= len(claim.body)
+
+    def paused_jobs(self) -> Iterator[JobRun]:
+        """Jobs that wait for a person."""
+        return (job for job in self.jobs.values() if job.is_paused)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no job can go on."""
+        return all(job.is_paused for job in self.jobs.values())
