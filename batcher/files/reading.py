@@ -11,9 +11,8 @@ from msgspec import Struct
 
 from batcher.domain.errors import InputError
 from batcher.files.source import BLOCK, Readable, Source
+from batcher.policy.strict_json import MAX_LINE_BYTES
 
-#: Bytes of a line without its end; the CONTRACT's 64 MiB.
-MAX_LINE: Final = 64 * 1024 * 1024
 #: What is kept of a line that is longer.
 KEPT_HEAD: Final = 8_000
 _BOM: Final = b"\xef\xbb\xbf"
@@ -41,13 +40,13 @@ def read_lines(source: Readable, *, name: str) -> Iterator[RawLine]:
         if len(pieces) == 1:
             continue
         yield from unended.end(number)
-        for number, data in enumerate(pieces[1:-1], number + 1):  # noqa: B007, PLW2901 - it goes on behind the loop
+        for at, data in enumerate(pieces[1:-1], number + 1):
             # Spelled out, as most lines pass here: a call each halves the speed.
             if data[-1:] == b"\r":
-                data = data[:-1]  # noqa: PLW2901
+                data = data[:-1]  # noqa: PLW2901 - the line without its end
             if data and not data.isspace():
-                yield RawLine(number, data)
-        number += 1
+                yield RawLine(at, data)
+        number += len(pieces) - 1
         unended.add(pieces[-1])
     yield from unended.end(number)
 
@@ -73,7 +72,7 @@ class _Unended:
         """Take the next piece of the line."""
         self._size += len(piece)
         # One byte more than the cap may be the CR of the line's end.
-        if self._size <= MAX_LINE + 1:
+        if self._size <= MAX_LINE_BYTES + 1:
             self._pieces.append(piece)
         else:
             self._pieces = [b"".join([*self._pieces, piece])[:KEPT_HEAD]] if self._pieces else []
@@ -85,7 +84,7 @@ class _Unended:
         if data[-1:] == b"\r" and size == len(data):
             data = data[:-1]
             size -= 1
-        if size > MAX_LINE:
+        if size > MAX_LINE_BYTES:
             yield RawLine(number, None, data[:KEPT_HEAD])
         elif data and not data.isspace():
             yield RawLine(number, data)

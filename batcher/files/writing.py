@@ -79,11 +79,17 @@ def _problem(path: Path) -> str | None:
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
-        return None if path.parent.is_dir() else f"the folder {path.parent} does not exist"
+        return _folder_problem(path.parent)
     except (OSError, ValueError) as error:
         return f"cannot write {path}: {error}"
     if stat.S_ISLNK(mode):
         return f"{path} is a symbolic link (to {path.readlink()}); it is not written through"
     if stat.S_ISDIR(mode):
         return f"{path} is a folder"
-    return None if stat.S_ISREG(mode) else f"{path} is not a regular file"
+    return _folder_problem(path.parent) if stat.S_ISREG(mode) else f"{path} is not a regular file"
+
+
+def _folder_problem(folder: Path) -> str | None:
+    if not folder.is_dir():
+        return f"the folder {folder} does not exist"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} may not be written to"

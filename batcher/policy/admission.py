@@ -1,7 +1,8 @@
 """Admission arithmetic: how fast and in what bursts a lane sends, how many at once, how long it cools down.
 
 Rates are measured in RATE.md, whose sections are named beside the constants. Units: requests or tokens ("units"),
-seconds, and limits a minute.
+seconds, and limits a minute. What runs at every admission compares instead of calling `min` and `max`: it is half
+of that path's time.
 """
 
 from math import inf
@@ -24,8 +25,6 @@ SLACK_RPM = 120.0
 SPACING_S = 0.010
 #: A limit that moves by less than this share is the same limit: what the margin covers anyway.
 SAME_LIMIT = 1 - MARGIN
-#: Seconds a per-minute bucket takes to fill, and a little more: one that needs longer is a limit a day (§4).
-MINUTE_S = 61.0
 
 #: Requests in flight on a new lane until the first success (CONTRACT).
 FIRST_LEVEL = 8.0
@@ -41,7 +40,7 @@ GENTLE = 0.125
 #: Seconds of the first wait of our own, doubled by each further refusal without a success between, and its end.
 OWN_WAIT_S = 1.0
 MOST_OWN_WAIT_S = 60.0
-#: Jitter adds up to a tenth of a wait, within these bounds in seconds: a wait of an hour need not spread by minutes.
+#: Jitter adds up to a tenth of a wait, within these bounds in seconds: an hour need not spread by minutes.
 JITTER = 0.1
 LEAST_JITTER_S = 0.010
 MOST_JITTER_S = 0.250
@@ -61,7 +60,7 @@ class Pace(Struct, frozen=True, kw_only=True):
     rate: float
     #: Units that may go at once.
     bucket: float
-    #: Most units taken in one go. Half a bucket, so that a late wake-up loses nothing, but never part of a request.
+    #: Most units taken in one go: half a bucket, so that a late wake-up loses nothing, yet a whole request.
     part: float
 
 
@@ -75,7 +74,7 @@ class Balance(Struct, frozen=True):
 
 
 def requests_pace(rpm: float) -> Pace:
-    """The pace of `rpm` requests a minute: at least one whole request at once, a little apart where none may overlap."""
+    """The pace of `rpm` requests a minute: at least one at once, and a little apart where there is no slack."""
     interval = 60.0 / rpm
     tightness = min(1.0, max(0.0, (SLACK_RPM - rpm) / (SLACK_RPM - NO_SLACK_RPM)))
     rate = 1.0 / max(interval / MARGIN, interval + SPACING_S * tightness)
@@ -96,12 +95,11 @@ def drained(pace: Pace, *, debt: float = 0.0) -> Balance:
 
 
 def passed(balance: Balance, seconds: float, pace: Pace) -> Balance:
-    """What `seconds` do: they empty the bucket, then pay debt. What is taken but unspent goes stale with the bucket."""
+    """What `seconds` do: empty the bucket, then pay debt. What is taken and unspent goes stale with the bucket."""
     spare = seconds * pace.rate - balance.taken
-    taken = max(0.0, -spare)
-    paid = max(0.0, spare)
-    owed = max(0.0, balance.owed - paid) if balance.owed > 0 else max(balance.owed, -taken)
-    return Balance(taken, owed)
+    if spare < 0:
+        return Balance(-spare, balance.owed if balance.owed > spare else spare)
+    return Balance(0.0, balance.owed - spare if balance.owed > spare else 0.0)
 
 
 def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
@@ -110,8 +108,10 @@ def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
     First all debt, then the request, of which one bucketful must be there; the rest becomes debt. Merging the two
     gets most of a long job refused (RATE §1).
     """
-    missing = balance.owed + min(amount, pace.bucket)
-    return min(missing, pace.part) if missing > ROUNDING else 0.0
+    missing = balance.owed + (amount if amount < pace.bucket else pace.bucket)
+    if missing <= ROUNDING:
+        return 0.0
+    return missing if missing < pace.part else pace.part
 
 
 def took(balance: Balance, part: float) -> Balance:
@@ -121,7 +121,8 @@ def took(balance: Balance, part: float) -> Balance:
 
 def spent(balance: Balance, amount: float) -> Balance:
     """A request of `amount` goes; a negative amount comes back, at most what is still in the bucket."""
-    return Balance(balance.taken, max(-balance.taken, balance.owed + amount))
+    owed = balance.owed + amount
+    return Balance(balance.taken, owed if owed > -balance.taken else -balance.taken)
 
 
 def seconds_to_room(balance: Balance, part: float, pace: Pace) -> float:
@@ -137,7 +138,7 @@ def tokens_charged(charge: Charge, rule: ChargeRule) -> float:
 
 
 def tokens_returned(tokens: float, usage: Usage | None, rule: ChargeRule) -> float:
-    """Tokens to give back after the reply (negative: to take besides). Only `produced` corrects by usage (RATE §3)."""
+    """Tokens to give back after the reply; negative: to take. Only `produced` corrects by usage (RATE §3)."""
     if rule is not ChargeRule.PRODUCED or usage is None:
         return 0.0
     if usage.input_tokens is None or usage.output_tokens is None:
@@ -159,11 +160,6 @@ def is_same_limit(one: float | None, other: float | None) -> bool:
     return abs(one - other) <= SAME_LIMIT * max(one, other)
 
 
-def is_per_minute(reset_s: float | None) -> bool:
-    """Whether a bucket that is full again after `reset_s` can be one a minute (Groq's requests are a day)."""
-    return reset_s is None or reset_s <= MINUTE_S
-
-
 class Level(Struct, frozen=True):
     """How many requests a lane may have in flight."""
 
@@ -181,8 +177,8 @@ def most_at_once(given: int | None, *, paced: bool) -> int:
 
 
 def places(level: Level, most: int) -> int:
-    """Whole requests in flight under `level`."""
-    return max(1, int(min(level.limit, most)))
+    """Whole requests in flight under `level`, which is 1 or more."""
+    return int(level.limit) if level.limit < most else most
 
 
 def grown(level: Level, most: int, *, paced: bool) -> Level:

@@ -31,7 +31,7 @@ class Finding(Enum):
 
 #: What makes a chat message an answer. A refusal is one, by contract; tool calls have no content.
 _MESSAGE_PARTS: Final = ("tool_calls", "refusal", "function_call", "audio", "images")
-_BY_FINISH_REASON: Final[Mapping[object, Finding]] = {
+_BY_FINISH_REASON: Final[Mapping[str, Finding]] = {
     "length": Finding.CUT,
     "content_filter": Finding.FILTERED,
     "error": Finding.FAILED,
@@ -39,15 +39,13 @@ _BY_FINISH_REASON: Final[Mapping[object, Finding]] = {
 #: Of several choices, none of which can be delivered, the first of these says why.
 _WORST_FIRST: Final = (Finding.FILTERED, Finding.FAILED, Finding.EMPTY)
 
-_GEMINI_FILTERED: Final = frozenset(
-    {
-        "SAFETY",
-        "RECITATION",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "LANGUAGE",
-    }
+_GEMINI_FILTERED: Final = (
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "LANGUAGE",
 )
 
 
@@ -73,7 +71,7 @@ def _choices(document: Document, judge: Callable[[Document], Finding]) -> Findin
 
 
 def _chat_choice(choice: Document) -> Finding:
-    ended = _BY_FINISH_REASON.get(str(choice.get("finish_reason")))
+    ended = _ended(choice)
     if ended is not None:
         return ended
     message = choice.get("message")
@@ -84,9 +82,13 @@ def _chat_choice(choice: Document) -> Finding:
     return Finding.WHOLE if any(message.get(part) for part in _MESSAGE_PARTS) else Finding.EMPTY
 
 
+def _ended(choice: Document) -> Finding | None:
+    reason = choice.get("finish_reason")
+    return _BY_FINISH_REASON.get(reason) if isinstance(reason, str) else None
+
+
 def _text_choice(choice: Document) -> Finding:
-    ended = _BY_FINISH_REASON.get(str(choice.get("finish_reason")))
-    return ended or (Finding.WHOLE if choice.get("text") else Finding.EMPTY)
+    return _ended(choice) or (Finding.WHOLE if choice.get("text") else Finding.EMPTY)
 
 
 def _embeddings(document: Document) -> Finding:
@@ -146,12 +148,14 @@ def _gemini(document: Document) -> Finding:
         feedback = document.get("promptFeedback")
         blocked = isinstance(feedback, dict) and feedback.get("blockReason")
         return Finding.FILTERED if blocked else Finding.NO_CHOICES
-    reason = str(first.get("finishReason"))
-    if reason in _GEMINI_FILTERED or reason == "MAX_TOKENS":
-        return Finding.CUT if reason == "MAX_TOKENS" else Finding.FILTERED
+    reason = first.get("finishReason")
+    if reason == "MAX_TOKENS":
+        return Finding.CUT
+    if reason in _GEMINI_FILTERED:
+        return Finding.FILTERED
     content = first.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
-    return Finding.WHOLE if parts and reason in {"STOP", "None"} else Finding.EMPTY
+    return Finding.WHOLE if parts and reason in ("STOP", None) else Finding.EMPTY
 
 
 #: By the end of the path; the commonest first. Any other path: a JSON object is an answer.

@@ -79,24 +79,24 @@ def _messages(messages: object) -> str | None:
     for index, message in enumerate(messages):
         reason = _message(message)
         if reason is not None:
-            return f"`messages[{index}]`{reason}"
+            return f"`messages[{index}]{reason}"
     return None
 
 
 def _message(message: object) -> str | None:
-    """What is wrong with one message, to be read behind its name."""
+    """What is wrong with one message, to be read behind "`messages[0]"."""
     if not isinstance(message, dict):
-        return " must be an object with `role` and `content`"
+        return "` must be an object with `role` and `content`"
     role = message.get("role")
     if type(role) is not str or not role:
-        return " has no `role`" if role is None else "`.role` must be a non-empty string"
+        return "` has no `role`" if role is None else ".role` must be a non-empty string"
     content = message.get("content")
     if content is None:
         # A function's result may be null; its key may not be left out.
         given = (role == "function" and "content" in message) or any(map(message.get, _INSTEAD_OF_CONTENT))
-        return None if given else " has no `content`"
+        return None if given else "` has no `content`"
     if not isinstance(content, str | list | dict):
-        return "`.content` must be a string or a list of parts"
+        return ".content` must be a string or a list of parts"
     return None
 
 

@@ -45,9 +45,9 @@ GOOGLE_BAD_KEY: Final = "API_KEY_INVALID"
 #: Google: free tier not available here, or billing off.
 GOOGLE_PRECONDITION: Final = frozenset({"FAILED_PRECONDITION"})
 
-#: OpenRouter's 402 sources and reasons.
+#: OpenRouter's sources and reasons, values of `error.metadata`: compared, not hashed; they can be anything.
 OPENROUTER_IN_FLIGHT: Final = "openrouter_in_flight_budget"
-OPENROUTER_NO_CREDIT: Final = frozenset({"openrouter_credits", "openrouter_key_limit"})
+OPENROUTER_NO_CREDIT: Final = ("openrouter_credits", "openrouter_key_limit")
 OPENROUTER_KEY_LIMIT: Final = "openrouter_key_limit"
 OPENROUTER_TOO_HEAVY: Final = "weight_exceeds_budget"
 OPENROUTER_DAILY: Final = "openrouter_free_tier_daily"

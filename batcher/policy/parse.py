@@ -42,9 +42,14 @@ _read_body: Final = msgspec.json.Decoder(_BodyBytes).decode
 def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine | BadLine:
     """Check one line, without its end. `line` is its physical number; `default_path` is what `--url` gave."""
     try:
-        return _request(raw, line, default_path)
+        document = read_strictly(raw)
     except Refused as refused:
-        return refuse(raw, line=line, reason=refused.reason)
+        return refuse(raw, line=line, reason=refused.reason, custom_id=_shown_custom_id(raw))
+    try:
+        return _request(raw, document, line, default_path)
+    except Refused as refused:
+        custom_id = document.get("custom_id") if isinstance(document, dict) else None
+        return refuse(raw, line=line, reason=refused.reason, custom_id=_usable(custom_id))
 
 
 def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine | BadLine:
@@ -52,23 +57,22 @@ def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLi
     try:
         return _checked(read_strictly(body), body.strip(_SPACES), line=line, custom_id=custom_id, path=path)
     except Refused as refused:
-        return refuse(body, line=line, reason=refused.reason)
+        return refuse(body, line=line, reason=refused.reason, custom_id=custom_id)
 
 
-def refuse(raw: bytes, *, line: int, reason: str) -> BadLine:
-    """A refusal with what is kept of the line, and its custom_id where one can be read."""
+def refuse(raw: bytes, *, line: int, reason: str, custom_id: str | None) -> BadLine:
+    """A refusal with what is kept of the line."""
     # A character has at most four bytes.
     text = raw[: KEPT_TEXT * 4].decode("utf-8", "replace")[:KEPT_TEXT]
-    return BadLine(line=line, reason=reason, text=text, custom_id=_readable_custom_id(raw))
+    return BadLine(line=line, reason=reason, text=text, custom_id=custom_id)
 
 
 def refuse_too_long(head: bytes, *, line: int) -> BadLine:
     """A line that the reader gave up on at 64 MiB; `head` is its beginning."""
-    return refuse(head, line=line, reason=TOO_LONG)
+    return refuse(head, line=line, reason=TOO_LONG, custom_id=_shown_custom_id(head))
 
 
-def _request(raw: bytes, line: int, default_path: str | None) -> ParsedLine:
-    document = read_strictly(raw)
+def _request(raw: bytes, document: object, line: int, default_path: str | None) -> ParsedLine:
     if not isinstance(document, dict):
         raise Refused("not a JSON object; a line is one request, in braces")
     if "body" in document:
@@ -102,7 +106,6 @@ def _bare_body(raw: bytes, document: dict[str, object], line: int, default_path:
     body = raw.strip(_SPACES)
     if "custom_id" in document:
         body = without_member(body, _custom_id_member(body))
-        del document["custom_id"]
     return _checked(document, body, line=line, custom_id=custom_id or f"line-{line}", path=path)
 
 
@@ -178,11 +181,14 @@ def _custom_id_member(body: bytes) -> Member:
     return found[0]
 
 
-def _readable_custom_id(raw: bytes) -> str | None:
-    """The custom_id of a refused line, which may be no JSON at all: the first that its text shows."""
+def _shown_custom_id(raw: bytes) -> str | None:
+    """The custom_id of a line that is no JSON, or was not read whole: the first that its text shows."""
     found = _CUSTOM_ID.search(raw)
     try:
-        custom_id = None if found is None else msgspec.json.decode(found[1], type=str)
+        return None if found is None else _usable(msgspec.json.decode(found[1], type=str))
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-    return custom_id if custom_id and len(custom_id) <= MAX_CUSTOM_ID else None
+
+
+def _usable(custom_id: object) -> str | None:
+    return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= MAX_CUSTOM_ID else None

@@ -45,8 +45,8 @@ def pause_for_base_url(case: Case) -> Failure:
 def pause_for_model(case: Case) -> Failure:
     """The model is unknown there, or not for this key."""
     fix = (
-        "check the model's name, the key's access to it and the base URL (`batcher doctor --model M`); resume when "
-        "it is mended, or `batcher cancel JOB` and submit the file with another model"
+        "check the model's name, the key's access to it and the base URL (`batcher doctor --model M`); "
+        "resume once it is mended, or `batcher cancel JOB` and submit the file with another model"
     )
     return blocked_unless_answered(case, reason=PauseReason.MODEL, fix=fix)
 

@@ -11,27 +11,31 @@ from batcher.domain.lanes import RateHints
 from batcher.policy.durations import parse_duration
 
 _GROQ: Final = "api.groq.com"
-#: A limit that takes longer than this to fill from empty is no limit a minute.
-_LONGEST_MINUTE_LIMIT: Final = 1_800.0
+#: Seconds. A limit a minute is full again within one, be it a bucket or a window: what takes longer is none.
+_LONGEST_RESET_OF_A_MINUTE: Final = 120.0
+#: Seconds. Beyond a year a reset is a moment in the place of a duration.
+_LONGEST_RESET: Final = 366 * 86_400.0
 _MOST_DIGITS: Final = 20
 _NOTHING: Final = RateHints()
 
-#: Without any of these there is nothing to read.
-_MARKERS: Final = frozenset(
+_ANTHROPIC: Final = frozenset(
     {
-        "x-ratelimit-limit-requests",
-        "x-ratelimit-limit-tokens",
-        "x-ratelimit-limit-project-tokens",
-        "x-ratelimit-limit-req-minute",
-        "x-ratelimit-limit-requests-minute",
-        "x-ratelimit-limit-requests-day",
-        "x-ratelimit-limit-tokens-minute",
         "anthropic-ratelimit-requests-limit",
         "anthropic-ratelimit-tokens-limit",
         "anthropic-ratelimit-input-tokens-limit",
         "anthropic-ratelimit-output-tokens-limit",
     }
 )
+#: Without any of these there is nothing to read.
+_MARKERS: Final = _ANTHROPIC | {
+    "x-ratelimit-limit-requests",
+    "x-ratelimit-limit-tokens",
+    "x-ratelimit-limit-project-tokens",
+    "x-ratelimit-limit-req-minute",
+    "x-ratelimit-limit-requests-minute",
+    "x-ratelimit-limit-requests-day",
+    "x-ratelimit-limit-tokens-minute",
+}
 
 
 class Dimension(Struct, frozen=True):
@@ -49,11 +53,11 @@ def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
     """The limits that a reply's headers (names in lower case) announce.
 
     `host` is that of the endpoint: Groq's request headers count requests a day. So do those of any other host
-    whose numbers imply a period of half an hour or more. RFC 3339 resets are measured from the `date` header.
+    that take more than two minutes to reset. RFC 3339 resets are measured from the `date` header.
     """
     if _MARKERS.isdisjoint(headers):
         return _NOTHING
-    if "anthropic-ratelimit-requests-limit" in headers or "anthropic-ratelimit-tokens-limit" in headers:
+    if not _ANTHROPIC.isdisjoint(headers):
         return _anthropic(headers)
     requests, a_day = _requests(headers, daily=host == _GROQ)
     tokens = _tokens(headers)
@@ -93,21 +97,22 @@ def _tokens(headers: Mapping[str, str]) -> Dimension:
 
 
 def _dimension(headers: Mapping[str, str], name: str) -> Dimension:
-    limit = _count(headers.get(f"x-ratelimit-limit-{name}"))
+    stated = headers.get(f"x-ratelimit-limit-{name}")
+    limit = _count(stated) if stated else None
     if not limit:
         return _UNSAID
-    reset = headers.get(f"x-ratelimit-reset-{name}")
-    return Dimension(
-        limit, _count(headers.get(f"x-ratelimit-remaining-{name}")), parse_duration(reset) if reset else None
-    )
+    remaining = _count(headers.get(f"x-ratelimit-remaining-{name}"))
+    reset = parse_duration(headers.get(f"x-ratelimit-reset-{name}", ""))
+    return Dimension(limit, remaining, reset if reset is None or reset < _LONGEST_RESET else None)
 
 
 def _is_slow(stated: Dimension) -> bool:
-    """Whether refilling the whole limit takes far longer than a minute: reset / used · limit is its period."""
-    if stated.limit is None or stated.remaining is None or not stated.reset:
-        return False
-    used = stated.limit - stated.remaining
-    return used > 0 and stated.reset * stated.limit / used > _LONGEST_MINUTE_LIMIT
+    """Whether it is a limit an hour or a day.
+
+    The implied period, reset · limit / used, would say so sooner; but of a window that is reset at full minutes
+    it takes the first request for a day's.
+    """
+    return stated.reset is not None and stated.reset > _LONGEST_RESET_OF_A_MINUTE
 
 
 def _anthropic(headers: Mapping[str, str]) -> RateHints:
@@ -138,6 +143,8 @@ def _count(text: str | None) -> float | None:
     """A number that may carry commas; None where it is absent, negative ("unknown") or no number."""
     if not text:
         return None
+    if text.isdecimal() and text.isascii() and len(text) < _MOST_DIGITS:
+        return float(text)
     digits = text.replace(",", "").strip()
     whole, _, fraction = digits.partition(".")
     is_number = (

@@ -37,7 +37,7 @@ _PUBLIC_PREFIX = re.compile(rb"(?:[a-z]{1,6}[0-9]{0,2}[-_]){0,3}")
 #: A leading part is looked for from here on; a trailing part after a public prefix, and one that stands alone.
 _FEWEST_LEADING, _FEWEST_AFTER_PREFIX, _FEWEST_TRAILING = 3, 2, 4
 #: Asterisks, three or more dots, an ellipsis or bullets, also as JSON escapes.
-_MASK = re.compile(rb"(?:\*|\.{3}|\xe2\x80[\xa2\xa6]|\\u202[26])(?:\*|\.|\xe2\x80[\xa2\xa6]|\\u202[26])*")
+_MASK = re.compile(rb"\*+|\.{3,}|(?:\xe2\x80[\xa2\xa6])+|(?:\\u202[26])+")
 _PLAIN_RUN = re.compile(rb"[A-Za-z0-9_-]+")
 
 

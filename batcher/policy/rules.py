@@ -1,7 +1,7 @@
 """Which reply means which outcome: a table, read from top to bottom; the first rule that fits decides.
 
-PROVIDERS §0. To teach a provider's code, add it to its set in `codes.py`; a new rule goes where it must win over those
-below it.
+PROVIDERS §0. To teach a provider's code, add it to its set in `codes.py`; a new rule goes where it must win over
+those below it.
 """
 
 from collections.abc import Callable
@@ -39,7 +39,7 @@ def _refused_in_flight(case: Case) -> Failure:
 
 
 def _refused_for_today(case: Case) -> Failure:
-    """Where no time is told: OpenRouter's day begins at 00:00 UTC; Gemini's at midnight Pacific, 08:00 UTC or before.
+    """Where no time is told: OpenRouter's day begins at 00:00 UTC, Gemini's at midnight Pacific (by 08:00).
 
     Gemini tells a time of some seconds even then; it is not of the daily limit.
     """

@@ -26,6 +26,7 @@ _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 
 
 def spend_cap(case: Case) -> bool:
+    """A cap on spending, by code; Anthropic's own caps at 400 are known by how the message begins."""
     said = case.evidence
     usage_limits = said.status == 400 and said.message.startswith(codes.ANTHROPIC_USAGE_LIMITS)
     return (
@@ -36,6 +37,7 @@ def spend_cap(case: Case) -> bool:
 
 
 def no_credit(case: Case) -> bool:
+    """Prepaid credit used up or billing off, by code; Anthropic's at 400 by phrase."""
     said = case.evidence
     too_low = said.status == 400 and codes.ANTHROPIC_NO_CREDIT in said.message
     of_organization = said.error_code.startswith(codes.LINKED_ORGANIZATION)
@@ -43,13 +45,16 @@ def no_credit(case: Case) -> bool:
 
 
 def account(case: Case) -> bool:
+    """The account is off, on hold, or not allowed from here."""
     return named(case.evidence, codes.ACCOUNT)
 
 
 def in_flight_budget(case: Case) -> bool:
+    """A 402 that waiting mends: it names a time, or OpenRouter says that too much is in flight."""
     said = case.evidence
-    source, reason = said.metadata.get("limit_source"), said.metadata.get("reason")
-    if said.status != 402 or reason == codes.OPENROUTER_TOO_HEAVY or source in codes.OPENROUTER_NO_CREDIT:
+    source = said.metadata.get("limit_source")
+    too_heavy = said.metadata.get("reason") == codes.OPENROUTER_TOO_HEAVY
+    if said.status != 402 or too_heavy or source in codes.OPENROUTER_NO_CREDIT:
         return False
     return (
         source == codes.OPENROUTER_IN_FLIGHT or "retry-after" in said.headers or "retry-after-ms" in said.headers
@@ -57,17 +62,20 @@ def in_flight_budget(case: Case) -> bool:
 
 
 def key_cap(case: Case) -> bool:
+    """OpenRouter's limit on what one key may spend."""
     said = case.evidence
     return said.status == 402 and said.metadata.get("limit_source") == codes.OPENROUTER_KEY_LIMIT
 
 
 def bad_key(case: Case) -> bool:
+    """401; Google sends a bad key as a 400 with a reason."""
     said = case.evidence
     from_google = any(detail.get("reason") == codes.GOOGLE_BAD_KEY for detail in said.details)
     return said.status == 401 or (said.status == 400 and from_google)
 
 
 def google_billing(case: Case) -> bool:
+    """Google: billing off, or the free tier not offered here."""
     return case.evidence.status == 400 and named(case.evidence, codes.GOOGLE_PRECONDITION)
 
 
@@ -75,6 +83,7 @@ def google_billing(case: Case) -> bool:
 
 
 def moderated(case: Case) -> bool:
+    """A 403 about this request's content: moderation or a guardrail (OpenRouter)."""
     said = case.evidence
     flagged = "reasons" in said.metadata or "flagged_input" in said.metadata
     return said.status == 403 and (flagged or "guardrail" in said.message.lower() or named(said, codes.MODERATION))
@@ -97,6 +106,7 @@ def wrong_address(case: Case) -> bool:
 
 
 def unknown_model(case: Case) -> bool:
+    """The model is unknown or not for this key, by code; 403 and 404 also by what the message is about."""
     said = case.evidence
     if said.status not in _MODEL_STATUSES:
         return False
@@ -107,6 +117,7 @@ def unknown_model(case: Case) -> bool:
 
 
 def service_tier(case: Case) -> bool:
+    """OpenAI: the project may not use the tier that the body asks for."""
     return case.evidence.status == 400 and case.evidence.param == "service_tier"
 
 
@@ -128,6 +139,7 @@ def _figure(text: str) -> int:
 
 
 def daily(case: Case) -> bool:
+    """A 429 of a daily limit: by source, quota, header, or by phrase (OpenAI's code does not name the period)."""
     said = case.evidence
     if said.status != 429:
         return False
@@ -140,10 +152,12 @@ def gemini_daily(case: Case) -> bool:
     """`quotaId` of a QuotaFailure: an identifier in which the period is a word of its own."""
     violations = (detail.get("violations") for detail in case.evidence.details)
     lists = (found for found in violations if isinstance(found, list))
-    return any("PerDay" in str(one.get("quotaId")) for found in lists for one in found if isinstance(one, dict))
+    quotas = (one.get("quotaId") for found in lists for one in found if isinstance(one, dict))
+    return any(isinstance(quota, str) and "PerDay" in quota for quota in quotas)
 
 
 def zero_limit(case: Case) -> bool:
+    """The limit is zero, not used up: the plan does not include the model (Mistral)."""
     names = ("x-ratelimit-limit-req-minute", "x-ratelimit-limit-requests")
     return case.evidence.status == 429 and any(
         case.evidence.headers.get(name, "").strip() == "0" for name in names
@@ -163,24 +177,29 @@ def overloaded(case: Case) -> bool:
 
 
 def no_use(case: Case) -> bool:
+    """The provider's word that another attempt will not help; its SDKs obey it before the status."""
     return case.evidence.headers.get("x-should-retry") == "false"
 
 
 def no_use_waiting(case: Case) -> bool:
+    """The same of a 429: of the lane, not of the request."""
     return case.evidence.status == 429 and no_use(case)
 
 
 def again(case: Case) -> bool:
+    """Server faults (but 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
     said = case.evidence
     failed_there = said.status >= 500 and said.status != 501
     return failed_there or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
 
 
 def took_too_long(case: Case) -> bool:
+    """The provider's own time limit: longer input will meet it again."""
     return case.evidence.status == 504 and named(case.evidence, codes.TOOK_TOO_LONG)
 
 
 def forbidden_page(case: Case) -> bool:
+    """A firewall's page."""
     return case.evidence.status == 403 and case.evidence.is_html
 
 
@@ -192,4 +211,5 @@ def page_for_an_answer(case: Case) -> bool:
 
 
 def no_object(case: Case) -> bool:
+    """A 2xx; the rules see it only where its body is no JSON object."""
     return case.evidence.status in SUCCESS

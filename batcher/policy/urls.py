@@ -31,8 +31,8 @@ def normalize_base_url(text: str) -> str:
     The query is kept. Raises a ConfigError for what is no base URL; it never repeats a user name or password.
     """
     _check_text(text)
-    parts = urlsplit(text)
-    scheme = parts.scheme.lower()
+    parts = _split(text)
+    scheme = parts.scheme
     if "://" not in text or scheme not in _DEFAULT_PORTS:
         raise ConfigError(
             f"the base URL {_shown(text)!r} does not begin with http:// or https://",
@@ -42,6 +42,11 @@ def normalize_base_url(text: str) -> str:
         raise ConfigError(
             "the base URL holds a user name or a password (the part before @)",
             hint="take it out; a key is read from the variable that --api-key-env names",
+        )
+    if not _URL_TEXT.fullmatch(parts.path + parts.query):
+        raise ConfigError(
+            f"the base URL {_shown(text)!r} holds characters that a URL cannot hold",
+            hint="fill in placeholders such as {resource}, and percent-encode the rest",
         )
     host = _host(parts, text)
     port = _port(parts, text)
@@ -84,7 +89,7 @@ def is_private(host: str) -> bool:
     address = _address(name)
     if address is not None:
         return any(address in network for network in _PRIVATE_NETWORKS)
-    if not name or _NUMBER_AT_END.search(name):
+    if not name or is_loopback(name) or _NUMBER_AT_END.search(name):
         return False
     return "." not in name or name.endswith(_PRIVATE_SUFFIXES)
 
@@ -106,28 +111,24 @@ def _check_text(text: str) -> None:
         raise ConfigError("the base URL holds a fragment (the part from # on)", hint="take it out")
 
 
+def _split(text: str) -> SplitResult:
+    try:
+        return urlsplit(text)
+    except ValueError:
+        raise ConfigError(f"the base URL {_shown(text)!r} is no URL", hint=_EXAMPLE) from None
+
+
 def _host(parts: SplitResult, text: str) -> str:
     """The host as it stands in a URL. `text` is only shown."""
-    try:
-        name = parts.hostname or ""
-    except ValueError:
-        name = ""
+    name = parts.hostname or ""
     if not name:
         raise ConfigError(f"the base URL {_shown(text)!r} has no host", hint=_EXAMPLE)
-    address = _address(name)
-    if isinstance(address, IPv6Address):
-        return f"[{address.compressed}]"
-    if address is None and not _is_name(name):
+    if _address(name) is None and not _is_name(name):
         raise ConfigError(
             f"the base URL's host {name!r} is neither a name nor an address",
             hint="a name in ASCII (xn--… for other scripts), an IPv4 address of four numbers, or [IPv6]",
         )
-    if not _URL_TEXT.fullmatch(parts.path + parts.query):
-        raise ConfigError(
-            f"the base URL {_shown(text)!r} holds characters that a URL cannot hold",
-            hint="fill in placeholders such as {resource}, and percent-encode the rest",
-        )
-    return name
+    return f"[{IPv6Address(name).compressed}]" if ":" in name else name
 
 
 def _is_name(name: str) -> bool:

@@ -23,7 +23,6 @@ from msgspec import Struct
 from batcher.domain.states import FaultKind
 
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-_LOCAL_LOOKUP = frozenset({socket.EAI_MEMORY, socket.EAI_SYSTEM})
 #: A peer that hangs up on us; in a connection that is being made this can only be its TLS handshake.
 _HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 #: How a closed connection shows: as an end of the stream (no number), or as one of these.
@@ -75,9 +74,18 @@ def describe(kind: FaultKind, error: Exception, where: str, timeout: float) -> s
 
 
 def _is_local(error: Exception) -> bool:
-    if isinstance(error, ClientConnectorDNSError):
-        return error.os_error.errno in _LOCAL_LOOKUP
-    return isinstance(error, MemoryError) or _number(error) in _LOCAL
+    if isinstance(error, MemoryError) or _number(error) in _LOCAL:
+        return True
+    return isinstance(error, ClientConnectorDNSError) and _no_socket_left()
+
+
+def _no_socket_left() -> bool:
+    """Whether a lookup failed for want of a file: glibc then reports a temporary failure of the name server."""
+    try:
+        socket.socket().close()
+    except OSError:
+        return True
+    return False
 
 
 def _kind_of_connecting(error: Exception) -> FaultKind:

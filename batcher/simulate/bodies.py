@@ -1,7 +1,7 @@
 """What each endpoint takes: typed bodies, checked while they are read, and what they cost in tokens."""
 
 from math import ceil
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, assert_never
 
 import msgspec
 from msgspec import Meta, Struct
@@ -127,6 +127,8 @@ def prompt_tokens(body: Body, chars_per_token: float) -> int:
             )
         case EmbeddingBody() | ModerationBody():
             return _tokens(body.input, chars_per_token)
+        case _:
+            assert_never(body)
 
 
 def max_output(body: Body) -> int | None:
@@ -140,6 +142,8 @@ def max_output(body: Body) -> int | None:
             return body.max_output_tokens
         case EmbeddingBody() | ModerationBody():
             return None
+        case _:
+            assert_never(body)
 
 
 def texts_of(value: str | list[Any]) -> list[Any]:
@@ -165,6 +169,8 @@ def _most_output(body: Body) -> int:
             return most
         case EmbeddingBody() | ModerationBody():
             return 0
+        case _:
+            assert_never(body)
 
 
 def _message_tokens(message: JsonObject, chars_per_token: float) -> int:

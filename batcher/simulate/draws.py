@@ -1,6 +1,7 @@
 """Reproducible draws: the same seed and the same words give the same number, on every machine and in any order."""
 
 from hashlib import blake2b
+from math import exp
 from statistics import NormalDist
 
 _NORMAL = NormalDist()
@@ -28,4 +29,4 @@ def lognormal_factor(sigma: float, *words: bytes | int | str) -> float:
     if sigma == 0:
         return 1.0
     inside = (number(*words) + 0.5) / _SPAN
-    return float(2.718281828459045 ** (sigma * _NORMAL.inv_cdf(min(inside, 1 - 1e-12))))
+    return exp(sigma * _NORMAL.inv_cdf(min(inside, 1 - 1e-12)))

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 from types import TracebackType
+from typing import assert_never
 
 import msgspec
 from aiohttp import web
@@ -132,6 +133,8 @@ class _Front:
                 return await _cut(request, plan, headers)
             case Manner.RESET:
                 return _reset(request)
+            case _:
+                assert_never(plan.manner)
 
 
 def _json(body: bytes) -> web.Response:

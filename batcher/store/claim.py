@@ -6,13 +6,14 @@ Everything here runs inside one write transaction, so what was read stays true u
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, and_, bindparam, func, null, or_, select, update
 
 from batcher.domain.ids import HolderId, RequestId, RouteId
 from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.states import RequestState
-from batcher.store.hot import Hot, word
+from batcher.store import followers
+from batcher.store.followers import complete_cached
+from batcher.store.hot import Hot, as_list, listed, word
 from batcher.store.tables import SUSPECT_AFTER, bodies, cache, jobs, requests, responses
 
 #: A row whose body another job has in flight looks again after this long.
@@ -70,11 +71,9 @@ select_next_due = Hot(
     select(func.min(requests.c.available_at)).where(_pending, _healthy, requests.c.available_at.is_not(None)),
     "route",
 )
-
-
-def listed(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
-    """The numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
-    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+_select_next_suspect = Hot(
+    select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= word(SUSPECT_AFTER)), "route"
+)
 
 
 _answered = (
@@ -113,20 +112,6 @@ _select_bodies = Hot(
 )
 
 _by_id = and_(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
-_complete_from_cache = Hot(
-    update(requests)
-    .where(_by_id)
-    .values(
-        state=word(RequestState.COMPLETED.value),
-        response_id=bindparam("response"),
-        cached=word(1),
-        available_at=null(),
-        settled_at=bindparam("now"),
-    ),
-    "response",
-    "now",
-    "id_",
-)
 _park = Hot(update(requests).where(_by_id).values(available_at=bindparam("until")), "until", "id_")
 _claim = Hot(
     update(requests)
@@ -160,14 +145,16 @@ def claim(
     next_due: dict[RouteId, int | None] = {}
     for want in wants:
         rows = _candidates(connection, want, now, alone=alone)
-        if len(rows) < want.most:
-            next_due[want.route.id] = select_next_due.run(connection, want.route.id).scalar()
         to_send, answered = _answer(connection, want.route, rows, now)
         if answered.completed:
             settled.append(answered)
         taken = _within(to_send, most_bytes, first=not claims)
         most_bytes -= sum(row.size for row in taken)
         claims += _take(connection, want.route, taken, holder)
+        if len(rows) < want.most and len(taken) == len(to_send):
+            next_in_line = _select_next_suspect if alone else select_next_due
+            # Asked when all the others are claimed or parked: what is left is not due yet.
+            next_due[want.route.id] = next_in_line.run(connection, want.route.id).scalar()
         if claims and (most_bytes <= 0 or alone):
             break
     return Claimed(claims=claims, settled=settled, next_due=next_due)
@@ -184,24 +171,28 @@ def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) ->
 
 
 def _answer(connection: Connection, route: Route, rows: list[Any], now: int) -> tuple[list[Any], SettledIds]:
-    """Settle rows whose answer is known, park those whose twin is in flight; the rest is to be sent."""
+    """Settle rows whose answer is known, with their followers; park those whose twin is in flight.
+
+    Returns the rest, which is to be sent.
+    """
     sharing = [row.id for row in rows if row.shares]
     if not sharing:
         return rows, SettledIds(job_id=route.job_id)
     known = {
         row[0]: row[1] for row in _ask(connection, route, sharing, (_select_answered, _select_answered_in_job))
     }
-    _complete_from_cache.many(connection, ((response, now, id_) for id_, response in known.items()))
+    complete_cached.many(connection, ((response, now, id_) for id_, response in known.items()))
+    completed = [*known, *(row.id for row in followers.complete(connection, known, now=now))] if known else []
     rivals = _ask(connection, route, sharing, (_select_in_flight, _select_in_flight_in_job))
     parked = {row[0] for row in rivals} - known.keys()
     _park.many(connection, ((now + PARK_US, id_) for id_ in parked))
     to_send = [row for row in rows if row.id not in known and row.id not in parked]
-    return to_send, SettledIds(job_id=route.job_id, completed=[RequestId(i) for i in known], cached=len(known))
+    return to_send, SettledIds(job_id=route.job_id, completed=completed, cached=len(completed))
 
 
 def _ask(connection: Connection, route: Route, ids: list[int], queries: tuple[Hot, Hot]) -> list[Any]:
     everywhere, in_job = queries
-    listed_ids = msgspec.json.encode(ids).decode()
+    listed_ids = as_list(ids)
     if route.reuse_earlier:
         return list(everywhere.run(connection, route.endpoint_id, listed_ids))
     return list(in_job.run(connection, route.endpoint_id, listed_ids, route.job_id))
@@ -222,7 +213,7 @@ def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: Hol
     if not rows:
         return []
     _claim.many(connection, ((holder, row.id) for row in rows))
-    ids = msgspec.json.encode([row.id for row in rows]).decode()
+    ids = as_list(row.id for row in rows)
     read = {row[0]: row[1] for row in _select_bodies.run(connection, ids)}
     return [
         Claim(

@@ -6,12 +6,12 @@ The file is never opened by path while a connection to it is open: that drops SQ
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.pool import NullPool
 
 from batcher.domain.errors import ForeignStore, StoreError
@@ -20,38 +20,32 @@ from batcher.store.locks import write_lock
 #: "batr" in the header of the file: how a store of ours is told from another SQLite file.
 APPLICATION_ID = 0x62617472
 
-_SQLITE_MAGIC = b"SQLite format 3\x00"
-_APPLICATION_ID_OFFSET = 68
-
 
 def _prepare_file(path: Path) -> None:
-    """Make the file, 0600 from its first moment, or see that what is there can be a store."""
+    """Make the file where there is none, 0600 from its first moment. One that is there is not touched."""
     if path.is_dir():
         raise StoreError(f"{path} is a folder, not a store", hint="name a file with --db")
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        _refuse_foreign(path)
+        return
     except OSError as error:
         raise StoreError(
             f"cannot make the store {path}: {error.strerror}", hint="choose another place with --db"
         ) from error
 
 
-def _refuse_foreign(path: Path) -> None:
-    try:
-        head = path.open("rb").read(100)
-    except OSError as error:
-        raise StoreError(f"cannot open the store {path}: {error.strerror}") from error
-    if not head:
+def _refuse_foreign(connection: Connection, path: Path) -> None:
+    """Raise `ForeignStore` where the file is another program's, before a byte of it is changed."""
+    mark = connection.exec_driver_sql("PRAGMA application_id").scalar()
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+    if mark == APPLICATION_ID or (mark == 0 and tables == 0):
         return
-    mark = int.from_bytes(head[_APPLICATION_ID_OFFSET : _APPLICATION_ID_OFFSET + 4])
-    if not head.startswith(_SQLITE_MAGIC) or mark not in {0, APPLICATION_ID}:
-        raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db")
+    raise ForeignStore(f"{path} is an SQLite file of another program", hint="name another file with --db")
 
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
-    # SQLAlchemy's own BEGIN is sent by _on_begin; the driver must not add another.
+    # BEGIN and COMMIT are sent by `Database` alone; the driver must not add its own.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 30000")
@@ -87,28 +81,24 @@ class Database:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        _prepare_file(path)
-        self._lock = write_lock(path)
         self._mutex = threading.Lock()
+        _prepare_file(path)
         self._engine = _make_engine(path)
-        with storage_errors(path):
+        with storage_errors(path), ExitStack() as undo:
             self._writer = self._engine.connect()
+            undo.callback(self._writer.close)
+            _refuse_foreign(self._writer, path)
+            self._lock = write_lock(path)
+            undo.callback(self._lock.close)
             self._set_up()
+            undo.pop_all()
 
     def _set_up(self) -> None:
         with self._mutex, self._lock.held():
-            driver = self._writer.connection.dbapi_connection
-            assert driver is not None  # noqa: S101 - for the type checker: it was just made
-            cursor = driver.cursor()
-            if cursor.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-                cursor.execute("PRAGMA journal_mode = WAL")
-            if cursor.execute("PRAGMA application_id").fetchone()[0] == 0:
-                if cursor.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                    raise ForeignStore(
-                        f"{self.path} is an SQLite file of another program", hint="name another file with --db"
-                    )
-                cursor.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            cursor.close()
+            if self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                self._writer.exec_driver_sql("PRAGMA journal_mode = WAL")
+            if self._writer.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
+                self._writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -151,11 +141,14 @@ class Database:
                 connection.close()
 
     def close(self) -> None:
-        """Close the write connection; the last one of all processes checkpoints, hence the lock."""
-        with self._mutex, self._lock.held():
-            self._writer.close()
-            self._engine.dispose()
-        self._lock.close()
+        """Close the write connection; the last one of all processes checkpoints, hence the lock. Once is enough."""
+        with self._mutex:
+            if self._writer.closed:
+                return
+            with self._lock.held():
+                self._writer.close()
+                self._engine.dispose()
+            self._lock.close()
 
 
 @contextmanager
@@ -163,11 +156,14 @@ def storage_errors(path: Path) -> Iterator[None]:
     """Wrap the driver's errors once, here: what happened to which file, and what to do."""
     try:
         yield
-    except IntegrityError:
+    except (IntegrityError, ProgrammingError):
+        # A broken rule or statement of our own says nothing about the file.
         raise
     except OperationalError as error:
         raise StoreError(f"the store {path} failed: {error.orig}", hint=_advice(str(error.orig))) from error
     except DatabaseError as error:
+        if "not a database" in str(error.orig):
+            raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db") from error
         raise StoreError(f"the store {path} is damaged: {error.orig}", hint="see `batcher db check`") from error
 
 

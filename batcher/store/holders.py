@@ -8,7 +8,8 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Orders, Runner
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
-from batcher.store.settle import follow_bury
+from batcher.store import followers
+from batcher.store.hot import word
 from batcher.store.tables import SUSPECT_AFTER, attempts, holders, jobs, requests
 
 #: Three holders lost in company, then two alone: the request kills its worker (DESIGN: States).
@@ -55,17 +56,16 @@ def rescue(connection: Connection, *, now: int) -> int:
     What was sent is unknown, so each is recorded as a lost attempt and counted; returns how many.
     """
     dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
-    held = and_(requests.c.state == RequestState.CLAIMED.value, requests.c.holder_id.in_(dead))
-    rescued = _record_lost(connection, held, now)
-    if rescued:
-        _give_back(connection, held, now)
+    held = and_(requests.c.state == word(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
+    _record_lost(connection, held, now)
+    rescued = _give_back(connection, held, now)
     connection.execute(
         update(holders).where(holders.c.kind == "runner", holders.c.ended_at.is_(None)).values(ended_at=now)
     )
     return rescued
 
 
-def _record_lost(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition
+def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: ANN401 - a condition
     columns = ["request_id", "send", "holder_id", "revision", "ended_at", "kind", "code", "message"]
     lost = select(
         requests.c.id,
@@ -78,37 +78,37 @@ def _record_lost(connection: Connection, held: Any, now: int) -> int:  # noqa: A
         literal("the runner died before this attempt was recorded"),
     ).where(held)
     statement = sqlite_insert(attempts).from_select(columns, lost).on_conflict_do_nothing()
-    return connection.execute(statement).rowcount
+    connection.execute(statement)
 
 
-def _give_back(connection: Connection, held: Any, now: int) -> None:  # noqa: ANN401 - a condition
+def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition
     cancelled = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
-    connection.execute(
+    given_up = connection.execute(
         update(requests)
         .where(held, requests.c.job_id.in_(cancelled))
         .values(state=RequestState.CANCELLED.value, holder_id=null(), settled_at=now)
-    )
+    ).rowcount
     fatal = requests.c.lost >= WORKER_LOST_AFTER - 1
     kind, code = FailureKind.PERMANENT.value, "worker_lost"
-    buried = connection.execute(
-        update(requests)
-        .where(held, fatal)
-        .values(
-            state=RequestState.DEAD_LETTERED.value,
-            holder_id=null(),
-            lost=requests.c.lost + 1,
-            failure_kind=kind,
-            failure_code=code,
-            settled_at=now,
-        )
-        .returning(requests.c.id)
-    ).scalars()
-    followers = select(requests.c.id).where(
-        requests.c.leader_id.in_(list(buried)), requests.c.state == RequestState.PENDING.value
+    buried = list(
+        connection.execute(
+            update(requests)
+            .where(held, fatal)
+            .values(
+                state=RequestState.DEAD_LETTERED.value,
+                holder_id=null(),
+                lost=requests.c.lost + 1,
+                failure_kind=kind,
+                failure_code=code,
+                settled_at=now,
+            )
+            .returning(requests.c.id)
+        ).scalars()
     )
-    follow_bury.many(connection, [(kind, code, now, row[0]) for row in connection.execute(followers)])
-    connection.execute(
+    followers.bury(connection, dict.fromkeys(buried, (kind, code)), now=now)
+    put_back = connection.execute(
         update(requests)
         .where(held)
         .values(state=RequestState.PENDING.value, holder_id=null(), lost=requests.c.lost + 1)
-    )
+    ).rowcount
+    return given_up + len(buried) + put_back

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, CursorResult, literal_column
+import msgspec
+from sqlalchemy import ColumnElement, Connection, CursorResult, bindparam, func, literal_column, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -16,6 +17,16 @@ _DIALECT = sqlite.dialect(paramstyle="qmark")
 def word(value: str | int) -> ColumnElement[Any]:
     """A constant written into the statement: SQLite uses a partial index only where it sees the constant."""
     return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
+def listed(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
+    """The numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
+    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
+
+
+def as_list(numbers: Iterable[int]) -> str:
+    """What `listed` reads: any number of values in one parameter (SQLite allows 32,766 parameters)."""
+    return msgspec.json.encode(list(numbers)).decode()
 
 
 def _arranger(order: list[int], given: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:

@@ -201,8 +201,9 @@ def reopen(connection: Connection, job_id: JobId) -> None:
 
 def cancel(connection: Connection, job: Job, *, now: int) -> int:
     """Cancel what is pending; what is in flight ends as it ends. Returns how many requests were cancelled."""
+    open_still = and_(jobs.c.id == job.id, jobs.c.state == JobState.OPEN.value)
     connection.execute(
-        update(jobs).where(jobs.c.id == job.id).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
+        update(jobs).where(open_still).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
     )
     pending = and_(
         requests.c.id.between(job.first_request, job.last_request),

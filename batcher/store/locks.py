@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from batcher.domain.errors import RunnerBusy
+from batcher.domain.errors import RunnerBusy, StoreError
 
 #: A probe by `status` holds a shared lock for an instant; a runner that starts just then asks again.
 _PATIENCE_SECONDS = 0.5
@@ -21,7 +21,14 @@ class SideLock:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._mine = False
+        try:
+            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"cannot open {path}, which stands beside the store: {error.strerror}",
+                hint="the store's folder must be writable; or choose another place with --db",
+            ) from error
 
     def close(self) -> None:
         """Let go, and of the lock with it."""
@@ -45,10 +52,13 @@ class SideLock:
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
+        self._mine = True
         return True
 
     def is_held_elsewhere(self) -> bool:
-        """Whether some process holds it now."""
+        """Whether another holds it now. Asked by its own holder it says no, and the lock stays."""
+        if self._mine:
+            return False
         if not self._try(fcntl.LOCK_SH):
             return True
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
@@ -84,7 +94,10 @@ def write_lock(store: Path) -> SideLock:
 
 
 class RunnerLock:
-    """Held by the one runner that works a store; gone the moment its process is."""
+    """Held by the one runner that works a store; gone the moment its process is.
+
+    One object is one contender, also within a process.
+    """
 
     def __init__(self, store: Path) -> None:
         self._lock = SideLock(_side_file(store, "runner"))
@@ -97,7 +110,7 @@ class RunnerLock:
         self._lock.write_note(str(os.getpid()))
 
     def is_live(self) -> bool:
-        """Whether a runner works the store now. Not for the runner itself."""
+        """Whether another runner works the store now."""
         return self._lock.is_held_elsewhere()
 
     def pid(self) -> int | None:

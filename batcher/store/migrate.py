@@ -7,6 +7,7 @@ import uuid
 from pathlib import Path
 
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from batcher import __version__
 from batcher.domain.errors import StoreError, StoreTooNew
@@ -37,12 +38,20 @@ def check_known(connection: Connection, path: Path) -> str | None:
     revision = revision_of(connection)
     if revision is None or revision in KNOWN:
         return revision
-    made_by = connection.execute(text("SELECT program_version FROM store")).scalar()
+    made_by = _maker(connection)
     raise StoreTooNew(
         f"the store {path} was made by batcher {made_by} (schema {revision}); this is batcher {__version__}"
         f" (schema {HEAD})",
         hint="upgrade batcher, or name another file with --db",
     )
+
+
+def _maker(connection: Connection) -> str:
+    """Which program made the store, as far as a newer schema lets this one see."""
+    try:
+        return str(connection.execute(text("SELECT program_version FROM store")).scalar())
+    except OperationalError:
+        return "of a later version"
 
 
 def is_current(database: Database) -> bool:

@@ -1,5 +1,6 @@
 """What `status` asks: counts of a job, its paths, what stands in its lanes."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, select
@@ -7,7 +8,7 @@ from sqlalchemy import Connection, and_, case, func, select
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
 from batcher.domain.states import AttemptKind, RequestState
-from batcher.store.tables import attempts, rejected, requests
+from batcher.store.tables import attempts, bodies, rejected, requests, routes
 
 
 def _within(job: Job) -> Any:  # noqa: ANN401 - a condition
@@ -62,7 +63,29 @@ def rejected_count(connection: Connection, job_id: JobId) -> int:
     return int(connection.execute(select(func.count()).where(rejected.c.job_id == job_id)).scalar_one())
 
 
-def repeats(connection: Connection, job: Job) -> int:
-    """How many requests of the job share the answer of another."""
-    query = select(func.count()).where(_within(job), requests.c.leader_id.is_not(None))
-    return int(connection.execute(query).scalar_one())
+def unfinished_models(connection: Connection, job: Job) -> list[str]:
+    """The models whose requests are not all at their end."""
+    left = requests.c.state.in_([RequestState.PENDING.value, RequestState.CLAIMED.value])
+    with_work = select(requests.c.route_id).where(_within(job), left).distinct()
+    query = select(routes.c.model).where(routes.c.id.in_(with_work)).distinct().order_by(routes.c.model)
+    return list(connection.execute(query).scalars())
+
+
+def repeat_groups(connection: Connection, job: Job) -> Iterator[tuple[str, bytes, int]]:
+    """(path, body, followers) of every request of the job whose answer others share."""
+    follower = requests.alias("follower")
+    query = (
+        select(routes.c.path, bodies.c.body, func.count())
+        .select_from(follower)
+        .join(requests, requests.c.id == follower.c.leader_id)
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(bodies, bodies.c.request_id == requests.c.id)
+        .where(
+            follower.c.leader_id.is_not(None),
+            follower.c.job_id == job.id,
+            follower.c.id.between(job.first_request or 0, job.last_request or 0),
+        )
+        .group_by(requests.c.id)
+    )
+    for row in connection.execute(query):
+        yield row[0], row[1], row[2]

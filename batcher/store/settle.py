@@ -5,10 +5,9 @@ A settlement is never taken back, and giving the same group twice changes nothin
 unknown (it raised, yet may be on disk) can be tried again.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -16,8 +15,8 @@ from batcher.domain.ids import HolderId, JobId, RequestId
 from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
-from batcher.store.claim import listed
-from batcher.store.hot import Hot, word
+from batcher.store import followers
+from batcher.store.hot import Hot, as_list, listed, word
 from batcher.store.tables import attempts, cache, jobs, requests, responses
 
 _claimed = requests.c.state == word(RequestState.CLAIMED.value)
@@ -34,6 +33,8 @@ _select_held = Hot(
     "ids",
     "holder",
 )
+_select_existing = Hot(select(requests.c.id).where(requests.c.id.in_(listed("ids"))), "ids")
+_last_response = Hot(select(func.max(responses.c.id)))
 _RESPONSE = (
     "id",
     "endpoint_id",
@@ -148,45 +149,6 @@ _cancel = Hot(
 _select_cancelled = Hot(
     select(jobs.c.id).where(jobs.c.id.in_(listed("ids")), jobs.c.state == word(JobState.CANCELLED.value)), "ids"
 )
-_select_followers = Hot(
-    select(requests.c.id, requests.c.leader_id, requests.c.job_id)
-    .where(requests.c.leader_id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
-    .order_by(requests.c.id),
-    "ids",
-)
-_follow_complete = Hot(
-    update(requests)
-    .where(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
-    .values(
-        state=word(RequestState.COMPLETED.value),
-        response_id=bindparam("response"),
-        cached=word(1),
-        available_at=null(),
-        settled_at=bindparam("now"),
-    ),
-    "response",
-    "now",
-    "id_",
-)
-follow_bury = Hot(
-    update(requests)
-    .where(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
-    .values(
-        state=word(RequestState.DEAD_LETTERED.value),
-        failure_kind=bindparam("kind"),
-        failure_code=bindparam("code"),
-        available_at=null(),
-        settled_at=bindparam("now"),
-    ),
-    "kind",
-    "code",
-    "now",
-    "id_",
-)
-
-
-def _ids(values: Iterable[int]) -> str:
-    return msgspec.json.encode(list(values)).decode()
 
 
 class _Tally:
@@ -208,10 +170,11 @@ def settle(
     connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
 ) -> list[SettledIds]:
     """Write the group; returns what reached its end by it, followers included."""
-    asked = _ids(s.claim.request_id for s in settlements)
+    asked = as_list(s.claim.request_id for s in settlements)
     held = {row[0]: row[1] for row in _select_held.run(connection, asked, holder)}
-    valid = [s for s in settlements if held.get(s.claim.request_id) == s.claim.send]
-    cancelled = set(_select_cancelled.run(connection, _ids({s.claim.job_id for s in valid})).scalars())
+    # The first of a request's settlements counts, should one group bring two.
+    valid = [s for s in settlements if held.pop(s.claim.request_id, None) == s.claim.send]
+    cancelled = set(_select_cancelled.run(connection, as_list({s.claim.job_id for s in valid})).scalars())
     completes: list[tuple[Settlement, Complete]] = []
     dead: list[tuple[Settlement, DeadLetter]] = []
     back: list[Settlement] = []
@@ -227,7 +190,9 @@ def settle(
     _write_completes(connection, completes, tally, holder, now)
     _write_dead_letters(connection, dead, tally, holder, now)
     _write_back(connection, back, cancelled, holder, now)
-    _write_attempts(connection, settlements, holder)
+    _write_attempts(
+        connection, valid if len(valid) == len(settlements) else _known(connection, settlements), holder
+    )
     return tally.result()
 
 
@@ -240,7 +205,7 @@ def _write_completes(
 ) -> None:
     if not completes:
         return
-    first = (connection.execute(select(func.max(responses.c.id))).scalar() or 0) + 1
+    first = (_last_response.run(connection).scalar() or 0) + 1
     made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
     _insert_responses.many(
         connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
@@ -255,9 +220,7 @@ def _write_completes(
     )
     for s, _ in completes:
         tally.of(s.claim.job_id).completed.append(s.claim.request_id)
-    followers = _select_followers.run(connection, _ids(made)).all()
-    _follow_complete.many(connection, ((made[row.leader_id], now, row.id) for row in followers))
-    for row in followers:
+    for row in followers.complete(connection, made, now=now):
         tally.of(row.job_id).completed.append(RequestId(row.id))
         tally.of(row.job_id).cached += 1
 
@@ -293,13 +256,8 @@ def _write_dead_letters(
     )
     for s, _ in dead:
         tally.of(s.claim.job_id).dead_lettered.append(s.claim.request_id)
-    causes = {s.claim.request_id: letter for s, letter in dead}
-    followers = _select_followers.run(connection, _ids(causes)).all()
-    follow_bury.many(
-        connection,
-        ((causes[row.leader_id].kind, causes[row.leader_id].code, now, row.id) for row in followers),
-    )
-    for row in followers:
+    causes = {s.claim.request_id: (letter.kind, letter.code) for s, letter in dead}
+    for row in followers.bury(connection, causes, now=now):
         tally.of(row.job_id).dead_lettered.append(RequestId(row.id))
 
 
@@ -319,6 +277,13 @@ def _write_back(
     _requeue.many(connection, requeued)
     _release.many(connection, released)
     _cancel.many(connection, given_up)
+
+
+def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Those whose request is still there: its job may have been deleted meanwhile."""
+    asked = as_list(s.claim.request_id for s in settlements)
+    there = set(_select_existing.run(connection, asked).scalars())
+    return [s for s in settlements if s.claim.request_id in there]
 
 
 def _write_attempts(connection: Connection, settlements: Sequence[Settlement], holder: HolderId) -> None:

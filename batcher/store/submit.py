@@ -139,13 +139,14 @@ def add(
                 parsed.est_output,
             )
         )
-    if _insert_requests.many(connection, rows) < len(rows):
-        return _repeats(connection, job_id, start, lines)
+    bad = (
+        [] if _insert_requests.many(connection, rows) == len(rows) else _repeats(connection, job_id, start, lines)
+    )
     if with_bodies:
-        _insert_bodies.many(
-            connection, ((row[0], line.parsed.body) for row, line in zip(rows, lines, strict=True))
-        )
-    return []
+        refused = {line.line for line in bad}
+        kept = ((row[0], line.parsed.body) for row, line in zip(rows, lines, strict=True) if row[3] not in refused)
+        _insert_bodies.many(connection, kept)
+    return bad
 
 
 def _next_id(connection: Connection) -> int:

@@ -48,30 +48,38 @@ class StoreThread:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._inbox: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
-        self._closing = False
+        #: Nothing more is taken in; the thread ends when it has come to the end of what was given.
+        self._closed = False
         self._thread = threading.Thread(target=self._run, name="batcher-store", daemon=True)
         self._thread.start()
 
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """Hand the work over; await it to know that it is on disk."""
+        """Hand the work over; await it to know that it is on disk.
+
+        Work may run twice, the first time for nothing: a neighbour of its group that fails takes the transaction
+        with it. It must keep nothing of a run but what it returns.
+        """
+        if self._closed:
+            raise RuntimeError("the store's thread has ended; nothing more can be written")
         done: Future[T] = Future()
         self._inbox.put((work, done))
         return asyncio.wrap_future(done)
 
     def close(self) -> None:
         """Wait until everything given is on disk, then end the thread."""
+        self._closed = True
         self._inbox.put(None)
         self._thread.join()
 
     def _run(self) -> None:
-        while True:
-            group = self._gather()
+        more = True
+        while more:
+            group, more = self._gather()
             if group:
                 self._commit(group)
-            if self._closing:
-                return
 
-    def _gather(self) -> list[tuple[Work, Future[Any]]]:
+    def _gather(self) -> tuple[list[tuple[Work, Future[Any]]], bool]:
+        """What has come in, at least one piece; False: it was the last."""
         group = []
         item = self._inbox.get()
         while item is not None:
@@ -79,9 +87,8 @@ class StoreThread:
             try:
                 item = self._inbox.get_nowait()
             except queue.Empty:
-                return group
-        self._closing = True
-        return group
+                return group, True
+        return group, False
 
     def _commit(self, group: list[tuple[Work, Future[Any]]]) -> None:
         try:
@@ -100,3 +107,25 @@ class StoreThread:
             return
         for item in group:
             self._commit([item])
+
+
+class InlineWriter:
+    """The writer of a simulation: each piece of work is its own transaction, run where it is given."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+        """Do the work now; what is awaited is already on disk."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        try:
+            with self._database.write() as connection:
+                result = work(connection)
+        except Exception as error:  # noqa: BLE001 - whatever it was belongs to the one who waits
+            done.set_exception(error)
+        else:
+            done.set_result(result)
+        return done
+
+    def close(self) -> None:
+        """Nothing is ever left to do."""

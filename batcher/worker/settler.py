@@ -13,7 +13,9 @@ from batcher.worker.state import State
 class Settler:
     """Collects settlements and writes them. Replies that wait for their commit never exceed `most`."""
 
-    def __init__(self, *, queue: Queue, state: State, clock: Clock, events: Events, most: Callable[[], int]) -> None:
+    def __init__(
+        self, *, queue: Queue, state: State, clock: Clock, events: Events, most: Callable[[], int]
+    ) -> None:
         self._queue = queue
         self._state = state
         self._clock = clock
@@ -40,6 +42,15 @@ class Settler:
         while True:
             await self._arrived.wait()
             await asyncio.shield(self.flush())
+
+    async def finish(self) -> None:
+        """Return when everything given is on disk."""
+        while self._waiting or self._committing:
+            self._committed.clear()
+            if self._waiting:
+                await self.flush()
+            else:
+                await self._committed.wait()
 
     async def flush(self) -> None:
         """Write what waits now."""

@@ -24,7 +24,7 @@ class Endpoint:
     id: EndpointId
     base_url: str
     host: str
-    breaker: Breaker = Breaker()
+    breaker: Breaker = field(default_factory=Breaker)
     #: The probe that is out, if any: nothing else is sent until it comes back.
     probing: bool = False
     #: Set whenever the breaker may allow more than before.
@@ -65,14 +65,22 @@ class JobRun:
     """A job at work."""
 
     job: Job
-    sender: Sender
     routes: list[RouteRun]
+    #: None: it could not be made, and the job is paused.
+    sender: Sender | None = None
     #: Claims in hand: ready, in flight, or waiting for their commit.
     held: int = 0
     #: A pause of this job alone.
     pause: PauseCause | None = None
+    #: Cancelled, or no longer wanted: what is in flight ends, nothing more is claimed.
+    dropped: bool = False
     #: Monotonic seconds; its end is not looked for before.
     look_at: float = 0.0
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether requests of it may be claimed."""
+        return self.pause is None and not self.dropped
 
     @property
     def is_dry(self) -> bool:

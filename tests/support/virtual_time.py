@@ -3,8 +3,8 @@
 A retry of an hour takes a millisecond, and two runs of a test are the same. Two ways to use it:
 
 - Async tests of a folder: in its `conftest.py`
-  `from tests.support.virtual_time import virtual_loops as pytest_asyncio_loop_factories`; pytest-asyncio then makes
-  every loop of that folder's async tests and async fixtures a `VirtualLoop`.
+  `from tests.support.virtual_time import virtual_loops as pytest_asyncio_loop_factories`; pytest-asyncio then
+  makes every loop of that folder's async tests and async fixtures a `VirtualLoop`.
 - Anywhere else, as within a hypothesis property: `run_virtual(main())`.
 
 Threads have no place here: a clock that jumps while a thread works is not deterministic. `run_in_executor` raises.
@@ -24,8 +24,8 @@ T = TypeVar("T")
 #: 2026-01-01T00:00:00Z in microseconds: what a `VirtualClock` shows when its loop starts.
 EPOCH_US = 1_767_225_600_000_000
 
-#: Every jump lands this much late, in seconds, as every real timer does. Without it a waiter whose arithmetic rounds
-#: to "now" is due for ever and time stands still.
+#: Every jump lands this much late, in seconds, as every real timer does. Without it a waiter whose arithmetic
+#: rounds to "now" is due for ever and time stands still.
 LATE_S = 1e-9
 
 #: Turns of the loop without any time passing, after which the test is called endless.
@@ -74,8 +74,8 @@ class _JumpingSelector(selectors.DefaultSelector):
         if len(self.get_map()) > OWN_DESCRIPTORS and (ready := super().select(SOCKET_PATIENCE_S)):
             return ready
         raise VirtualDeadlockError(
-            f"deadlock at virtual time {self.now:.6f} s: every task waits, no timer is set and no socket has news; "
-            "a wake-up was lost, or a thread is expected to deliver one"
+            f"deadlock at virtual time {self.now:.6f} s: every task waits, no timer is set and no socket has "
+            "news; a wake-up was lost, or a thread is expected to deliver one"
         )
 
 

@@ -1,0 +1,79 @@
+"""When a lane may send again after a refusal: cool-down, one probe, then traffic."""
+
+from enum import Enum, auto
+from math import inf
+
+from batcher.policy.admission import PROBE_PATIENCE_S, lengthened, own_wait_s
+
+
+class Probe(Enum):
+    """The one request that goes alone after a cool-down."""
+
+    #: Traffic flows.
+    NONE = auto()
+    #: The next request is the probe.
+    DUE = auto()
+    #: It is on its way, and the others wait for it.
+    OUT = auto()
+
+
+class Cooling:
+    """The cool-downs of one lane. Each begins an epoch: a refusal of an earlier epoch's request is old news."""
+
+    __slots__ = ("_patient_until", "_refusals", "epoch", "probe", "until")
+
+    def __init__(self) -> None:
+        #: Loop time.
+        self.until = -inf
+        self.epoch = 0
+        self.probe = Probe.NONE
+        self._patient_until = -inf
+        self._refusals = 0
+
+    def wait(self, now: float) -> float:
+        """Seconds until the next request may go, if nothing comes back before; 0: it may go."""
+        if now < self.until:
+            return self.until - now
+        if self.probe is Probe.OUT:
+            if now < self._patient_until:
+                return self._patient_until - now
+            self.probe = Probe.NONE
+        return 0.0
+
+    def admitted(self, now: float) -> bool:
+        """A request goes. Returns whether it is the probe."""
+        if self.probe is not Probe.DUE:
+            return False
+        self.probe = Probe.OUT
+        self._patient_until = now + PROBE_PATIENCE_S
+        return True
+
+    def probe_back(self, *, sent: bool) -> None:
+        """The probe has come back, or was never sent, and then another must go."""
+        if self.probe is Probe.OUT:
+            self.probe = Probe.NONE if sent else Probe.DUE
+
+    def answered(self) -> None:
+        """A success: our own waits start small again."""
+        self._refusals = 0
+
+    def hold_until(self, until: float) -> None:
+        """Admit nobody before `until`, then one alone. Only ever extends."""
+        if until > self.until:
+            self.until = until
+            self.probe = Probe.DUE
+
+    def refused(self, now: float, *, told_s: float | None, jitter: float, epoch: int) -> bool:
+        """A request of `epoch` was refused. Returns whether that was news and began an epoch.
+
+        A time that the server named is kept in any case; our own wait grows only with news, so that one storm of
+        refusals is one refusal.
+        """
+        news = epoch == self.epoch and now >= self.until
+        if news:
+            self.epoch += 1
+        wait_s = told_s if told_s is not None else own_wait_s(self._refusals) if news else None
+        if wait_s is not None:
+            self.hold_until(now + lengthened(wait_s, jitter))
+        self._refusals += news
+        return news

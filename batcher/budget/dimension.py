@@ -1,0 +1,55 @@
+"""One limit of a lane, requests or tokens, kept by an `AsyncLimiter`."""
+
+from aiolimiter import AsyncLimiter
+
+from batcher.budget.meter import Meter
+from batcher.policy.admission import Balance, Pace, drained, part_to_take, passed, seconds_to_room, spent, took
+
+
+class Dimension:
+    """A ceiling and a balance.
+
+    The limiter is the ceiling: whatever the balance believes, no more than a bucketful and the rate goes. It knows
+    no debt, no refund and does not tell its level, so these stand beside it. It is never waited in: the gate
+    sleeps until there should be room and asks again. So whatever changes meanwhile wakes the gate, and a cancelled
+    wait leaves nothing behind.
+    """
+
+    __slots__ = ("_at", "_balance", "_ceiling", "_meter", "pace")
+
+    def __init__(self, pace: Pace, *, now: float, debt: float = 0.0) -> None:
+        self.pace = pace
+        self._ceiling = AsyncLimiter(pace.bucket, pace.bucket / pace.rate)
+        self._balance: Balance = drained(pace, debt=debt)
+        self._at = now
+        self._meter = Meter(now)
+
+    async def wait_for(self, amount: float, now: float) -> float:
+        """Seconds after which to ask again; 0 when all that a request of `amount` needs first is taken for it."""
+        pace = self.pace
+        balance = passed(self._balance, now - self._at, pace)
+        self._at = now
+        while (part := part_to_take(balance, amount, pace)) and self._ceiling.has_capacity(part):
+            await self._ceiling.acquire(part)  # has room: returns at once
+            balance = took(balance, part)
+        self._balance = balance
+        return seconds_to_room(balance, part, pace) if part else 0.0
+
+    def spend(self, amount: float, now: float) -> None:
+        """A request of `amount` goes, of what was taken; what exceeds it is debt."""
+        self._balance = spent(self._balance, amount)
+        self._meter.add(amount, now)
+
+    def give_back(self, amount: float, now: float) -> None:
+        """It did not go after all: the next request has it, for as long as the bucket would have held it."""
+        self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount)
+        self._at = now
+        self._meter.add(-amount, now)
+
+    def debt(self, now: float) -> float:
+        """Units still to be paid for what already went."""
+        return max(0.0, passed(self._balance, now - self._at, self.pace).owed)
+
+    def use(self, now: float) -> float:
+        """Units a second that went lately."""
+        return self._meter.rate(now)

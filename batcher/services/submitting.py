@@ -1,0 +1,227 @@
+"""A job file goes in: checked at the door line by line, stored whole or not at all."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from msgspec import Struct
+
+from batcher.domain.errors import InputError, UsageError
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.settings import JobSettings
+from batcher.domain.states import CacheMode
+from batcher.files.reading import RawLine, digest, read_lines
+from batcher.files.source import Source
+from batcher.policy.fingerprint import fingerprint
+from batcher.policy.parse import parse_line, refuse_too_long
+from batcher.ports import Clock
+from batcher.store import jobs, submit
+from batcher.store.engine import Database
+
+_CHUNK_ROWS = 2_000
+_CHUNK_BYTES = 8 * 1024 * 1024
+#: Bad lines an error carries, unless all are asked for.
+SHOWN_BAD_LINES = 100
+
+
+class SubmitOptions(Struct, frozen=True, kw_only=True):
+    """How a job file is to be taken."""
+
+    name: str | None = None
+    #: Default url of bare bodies, a normalized path.
+    url: str | None = None
+    skip_invalid: bool = False
+    #: Make a new job even where the file is known.
+    new: bool = False
+    output_path: str | None = None
+    #: Names the job's content in place of its bytes: a later submission under the same key is the same job.
+    key: str | None = None
+    #: How many bad lines the error carries; None: all.
+    keep_bad: int | None = SHOWN_BAD_LINES
+
+
+class Submitted(Struct, frozen=True, kw_only=True):
+    """A job that is stored now."""
+
+    job: Job
+    #: False: the file was known.
+    is_new: bool
+    #: A job that came from the same path with other content.
+    changed_from: Job | None = None
+    #: Lines passed over by `skip_invalid`.
+    rejected: int = 0
+    #: Rows that share another row's answer.
+    followers: int = 0
+
+
+def content_digest(source: Source, options: SubmitOptions) -> bytes:
+    """What makes a file the same file: its content and what bare bodies are taken for."""
+    told = digest(source) if options.key is None else hashlib.sha256(options.key.encode()).digest()
+    return hashlib.sha256(told + b"\0" + (options.url or "").encode()).digest()
+
+
+def submit_file(
+    database: Database,
+    source: Source,
+    settings: JobSettings,
+    options: SubmitOptions,
+    *,
+    clock: Clock,
+    progress: Callable[[int], None] | None = None,
+) -> Submitted:
+    """Store the job, or find the one that is there. Raises InputError with the bad lines; nothing is stored then.
+
+    `progress` is told how many lines were read, now and then.
+    """
+    _check_name(options.name)
+    known_digest = content_digest(source, options)
+    path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
+    with database.read() as connection:
+        known = jobs.by_source(connection, known_digest, settings.base_url)
+        earlier = jobs.by_path(connection, path, settings.base_url) if path and not known else None
+    if known is not None and not options.new:
+        return Submitted(job=known, is_new=False)
+    job = submit.NewJob(
+        public_id=f"batch_{secrets.token_hex(12)}",
+        name=options.name or _name_of(source.name),
+        settings=settings,
+        source_name=source.name,
+        source_path=path,
+        source_digest=known_digest,
+        output_path=options.output_path,
+        created_at=clock.now(),
+    )
+    loading = _Loading(database, job, settings, options)
+    stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
+    return Submitted(
+        job=stored,
+        is_new=True,
+        changed_from=None if options.new else earlier,
+        rejected=loading.rejected,
+        followers=loading.followers,
+    )
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (not name.strip() or name.isdigit()):
+        raise UsageError(f'"{name}" cannot name a job: numbers are taken', hint="give --name a word")
+
+
+def _name_of(source: str) -> str:
+    if source == "<stdin>":
+        return "stdin"
+    stem = Path(source).name
+    for ending in (".gz", ".zst", ".jsonl", ".ndjson", ".json"):
+        stem = stem.removesuffix(ending)
+    return f"job-{stem}" if stem.isdigit() else stem or "job"
+
+
+def shares_answer(line: ParsedLine, mode: CacheMode) -> bool:
+    """Whether the row may share its answer with rows of the same body."""
+    return mode is CacheMode.ALL or (mode is CacheMode.DETERMINISTIC and line.deterministic)
+
+
+def checked_lines(lines: Iterator[RawLine], url: str | None) -> Iterator[ParsedLine | BadLine]:
+    """Every line through the door."""
+    for line in lines:
+        if line.data is None:
+            yield refuse_too_long(line.head, line=line.number)
+        else:
+            yield parse_line(line.data, line=line.number, default_path=url)
+
+
+class _Loading:
+    """One job on its way into the store, in chunks; after its first bad line the rest is only checked."""
+
+    def __init__(
+        self, database: Database, job: submit.NewJob, settings: JobSettings, options: SubmitOptions
+    ) -> None:
+        self._database = database
+        self._new = job
+        self._mode = settings.cache
+        self._options = options
+        self._bad: list[BadLine] = []
+        self._bad_count = 0
+        self._good_count = 0
+        self.rejected = 0
+        self.followers = 0
+
+    def load(self, lines: Iterator[RawLine], progress: Callable[[int], None]) -> Job:
+        with self._database.write() as connection:
+            job_id = submit.begin(connection, self._new)
+        try:
+            self._add_all(job_id, lines, progress)
+            self._refuse()
+            with self._database.write() as connection:
+                self.followers = submit.open_job(connection, job_id)
+                return jobs.get(connection, job_id)
+        except BaseException:
+            self._remove(job_id)
+            raise
+
+    def _add_all(self, job_id: JobId, lines: Iterator[RawLine], progress: Callable[[int], None]) -> None:
+        routes = submit.Routes(job_id)
+        read = 0
+        for chunk, bad in _chunks(checked_lines(lines, self._options.url)):
+            read += len(chunk) + len(bad)
+            fine = self._options.skip_invalid or not (bad or self._bad_count)
+            with self._database.write() as connection:
+                prepared = [self._line(parsed) for parsed in chunk]
+                repeated = submit.add(connection, job_id, routes, prepared, with_bodies=fine)
+                if self._options.skip_invalid:
+                    submit.add_rejected(connection, job_id, [*bad, *repeated])
+            self._good_count += len(chunk) - len(repeated)
+            self._count_bad(sorted([*bad, *repeated], key=lambda each: each.line))
+            progress(read)
+
+    def _line(self, parsed: ParsedLine) -> submit.Line:
+        shares = shares_answer(parsed, self._mode)
+        return submit.Line(parsed=parsed, fingerprint=fingerprint(parsed.path, parsed.body) if shares else None)
+
+    def _count_bad(self, bad: list[BadLine]) -> None:
+        self._bad_count += len(bad)
+        keep = self._options.keep_bad
+        self._bad += bad if keep is None else bad[: max(0, keep - len(self._bad))]
+
+    def _refuse(self) -> None:
+        name = self._new.source_name
+        if self._bad_count and not (self._options.skip_invalid and self._good_count):
+            lines = "1 line is" if self._bad_count == 1 else f"{self._bad_count:,} lines are"
+            raise InputError(
+                f"{name}: {lines} invalid; nothing was stored",
+                source=name,
+                bad=self._bad,
+                count=self._bad_count,
+                hint="mend the lines, or run the good ones with --skip-invalid",
+            )
+        if not self._good_count:
+            raise InputError(f"{name} holds no request", source=name, hint="one JSON request a line")
+        self.rejected = self._bad_count
+
+    def _remove(self, job_id: JobId) -> None:
+        while True:
+            with self._database.write() as connection:
+                if not submit.remove_some(connection, job_id):
+                    return
+
+
+def _chunks(
+    lines: Iterator[ParsedLine | BadLine],
+) -> Iterator[tuple[list[ParsedLine], list[BadLine]]]:
+    good: list[ParsedLine] = []
+    bad: list[BadLine] = []
+    size = 0
+    for line in lines:
+        if isinstance(line, BadLine):
+            bad.append(line)
+        else:
+            good.append(line)
+            size += len(line.body)
+        if len(good) + len(bad) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
+            yield good, bad
+            good, bad, size = [], [], 0
+    if good or bad:
+        yield good, bad

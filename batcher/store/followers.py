@@ -1,0 +1,62 @@
+"""Rows that wait for another's answer: they share its end, in its transaction, and are never sent."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, null, select, update
+
+from batcher.domain.states import RequestState
+from batcher.store.hot import Hot, as_list, listed, word
+from batcher.store.tables import requests
+
+_select = Hot(
+    select(requests.c.id, requests.c.leader_id, requests.c.job_id)
+    .where(requests.c.leader_id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
+    .order_by(requests.c.id),
+    "ids",
+)
+_pending = (requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
+#: Completes a pending row with an answer that another was sent for.
+complete_cached = Hot(
+    update(requests)
+    .where(*_pending)
+    .values(
+        state=word(RequestState.COMPLETED.value),
+        response_id=bindparam("response"),
+        cached=word(1),
+        available_at=null(),
+        settled_at=bindparam("now"),
+    ),
+    "response",
+    "now",
+    "id_",
+)
+_bury = Hot(
+    update(requests)
+    .where(*_pending)
+    .values(
+        state=word(RequestState.DEAD_LETTERED.value),
+        failure_kind=bindparam("kind"),
+        failure_code=bindparam("code"),
+        available_at=null(),
+        settled_at=bindparam("now"),
+    ),
+    "kind",
+    "code",
+    "now",
+    "id_",
+)
+
+
+def complete(connection: Connection, answers: Mapping[int, int], *, now: int) -> Sequence[Row[Any]]:
+    """Followers of these leaders share their answers (leader → response); returns their (id, leader_id, job_id)."""
+    found = _select.run(connection, as_list(answers)).all()
+    complete_cached.many(connection, [(answers[row.leader_id], now, row.id) for row in found])
+    return found
+
+
+def bury(connection: Connection, causes: Mapping[int, tuple[str, str]], *, now: int) -> Sequence[Row[Any]]:
+    """Followers of these leaders die of the same (leader → kind, code); returns their (id, leader_id, job_id)."""
+    found = _select.run(connection, as_list(causes)).all()
+    _bury.many(connection, [(*causes[row.leader_id], now, row.id) for row in found])
+    return found

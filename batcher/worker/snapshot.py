@@ -1,0 +1,67 @@
+"""What a runner writes down once a second, so that `status` of another process can show it."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from batcher.domain.ids import EndpointId, JobId
+from batcher.domain.lanes import LaneView
+from batcher.domain.states import LimitSource
+
+
+class LaneSnapshot(Struct, frozen=True, kw_only=True):
+    """A lane as the runner sees it now."""
+
+    endpoint_id: EndpointId
+    key_name: str
+    model: str
+    rpm: float | None
+    tpm: float | None
+    source: LimitSource
+    binding: str
+    utilization: float | None
+    in_flight: int
+    #: UTC microseconds.
+    cooling_until: int | None
+
+
+class Snapshot(Struct, frozen=True, kw_only=True):
+    """The runner at one instant."""
+
+    jobs: Sequence[JobId]
+    in_flight: int
+    lanes: Sequence[LaneSnapshot]
+    #: Requests of a job settled a second, lately.
+    rates: Mapping[JobId, float]
+    #: Base URLs to which sending has stopped in an outage.
+    outages: Sequence[str] = ()
+
+
+def lane_snapshot(view: LaneView) -> LaneSnapshot:
+    """The lane's view, flat."""
+    return LaneSnapshot(
+        endpoint_id=view.key.endpoint_id,
+        key_name=view.key.key_name,
+        model=view.key.model,
+        rpm=view.rpm,
+        tpm=view.tpm,
+        source=view.source,
+        binding=view.binding,
+        utilization=view.utilization,
+        in_flight=view.in_flight,
+        cooling_until=view.cooling_until,
+    )
+
+
+def encode(snapshot: Snapshot) -> str:
+    """As stored."""
+    return msgspec.json.encode(snapshot).decode()
+
+
+def decode(text: str) -> Snapshot | None:
+    """As read by another process, perhaps of another version: None where it does not fit."""
+    try:
+        return msgspec.json.decode(text, type=Snapshot)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,166 @@
+"""Files that are whole or not there."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from batcher.domain.errors import BatcherError, UsageError
+from batcher.files.writing import check_target, remove_if_present, write_atomically
+
+
+class Boom(Exception):
+    """Something went wrong while writing."""
+
+
+def test_a_file_appears_whole_and_for_its_owner_alone(tmp_path):
+    target = tmp_path / "out.jsonl"
+    with write_atomically(target) as file:
+        file.write(b"line\n")
+        assert not target.exists()
+    assert target.read_bytes() == b"line\n"
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_file_that_is_there_is_replaced_at_the_end(tmp_path):
+    target = tmp_path / "out.jsonl"
+    target.write_bytes(b"old")
+    with write_atomically(target) as file:
+        file.write(b"new")
+        file.flush()
+        assert target.read_bytes() == b"old"
+    assert target.read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("error", [Boom, KeyboardInterrupt])
+def test_an_exception_leaves_the_old_file_and_nothing_beside_it(tmp_path, error):
+    target = tmp_path / "out.jsonl"
+    target.write_bytes(b"old")
+
+    def write_half():
+        with write_atomically(target) as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(error):
+        write_half()
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path, monkeypatch):
+    def full(_handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    target = tmp_path / "out.jsonl"
+    target.write_bytes(b"old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(BatcherError, match="No space left") as told, write_atomically(target) as file:
+        file.write(b"new")
+    assert told.value.hint
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_file_and_its_folder_are_synced_around_the_renaming(tmp_path, monkeypatch):
+    done = []
+    sync, rename = os.fsync, Path.replace
+
+    def seen_sync(handle):
+        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
+        sync(handle)
+
+    def seen_rename(path, to):
+        done.append("rename")
+        return rename(path, to)
+
+    monkeypatch.setattr("os.fsync", seen_sync)
+    monkeypatch.setattr(Path, "replace", seen_rename)
+    with write_atomically(tmp_path / "out") as file:
+        file.write(b"x")
+    assert done == ["file", "rename", "folder"]
+
+
+def link(tmp_path):
+    (tmp_path / "real").write_bytes(b"real")
+    (tmp_path / "link").symlink_to("real")
+    return tmp_path / "link"
+
+
+def dangling(tmp_path):
+    (tmp_path / "link").symlink_to("nowhere")
+    return tmp_path / "link"
+
+
+def folder(tmp_path):
+    return tmp_path
+
+
+def pipe(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    return tmp_path / "pipe"
+
+
+def nowhere(tmp_path):
+    return tmp_path / "missing" / "out"
+
+
+def below_a_file(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    return tmp_path / "file" / "out"
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (link, r"link is a symbolic link \(to real\)"),
+        (dangling, r"link is a symbolic link \(to nowhere\)"),
+        (folder, "is a folder"),
+        (pipe, "is not a regular file"),
+        (nowhere, "the folder .*missing does not exist"),
+        (below_a_file, "cannot write"),
+    ],
+)
+def test_a_target_that_cannot_be_replaced_is_refused_by_name(tmp_path, make, message):
+    target = make(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(UsageError, match=message):
+        check_target(target)
+    with pytest.raises(BatcherError, match=message), write_atomically(target) as file:
+        file.write(b"never")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_folder_that_may_not_be_written_to_is_refused_before_anything_is_sent(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)
+    with pytest.raises(UsageError, match="may not be written to"):
+        check_target(tmp_path / "out")
+
+
+def test_a_target_that_can_be_written_passes_the_check(tmp_path):
+    check_target(tmp_path / "new")
+    (tmp_path / "old").write_bytes(b"")
+    check_target(tmp_path / "old")
+
+
+def test_a_name_of_full_length_can_be_written(tmp_path):
+    target = tmp_path / ("x" * 255)
+    with write_atomically(target) as file:
+        file.write(b"x")
+    assert target.read_bytes() == b"x"
+
+
+def test_removing_takes_the_file_or_the_link_and_minds_no_absence(tmp_path):
+    target = link(tmp_path)
+    remove_if_present(target)
+    remove_if_present(target)
+    assert (tmp_path / "real").read_bytes() == b"real"
+    assert not target.is_symlink()
+
+
+def test_what_cannot_be_removed_is_told(tmp_path):
+    with pytest.raises(BatcherError, match="cannot remove"):
+        remove_if_present(tmp_path)
