@@ -1,16 +1,17 @@
 """Alembic's environment. batcher hands over the open connection; for `alembic revision` a file is named with -x."""
 
 from alembic import context
-from sqlalchemy import create_engine
+from sqlalchemy import Connection, create_engine
 
 from batcher.store.tables import metadata
 
 
-def _run(connection):
+def _run(connection: Connection) -> None:
     context.configure(
         connection=connection,
         target_metadata=metadata,
         render_as_batch=True,
+        # The caller's transaction holds the whole upgrade.
         transactional_ddl=False,
         compare_server_default=True,
     )
@@ -22,5 +23,5 @@ if given is not None:
     _run(given)
 else:
     path = context.get_x_argument(as_dictionary=True).get("db", "batcher.db")
-    with create_engine(f"sqlite:///{path}").begin() as connection:
-        _run(connection)
+    with create_engine(f"sqlite:///{path}").begin() as own:
+        _run(own)

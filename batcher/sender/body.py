@@ -1,6 +1,6 @@
 """The body of one request, which notes how far its sending came."""
 
-from asyncio import WriteTransport
+from asyncio import BaseTransport
 from weakref import WeakSet
 
 from aiohttp.abc import AbstractStreamWriter
@@ -13,11 +13,11 @@ _PIECE = 1 << 18
 class RequestBody(Payload):
     """Bytes that go out as they are.
 
-    aiohttp writes a body exactly when a connection stands, so this is where to learn, without tracing every
-    request (a quarter of its cost), whether anything was sent and whether the connection had served before.
+    aiohttp writes a body exactly when a connection stands, so this is where to learn whether anything was sent and
+    whether the connection had served before. Tracing tells it too, for 16 µs a request where this costs 1.
     """
 
-    def __init__(self, data: bytes, served: WeakSet[WriteTransport]) -> None:
+    def __init__(self, data: bytes, served: WeakSet[BaseTransport]) -> None:
         super().__init__(data)
         self._size = len(data)
         self._data = data

@@ -2,10 +2,13 @@
 
 import socket
 import ssl
+from asyncio import BaseTransport
 from urllib.request import getproxies, proxy_bypass
+from weakref import WeakSet
 
-from aiohttp import ThreadedResolver
-from aiohttp.connector import AddrInfoType, TCPConnector
+from aiohttp import ClientRequest, ClientTimeout, ThreadedResolver
+from aiohttp.connector import AddrInfoType, Connection, TCPConnector
+from aiohttp.tracing import Trace
 from yarl import URL
 
 from batcher.domain.errors import ConfigError
@@ -18,15 +21,39 @@ _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 15, "TCP_KE
 _PROXY_SCHEMES = ("http", "https")
 
 
-def open_connector(base_url: str, ca_file: str | None) -> TCPConnector:
-    """The pool of connections to one endpoint: as many as there are requests in flight, kept alive.
+class Pool(TCPConnector):
+    """The connections to one endpoint: as many as there are requests in flight, kept alive."""
 
-    Raises a ConfigError where `ca_file` holds no certificates.
-    """
-    trust = tls_context(ca_file) if base_url.startswith("https:") else True
-    return TCPConnector(
-        limit=0, ssl=trust, keepalive_timeout=_KEEP_ALIVE, socket_factory=open_socket, resolver=ThreadedResolver()
-    )
+    def __init__(self, trust: ssl.SSLContext | bool) -> None:
+        super().__init__(
+            limit=0,
+            ssl=trust,
+            keepalive_timeout=_KEEP_ALIVE,
+            socket_factory=open_socket,
+            resolver=ThreadedResolver(),
+        )
+        #: Those that have carried a request; each request adds its own.
+        self.served: WeakSet[BaseTransport] = WeakSet()
+
+    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+        """A connection that owes nothing.
+
+        What a server says on an idle connection, aiohttp would take for the reply to the next request (measured).
+        """
+        connection = await super().connect(req, traces, timeout)
+        while self._has_spoken(connection):
+            connection.close()
+            connection = await super().connect(req, traces, timeout)
+        return connection
+
+    def _has_spoken(self, connection: Connection) -> bool:
+        protocol = connection.protocol
+        return protocol is not None and protocol.should_close and connection.transport in self.served
+
+
+def open_pool(base_url: str, ca_file: str | None) -> Pool:
+    """The pool of an endpoint. Raises a ConfigError where `ca_file` holds no certificates."""
+    return Pool(tls_context(ca_file) if base_url.startswith("https:") else True)
 
 
 def open_socket(info: AddrInfoType) -> socket.socket:

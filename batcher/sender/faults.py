@@ -129,13 +129,18 @@ def _reason(error: Exception) -> str:
     if isinstance(error, ClientHttpProxyError):
         return f"the proxy answered {error.status}"
     if isinstance(error, ClientResponseError):
-        return error.message.partition(":")[0].strip() or "it is not HTTP"
+        return _before_bytes(error.message) or "it is not HTTP"
     if isinstance(error, ClientPayloadError):
         cause = error.__cause__
-        return str(cause.args[0]) if isinstance(cause, Exception) and cause.args else "it is cut"
+        return _before_bytes(str(cause)) if cause is not None else "it is cut"
     if isinstance(error, ClientConnectorError):
         return _system_reason(error.os_error)
     return _system_reason(error) if isinstance(error, OSError) else _plain_reason(error)
+
+
+def _before_bytes(text: str) -> str:
+    """What the parser says before it shows what it could not read."""
+    return text.rpartition("message:")[2].strip().partition(":")[0].strip()
 
 
 def _system_reason(error: OSError) -> str:

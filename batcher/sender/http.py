@@ -1,11 +1,9 @@
 """The sender over aiohttp: one session, one endpoint, one key."""
 
 import asyncio
-from asyncio import WriteTransport
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
-from weakref import WeakSet
 
 from aiohttp import ClientResponse, ClientSession, ClientTimeout, DummyCookieJar
 from multidict import CIMultiDict
@@ -16,7 +14,7 @@ from batcher.policy.redact import redact, redact_text
 from batcher.policy.urls import request_url
 from batcher.ports import Clock
 from batcher.sender.body import RequestBody
-from batcher.sender.connect import open_connector, proxy_of
+from batcher.sender.connect import open_pool, proxy_of
 from batcher.sender.faults import Progress, ReplyTooLarge, describe, kind_of
 from batcher.sender.target import Target, request_headers, secrets_of
 
@@ -39,17 +37,16 @@ class HttpSender:
         self._headers = request_headers(target)
         self._secrets = secrets_of(target)
         self._urls: dict[str, URL] = {}
-        #: Connections that have carried a request.
-        self._served: WeakSet[WriteTransport] = WeakSet()
 
     async def __aenter__(self) -> Self:
         target = self._target
         self._loop = asyncio.get_running_loop()
         self._proxy = proxy_of(target.base_url) if target.use_proxy else None
         self._where = _where(target.base_url, self._proxy)
+        self._pool = open_pool(target.base_url, target.ca_file)
         # No header is given to the session: aiohttp would send it to the proxy as well, the key included.
         self._session = ClientSession(
-            connector=open_connector(target.base_url, target.ca_file),
+            connector=self._pool,
             timeout=ClientTimeout(total=target.timeout, connect=_CONNECT_ALL, sock_connect=_CONNECT_ONE),
             cookie_jar=DummyCookieJar(),
             trust_env=False,
@@ -68,7 +65,7 @@ class HttpSender:
         url = self._urls.get(path) or self._remember(path)
         headers = CIMultiDict(self._headers)
         headers["X-Client-Request-Id"] = client_request_id
-        payload = RequestBody(body, self._served)
+        payload = RequestBody(body, self._pool.served)
         response: ClientResponse | None = None
         sent_at = self._clock.now()
         began = self._loop.time()

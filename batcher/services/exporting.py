@@ -111,9 +111,7 @@ def write_job(database: Database, job: Job, *, results: str, errors: str | None 
         with write_atomically(errors_path) as file:
             file.write(first)
             failed = 1 + _write(file, failing)
-    return Exported(
-        results=results, errors=str(errors_path) if failed else None, answered=answered, failed=failed
-    )
+    return Exported(results=results, errors=str(errors_path) if failed else None, answered=answered, failed=failed)
 
 
 def _write(file: BinaryIO, lines: Iterator[bytes]) -> int:

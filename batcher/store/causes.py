@@ -7,15 +7,19 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from batcher.domain.states import AttemptKind
 from batcher.store.tables import attempts, requests
 
-#: The attempts that count: those of the row that was sent for this one. A leader goes on without its dead
-#: followers when it alone is retried: what happens to it then is no longer theirs.
-is_its_own: ColumnElement[bool] = and_(
-    attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id),
-    or_(requests.c.leader_id.is_(None), attempts.c.ended_at <= requests.c.settled_at),
+#: Attempts of the row that was sent for this one, up to their common end. A leader that is retried alone goes
+#: on without its dead followers: what happens to it then is not theirs.
+is_of_its_leader: ColumnElement[bool] = and_(
+    attempts.c.request_id == requests.c.leader_id, attempts.c.ended_at <= requests.c.settled_at
 )
+_sent = func.coalesce(requests.c.leader_id, requests.c.id)
 _last = (
     select(func.max(attempts.c.send))
-    .where(is_its_own, attempts.c.kind != AttemptKind.SUCCESS.value)
+    .where(
+        attempts.c.request_id == _sent,
+        or_(requests.c.leader_id.is_(None), attempts.c.ended_at <= requests.c.settled_at),
+        attempts.c.kind != AttemptKind.SUCCESS.value,
+    )
     .correlate(requests)
     .scalar_subquery()
 )
@@ -23,5 +27,4 @@ _last = (
 
 def with_last_attempt(query: Select[Any]) -> Select[Any]:
     """Join each request with the attempt that settled it; nothing is joined where nothing was ever sent."""
-    of_the_sent = attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id)
-    return query.outerjoin(attempts, and_(of_the_sent, attempts.c.send == _last))
+    return query.outerjoin(attempts, and_(attempts.c.request_id == _sent, attempts.c.send == _last))

@@ -3,17 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from sqlalchemy import Connection, Select, and_, func, null, select, update
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.claim import listed
+from batcher.store.causes import is_of_its_leader, with_last_attempt
+from batcher.store.hot import as_list, listed, word
 from batcher.store.tables import attempts, bodies, requests, routes
 
-_DEAD = RequestState.DEAD_LETTERED.value
+_DEAD = word(RequestState.DEAD_LETTERED.value)
 _LIVE = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
 
@@ -72,14 +72,6 @@ class Shown(Struct, frozen=True, kw_only=True):
     history: list[Attempt]
 
 
-_last_send = (
-    select(func.max(attempts.c.send))
-    .where(attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id))
-    .correlate(requests)
-    .scalar_subquery()
-)
-
-
 def _letters(filters: Filters) -> Select[Any]:
     query = select(
         requests.c.id.label("request"),
@@ -93,14 +85,8 @@ def _letters(filters: Filters) -> Select[Any]:
         requests.c.sends.label("attempts"),
         attempts.c.provider_request_id,
         func.coalesce(requests.c.settled_at, 0).label("dead_lettered_at"),
-    ).outerjoin(
-        attempts,
-        and_(
-            attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id),
-            attempts.c.send == _last_send,
-        ),
     )
-    return _narrow(query, filters)
+    return _narrow(with_last_attempt(query), filters)
 
 
 def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
@@ -113,9 +99,7 @@ def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
     if filters.status is not None:
         query = query.where(attempts.c.status == filters.status)
     if filters.requests:
-        query = query.where(requests.c.id.in_(listed("ids"))).params(
-            ids=msgspec.json.encode(filters.requests).decode()
-        )
+        query = query.where(requests.c.id.in_(listed("ids"))).params(ids=as_list(filters.requests))
     return query
 
 
@@ -143,35 +127,39 @@ def show(connection: Connection, request: RequestId) -> Shown:
     if row is None:
         raise UsageError(f"there is no request {request}", hint="`batcher dlq list` names those that failed")
     about = connection.execute(
-        select(
-            routes.c.path, routes.c.model, requests.c.state, bodies.c.body, requests.c.leader_id, requests.c.sends
-        )
+        select(routes.c.path, routes.c.model, requests.c.state, bodies.c.body)
         .join(routes, routes.c.id == requests.c.route_id)
         .join(bodies, bodies.c.request_id == requests.c.id)
         .where(requests.c.id == request)
     ).one()
-    sent = request if about.sends or about.leader_id is None else about.leader_id
-    columns = [attempts.c[name] for name in Attempt.__struct_fields__]
-    history = connection.execute(
-        select(*columns).where(attempts.c.request_id == sent).order_by(attempts.c.send)
-    ).mappings()
     return Shown(
         letter=Letter(**row),
         path=about.path,
         model=about.model,
         state=about.state,
         body=about.body,
-        history=[Attempt(**attempt) for attempt in history],
+        history=_history(connection, request),
     )
+
+
+def _history(connection: Connection, request: RequestId) -> list[Attempt]:
+    """The row's own attempts; where it has none, those of its leader up to their common end."""
+    columns = [attempts.c[name] for name in Attempt.__struct_fields__]
+    own = select(*columns).where(attempts.c.request_id == request).order_by(attempts.c.send)
+    leaders = (
+        select(*columns).join(requests, and_(requests.c.id == request, is_of_its_leader)).order_by(attempts.c.send)
+    )
+    rows = connection.execute(own).mappings().all() or connection.execute(leaders).mappings().all()
+    return [Attempt(**row) for row in rows]
 
 
 def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
     """Put dead letters back to pending, history kept; returns the jobs they belong to.
 
-    Of those with the same body the first leads again, unless one of them is on its way already.
+    Of those with the same body one leads: the one that is on its way already, else the first.
     """
     chosen = requests.c.id.in_(listed("ids"))
-    values = {"ids": msgspec.json.encode(list(ids)).decode()}
+    values = {"ids": as_list(ids)}
     put_back = (
         update(requests)
         .where(chosen, requests.c.state == _DEAD)
@@ -190,13 +178,21 @@ def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
     )
     job_ids = sorted({JobId(row) for row in connection.execute(put_back, values).scalars()})
     for job_id in job_ids:
-        _choose_leaders(connection, job_id)
+        _choose_leaders(connection, job_id, values)
     return job_ids
 
 
-def _choose_leaders(connection: Connection, job_id: JobId) -> None:
-    """Of the job's live rows with the same body the first that leads already, else the first, leads."""
-    live = and_(requests.c.job_id == job_id, requests.c.state.in_(_LIVE), requests.c.fingerprint.is_not(None))
+def _choose_leaders(connection: Connection, job_id: JobId, values: dict[str, str]) -> None:
+    """Group the job's live rows anew that have the body of one of these: one leads, all the others follow it.
+
+    Also those that led or followed until now: nobody may follow a follower, for its answer would never come.
+    """
+    bodies_of = select(requests.c.fingerprint).where(requests.c.id.in_(listed("ids")))
+    live = and_(
+        requests.c.job_id == job_id,
+        requests.c.state.in_(_LIVE),
+        requests.c.fingerprint.in_(bodies_of.correlate(None)),
+    )
     # A claimed row is on its way: it leads before any that waits.
     order = (requests.c.state == RequestState.PENDING.value, requests.c.id)
     ranked = (
@@ -215,7 +211,9 @@ def _choose_leaders(connection: Connection, job_id: JobId) -> None:
             requests.c.id == ranked.c.id,
             requests.c.id != ranked.c.leader,
             requests.c.state == RequestState.PENDING.value,
-            requests.c.leader_id.is_(None),
         )
-        .values(leader_id=ranked.c.leader, available_at=null())
+        .values(leader_id=ranked.c.leader, available_at=null()),
+        values,
     )
+    lead = and_(requests.c.id == ranked.c.id, requests.c.id == ranked.c.leader, requests.c.leader_id.is_not(None))
+    connection.execute(update(requests).where(lead).values(leader_id=null()), values)

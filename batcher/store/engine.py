@@ -141,7 +141,7 @@ class Database:
                 connection.close()
 
     def close(self) -> None:
-        """Close the write connection; the last one of all processes checkpoints, hence the lock. Once is enough."""
+        """Close the write connection; the last one of all processes checkpoints, hence the lock."""
         with self._mutex:
             if self._writer.closed:
                 return

@@ -10,6 +10,8 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.domain.states import RequestState
+from batcher.store.causes import with_last_attempt
+from batcher.store.hot import as_list, listed, word
 from batcher.store.tables import attempts, rejected, requests, responses
 
 #: Rows fetched at once; their bodies are in memory together.
@@ -71,30 +73,20 @@ _answered = (
     # Only a row that was not sent itself needs to be told who was.
     .outerjoin(_origin, and_(requests.c.cached == 1, _origin.c.id == responses.c.request_id))
 )
-_last = (
-    select(func.max(attempts.c.send))
-    .where(attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id), attempts.c.kind != "lost")
-    .correlate(requests)
-    .scalar_subquery()
-)
-_dead = select(
-    requests.c.id,
-    requests.c.line,
-    requests.c.custom_id,
-    requests.c.sends,
-    requests.c.failure_kind,
-    requests.c.failure_code,
-    attempts.c.message,
-    attempts.c.status,
-    attempts.c.provider_request_id,
-    (attempts.c.ended_at - attempts.c.sent_at).label("latency_us"),
-    attempts.c.reply,
-).outerjoin(
-    attempts,
-    and_(
-        attempts.c.request_id == func.coalesce(requests.c.leader_id, requests.c.id),
-        attempts.c.send == _last,
-    ),
+_dead = with_last_attempt(
+    select(
+        requests.c.id,
+        requests.c.line,
+        requests.c.custom_id,
+        requests.c.sends,
+        requests.c.failure_kind,
+        requests.c.failure_code,
+        attempts.c.message,
+        attempts.c.status,
+        attempts.c.provider_request_id,
+        (attempts.c.ended_at - attempts.c.sent_at).label("latency_us"),
+        attempts.c.reply,
+    )
 )
 
 
@@ -156,16 +148,23 @@ def dead(connection: Connection, job: Job) -> Iterator[Dead]:
 
 def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
     """These requests, those that are at their end, in input order."""
+    named = {"ids": as_list(ids)}
     found: list[Answered | Dead] = [
         _make_answered(row)
         for row in connection.execute(
-            _answered.where(requests.c.id.in_(ids), requests.c.state == RequestState.COMPLETED.value)
+            _answered.where(
+                requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.COMPLETED.value)
+            ),
+            named,
         )
     ]
     found += [
         _make_dead(row)
         for row in connection.execute(
-            _dead.where(requests.c.id.in_(ids), requests.c.state == RequestState.DEAD_LETTERED.value)
+            _dead.where(
+                requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.DEAD_LETTERED.value)
+            ),
+            named,
         )
     ]
     return sorted(found, key=lambda each: each.request_id)

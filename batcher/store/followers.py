@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, null, select, update
 
+from batcher.domain.ids import RequestId
 from batcher.domain.states import RequestState
 from batcher.store.hot import Hot, as_list, listed, word
 from batcher.store.tables import requests
@@ -15,6 +16,9 @@ _select = Hot(
     .order_by(requests.c.id),
     "ids",
 )
+#: Followers as they are returned: (id, leader_id, job_id).
+Followers = Sequence[Row[Any]]
+
 _pending = (requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
 #: Completes a pending row with an answer that another was sent for.
 complete_cached = Hot(
@@ -48,15 +52,15 @@ _bury = Hot(
 )
 
 
-def complete(connection: Connection, answers: Mapping[int, int], *, now: int) -> Sequence[Row[Any]]:
-    """Followers of these leaders share their answers (leader → response); returns their (id, leader_id, job_id)."""
+def complete(connection: Connection, answers: Mapping[RequestId, int], *, now: int) -> Followers:
+    """Followers of these leaders share their answers, given as leader → response; returns them."""
     found = _select.run(connection, as_list(answers)).all()
     complete_cached.many(connection, [(answers[row.leader_id], now, row.id) for row in found])
     return found
 
 
-def bury(connection: Connection, causes: Mapping[int, tuple[str, str]], *, now: int) -> Sequence[Row[Any]]:
-    """Followers of these leaders die of the same (leader → kind, code); returns their (id, leader_id, job_id)."""
+def bury(connection: Connection, causes: Mapping[RequestId, tuple[str, str]], *, now: int) -> Followers:
+    """Followers of these leaders die of the same, given as leader → (kind, code); returns them."""
     found = _select.run(connection, as_list(causes)).all()
     _bury.many(connection, [(*causes[row.leader_id], now, row.id) for row in found])
     return found

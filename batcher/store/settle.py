@@ -172,8 +172,10 @@ def settle(
     """Write the group; returns what reached its end by it, followers included."""
     asked = as_list(s.claim.request_id for s in settlements)
     held = {row[0]: row[1] for row in _select_held.run(connection, asked, holder)}
-    # The first of a request's settlements counts, should one group bring two.
-    valid = [s for s in settlements if held.pop(s.claim.request_id, None) == s.claim.send]
+    # One settlement a request, should a group bring the same twice.
+    valid = list(
+        {s.claim.request_id: s for s in settlements if held.get(s.claim.request_id) == s.claim.send}.values()
+    )
     cancelled = set(_select_cancelled.run(connection, as_list({s.claim.job_id for s in valid})).scalars())
     completes: list[tuple[Settlement, Complete]] = []
     dead: list[tuple[Settlement, DeadLetter]] = []

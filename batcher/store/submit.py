@@ -1,7 +1,6 @@
 """Loading a job: chunks while it is `submitting` and invisible; the last transaction shows it or removes it."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -59,6 +58,16 @@ _insert_bodies = Hot(
     "id",
     "body",
 )
+_route_of = Hot(
+    select(routes.c.id).where(
+        routes.c.job_id == bindparam("job"),
+        routes.c.path == bindparam("path"),
+        routes.c.model == bindparam("model"),
+    ),
+    "job",
+    "path",
+    "model",
+)
 _line_of = Hot(
     select(requests.c.id, requests.c.line).where(
         requests.c.job_id == bindparam("job"), requests.c.custom_id == bindparam("custom_id")
@@ -102,51 +111,54 @@ class Routes:
 
     def __init__(self, job_id: JobId) -> None:
         self._job_id = job_id
-        self._known: dict[tuple[str, str], RouteId] = {}
 
-    def of(self, connection: Connection, path: str, model: str) -> RouteId:
-        """The route's id, made where it is new."""
-        key = (path, model)
-        if key not in self._known:
+    def of(self, connection: Connection, lines: Sequence[Line]) -> dict[tuple[str, str], RouteId]:
+        """The routes of these lines by (path, model), made where they are new.
+
+        Asked anew of the store for each chunk: one that was rolled back took the routes it made with it.
+        """
+        keys = dict.fromkeys((line.parsed.path, line.parsed.model) for line in lines)
+        return {key: self._one(connection, *key) for key in keys}
+
+    def _one(self, connection: Connection, path: str, model: str) -> RouteId:
+        found = _route_of.run(connection, self._job_id, path, model).scalar()
+        if found is None:
             values = {"job_id": self._job_id, "path": path, "model": model}
-            made = connection.execute(insert(routes).values(values).returning(routes.c.id)).scalar_one()
-            self._known[key] = RouteId(made)
-        return self._known[key]
+            found = connection.execute(insert(routes).values(values).returning(routes.c.id)).scalar_one()
+        return RouteId(found)
 
 
 def add(
     connection: Connection, job_id: JobId, known: Routes, lines: Sequence[Line], *, with_bodies: bool
 ) -> list[BadLine]:
-    """Store a chunk in file order; returns the lines whose custom_id an earlier line has.
+    """Store a chunk in file order; returns the lines whose custom_id an earlier line has: those are not stored.
 
     The unique index finds repeats, not a set in memory. Without bodies it only looks for repeats: the job
     has a bad line already and will be removed.
     """
     start = _next_id(connection)
-    rows: list[tuple[Any, ...]] = []
-    for offset, line in enumerate(lines):
-        parsed = line.parsed
-        rows.append(
-            (
-                start + offset,
-                job_id,
-                known.of(connection, parsed.path, parsed.model),
-                parsed.line,
-                parsed.custom_id,
-                line.fingerprint,
-                len(parsed.body),
-                parsed.est_input,
-                parsed.est_output,
-            )
+    ids = known.of(connection, lines)
+    rows = [
+        (
+            start + offset,
+            job_id,
+            ids[line.parsed.path, line.parsed.model],
+            line.parsed.line,
+            line.parsed.custom_id,
+            line.fingerprint,
+            len(line.parsed.body),
+            line.parsed.est_input,
+            line.parsed.est_output,
         )
-    bad = (
-        [] if _insert_requests.many(connection, rows) == len(rows) else _repeats(connection, job_id, start, lines)
-    )
+        for offset, line in enumerate(lines)
+    ]
+    repeated: dict[int, BadLine] = {}
+    if _insert_requests.many(connection, rows) < len(rows):
+        repeated = _repeats(connection, job_id, start, lines)
     if with_bodies:
-        refused = {line.line for line in bad}
-        kept = ((row[0], line.parsed.body) for row, line in zip(rows, lines, strict=True) if row[3] not in refused)
-        _insert_bodies.many(connection, kept)
-    return bad
+        numbered = enumerate(lines, start)
+        _insert_bodies.many(connection, ((id_, each.parsed.body) for id_, each in numbered if id_ not in repeated))
+    return list(repeated.values())
 
 
 def _next_id(connection: Connection) -> int:
@@ -154,15 +166,16 @@ def _next_id(connection: Connection) -> int:
     return int(used or 0) + 1
 
 
-def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[Line]) -> list[BadLine]:
-    bad = []
-    for offset, line in enumerate(lines):
+def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[Line]) -> dict[int, BadLine]:
+    """Lines that were not stored, by the id they would have had."""
+    bad = {}
+    for id_, line in enumerate(lines, start):
         parsed = line.parsed
         first = _line_of.run(connection, job_id, parsed.custom_id).one()
-        if first.id != start + offset:
+        if first.id != id_:
             reason = f'custom_id "{parsed.custom_id}" stands in line {first.line} already; each must be unique'
             body = parsed.body.decode(errors="replace")
-            bad.append(BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id))
+            bad[id_] = BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id)
     return bad
 
 

@@ -89,10 +89,10 @@ class Executor:
         )
         outcome = classify(result, path=claim.path, standing=standing)
         self._budget.reconcile(reservation, outcome.usage)
-        if isinstance(result, Reply):
-            self._budget.heed(lane.key, rate_hints(result.headers, host=lane.endpoint.host))
         in_outage = self._watch_endpoint(lane, result, outcome)
         decision = self._decide(lane, job, claim, result, outcome, standing, in_outage=in_outage)
+        if isinstance(result, Reply):
+            self._budget.heed(lane.key, rate_hints(result.headers, host=lane.endpoint.host))
         record = _record(lane, result, outcome)
         self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
         self._events.emit(_told(claim, lane, result, record))

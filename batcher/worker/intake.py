@@ -89,6 +89,7 @@ class Intake:
             lane = self._state.routes[claim.route_id].lane
             lane.ready.append(claim)
             lane.arrived.set()
+        self._state.count(claimed.settled)
         for settled in claimed.settled:
             self._events.emit(told(settled))
 

@@ -56,11 +56,14 @@ class Roster:
         for job_id in self._versions.keys() - orders.jobs.keys():
             del self._versions[job_id]
 
-    async def take_up(self, job_id: JobId) -> None:
-        """Begin to work on the job, or go on with it under its new settings; ends its pauses in memory."""
+    async def take_up(self, job_id: JobId, *, probe: bool = False) -> None:
+        """Begin to work on the job, or go on with it under its new settings; ends its pauses in memory.
+
+        `probe`: it was paused, so one request goes first, alone.
+        """
         job, routes = await self._queue.job(job_id)
         self._versions[job_id] = job.settings_version
-        lanes = {route.model: await self._lane(job, route) for route in routes}
+        lanes = {route.model: await self._lane(job, route, probe=probe) for route in routes}
         known = self._state.jobs.get(job_id)
         if known is None:
             known = JobRun(job=job, routes=[RouteRun(route=route, lane=lanes[route.model]) for route in routes])
@@ -84,7 +87,7 @@ class Roster:
             if left is not route.lane:
                 self._release(left, job.id)
 
-    async def _lane(self, job: Job, route: Route) -> Lane:
+    async def _lane(self, job: Job, route: Route, *, probe: bool) -> Lane:
         key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=route.model)
         given = limits_for(job.settings, route.model)
         lane = self._state.lanes.get(key)
@@ -96,7 +99,7 @@ class Roster:
             self._open_gate(lane)
         else:
             self._budget.open_lane(key, given, cooling_until=None)
-        if lane.pause is not None:
+        if probe or lane.pause is not None:
             lane.pause = None
             self._budget.cool_down(key, wait_us=0, jitter=0.0, restart_ramp=True)
         return lane

@@ -63,6 +63,7 @@ class Settler:
         self._committing -= len(group)
         self._committed.set()
         self._account(group)
+        self._state.count(settled)
         for each in settled:
             self._events.emit(told(each))
         self._state.wake.set()

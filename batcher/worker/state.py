@@ -2,19 +2,40 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import Claim, Route
+from batcher.domain.requests import Claim, Route, SettledIds
 from batcher.policy.breaker import Breaker
 from batcher.ports import Sender
 
 #: Bodies that claims hold in memory, at most.
 MOST_BYTES = 128 * 1024 * 1024
+
+_PACE_MARKS = 30
+
+
+class Pace:
+    """How many requests reach their end a second, over the last half minute."""
+
+    def __init__(self) -> None:
+        self.settled = 0
+        self._marks: deque[tuple[float, int]] = deque(maxlen=_PACE_MARKS)
+
+    def tick(self, now: float) -> None:
+        """Mark where things stand; called about once a second."""
+        self._marks.append((now, self.settled))
+
+    def per_second(self) -> float:
+        """0.0 until something is known."""
+        if len(self._marks) < 2:  # noqa: PLR2004 - two marks make a span
+            return 0.0
+        (start, before), (end, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (end - start)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,6 +93,7 @@ class JobRun:
     held: int = 0
     #: A pause of this job alone.
     pause: PauseCause | None = None
+    pace: Pace = field(default_factory=Pace)
     #: Cancelled, or no longer wanted: what is in flight ends, nothing more is claimed.
     dropped: bool = False
     #: Monotonic seconds; its end is not looked for before.
@@ -123,6 +145,13 @@ class State:
         if job is not None:
             job.held -= 1
         self.held_bytes -= len(claim.body)
+
+    def count(self, settled: Iterable[SettledIds]) -> None:
+        """Requests reached their end."""
+        for each in settled:
+            job = self.jobs.get(each.job_id)
+            if job is not None:
+                job.pace.settled += len(each.completed) + len(each.dead_lettered)
 
     def paused_jobs(self) -> Iterator[JobRun]:
         """Jobs that wait for a person."""

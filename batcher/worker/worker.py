@@ -82,8 +82,11 @@ class Worker:
         self._drain.set()
         self._stop.set()
 
-    async def run(self, jobs: Sequence[JobId]) -> End:
-        """Work until no job can go on, or until drained. Everything in hand is settled or given back by then."""
+    async def run(self, jobs: Sequence[JobId], *, probing: Sequence[JobId] = ()) -> End:
+        """Work until no job can go on, or until drained. Everything in hand is settled or given back by then.
+
+        Jobs that a person has just resumed from a pause begin with one request alone (`probing`).
+        """
         async with asyncio.TaskGroup() as tasks:
             self._build(tasks)
             loops = [
@@ -91,7 +94,7 @@ class Worker:
                 tasks.create_task(self._pauses.run()),
             ]
             for job_id in jobs:
-                await self._roster.take_up(job_id)
+                await self._roster.take_up(job_id, probe=job_id in probing)
             loops += [tasks.create_task(self._intake.run()), tasks.create_task(self._beat_regularly())]
             end = await self._until_end()
             intake_and_beat, gates = loops[2:], [lane.gate for lane in self.state.lanes.values() if lane.gate]
@@ -177,6 +180,8 @@ class Worker:
             now = loop.time()
             await asyncio.shield(self._queue.add_active(working, int((now - before) * 1e6)))
             before = now
+            for job in self.state.jobs.values():
+                job.pace.tick(now)
             await self._beat(follow=True)
             self._watch_silence(now)
 
@@ -186,6 +191,7 @@ class Worker:
             jobs=list(self.state.jobs),
             in_flight=self.state.in_flight,
             lanes=[lane_snapshot(view) for view in views.values()],
+            rates={job_id: rate for job_id, job in self.state.jobs.items() if (rate := job.pace.per_second())},
             outages=[each.base_url for each in self.state.endpoints.values() if each.breaker.is_open],
         )
         for key, lane in self.state.lanes.items():

@@ -241,7 +241,7 @@ async def test_connections_notice_a_peer_that_is_gone():
 
     async with raw_server(handler) as server, HttpSender(target(server.url()), StillClock()) as sender:
         await post(sender)
-        for transport in sender._served:
+        for transport in sender._pool.served:
             opened.append(transport.get_extra_info("socket"))
         assert opened[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert opened[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4

@@ -7,7 +7,7 @@ import socket
 import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -220,6 +220,30 @@ async def test_a_connection_that_was_closed_while_idle_costs_nothing():
     assert outcomes == [200, 200, 200]
 
 
+async def test_what_a_server_says_unasked_is_never_the_reply_to_the_next_request():
+    async def says_more(exchange: Exchange) -> None:
+        await exchange.reply(dict(exchange.headers)["X-Client-Request-Id"].encode())
+        await asyncio.sleep(0.02)
+        await exchange.reply(b"unasked")
+
+    async with raw_server(says_more) as server, HttpSender(target(server.url()), StillClock()) as sender:
+        replies = []
+        for number in ("a", "b", "c"):
+            replies.append(await post(sender, number=number))
+            await asyncio.sleep(0.05)
+    assert [reply.body for reply in replies if isinstance(reply, Reply)] == [b"a", b"b", b"c"]
+
+
+async def test_a_server_that_speaks_first_on_a_new_connection_does_not_go_on_for_ever():
+    async def speaks(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2\r\n")
+        await reader.read()
+
+    async with listening(speaks) as port:
+        fault = await fault_of(f"http://127.0.0.1:{port}/v1", timeout=2)
+    assert fault.kind is FaultKind.PROTOCOL, fault
+
+
 @pytest.mark.parametrize("framing", ["length", "chunked", "until the end"])
 async def test_a_reply_over_the_cap_is_not_read_on(framing: str):
     sent = 0
@@ -310,7 +334,8 @@ async def test_cancelling_passes_through_and_closes_the_connection(handler: Hand
         flying.cancel()
         with pytest.raises(asyncio.CancelledError):
             await flying
-        assert await server.seen[0].reader.read() == b""
+        with suppress(ConnectionResetError):
+            assert await server.seen[0].reader.read() == b""
 
 
 async def test_a_reply_that_comes_before_a_large_body_is_read_counts():

@@ -5,6 +5,7 @@ from typing import Any
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.secret import Secret
 from batcher.domain.states import FaultKind
+from batcher.ports import Sender
 from batcher.sender.http import HttpSender
 from batcher.sender.target import Target
 
@@ -24,7 +25,7 @@ def target(base_url: str, **settings: Any) -> Target:
     return Target(**{"base_url": base_url, "key": Secret(KEY), "timeout": 5.0, **settings})
 
 
-async def post(sender: HttpSender, body: bytes = BODY, number: str = "id-1") -> Reply | TransportFault:
+async def post(sender: Sender, body: bytes = BODY, number: str = "id-1") -> Reply | TransportFault:
     return await sender.send(path=PATH, body=body, client_request_id=number)
 
 

@@ -3,21 +3,10 @@ import asyncio
 import pytest
 
 from batcher.domain.settings import Limits
+from batcher.policy.admission import Level
 from tests.unit.budget.runs import LANE, OTHER, charge, finish, is_held, opened, refuse, take, work
 
 FAST = Limits(rpm=600_000)
-
-
-async def climb(budgets, to, lane=LANE):
-    """Answer and refill until so many are in flight; returns them."""
-    flying = await take(budgets, min(8, to), lane)
-    for _ in range(20_000):
-        if len(flying) >= to:
-            return flying
-        finish(budgets, flying.pop(0), lane=lane)
-        while len(flying) < to and not await is_held(budgets, lane=lane):
-            flying += await take(budgets, 1, lane)
-    pytest.fail(f"stuck at {len(flying)} in flight")
 
 
 async def room(budgets, lane=LANE):
@@ -72,37 +61,121 @@ async def test_the_level_does_not_grow_while_the_rate_is_what_limits():
     assert await room(budgets) == 8
 
 
+def set_level(budgets, limit):
+    budgets._lanes[LANE].gate.level = Level(limit=limit)
+
+
+def sent_a_second(run, seconds):
+    start = run.times[0]
+    return [sum(second - 0.5 < at - start < second + 0.5 for at in run.times) for second in range(seconds)]
+
+
 @pytest.mark.parametrize(
     ("limits", "wait_s", "restart", "expected"),
     [
-        # Traffic starts again from a quarter of the level, which a refusal without a time has halved.
-        (FAST, 1.0, False, [10, 20, 40, 45, 50]),
-        (FAST, None, False, [5, 10, 20, 22, 25]),
-        (FAST, 1.0, True, [5, 10, 20, 22, 25]),
-        # Blind, also a refusal with a time says that it was too much; above the level it grows by one.
-        (Limits(), 1.0, False, [5, 10, 20, 21, 22]),
+        # The probe, a quarter of the level, doubling up to the level, then gently on.
+        (FAST, 1.0, False, [1, 10, 20, 40, 45, 50]),
+        # Without a time, or told to slow down, the level itself is halved.
+        (FAST, None, False, [1, 5, 10, 20, 22, 25]),
+        (FAST, 1.0, True, [1, 5, 10, 20, 22, 25]),
+        # Blind, also a refusal with a time says that it was too much; above the level it is one more a round trip.
+        (Limits(), 1.0, False, [1, 5, 10, 20, 20, 21, 22, 23]),
     ],
 )
-async def test_a_refusal_ramps_traffic_up_again(limits, wait_s, restart, expected):
+async def test_after_a_refusal_traffic_ramps_up_again(limits, wait_s, restart, expected):
     budgets = opened(limits)
     await asyncio.sleep(1)
-    flying = await climb(budgets, 40)
-    for _ in range(40 - len(flying)):
-        finish(budgets, flying.pop())
-    refuse(budgets, flying.pop(), wait_s=wait_s, restart=restart)
-    for place in flying:
-        finish(budgets, place)  # answers to what was sent before the refusal grow nothing
-    await asyncio.sleep(1.5)
-    (probe,) = await take(budgets, 1)
-    budgets.reconcile(probe, None)
-    seen = []
-    for _ in expected:
+    set_level(budgets, 40)
+    (place,) = await take(budgets, 1)
+    refuse(budgets, place, wait_s=wait_s, restart=restart)
+    run = await work(budgets, [0] * 150, latency=1.0)
+    assert sent_a_second(run, len(expected)) == expected
+
+
+async def test_answers_to_what_was_sent_before_a_refusal_do_not_grow_the_level():
+    budgets = opened()
+    first, *others = await take(budgets, 8)
+    refuse(budgets, first)
+    for place in others:
+        finish(budgets, place)
+    assert sent_a_second(await work(budgets, [0] * 10, latency=1.0), 3) == [1, 1, 2]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+async def test_a_probe_that_is_refused_does_not_shrink_the_level_further(answered):
+    budgets = opened()
+    set_level(budgets, 40)
+    (place,) = await take(budgets, 1)
+    refuse(budgets, place)
+    for _ in range(0 if answered else 6):
+        (probe,) = await take(budgets, 1)
+        refuse(budgets, probe)
+    assert sent_a_second(await work(budgets, [0] * 50, latency=1.0), 3) == [1, 5, 10]
+
+
+async def test_the_level_never_falls_below_one():
+    budgets = opened()
+    for _ in range(12):
+        (place,) = await take(budgets, 1)
+        refuse(budgets, place, restart=True)
+        (probe,) = await take(budgets, 1)
+        finish(budgets, probe)
+    assert await room(budgets) >= 1
+
+
+async def test_an_in_flight_limit_that_nobody_announced_is_found_with_few_refusals():
+    budgets, flying, refused, most = opened(), 0, 0, 0
+
+    async def exchange(place):
+        nonlocal flying, refused, most
+        flying += 1
+        most = max(most, flying)
+        if flying > 20:
+            flying -= 1
+            refused += 1
+            refuse(budgets, place)
+            return
         await asyncio.sleep(1)
-        flying = []
-        while not await is_held(budgets):
-            flying += await take(budgets, 1)
-        seen.append(len(flying))
-        for place in flying:
-            finish_all_but_growth = place
-            budgets.reconcile(finish_all_but_growth, None)
-    assert seen == expected
+        flying -= 1
+        finish(budgets, place)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3000):
+            group.create_task(exchange(await budgets.reserve(LANE, charge())))
+    assert refused < 0.05 * 3000
+    assert asyncio.get_running_loop().time() < 3000 / 20 / 0.6
+
+
+async def test_the_process_has_no_more_in_flight_than_it_was_given_and_lanes_take_turns():
+    budgets = opened(most=3, lanes=[LANE, OTHER])
+    flying, most, sent = 0, 0, []
+
+    async def exchange(place, lane):
+        nonlocal flying, most
+        flying += 1
+        most = max(most, flying)
+        await asyncio.sleep(1)
+        flying -= 1
+        finish(budgets, place, lane=lane)
+
+    async def gate(lane, group):
+        for _ in range(60):
+            place = await budgets.reserve(lane, charge())
+            sent.append(lane)
+            group.create_task(exchange(place, lane))
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(gate(LANE, group))
+        group.create_task(gate(OTHER, group))
+    assert most == 3
+    assert abs(sent[:60].count(LANE) - 30) <= 3
+
+
+async def test_a_lane_that_leaves_the_queue_for_a_place_does_not_take_the_others_wake_up_with_it():
+    budgets = opened(most=1, lanes=[LANE, OTHER])
+    (place,) = await take(budgets, 1)
+    assert await is_held(budgets)  # queued up, then gave up
+    waiting = asyncio.create_task(budgets.reserve(OTHER, charge()))
+    await asyncio.sleep(1)
+    finish(budgets, place)
+    await asyncio.wait_for(waiting, 0.001)

@@ -168,7 +168,7 @@ ANTHROPIC = [
 
 AZURE_FILTER = {
     "error": {
-        "message": "The response was filtered due to the prompt triggering Azure OpenAI's content management policy.",
+        "message": "The response was filtered: the prompt triggers the content management policy.",
         "type": None,
         "param": "prompt",
         "code": "content_filter",
@@ -205,7 +205,7 @@ AZURE = [
         {
             "error": {
                 "code": "429",
-                "message": "You have exceeded token rate limit of your current AIServices S0 pricing tier. Please retry after 37 seconds.",
+                "message": "You have exceeded token rate limit of your tier. Please retry after 37 seconds.",
             }
         },
         {},

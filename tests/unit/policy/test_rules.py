@@ -428,7 +428,7 @@ def test_rate_headers_of_a_fault_are_no_told_time():
         (openai_error("timeout"), "http_400"),
         (mistral_error("invalid_request_error", "1234"), "invalid_request_error"),
         (google_error(400, "INVALID_ARGUMENT"), "INVALID_ARGUMENT"),
-        (openrouter_error(400, error_kind="string_too_long"), "string_too_long"),
+        (openrouter_error(400, error_type="string_too_long"), "string_too_long"),
         (
             anthropic_error("invalid_request_error", "prompt is too long: 212000 tokens > 200000 maximum"),
             "context_length_exceeded",
