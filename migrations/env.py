@@ -1,4 +1,4 @@
-"""Alembic's environment. batcher hands over the open connection; for `alembic revision` a file is named with -x."""
+"""Alembic's environment. batcher hands over the open connection; `alembic revision` names a file with -x."""
 
 from alembic import context
 from sqlalchemy import Connection, create_engine

@@ -60,6 +60,8 @@ class Gate:
         self.cooling = Cooling()
         self.level = Level()
         self.in_flight = 0
+        #: Of those, the ones admitted since the last cool-down began.
+        self._recent = 0
         self._slots = slots
         self._turn = asyncio.Lock()
         self._wake: asyncio.Future[None] | None = None
@@ -72,24 +74,24 @@ class Gate:
         """Wait until a request of so many tokens may go, and let it go."""
         async with self._turn:
             clock = asyncio.get_running_loop().time
-            while (hold := await self._hold(tokens, now := clock())) is not None:
-                await self._rest(hold)
-            return self._admit(tokens, now)
+            try:
+                while (hold := await self._hold(tokens, now := clock())) is not None:
+                    await self._rest(hold)
+                return self._admit(tokens, now)
+            finally:
+                self._slots.leave(self.look_again)
 
     async def _hold(self, tokens: float, now: float) -> Hold | None:
         """What keeps a request from going now. None: nothing, and no other task has run since it was found so."""
         if (seconds := self.cooling.wait(now)) > 0:
             return Hold(Why.PROVIDER, seconds)
-        if not self._slots.is_free():
-            self._slots.wake_when_free(self.look_again)
-            return Hold(Why.PROCESS)
-        if self.in_flight >= self.most and self.cooling.probe is not Probe.DUE:
+        if self.cooling.probe is not Probe.DUE and not self._level_has_room():
             return Hold(Why.LEVEL)
         if self.requests is not None and (seconds := await self.requests.wait_for(1.0, now)) > 0:
             return Hold(Why.RPM, seconds)
         if self.tokens is not None and (seconds := await self.tokens.wait_for(tokens, now)) > 0:
             return Hold(Why.TPM, seconds)
-        return None
+        return None if self._slots.has_room(self.look_again) else Hold(Why.PROCESS)
 
     def _admit(self, tokens: float, now: float) -> Place:
         if self.requests is not None:
@@ -98,6 +100,7 @@ class Gate:
             self.tokens.spend(tokens, now)
         self._slots.take()
         self.in_flight += 1
+        self._recent += 1
         probe = self.cooling.admitted(now)
         return Place(lane=self.key, tokens=tokens, epoch=self.cooling.epoch, probe=probe)
 
@@ -106,6 +109,7 @@ class Gate:
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
         self._resting = hold
+        (self._slots.queue_up if hold.why is Why.PROCESS else self._slots.leave)(self.look_again)
         timer = None if hold.seconds is None else loop.call_later(hold.seconds, self.look_again)
         try:
             await self._wake
@@ -123,7 +127,11 @@ class Gate:
     @property
     def most(self) -> int:
         """Requests that may be in flight."""
-        return places(self.level, self._cap)
+        return places(self.level.overall, self._cap)
+
+    def _level_has_room(self) -> bool:
+        """Traffic that ramps up does so beside what is still in flight from before; both keep to the level."""
+        return self._recent < places(self.level.limit, self._cap) and self.in_flight < self.most
 
     @property
     def _cap(self) -> int:
@@ -157,8 +165,10 @@ class Gate:
     def _leave(self, place: Place, *, sent: bool) -> None:
         place.held = False
         self.in_flight -= 1
-        if place.probe and place.epoch == self.cooling.epoch:
-            self.cooling.probe_back(sent=sent)
+        if not self._is_old(place):
+            self._recent -= 1
+            if place.probe:
+                self.cooling.probe_back(sent=sent)
         self._slots.give_back()
 
     def answered(self) -> None:
@@ -174,7 +184,7 @@ class Gate:
 
     def _level_binds(self) -> bool:
         resting_for_level = self._resting is not None and self._resting.why is Why.LEVEL
-        return resting_for_level or self.in_flight + 1 >= self.most
+        return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
 
     def refused(self, *, told_s: float | None, jitter: float, restart_ramp: bool) -> None:
         """The request that came back last is a refusal."""
@@ -182,9 +192,11 @@ class Gate:
         epoch = self.cooling.epoch if place is None else place.epoch
         if self.cooling.refused(now, told_s=told_s, jitter=jitter, epoch=epoch):
             # That one request alone was refused says nothing about how many may be in flight.
+            self._recent = 0
             alone = place is not None and place.probe
             cut = not alone and (told_s is None or restart_ramp or not self._is_paced)
             self.level = restarted(self.level, cut=cut)
+        self.look_again()
 
     def held_by(self, now: float, *, recent_s: float) -> Why | None:
         """What the waiting request waits for, or waited for at most `recent_s` ago."""

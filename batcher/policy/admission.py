@@ -5,8 +5,6 @@ seconds, and limits a minute. What runs at every admission compares instead of c
 of that path's time.
 """
 
-from math import inf
-
 from msgspec import Struct
 
 from batcher.domain.lanes import Charge
@@ -163,10 +161,15 @@ def is_same_limit(one: float | None, other: float | None) -> bool:
 class Level(Struct, frozen=True):
     """How many requests a lane may have in flight."""
 
-    #: In force; fractions add up to growth.
+    #: Of those sent since the last refusal; fractions add up to growth.
     limit: float = FIRST_LEVEL
-    #: Up to here each success adds one: traffic doubles a round trip. Above, growth is gentle.
-    target: float = inf
+    #: Of all, while `limit` ramps up to it after a refusal, and where growth becomes gentle; None: no refusal yet.
+    target: float | None = None
+
+    @property
+    def overall(self) -> float:
+        """Of all, also those from before the last refusal."""
+        return self.limit if self.target is None or self.target < self.limit else self.target
 
 
 def most_at_once(given: int | None, *, paced: bool) -> int:
@@ -176,22 +179,21 @@ def most_at_once(given: int | None, *, paced: bool) -> int:
     return MOST_PACED if paced else MOST_BLIND
 
 
-def places(level: Level, most: int) -> int:
-    """Whole requests in flight under `level`, which is 1 or more."""
-    return int(level.limit) if level.limit < most else most
+def places(level: float, most: int) -> int:
+    """Whole requests in flight under a level of 1 or more."""
+    return int(level) if level < most else most
 
 
 def grown(level: Level, most: int, *, paced: bool) -> Level:
-    """After a success while the level was what limited."""
+    """After a success while the level was what limited: doubled a round trip up to the target, then gently on."""
     gentle = GENTLE if paced else 1.0 / level.limit
-    step = 1.0 if level.limit < level.target else gentle
+    step = 1.0 if level.target is None or level.limit < level.target else gentle
     return Level(min(float(most), level.limit + step), level.target)
 
 
 def restarted(level: Level, *, cut: bool) -> Level:
     """After a refusal: the level to return to, halved if `cut`, and a quarter of that to start from."""
-    reached = level.limit if level.target == inf else max(level.limit, level.target)
-    target = max(1.0, level.limit * CUT if cut else reached)
+    target = max(1.0, level.limit * CUT if cut else level.overall)
     return Level(max(1.0, target * RESTART), target)
 
 

@@ -38,20 +38,23 @@ _PUBLIC_PREFIX = re.compile(rb"(?:[a-z]{1,6}[0-9]{0,2}[-_]){0,3}")
 _FEWEST_LEADING, _FEWEST_AFTER_PREFIX, _FEWEST_TRAILING = 3, 2, 4
 #: Asterisks, three or more dots, an ellipsis or bullets, also as JSON escapes.
 _MASK = re.compile(rb"\*+|\.{3,}|(?:\xe2\x80[\xa2\xa6])+|(?:\\u202[26])+")
+_NOTHING = re.compile(rb"(?!)")
 _PLAIN_RUN = re.compile(rb"[A-Za-z0-9_-]+")
 
 
 class _Search(Struct, frozen=True, kw_only=True):
     """What to look for on account of one key."""
 
-    #: At least one of them is part of every spelling that is replaced.
+    #: At least one of them is part of every spelling that is replaced; none: nothing is looked for.
     needles: tuple[bytes, ...]
     whole: re.Pattern[bytes]
-    #: Leading parts of the key, and trailing parts, the longest first; empty: masked spellings are not looked for.
-    heads: tuple[bytes, ...]
-    tails: tuple[bytes, ...]
+    #: The key whose masked spellings are looked for too; empty: none are.
+    masked: bytes = b""
     #: A leading part up to this length is no secret.
-    public: int
+    public: int = 0
+
+    def __repr__(self) -> str:
+        return "_Search(…)"
 
 
 def redact(data: bytes, secrets: Sequence[bytes]) -> bytes:
@@ -76,20 +79,19 @@ def redact_text(text: str, secrets: Sequence[bytes]) -> str:
 def _search_for(secret: bytes) -> _Search:
     size = len(secret)
     if size < _SHORTEST_SEARCHED or secret.lower() in _PLACEHOLDERS:
-        return _Search(needles=(), whole=re.compile(rb"(?!)"), heads=(), tails=(), public=0)
+        return _Search(needles=(), whole=_NOTHING)
     spelled = b"".join(_spellings(byte) for byte in secret)
     needle = max(_PLAIN_RUN.findall(secret), key=len, default=b"")
     if size < _SHORTEST_MASKED:
         word = re.compile(rb"(?<![A-Za-z0-9])" + spelled + rb"(?![A-Za-z0-9])")
-        return _Search(needles=(needle,), whole=word, heads=(), tails=(), public=0)
+        return _Search(needles=(needle,), whole=word)
     prefix = _PUBLIC_PREFIX.match(secret)
     head, tail = secret[:_FEWEST_LEADING], secret[-_FEWEST_TRAILING:]
     whole = () if _PLAIN_RUN.fullmatch(head) else (needle,)
     return _Search(
         needles=(head, tail, *whole),
         whole=re.compile(spelled),
-        heads=tuple(secret[:n] for n in range(size - 1, _FEWEST_LEADING - 1, -1)),
-        tails=tuple(secret[-n:] for n in range(size - 1, 0, -1)),
+        masked=secret,
         public=min(prefix.end() if prefix else 0, size // 2),
     )
 
@@ -104,13 +106,13 @@ def _spellings(byte: int) -> bytes:
 
 def _replace(data: bytes, search: _Search) -> bytes:
     data = search.whole.sub(_MARK, data)
-    if not search.heads:
+    if not search.masked:
         return data
     parts: list[bytes] = []
     done = 0
     for mask in _MASK.finditer(data):
-        head = _longest_before(data, search.heads, mask.start(), done)
-        tail = _longest_after(data, search.tails, mask.end())
+        head = _head_before(data, search.masked, mask.start(), done)
+        tail = _tail_after(data, search.masked, mask.end())
         if _tells(head, tail, search.public):
             parts += (data[done : mask.start() - head], _MARK)
             done = mask.end() + tail
@@ -125,13 +127,20 @@ def _tells(head: int, tail: int, public: int) -> bool:
     return head > public or (head > 0 and tail >= _FEWEST_AFTER_PREFIX) or tail >= _FEWEST_TRAILING
 
 
-def _longest_before(data: bytes, heads: tuple[bytes, ...], end: int, start: int) -> int:
-    if not data.endswith(heads, start, end):
-        return 0
-    return next(len(head) for head in heads if data.endswith(head, start, end))
+def _head_before(data: bytes, key: bytes, end: int, start: int) -> int:
+    """How many leading characters of the key stand right before `end`, and not before `start`."""
+    first = key[:_FEWEST_LEADING]
+    at = data.find(first, max(start, end - len(key) + 1), end)
+    while at >= 0 and not key.startswith(data[at:end]):
+        at = data.find(first, at + 1, end)
+    return end - at if at >= 0 else 0
 
 
-def _longest_after(data: bytes, tails: tuple[bytes, ...], start: int) -> int:
-    if not data.startswith(tails, start):
-        return 0
-    return next(len(tail) for tail in tails if data.startswith(tail, start))
+def _tail_after(data: bytes, key: bytes, start: int) -> int:
+    """How many trailing characters of the key stand right after `start`; fewer than two are none."""
+    last = key[-_FEWEST_AFTER_PREFIX:]
+    window = data[start : start + len(key) - 1]
+    at = window.rfind(last)
+    while at >= 0 and not key.endswith(window[: at + len(last)]):
+        at = window.rfind(last, 0, at + len(last) - 1)
+    return at + len(last) if at >= 0 else 0

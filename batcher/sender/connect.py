@@ -35,7 +35,12 @@ class Pool(TCPConnector):
         #: Those that have carried a request; each request adds its own.
         self.served: WeakSet[BaseTransport] = WeakSet()
 
-    async def connect(self, req: ClientRequest, traces: list[Trace], timeout: ClientTimeout) -> Connection:
+    async def connect(
+        self,
+        req: ClientRequest,
+        traces: list[Trace],
+        timeout: ClientTimeout,  # noqa: ASYNC109 # the base class's
+    ) -> Connection:
         """A connection that owes nothing.
 
         What a server says on an idle connection, aiohttp would take for the reply to the next request (measured).

@@ -19,7 +19,7 @@ from batcher.domain.states import FaultKind
 from batcher.sender.http import HttpSender
 from tests.support.certificates import make_certificate, server_context
 from tests.support.rawserver import Exchange, ok, raw_server
-from tests.support.sending import BODY, KEY, PATH, StillClock, fault_of, post, reply_of, send, target
+from tests.support.sending import BODY, KEY, StillClock, fault_of, post, reply_of, send, target
 
 PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
@@ -168,7 +168,7 @@ async def test_an_empty_body_is_a_reply(status: str):
         assert (await reply_of(server.url())).body == b""
 
 
-async def test_a_header_of_60_kB_is_read():
+async def test_a_header_of_60_kilobytes_is_read():
     async def handler(exchange: Exchange) -> None:
         await exchange.reply(b"{}", X_Policy="x" * 60_000)
 
@@ -222,11 +222,11 @@ async def test_times_are_the_clocks_and_latency_is_measured():
 
 
 async def test_a_wall_clock_set_back_never_ends_before_it_began():
-    class BackwardClock:
-        times = [2_000_000, 1_000_000]
+    times = [2_000_000, 1_000_000]
 
+    class BackwardClock:
         def now(self) -> int:
-            return self.times.pop(0)
+            return times.pop(0)
 
     async with raw_server(ok) as server, HttpSender(target(server.url()), BackwardClock()) as sender:
         reply = await post(sender)
@@ -234,18 +234,13 @@ async def test_a_wall_clock_set_back_never_ends_before_it_began():
 
 
 async def test_connections_notice_a_peer_that_is_gone():
-    opened: list[socket.socket] = []
-
-    async def handler(exchange: Exchange) -> None:
-        await ok(exchange)
-
-    async with raw_server(handler) as server, HttpSender(target(server.url()), StillClock()) as sender:
+    async with raw_server(ok) as server, HttpSender(target(server.url()), StillClock()) as sender:
         await post(sender)
-        for transport in sender._pool.served:
-            opened.append(transport.get_extra_info("socket"))
-        assert opened[0].getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-        assert opened[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
-        assert opened[0].getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
+        (transport,) = sender._pool.served
+        opened = transport.get_extra_info("socket")
+        assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
+        assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
 
 
 # Keys
@@ -393,7 +388,7 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @pytest.mark.parametrize("proxy", ["socks5://user:secret@127.0.0.1:1080", "http://", "http://[::1"])
 async def test_a_proxy_that_cannot_be_used_is_a_config_error(proxy: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(ConfigError, match="HTTPS_PROXY|https") as caught:
+    with pytest.raises(ConfigError, match="names for https") as caught:
         await send("https://api.invalid/v1")
     assert "secret" not in str(caught.value)
     assert "NO_PROXY" in str(caught.value.hint)

@@ -132,7 +132,7 @@ async def test_a_peer_that_never_accepts_is_a_connect_timeout(monkeypatch: pytes
 
 
 async def test_the_whole_timeout_before_anything_is_sent_is_a_connect_timeout(certificate: Path):
-    async def never_shakes_hands(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def never_shakes_hands(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
         await reader.read()
 
     async with listening(never_shakes_hands) as port:
@@ -192,7 +192,9 @@ def second_time(act: Callable[[Exchange], Awaitable[None]]) -> Handler:
         pytest.param(says(b""), FaultKind.STALE_CONNECTION, id="FIN"),
         pytest.param(resets, FaultKind.STALE_CONNECTION, id="RST"),
         pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-"), FaultKind.RESET, id="cut within the head"),
-        pytest.param(says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), FaultKind.RESET, id="cut within the body"),
+        pytest.param(
+            says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{"), FaultKind.RESET, id="cut within the body"
+        ),
         pytest.param(hangs, FaultKind.TIMEOUT, id="silence"),
     ],
 )
@@ -272,7 +274,7 @@ async def test_the_cap_is_exact(size: int):
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
-async def test_a_bomb_of_300_kB_never_unfolds_in_memory(encoding: str):
+async def test_a_bomb_of_300_kilobytes_never_unfolds_in_memory(encoding: str):
     unfolded = b"\0" * (300 << 20)
     bomb = gzip.compress(unfolded) if encoding == "gzip" else zlib.compress(unfolded)
     del unfolded

@@ -14,7 +14,18 @@ def make_certificate(folder: Path, names: str) -> Path:
     if openssl is None:
         pytest.skip("openssl is not installed")
     made = folder / "certificate.pem"
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    command = [
+        openssl,
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]
     command += ["-subj", "/CN=batcher test", "-addext", f"subjectAltName={names}"]
     subprocess.run([*command, "-keyout", folder / "key.pem", "-out", made], check=True, capture_output=True)
     made.write_text(made.read_text() + (folder / "key.pem").read_text())

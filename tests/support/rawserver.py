@@ -12,7 +12,9 @@ Connected = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[Non
 class Exchange:
     """One request as it came over the wire, and the connection to answer on."""
 
-    def __init__(self, head: bytes, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, head: bytes, body: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.head, self.body = head, body
         self.reader, self.writer = reader, writer
 

@@ -22,7 +22,9 @@ def charge(tokens: int = 0) -> Charge:
     return Charge(input_tokens=tokens, output_tokens=0)
 
 
-def opened(limits: Limits | None = None, *, most: int | None = None, lanes: Iterable[LaneKey] = (LANE,)) -> LaneBudgets:
+def opened(
+    limits: Limits | None = None, *, most: int | None = None, lanes: Iterable[LaneKey] = (LANE,)
+) -> LaneBudgets:
     budgets: Budget = LaneBudgets(VirtualClock(), most_in_flight=most)
     for lane in lanes:
         budgets.open_lane(lane, limits or Limits(), cooling_until=None)
@@ -134,7 +136,12 @@ def finish(budgets: LaneBudgets, place: Reservation, *, answered: bool = True, l
 
 
 def refuse(
-    budgets: LaneBudgets, place: Reservation, *, wait_s: float | None = None, jitter: float = 0.0, restart: bool = False
+    budgets: LaneBudgets,
+    place: Reservation,
+    *,
+    wait_s: float | None = None,
+    jitter: float = 0.0,
+    restart: bool = False,
 ) -> int:
     budgets.reconcile(place, None)
     wait_us = None if wait_s is None else round(wait_s * 1e6)

@@ -67,7 +67,7 @@ async def test_a_probe_that_was_never_sent_is_followed_by_another_probe():
 
 
 async def test_a_probe_that_is_not_refused_for_ten_seconds_was_let_in():
-    budgets = opened()
+    budgets = opened(Limits(rpm=1e6))
     (place,) = await take(budgets, 1)
     refuse(budgets, place, wait_s=1)
     await take(budgets, 1)

@@ -88,7 +88,7 @@ async def test_after_a_refusal_traffic_ramps_up_again(limits, wait_s, restart, e
     set_level(budgets, 40)
     (place,) = await take(budgets, 1)
     refuse(budgets, place, wait_s=wait_s, restart=restart)
-    run = await work(budgets, [0] * 150, latency=1.0)
+    run = await work(budgets, [0] * 300, latency=1.0)
     assert sent_a_second(run, len(expected)) == expected
 
 
@@ -98,7 +98,19 @@ async def test_answers_to_what_was_sent_before_a_refusal_do_not_grow_the_level()
     refuse(budgets, first)
     for place in others:
         finish(budgets, place)
-    assert sent_a_second(await work(budgets, [0] * 10, latency=1.0), 3) == [1, 1, 2]
+    assert sent_a_second(await work(budgets, [0] * 10, latency=1.0), 3) == [1, 2, 4]
+
+
+async def test_long_requests_from_before_a_refusal_do_not_stop_the_ramp_but_count_for_the_level():
+    budgets = opened(FAST)
+    await asyncio.sleep(1)
+    set_level(budgets, 40)
+    first, *_ = await take(budgets, 31)
+    refuse(budgets, first, wait_s=1)
+    (probe,) = await take(budgets, 1)
+    finish(budgets, probe)
+    assert await room(budgets) == 10  # a quarter of 40, and 30 are still out there
+    assert await is_held(budgets, seconds=3600)
 
 
 @pytest.mark.parametrize("answered", [True, False])

@@ -125,7 +125,11 @@ async def test_several_waiting_tasks_are_admitted_in_the_order_in_which_they_cam
 
 
 JOB = st.lists(
-    st.tuples(st.sampled_from([0, 0, 0, 0.01, 0.4, 3.0]), st.integers(0, 6000), st.sampled_from(["send", "send", "cancel", "give up"])),
+    st.tuples(
+        st.sampled_from([0, 0, 0, 0.01, 0.4, 3.0]),
+        st.integers(0, 6000),
+        st.sampled_from(["send", "send", "cancel", "give up"]),
+    ),
     min_size=1,
     max_size=60,
 )

@@ -17,7 +17,9 @@ from tests.unit.budget.runs import LANE, OTHER, charge, finish, opened, refuse, 
         (Limits(), None, 0, 5000.0, "concurrency", 1.0),
     ],
 )
-async def test_the_view_names_what_binds_and_how_much_of_it_is_used(limits, most, tokens, latency, binding, utilization):
+async def test_the_view_names_what_binds_and_how_much_of_it_is_used(
+    limits, most, tokens, latency, binding, utilization
+):
     budgets = opened(limits, most=most)
     working = asyncio.create_task(work(budgets, [tokens] * 100_000, latency=latency))
     await asyncio.sleep(60)

@@ -1,5 +1,7 @@
 """PROVIDERS §1.1 to §1.11, row by row, with the body as that provider sends it."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
@@ -13,12 +15,15 @@ from tests.support.replies import (
     openrouter_error,
 )
 
+#: (status, body, headers, kind, code)
+Rows = Sequence[tuple[object, ...]]
+
 RETRY, RETRY_AT = FailureKind.TRANSIENT, FailureKind.RATE_LIMITED
 DEAD, PAUSE = FailureKind.PERMANENT, FailureKind.BLOCKED
 BAD = "invalid_request_error"
 TPM = "Rate limit reached for gpt-4o in organization org-1 on tokens per min (TPM)"
 
-OPENAI = [
+OPENAI: Rows = [
     (400, openai_error(None, BAD, "Invalid type for 'messages'"), {}, DEAD, BAD),
     (400, openai_error("unsupported_parameter", BAD, param="max_tokens"), {}, DEAD, "unsupported_parameter"),
     (400, openai_error(None, BAD, "Invalid service_tier argument", param="service_tier"), {}, PAUSE, BAD),
@@ -115,7 +120,7 @@ OPENAI = [
 ]
 
 RATE = "rate_limit_error"
-ANTHROPIC = [
+ANTHROPIC: Rows = [
     (400, anthropic_error(BAD), {}, DEAD, BAD),
     (400, anthropic_error(BAD, "You have reached your specified API usage limits."), {}, PAUSE, BAD),
     (400, anthropic_error(BAD, "Your credit balance is too low to access the Anthropic API."), {}, PAUSE, BAD),
@@ -179,7 +184,7 @@ AZURE_FILTER = {
         },
     }
 }
-AZURE = [
+AZURE: Rows = [
     (400, AZURE_FILTER, {}, DEAD, "content_filter"),
     (400, openai_error("OperationNotSupported"), {}, PAUSE, "OperationNotSupported"),
     (
@@ -238,7 +243,7 @@ AZURE = [
 INFO = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"}
 WAIT = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}
 MINUTE = {"violations": [{"quotaId": "GenerateContentInputTokensPerModelPerMinute-FreeTier"}]}
-GEMINI = [
+GEMINI: Rows = [
     (400, google_error(400, "INVALID_ARGUMENT"), {}, DEAD, "INVALID_ARGUMENT"),
     (400, google_error(400, "INVALID_ARGUMENT", INFO), {}, PAUSE, "INVALID_ARGUMENT"),
     (400, [google_error(400, "INVALID_ARGUMENT", INFO)], {}, PAUSE, "INVALID_ARGUMENT"),
@@ -255,7 +260,7 @@ GEMINI = [
     (504, google_error(504, "DEADLINE_EXCEEDED"), {}, RETRY, "DEADLINE_EXCEEDED"),
 ]
 
-GROQ = [
+GROQ: Rows = [
     (400, openai_error(None, BAD), {}, DEAD, BAD),
     (401, openai_error("invalid_api_key", BAD), {}, PAUSE, "invalid_api_key"),
     (403, openai_error(None, "permissions_error"), {}, PAUSE, "permissions_error"),
@@ -282,7 +287,7 @@ GROQ = [
     (503, b"", {}, RETRY, "http_503"),
 ]
 
-OPENROUTER = [
+OPENROUTER: Rows = [
     (400, openrouter_error(400), {}, DEAD, "http_400"),
     (401, openrouter_error(401, "User not found."), {}, PAUSE, "http_401"),
     (402, openrouter_error(402, limit_source="openrouter_credits"), {}, PAUSE, "http_402"),
@@ -318,7 +323,7 @@ OPENROUTER = [
     (529, openrouter_error(529, error_type="provider_overloaded"), {}, RETRY_AT, "provider_overloaded"),
 ]
 
-MISTRAL = [
+MISTRAL: Rows = [
     (400, mistral_error("invalid_model", "1500", "Invalid model: x"), {}, PAUSE, "invalid_model"),
     (422, mistral_error(BAD, None, {"detail": [{"loc": ["body", "n"], "msg": "too big"}]}), {}, DEAD, BAD),
     (
@@ -354,7 +359,7 @@ MISTRAL = [
 WINDOW = (
     "Input token count + max_tokens parameter must be less than the context length of the model being queried."
 )
-TOGETHER = [
+TOGETHER: Rows = [
     (400, openai_error(None, BAD), {}, DEAD, BAD),
     (401, openai_error("invalid_api_key", BAD), {}, PAUSE, "invalid_api_key"),
     (402, openai_error(None, None, "Monthly spend limit reached"), {}, PAUSE, "http_402"),
@@ -367,7 +372,7 @@ TOGETHER = [
     (529, b"", {}, RETRY_AT, "http_529"),
 ]
 
-LOCAL = [
+LOCAL: Rows = [
     (400, openai_error(400, "BadRequestError", "1 validation error"), {}, DEAD, "BadRequestError"),
     (
         400,
@@ -417,24 +422,23 @@ LOCAL = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "headers", "kind", "code"),
-    [
-        pytest.param(*row, id=f"{name}-{number}")
-        for name, rows in [
-            ("openai", OPENAI),
-            ("anthropic", ANTHROPIC),
-            ("azure", AZURE),
-            ("gemini", GEMINI),
-            ("groq", GROQ),
-            ("openrouter", OPENROUTER),
-            ("mistral", MISTRAL),
-            ("together", TOGETHER),
-            ("local", LOCAL),
-        ]
-        for number, row in enumerate(rows)
-    ],
-)
+PROVIDERS: dict[str, Rows] = {
+    "openai": OPENAI,
+    "anthropic": ANTHROPIC,
+    "azure": AZURE,
+    "gemini": GEMINI,
+    "groq": GROQ,
+    "openrouter": OPENROUTER,
+    "mistral": MISTRAL,
+    "together": TOGETHER,
+    "local": LOCAL,
+}
+CASES = [
+    pytest.param(*row, id=f"{name}-{number}") for name in PROVIDERS for number, row in enumerate(PROVIDERS[name])
+]
+
+
+@pytest.mark.parametrize(("status", "body", "headers", "kind", "code"), CASES)
 def test_each_provider_is_understood_in_its_own_words(status, body, headers, kind, code):
     found = failure(status, body, headers)
     assert (found.kind, found.code) == (kind, code)

@@ -41,7 +41,9 @@ def test_line_ends_and_tabs_stay_where_asked():
 
 
 def test_no_control_or_format_character_of_all_of_unicode_passes():
-    hidden = [chr(code) for code in range(sys.maxunicode + 1) if category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp")]
+    hidden = [
+        chr(code) for code in range(sys.maxunicode + 1) if category(chr(code)) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    ]
     shown = sanitize("".join(hidden))
     assert shown.isascii()
     assert shown.isprintable()

@@ -106,7 +106,11 @@ def test_any_text_is_normalized_or_refused(text: str):
     [
         ("https://h/v1", "/v1/chat/completions", "https://h/v1/chat/completions"),
         ("https://h", "/v1/embeddings", "https://h/embeddings"),
-        ("https://h/openai?api-version=1", "/v1/chat/completions", "https://h/openai/chat/completions?api-version=1"),
+        (
+            "https://h/openai?api-version=1",
+            "/v1/chat/completions",
+            "https://h/openai/chat/completions?api-version=1",
+        ),
         ("https://h?x=1", "/v1/a", "https://h/a?x=1"),
         ("https://h/v1", "/v1/v1/a", "https://h/v1/v1/a"),
         ("https://h/v1", "/chat/completions", "https://h/v1/chat/completions"),
@@ -119,9 +123,18 @@ def test_the_path_after_v1_is_appended_as_text(base: str, path: str, url: str):
 
 
 LOOPBACK = ["localhost", "LOCALHOST.", "a.localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]", "::ffff:127.0.0.1"]
-LOOPBACK += ["0.0.0.0", "::"]
+LOOPBACK += ["0.0.0.0", "::"]  # noqa: S104 # to connect to, not to bind
 PRIVATE = ["10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1", "169.254.1.1", "fe80::1", "fd00::1"]
-PRIVATE += ["[fc00::1]", "::ffff:10.0.0.1", "vllm", "gpu-box", "box.local", "BOX.LOCAL.", "a.internal", "x.home.arpa"]
+PRIVATE += [
+    "[fc00::1]",
+    "::ffff:10.0.0.1",
+    "vllm",
+    "gpu-box",
+    "box.local",
+    "BOX.LOCAL.",
+    "a.internal",
+    "x.home.arpa",
+]
 PUBLIC = ["api.openai.com", "8.8.8.8", "172.32.0.1", "192.169.0.1", "100.64.0.1", "2001:4860::1", "::ffff:8.8.8.8"]
 PUBLIC += ["127.0.0.1.evil.com", "localhost.evil.com", "local.evil.com", "134744072", "0x8080808", "127.1", ""]
 

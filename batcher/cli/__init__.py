@@ -1,0 +1,57 @@
+"""The command line: click commands over services. `main` turns every error into a message and an exit code.
+
+session    the options every command shares
+group      commands loaded when they are called: `--help` imports none of them
+options    the settings of `run`, `submit` and `resume`
+failing    errors as people and scripts see them
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from batcher import __version__
+from batcher.cli.failing import report_click, report_error
+from batcher.cli.group import LazyGroup
+from batcher.cli.session import shared
+from batcher.domain.errors import BatcherError
+
+_INTERRUPTED = 130
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start without a key: batcher run FILE --simulate",
+)
+@click.version_option(__version__, prog_name="batcher")
+@shared
+def cli() -> None:
+    """Run a file of LLM requests to the end.
+
+    At the provider's limit and never over it, every row answered exactly once on disk, every failure explained.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The `batcher` command."""
+    args = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = cli.main(args, prog_name="batcher", standalone_mode=False)
+    except click.ClickException as error:
+        code = report_click(error, args)
+    except click.Abort:
+        code = _INTERRUPTED
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our answer has gone, `head` for one; nothing that is left to say would be read.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except BatcherError as error:
+        code = report_error(error, args)
+    except Exception as error:  # noqa: BLE001 - no traceback for a person, unless asked for
+        code = report_error(error, args)
+    sys.exit(code if isinstance(code, int) else 0)

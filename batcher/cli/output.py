@@ -1,0 +1,61 @@
+"""What commands print: one JSON document, or words for people."""
+
+import os
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from batcher.policy.sanitize import sanitize
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encodes
+    """The answer of `--json`: exactly one document on stdout."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(text: str = "") -> None:
+    """A line of the answer; what came from outside is made harmless."""
+    click.echo(sanitize(text))
+
+
+def note(text: str) -> None:
+    """A line beside the answer, on stderr."""
+    click.echo(sanitize(text), err=True)
+
+
+def number(value: float) -> str:
+    """1,319; 0.5."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def duration(seconds: float) -> str:
+    """14 s; 3 min 20 s; 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - seconds of a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def shown_path(path: str) -> str:
+    """Relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> None:
+    """Columns wide enough for their longest cell; the first row is the head."""
+    rows = [[sanitize(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        click.echo("  ".join(cells).rstrip())

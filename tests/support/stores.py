@@ -1,0 +1,254 @@
+"""A real store in a folder, jobs made from a few words, and one holder who claims and settles."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import text
+
+from batcher.domain.exchange import Reply
+from batcher.domain.ids import HolderId, LaneId
+from batcher.domain.jobs import Job
+from batcher.domain.lanes import LaneKey
+from batcher.domain.outcomes import Usage
+from batcher.domain.requests import BadLine, Claim, Claimed, ParsedLine, Route, SettledIds, Want
+from batcher.domain.settings import JobSettings
+from batcher.domain.settlements import (
+    AttemptRecord,
+    Complete,
+    DeadLetter,
+    Decision,
+    Release,
+    Requeue,
+    Settlement,
+)
+from batcher.domain.states import AttemptKind
+from batcher.policy.fingerprint import fingerprint
+from batcher.store import claim, holders, jobs, lanes, migrate, settle, submit
+from batcher.store.engine import Database
+
+START = 1_700_000_000_000_000
+SECOND = 1_000_000
+BASE_URL = "http://127.0.0.1:8000/v1"
+LANE = LaneId(1)
+PLENTY = 1 << 30
+
+
+@dataclass
+class ManualClock:
+    """Wall time that moves when it is told to."""
+
+    at: int = START
+
+    def now(self) -> int:
+        return self.at
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of a job file in a few words. Without a body of its own it has one like no other row's."""
+
+    custom_id: str
+    body: bytes | None = None
+    model: str = "m"
+    path: str = "/v1/chat/completions"
+    #: Whether rows of the same body share its answer.
+    shares: bool = True
+
+    @property
+    def bytes_(self) -> bytes:
+        return self.body if self.body is not None else b'{"user": "%s"}' % self.custom_id.encode()
+
+
+def rows_named(*custom_ids: str) -> list[Row]:
+    return [Row(custom_id) for custom_id in custom_ids]
+
+
+def numbered(count: int) -> list[Row]:
+    return [Row(f"r{number}") for number in range(count)]
+
+
+def line_of(row: Row, number: int) -> submit.Line:
+    parsed = ParsedLine(
+        line=number,
+        custom_id=row.custom_id,
+        path=row.path,
+        model=row.model,
+        body=row.bytes_,
+        est_input=10,
+        est_output=20,
+        deterministic=False,
+    )
+    return submit.Line(parsed=parsed, fingerprint=fingerprint(row.path, row.bytes_) if row.shares else None)
+
+
+def open_store(folder: Path, name: str = "batcher.db") -> Database:
+    """A store of the newest schema, with the lane `LANE` in it."""
+    database = Database(folder / name)
+    migrate.upgrade(database, now=START)
+    with database.write() as connection:
+        endpoint = submit.endpoint(connection, BASE_URL)
+        lane = lanes.open_lane(connection, LaneKey(endpoint_id=endpoint, key_name="K", model="m"), now=START)
+    assert lane.id == LANE
+    return database
+
+
+def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:
+    """A job that is `submitting`; returns its id."""
+    new = submit.NewJob(
+        public_id=sha256(f"{name}{base_url}".encode()).hexdigest(),
+        name=name,
+        settings=JobSettings(base_url=base_url, **settings),
+        source_name=f"{name}.jsonl",
+        source_path=f"/somewhere/{name}.jsonl",
+        source_digest=sha256(name.encode()).digest(),
+        output_path=None,
+        created_at=START,
+    )
+    with database.write() as connection:
+        return submit.begin(connection, new)
+
+
+def add_rows(
+    database: Database, job_id: Any, rows: Sequence[Row], *, first_line: int = 1, with_bodies: bool = True
+) -> list[BadLine]:
+    """One chunk of a job, its lines numbered from `first_line`."""
+    with database.write() as connection:
+        lines = [line_of(row, number) for number, row in enumerate(rows, first_line)]
+        return submit.add(connection, job_id, submit.Routes(job_id), lines, with_bodies=with_bodies)
+
+
+def submit_rows(database: Database, rows: Sequence[Row], *, name: str = "job", **settings: Any) -> Job:
+    """A whole job, shown and wanted."""
+    job_id = begin_job(database, name=name, **settings)
+    assert add_rows(database, job_id, rows) == []
+    with database.write() as connection:
+        submit.open_job(connection, job_id)
+        jobs.want(connection, [job_id])
+        return jobs.get(connection, job_id)
+
+
+def job_now(database: Database, job: Job) -> Job:
+    with database.read() as connection:
+        return jobs.get(connection, job.id)
+
+
+def routes_of(database: Database, *of: Job) -> list[Route]:
+    with database.read() as connection:
+        return [route for job in of for route in jobs.routes_of(connection, job)]
+
+
+def wants(routes: Iterable[Route], most: int = 1000) -> list[Want]:
+    return [Want(route=route, most=most) for route in routes]
+
+
+def new_holder(database: Database, *, pid: int = 1, now: int = START) -> HolderId:
+    with database.write() as connection:
+        return holders.start(connection, pid=pid, host="here", boot=None, now=now)
+
+
+def rescue(database: Database, *, now: int = START) -> int:
+    with database.write() as connection:
+        return holders.rescue(connection, now=now)
+
+
+def attempt_of(
+    kind: AttemptKind,
+    *,
+    status: int | None = 200,
+    code: str | None = None,
+    message: str | None = None,
+    ended_at: int = START,
+    reply: bytes | None = None,
+) -> AttemptRecord:
+    return AttemptRecord(
+        lane_id=LANE,
+        sent_at=ended_at - 250_000,
+        ended_at=ended_at,
+        status=status,
+        kind=kind,
+        code=code,
+        message=message,
+        retry_after_us=None,
+        provider_request_id="req_1",
+        usage=Usage(input_tokens=3, output_tokens=4),
+        reply=reply,
+    )
+
+
+def _settled(held: Claim, decision: Decision, attempt: AttemptRecord | None) -> Settlement:
+    return Settlement(claim=held, decision=decision, attempt=attempt)
+
+
+def completed(held: Claim, body: bytes = b'{"ok": 1}', *, at: int = START) -> Settlement:
+    reply = Reply(status=200, headers={}, body=body, sent_at=at - 250_000, ended_at=at, latency_us=250_000)
+    usage = Usage(input_tokens=3, output_tokens=4)
+    decision = Complete(reply=reply, usage=usage, provider_request_id="req_1")
+    return _settled(held, decision, attempt_of(AttemptKind.SUCCESS, ended_at=at))
+
+
+def requeued(
+    held: Claim, available_at: int | None = None, *, spent: bool = True, timeout: bool = False, at: int = START
+) -> Settlement:
+    kind = AttemptKind.TRANSIENT if spent else AttemptKind.RATE_LIMITED
+    decision = Requeue(available_at=available_at, spent=spent, timeout=timeout)
+    return _settled(held, decision, attempt_of(kind, status=429, code="busy", message="busy", ended_at=at))
+
+
+def buried(
+    held: Claim, code: str = "bad_request", *, at: int = START, reply: bytes = b'{"error": 1}', status: int = 400
+) -> Settlement:
+    attempt = attempt_of(
+        AttemptKind.PERMANENT, status=status, code=code, message=f"it was {code}", ended_at=at, reply=reply
+    )
+    return _settled(held, DeadLetter(kind="permanent", code=code), attempt)
+
+
+def released(held: Claim) -> Settlement:
+    return _settled(held, Release(), None)
+
+
+@dataclass
+class Holder:
+    """A runner in small: claims and settles, each in its own transaction."""
+
+    database: Database
+    id: HolderId
+    clock: ManualClock
+
+    def claim(self, *of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> Claimed:
+        wanted = wants(routes_of(self.database, *of), most)
+        with self.database.write() as connection:
+            return claim.claim(
+                connection, wanted, holder=self.id, now=self.clock.at, most_bytes=most_bytes, alone=alone
+            )
+
+    def settle(self, *settlements: Settlement) -> list[SettledIds]:
+        with self.database.write() as connection:
+            return settle.settle(connection, settlements, holder=self.id, now=self.clock.at)
+
+
+def holder_of(database: Database, clock: ManualClock | None = None) -> Holder:
+    return Holder(database, new_holder(database), clock or ManualClock())
+
+
+def stored(database: Database, job: Job | None = None) -> dict[str, Any]:
+    """The rows of `requests` as they stand, by custom_id (of one job, or of all)."""
+    with database.read() as connection:
+        found = connection.execute(text("SELECT * FROM requests ORDER BY id")).mappings()
+        return {row["custom_id"]: row for row in found if job is None or row["job_id"] == job.id}
+
+
+def states(database: Database, job: Job | None = None) -> dict[str, str]:
+    return {custom_id: row["state"] for custom_id, row in stored(database, job).items()}
+
+
+def table(database: Database, name: str) -> list[Any]:
+    with database.read() as connection:
+        return list(connection.execute(text(f"SELECT * FROM {name}")).mappings())  # noqa: S608 - our own tables
+
+
+def names(claims: Iterable[Claim]) -> list[str]:
+    return [each.custom_id for each in claims]
