@@ -62,7 +62,6 @@ class HttpSender:
 
     async def send(self, *, path: str, body: bytes, client_request_id: str) -> Reply | TransportFault:
         """See `ports.Sender`. Replies and messages come back without the key."""
-        url = self._urls.get(path) or self._remember(path)
         headers = CIMultiDict(self._headers)
         headers["X-Client-Request-Id"] = client_request_id
         payload = RequestBody(body, self._pool.served)
@@ -70,6 +69,7 @@ class HttpSender:
         sent_at = self._clock.now()
         began = self._loop.time()
         try:
+            url = self._urls.get(path) or self._remember(path)
             response = await self._session.post(
                 url, data=payload, headers=headers, proxy=self._proxy, allow_redirects=False
             )

@@ -104,8 +104,8 @@ def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
 
 
 def letters(connection: Connection, filters: Filters, *, limit: int | None) -> list[Letter]:
-    """Dead letters in file order."""
-    query = _letters(filters).where(requests.c.state == _DEAD).order_by(requests.c.id)
+    """Dead letters in file order, job by job."""
+    query = _letters(filters).where(requests.c.state == _DEAD).order_by(requests.c.job_id, requests.c.id)
     if limit is not None:
         query = query.limit(limit)
     return [Letter(**row) for row in connection.execute(query).mappings()]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
@@ -13,6 +13,7 @@ from batcher.domain.states import RequestState
 from batcher.store.causes import with_last_attempt
 from batcher.store.hot import as_list, listed, word
 from batcher.store.tables import attempts, rejected, requests, responses
+from batcher.store.within import of_job
 
 #: Rows fetched at once; their bodies are in memory together.
 _PAGE = 200
@@ -124,11 +125,11 @@ def _make_dead(row: Any) -> Dead:  # noqa: ANN401 - a row
     )
 
 
-def _pages(connection: Connection, query: Any, job: Job, state: RequestState) -> Iterator[Any]:  # noqa: ANN401
+def _pages(connection: Connection, query: Select[Any], job: Job) -> Iterator[Any]:
     after = (job.first_request or 0) - 1
-    page = query.where(requests.c.job_id == job.id, requests.c.state == state.value).order_by(requests.c.id)
+    page = query.order_by(requests.c.id).limit(_PAGE)
     while True:
-        within = page.where(requests.c.id > after, requests.c.id <= (job.last_request or 0)).limit(_PAGE)
+        within = page.where(requests.c.id > after, requests.c.id <= (job.last_request or 0))
         rows = connection.execute(within).all()
         yield from rows
         if len(rows) < _PAGE:
@@ -138,12 +139,14 @@ def _pages(connection: Connection, query: Any, job: Job, state: RequestState) ->
 
 def answered(connection: Connection, job: Job) -> Iterator[Answered]:
     """The job's answers in input order, a page at a time."""
-    return (_make_answered(row) for row in _pages(connection, _answered, job, RequestState.COMPLETED))
+    of_it = (of_job(requests.c.job_id) == job.id, requests.c.state == word(RequestState.COMPLETED.value))
+    return (_make_answered(row) for row in _pages(connection, _answered.where(*of_it), job))
 
 
 def dead(connection: Connection, job: Job) -> Iterator[Dead]:
     """The job's dead letters in input order."""
-    return (_make_dead(row) for row in _pages(connection, _dead, job, RequestState.DEAD_LETTERED))
+    of_it = (requests.c.job_id == job.id, requests.c.state == word(RequestState.DEAD_LETTERED.value))
+    return (_make_dead(row) for row in _pages(connection, _dead.where(*of_it), job))
 
 
 def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:

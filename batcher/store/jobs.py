@@ -13,6 +13,7 @@ from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, RequestState
 from batcher.store.tables import cache, endpoints, jobs, pauses, rejected, requests, responses, routes
+from batcher.store.within import of_job, within
 
 _TERMINAL_WAIT = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
@@ -180,7 +181,7 @@ def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> lis
     """Close those of the jobs whose every request is at its end; returns them."""
     left = exists().where(
         requests.c.id.between(jobs.c.first_request, jobs.c.last_request),
-        requests.c.job_id == jobs.c.id,
+        of_job(requests.c.job_id) == jobs.c.id,
         requests.c.state.in_(_TERMINAL_WAIT),
     )
     done = (
@@ -205,11 +206,7 @@ def cancel(connection: Connection, job: Job, *, now: int) -> int:
     connection.execute(
         update(jobs).where(open_still).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
     )
-    pending = and_(
-        requests.c.id.between(job.first_request, job.last_request),
-        requests.c.job_id == job.id,
-        requests.c.state == RequestState.PENDING.value,
-    )
+    pending = and_(within(job), requests.c.state == RequestState.PENDING.value)
     return connection.execute(
         update(requests).where(pending).values(state=RequestState.CANCELLED.value, settled_at=now)
     ).rowcount
@@ -224,11 +221,7 @@ def delete_some(connection: Connection, job: Job) -> bool:
 
     An answer that requests of other jobs share stays, and keeps in words who asked first.
     """
-    ids = (
-        select(requests.c.id)
-        .where(requests.c.id.between(job.first_request or 0, job.last_request or 0), requests.c.job_id == job.id)
-        .limit(_REMOVED_AT_ONCE)
-    )
+    ids = select(requests.c.id).where(within(job)).limit(_REMOVED_AT_ONCE)
     found = [(row,) for row in connection.execute(ids).scalars()]
     if found:
         _delete_requests(connection, job.id, found)
@@ -259,10 +252,13 @@ def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[An
     connection.execute(text("DELETE FROM doomed"))
 
 
-def drop_unused_answers(connection: Connection, job_id: JobId) -> None:
-    """Remove answers of a deleted job that no other request uses, from the cache too."""
+def drop_unused_answers(connection: Connection) -> None:
+    """Remove answers that no request uses any more, from the cache too: after a job was deleted.
+
+    Not only the deleted job's own: it may have been the last to share an answer of one deleted before.
+    """
     used = select(requests.c.response_id).where(requests.c.response_id.is_not(None))
-    unused = and_(responses.c.origin_job == job_id, responses.c.id.not_in(used))
+    unused = and_(responses.c.origin_job.is_not(None), responses.c.id.not_in(used))
     doomed = select(responses.c.id).where(unused)
     connection.execute(delete(cache).where(cache.c.response_id.in_(doomed)))
     connection.execute(delete(responses).where(unused))

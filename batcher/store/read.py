@@ -1,25 +1,21 @@
 """What `status` asks: counts of a job, its paths, what stands in its lanes."""
 
 from collections.abc import Iterator
-from typing import Any
 
-from sqlalchemy import Connection, and_, case, func, select
+from sqlalchemy import Connection, case, func, select
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
 from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.tables import attempts, bodies, rejected, requests, routes
-
-
-def _within(job: Job) -> Any:  # noqa: ANN401 - a condition
-    return and_(requests.c.id.between(job.first_request or 0, job.last_request or 0), requests.c.job_id == job.id)
+from batcher.store.within import of_job, within
 
 
 def counts(connection: Connection, job: Job) -> Counts:
     """How the job stands, in one pass over its rows and one over its attempts."""
     by_state = connection.execute(
         select(requests.c.state, func.count(), func.sum(requests.c.cached), func.sum(requests.c.sends))
-        .where(_within(job))
+        .where(within(job))
         .group_by(requests.c.state)
     ).all()
     number = {row[0]: row[1] for row in by_state}
@@ -51,7 +47,7 @@ def _attempts(connection: Connection, job: Job) -> tuple[int, int, int]:
         .join(requests, requests.c.id == attempts.c.request_id)
         .where(
             attempts.c.request_id.between(job.first_request or 0, job.last_request or 0),
-            requests.c.job_id == job.id,
+            of_job(requests.c.job_id) == job.id,
         )
     )
     row = connection.execute(query).one()
@@ -66,7 +62,7 @@ def rejected_count(connection: Connection, job_id: JobId) -> int:
 def unfinished_models(connection: Connection, job: Job) -> list[str]:
     """The models whose requests are not all at their end."""
     left = requests.c.state.in_([RequestState.PENDING.value, RequestState.CLAIMED.value])
-    with_work = select(requests.c.route_id).where(_within(job), left).distinct()
+    with_work = select(requests.c.route_id).where(within(job), left).distinct()
     query = select(routes.c.model).where(routes.c.id.in_(with_work)).distinct().order_by(routes.c.model)
     return list(connection.execute(query).scalars())
 
@@ -80,11 +76,7 @@ def repeat_groups(connection: Connection, job: Job) -> Iterator[tuple[str, bytes
         .join(requests, requests.c.id == follower.c.leader_id)
         .join(routes, routes.c.id == requests.c.route_id)
         .join(bodies, bodies.c.request_id == requests.c.id)
-        .where(
-            follower.c.leader_id.is_not(None),
-            follower.c.job_id == job.id,
-            follower.c.id.between(job.first_request or 0, job.last_request or 0),
-        )
+        .where(follower.c.leader_id.is_not(None), within(job, follower))
         .group_by(requests.c.id)
     )
     for row in connection.execute(query):

@@ -13,6 +13,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.store.hot import Hot
 from batcher.store.tables import bodies, endpoints, jobs, rejected, requests, routes
+from batcher.store.within import of_job
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -209,7 +210,7 @@ def open_job(connection: Connection, job_id: JobId) -> int:
 
 
 def _choose_leaders(connection: Connection, job_id: JobId, first: int, last: int) -> int:
-    within = requests.c.id.between(first, last) & (requests.c.job_id == job_id)
+    within = requests.c.id.between(first, last) & (of_job(requests.c.job_id) == job_id)
     groups = (
         select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
         .where(within, requests.c.fingerprint.is_not(None))

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.secret import Secret
 from batcher.domain.states import FaultKind
 from batcher.sender.http import HttpSender
 from tests.support.certificates import make_certificate, server_context
@@ -350,6 +351,15 @@ async def test_a_reply_that_comes_before_a_large_body_is_read_counts():
     async with listening(refuses) as port:
         outcome = await send(f"http://127.0.0.1:{port}/v1", body=b"x" * (32 << 20))
     assert summary(outcome) == 413
+
+
+@pytest.mark.parametrize("settings", [{"key": Secret("two\nlines")}, {"headers": {"a": "b\r\nc: d"}}])
+async def test_what_cannot_be_sent_is_a_fault_that_sent_nothing(settings: dict[str, object]):
+    async with raw_server(ok) as server:
+        fault = await fault_of(server.url(), **settings)
+    assert (fault.kind, fault.sent) == (FaultKind.PROTOCOL, False)
+    assert "lines" not in fault.message
+    assert server.seen == []
 
 
 async def test_a_cut_body_without_a_length_is_a_reply():

@@ -1,0 +1,209 @@
+"""Progress of a run: a live display on a terminal, plain lines elsewhere. It listens; nothing waits for it."""
+
+import asyncio
+import sys
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import click
+
+from batcher.cli.output import duration, number
+from batcher.domain.events import (
+    AttemptEnded,
+    BreakerChanged,
+    DrainStarted,
+    Event,
+    JobFinished,
+    LaneCooling,
+    RequestsSettled,
+    SendingPaused,
+)
+from batcher.policy.sanitize import one_line
+from batcher.ports import Clock
+from batcher.worker.worker import Worker
+
+#: Rates are taken over this many seconds.
+_WINDOW = 20.0
+_LIVE_SECONDS, _PLAIN_SECONDS = 0.25, 5.0
+
+
+class Meter:
+    """How much of something happened a minute, lately."""
+
+    def __init__(self) -> None:
+        self.total = 0
+        self._marks: deque[tuple[float, int]] = deque()
+
+    def mark(self, now: float) -> None:
+        """Remember where it stands."""
+        self._marks.append((now, self.total))
+        while now - self._marks[0][0] > _WINDOW:
+            self._marks.popleft()
+
+    def per_minute(self) -> float:
+        """0.0 until something is known."""
+        if len(self._marks) < 2:  # noqa: PLR2004 - two marks make a span
+            return 0.0
+        (start, before), (end, after) = self._marks[0], self._marks[-1]
+        return 60.0 * (after - before) / max(end - start, 1e-9)
+
+
+class Numbers:
+    """What the display shows, kept up by events. It starts where the jobs stand."""
+
+    def __init__(self, clock: Clock, *, title: str, total: int, done: int, failed: int, cached: int) -> None:
+        self._clock = clock
+        self.title = title
+        self.total = total
+        self.done, self.failed, self.cached = done, failed, cached
+        self.requests, self.tokens, self.settled = Meter(), Meter(), Meter()
+        self.worker: Callable[[], Worker | None] = lambda: None
+        self._cooling: tuple[int, str] | None = None
+        self._stopped: str | None = None
+        self._outage: str | None = None
+        self._drain: DrainStarted | None = None
+        self._drain_at = 0.0
+
+    def emit(self, event: Event) -> None:
+        """Take the event in."""
+        match event:
+            case AttemptEnded():
+                self.requests.total += 1
+                self.tokens.total += (event.input_tokens or 0) + (event.output_tokens or 0)
+            case RequestsSettled():
+                self.done += len(event.completed)
+                self.failed += len(event.dead_lettered)
+                self.cached += event.cached
+                self.settled.total += len(event.completed) + len(event.dead_lettered)
+            case LaneCooling():
+                self._cooling = (event.until, event.code)
+            case SendingPaused():
+                self._stopped = f"paused ({event.cause.reason}): {event.cause.message}"
+            case BreakerChanged():
+                self._outage = f"outage of {event.endpoint}: {event.message}" if event.open else None
+            case DrainStarted():
+                self._drain, self._drain_at = event, asyncio.get_running_loop().time()
+            case JobFinished():
+                pass
+
+    def mark(self) -> None:
+        """Take the time for rates."""
+        now = asyncio.get_running_loop().time()
+        for meter in (self.requests, self.tokens, self.settled):
+            meter.mark(now)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are out now."""
+        worker = self.worker()
+        return 0 if worker is None else worker.state.in_flight
+
+    def left_seconds(self) -> float | None:
+        """At the pace of the last seconds; None: not known."""
+        pace = self.settled.per_minute() / 60
+        left = self.total - self.done - self.failed
+        return left / pace if pace > 0 and left > 0 else None
+
+    def waiting(self) -> str | None:
+        """Why less is sent than could be, the weightiest reason first."""
+        if self._drain is not None:
+            return self._draining(self._drain)
+        if self._stopped or self._outage:
+            return self._stopped or self._outage
+        wait = 0.0 if self._cooling is None else (self._cooling[0] - self._clock.now()) / 1e6
+        if self._cooling is not None and wait > 0:
+            return f"told to wait {duration(max(1, wait))} ({self._cooling[1]})"
+        return None
+
+    def _draining(self, drain: DrainStarted) -> str:
+        waited = asyncio.get_running_loop().time() - self._drain_at
+        end = "again: stop at once" if drain.deadline is None else f"{max(0, drain.deadline - waited):.0f} s left"
+        return f"stopping: {self.in_flight} in flight end, {waited:.0f} s so far (Ctrl-C {end})"
+
+    def facts(self) -> list[str]:
+        """The line of figures."""
+        facts = [
+            f"{number(self.done)} done",
+            f"{number(self.failed)} failed",
+            f"{number(self.cached)} cached",
+            f"{self.in_flight} in flight",
+            f"{number(round(self.requests.per_minute()))} requests/min",
+            f"{number(round(self.tokens.per_minute()))} tokens/min",
+        ]
+        left = self.left_seconds()
+        return facts if left is None else [*facts, f"{duration(left)} left"]
+
+
+class Display(Protocol):
+    """Shows numbers now and then."""
+
+    seconds: float
+
+    def show(self, numbers: Numbers) -> None:
+        """Once more."""
+        ...
+
+
+class PlainDisplay:
+    """A line every few seconds, for logs and pipes."""
+
+    seconds = _PLAIN_SECONDS
+
+    def show(self, numbers: Numbers) -> None:
+        """One line."""
+        waiting = numbers.waiting()
+        parts = [f"{numbers.title}: {number(numbers.done + numbers.failed)}/{number(numbers.total)}"]
+        parts += [*numbers.facts(), *([f"waiting: {waiting}"] if waiting else [])]
+        click.echo(one_line(" · ".join(parts), 300), err=True)
+
+
+class LiveDisplay:
+    """A bar and two lines that stay in place."""
+
+    seconds = _LIVE_SECONDS
+
+    def __init__(self, live: Any) -> None:  # noqa: ANN401 - rich is imported only where there is a terminal
+        self._live = live
+
+    def show(self, numbers: Numbers) -> None:
+        """Draw it anew."""
+        from rich.console import Group  # noqa: PLC0415 - only on a terminal
+        from rich.progress_bar import ProgressBar  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        ended = numbers.done + numbers.failed
+        head = Table.grid(padding=(0, 1))
+        share = f"{100 * ended / max(1, numbers.total):.0f}%"
+        bar = ProgressBar(total=max(1, numbers.total), completed=ended, width=30)
+        head.add_row(Text(numbers.title), bar, Text(share), Text(f"{number(ended)}/{number(numbers.total)}"))
+        lines = [head, Text("  " + " · ".join(numbers.facts()), overflow="ellipsis", no_wrap=True)]
+        waiting = numbers.waiting()
+        if waiting:
+            lines.append(Text("  waiting: " + one_line(waiting, 200), style="yellow", overflow="ellipsis"))
+        self._live.update(Group(*lines), refresh=True)
+
+
+@contextmanager
+def display(*, quiet: bool) -> Iterator[Display | None]:
+    """The display that fits where stderr goes; None: none is wanted."""
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield PlainDisplay()
+    else:
+        from rich.console import Console  # noqa: PLC0415 - only on a terminal
+        from rich.live import Live  # noqa: PLC0415
+
+        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+            yield LiveDisplay(live)
+
+
+async def keep_showing(shown: Display, numbers: Numbers) -> None:
+    """Until cancelled."""
+    while True:
+        numbers.mark()
+        shown.show(numbers)
+        await asyncio.sleep(shown.seconds)

@@ -1,0 +1,42 @@
+"""Signals during a run: the first drains, the second stops at once (CONTRACT: exit codes)."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from batcher.services.running import RunControl
+
+#: Seconds that what is in flight may take after SIGTERM or SIGHUP; after Ctrl-C it may take its time.
+_GRACE = {signal.SIGINT: None, signal.SIGTERM: 25.0, signal.SIGHUP: 25.0}
+_EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
+
+
+class Interruption:
+    """What came, if anything."""
+
+    def __init__(self, control: RunControl) -> None:
+        self._control = control
+        self.exit_code: int | None = None
+
+    def take(self, which: signal.Signals) -> None:
+        """One signal arrived."""
+        if self.exit_code is None:
+            self.exit_code = _EXIT_CODES[which]
+            self._control.drain(_GRACE[which])
+        else:
+            self._control.stop()
+
+
+@contextmanager
+def heeded(control: RunControl) -> Iterator[Interruption]:
+    """Inside the block signals drain and stop the run instead of killing the process."""
+    loop = asyncio.get_running_loop()
+    interruption = Interruption(control)
+    for which in _GRACE:
+        loop.add_signal_handler(which, interruption.take, which)
+    try:
+        yield interruption
+    finally:
+        for which in _GRACE:
+            loop.remove_signal_handler(which)

@@ -1,0 +1,26 @@
+"""Rows that repeat another row's body and sample at random: they share one answer, which may surprise."""
+
+import msgspec
+
+from batcher.domain.jobs import Job
+from batcher.policy.repeats import samples_at_random
+from batcher.store import read
+from batcher.store.engine import Database
+
+
+def random_repeats(database: Database, job: Job) -> int:
+    """How many rows of the job share the answer of another, though asking again would give another answer."""
+    with database.read() as connection:
+        return sum(
+            followers
+            for path, body, followers in read.repeat_groups(connection, job)
+            if samples_at_random(path, msgspec.json.decode(body))
+        )
+
+
+def advice(count: int) -> str:
+    """What to tell people about them."""
+    return (
+        f"{count:,} rows repeat another row's body and share its answer, though the model samples at random; "
+        "for independent samples give each row its own `seed`, or run with --no-cache --new"
+    )
