@@ -38,9 +38,9 @@ class Log:
 
     def emit(self, event: Event) -> None:
         """One line, if the event is worth one."""
-        record = _record(event)
-        if record is None or not (self._verbose or _is_trouble(event)):
+        if isinstance(event, RequestsSettled) or not (self._verbose or _is_trouble(event)):
             return
+        record = _record(event)
         record = {"time": timestamp(self._clock.now()), **record}
         if self._as_json:
             line = msgspec.json.encode(record).decode()
@@ -74,8 +74,7 @@ def _is_trouble(event: Event) -> bool:
     return not isinstance(event, RequestsSettled | JobFinished)
 
 
-def _record(event: Event) -> dict[str, Any] | None:
-    name = type(event).__name__
+def _record(event: Event) -> dict[str, Any]:
     match event:
         case AttemptEnded():
             return {
@@ -107,7 +106,5 @@ def _record(event: Event) -> dict[str, Any] | None:
             return {"event": "drain", "in_flight": event.in_flight, "deadline_seconds": event.deadline}
         case JobFinished():
             return {"event": "finished", "job": event.job_id}
-        case RequestsSettled():
-            return None
         case _:
-            raise AssertionError(name)
+            raise AssertionError(event)

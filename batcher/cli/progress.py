@@ -22,6 +22,7 @@ from batcher.domain.events import (
 )
 from batcher.policy.sanitize import one_line
 from batcher.ports import Clock
+from batcher.services.following import Standing
 from batcher.worker.worker import Worker
 
 #: Rates are taken over this many seconds.
@@ -65,6 +66,8 @@ class Numbers:
         self._outage: str | None = None
         self._drain: DrainStarted | None = None
         self._drain_at = 0.0
+        #: In flight at the process that runs the jobs in our stead.
+        self._elsewhere = 0
 
     def emit(self, event: Event) -> None:
         """Take the event in."""
@@ -88,6 +91,13 @@ class Numbers:
             case JobFinished():
                 pass
 
+    def follow(self, standing: Standing) -> None:
+        """Another process runs the jobs: take over how they stand."""
+        self.settled.total += standing.completed + standing.dead_lettered - self.done - self.failed
+        self.done, self.failed, self.cached = standing.completed, standing.dead_lettered, standing.cached
+        self.requests.total, self.tokens.total = standing.attempts, standing.tokens
+        self._elsewhere = standing.in_flight
+
     def mark(self) -> None:
         """Take the time for rates."""
         now = asyncio.get_running_loop().time()
@@ -98,7 +108,7 @@ class Numbers:
     def in_flight(self) -> int:
         """Requests that are out now."""
         worker = self.worker()
-        return 0 if worker is None else worker.state.in_flight
+        return self._elsewhere if worker is None else worker.state.in_flight
 
     def left_seconds(self) -> float | None:
         """At the pace of the last seconds; None: not known."""
@@ -179,7 +189,10 @@ class LiveDisplay:
         share = f"{100 * ended / max(1, numbers.total):.0f}%"
         bar = ProgressBar(total=max(1, numbers.total), completed=ended, width=30)
         head.add_row(Text(numbers.title), bar, Text(share), Text(f"{number(ended)}/{number(numbers.total)}"))
-        lines = [head, Text("  " + " · ".join(numbers.facts()), overflow="ellipsis", no_wrap=True)]
+        lines: list[Table | Text] = [
+            head,
+            Text("  " + " · ".join(numbers.facts()), overflow="ellipsis", no_wrap=True),
+        ]
         waiting = numbers.waiting()
         if waiting:
             lines.append(Text("  waiting: " + one_line(waiting, 200), style="yellow", overflow="ellipsis"))

@@ -54,7 +54,7 @@ class Session:
 
     @property
     def log_format(self) -> str:
-        """text or json."""
+        """Text or json."""
         return str(self.given.get("log_format") or "text")
 
     def file(self) -> FileSettings:

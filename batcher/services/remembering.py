@@ -12,7 +12,7 @@ from batcher.store.engine import Database
 def change(
     database: Database, job: Job, resolve: Callable[[JobSettings], JobSettings], *, output_path: str | None
 ) -> tuple[Job, list[str]]:
-    """Lay a command's settings over what the job remembers; returns the job as it is now and what changed, in words.
+    """Lay a command's settings over what the job remembers; returns the job as it is now and what changed.
 
     `resolve` gives the new settings from the remembered ones.
     """

@@ -12,6 +12,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, RequestState
+from batcher.store.submit import endpoint
 from batcher.store.tables import cache, endpoints, jobs, pauses, rejected, requests, responses, routes
 from batcher.store.within import of_job, within
 
@@ -170,6 +171,7 @@ def remember(
     if settings is not None:
         values["settings"] = msgspec.json.encode(settings).decode()
         values["key_name"] = settings.api_key_env
+        values["endpoint_id"] = endpoint(connection, settings.base_url)
         values["settings_version"] = jobs.c.settings_version + 1
     if output_path is not None:
         values["output_path"] = output_path

@@ -11,7 +11,7 @@ def of_job(column: ColumnElement[int]) -> ColumnElement[int]:
     """A job_id to compare with, without its index.
 
     Left to choose, SQLite takes the index of (job_id, custom_id) instead of the range of ids, and sorts the whole
-    job for every page of it (measured: 17 ms a page of a job of 30,000 rows, by the range 1 ms).
+    job for every page of it (measured: 15 ms a page of a job of 30,000 rows, by the range 1 ms).
     """
     return column + word(0)
 

@@ -1,6 +1,6 @@
 """Taking jobs up and letting them go, as people ask for them through the store."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from urllib.parse import urlsplit
 
 from batcher.domain.errors import BatcherError
@@ -70,7 +70,7 @@ class Roster:
             self._state.jobs[job_id] = known
             self._state.routes.update({each.route.id: each for each in known.routes})
         else:
-            self._move(known, job, lanes)
+            self._move(known, job, routes, lanes)
         known.pause, known.dropped = None, False
         try:
             known.sender = await self._senders(job)
@@ -78,11 +78,12 @@ class Roster:
             self._pauses.begin(_no_sender(error), known.routes[0].lane, known)
         self._state.wake.set()
 
-    def _move(self, known: JobRun, job: Job, lanes: dict[str, Lane]) -> None:
-        """The job's settings changed while it runs: another key is another lane."""
+    def _move(self, known: JobRun, job: Job, routes: Sequence[Route], lanes: dict[str, Lane]) -> None:
+        """The job's settings changed while it runs: another key or base URL is another lane."""
         known.job = job
-        for route in known.routes:
-            left, route.lane = route.lane, lanes[route.route.model]
+        for route, now in zip(known.routes, routes, strict=True):
+            route.route = now
+            left, route.lane = route.lane, lanes[now.model]
             route.ask_at, route.dry = 0.0, False
             if left is not route.lane:
                 self._release(left, job.id)

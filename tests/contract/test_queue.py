@@ -225,7 +225,10 @@ async def test_a_group_settles_each_of_its_kinds(database, ask, queue):
 
 
 async def test_what_settles_is_told_by_job(database, ask, queue):
-    one, two = submit_rows(database, rows_named("a"), name="one"), submit_rows(database, rows_named("b"), name="two")
+    one, two = (
+        submit_rows(database, rows_named("a"), name="one"),
+        submit_rows(database, rows_named("b"), name="two"),
+    )
     claims = (await ask(one, two)).claims
     settled = await queue.settle([completed(each) for each in claims])
     assert {each.job_id: len(each.completed) for each in settled} == {one.id: 1, two.id: 1}

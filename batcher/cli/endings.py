@@ -1,0 +1,75 @@
+"""What a run says at its end: a summary that names the next command, and the exit code."""
+
+from collections.abc import Mapping, Sequence
+
+from batcher.cli.failing import DEAD_LETTERS, PAUSED
+from batcher.cli.output import duration, number, print_json, say, shown_path
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job
+from batcher.domain.states import ShownState
+from batcher.services.exporting import Exported
+from batcher.services.repeats import advice, random_repeats
+from batcher.services.status import JobStatus, job_status
+from batcher.store.engine import Database
+
+
+def summarize(database: Database, jobs: Sequence[Job], written: Mapping[JobId, Exported], *, as_json: bool) -> int:
+    """Say how every job ended; returns the exit code, unless a signal decides it."""
+    statuses = [job_status(database, job) for job in jobs]
+    if as_json:
+        print_json(statuses[0] if len(statuses) == 1 else {"data": statuses})
+    else:
+        for job, status in zip(jobs, statuses, strict=True):
+            _say_status(database, job, status, written.get(job.id))
+    return exit_code(statuses)
+
+
+def exit_code(statuses: Sequence[JobStatus]) -> int:
+    """The contract's order: 4 before 3 before 0."""
+    if any(status.state is ShownState.PAUSED for status in statuses):
+        return PAUSED
+    if any(status.counts["dead_lettered"] or status.rejected for status in statuses):
+        return DEAD_LETTERS
+    return 0
+
+
+def _say_status(database: Database, job: Job, status: JobStatus, written: Exported | None) -> None:
+    counts = status.counts
+    elapsed = f" after {duration(status.elapsed_seconds)}" if status.elapsed_seconds >= 1 else ""
+    say(f"job {status.job} ({status.name}) {status.state}{elapsed}")
+    shared = f", {number(status.cached)} of them without a request of their own" if status.cached else ""
+    say(f"  rows      {number(counts['total'])}: {number(counts['completed'])} answered{shared}")
+    unfinished = counts["pending"] + counts["claimed"]
+    for count, what in (
+        (counts["dead_lettered"], "dead letters"),
+        (counts["cancelled"], "cancelled"),
+        (unfinished, "not finished"),
+        (status.rejected, "invalid lines skipped"),
+    ):
+        if count:
+            say(f"            {number(count)} {what}")
+    refused = f", {number(status.rate_limited)} refused by rate limits" if status.rate_limited else ""
+    say(f"  requests  {number(status.attempts)} sent{refused}")
+    say(f"  tokens    {number(status.tokens.input)} in, {number(status.tokens.output)} out")
+    if written is not None:
+        say(f"  results   {shown_path(written.results)}")
+        if written.errors:
+            say(f"  errors    {shown_path(written.errors)}")
+    repeated = random_repeats(database, job) if status.cached else 0
+    if repeated:
+        say(f"note: {advice(repeated)}")
+    _say_next(status)
+
+
+def _say_next(status: JobStatus) -> None:
+    if status.paused is not None:
+        say(f"paused: {status.paused['message']}")
+        say(f"  → {status.paused['fix']}")
+        say(f"next: batcher resume {status.job}")
+    elif status.state in {ShownState.PENDING, ShownState.INTERRUPTED, ShownState.RUNNING}:
+        again = "is still run by another process; " if status.state is ShownState.RUNNING else ""
+        say(f"next: {again}batcher resume {status.job}   (so far: batcher results {status.job} --partial -o -)")
+    elif status.counts["dead_lettered"]:
+        say(f"next: batcher dlq list --job {status.job}")
+    else:
+        say(f"next: batcher status {status.job}")

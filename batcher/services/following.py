@@ -1,0 +1,54 @@
+"""Following jobs that another process runs: how they stand, asked of the store."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Counts
+from batcher.store import jobs, read
+from batcher.store.engine import Database
+
+_SECONDS = 1.0
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """How followed jobs stand together."""
+
+    completed: int
+    dead_lettered: int
+    cached: int
+    attempts: int
+    tokens: int
+    in_flight: int
+
+
+class Follower:
+    """Tells a listener once a second."""
+
+    def __init__(self, database: Database, followed: Sequence[JobId], tell: Callable[[Standing], None]) -> None:
+        self._database = database
+        self._followed = followed
+        self._tell = tell
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            self._tell(_sum(await asyncio.to_thread(self._read)))
+            await asyncio.sleep(_SECONDS)
+
+    def _read(self) -> list[Counts]:
+        with self._database.read() as connection:
+            return [read.counts(connection, jobs.get(connection, job_id)) for job_id in self._followed]
+
+
+def _sum(counts: list[Counts]) -> Standing:
+    return Standing(
+        completed=sum(each.completed for each in counts),
+        dead_lettered=sum(each.dead_lettered for each in counts),
+        cached=sum(each.cached for each in counts),
+        attempts=sum(each.attempts for each in counts),
+        tokens=sum(each.input_tokens + each.output_tokens for each in counts),
+        in_flight=sum(each.claimed for each in counts),
+    )

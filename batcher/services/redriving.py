@@ -1,0 +1,15 @@
+"""Dead letters of one job go back to pending, all of them."""
+
+from batcher.domain.jobs import Job
+from batcher.store import dead_letters, jobs
+from batcher.store.engine import Database
+
+
+def retry_job(database: Database, job: Job) -> Job:
+    """Put every dead letter of the job back, history kept; returns the job, open again where there were any."""
+    with database.write() as connection:
+        letters = dead_letters.letters(connection, dead_letters.Filters(job=job.id), limit=None)
+        if letters:
+            dead_letters.retry(connection, [letter.request for letter in letters])
+            jobs.reopen(connection, job.id)
+        return jobs.get(connection, job.id)

@@ -1,0 +1,128 @@
+"""The claim stays cheap however many rows wait: every hot statement goes by its partial index (EXPLAIN)."""
+
+import pytest
+from sqlalchemy import Connection, event
+
+from batcher.store import claim, dead_letters, export, followers, holders, jobs, read, settle
+from batcher.store.engine import Database
+from batcher.store.hot import Hot
+from tests.support.stores import START, Row, buried, holder_of, submit_rows
+
+
+def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+    return "\n".join(row[3] for row in rows)
+
+
+def plan_of(database: Database, hot: Hot) -> str:
+    with database.read() as connection:
+        return plan_in(connection, hot.sql, (1,) * hot.sql.count("?"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (claim.select_fresh, "SEARCH requests USING INDEX ix_requests_fresh (route_id=?)"),
+        (
+            claim.select_due,
+            "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>? AND available_at<?)",
+        ),
+        (claim.select_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=?)"),
+        (claim.select_next_due, "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>?)"),
+        (claim._select_next_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=?)"),
+    ],
+)
+def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, statement, expected):
+    assert plan_of(database, statement) == expected
+
+
+@pytest.mark.parametrize("statement", [claim._select_in_flight, claim._select_in_flight_in_job])
+def test_a_body_in_flight_is_found_by_its_fingerprint(database, statement):
+    assert "SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)" in plan_of(database, statement)
+
+
+def test_followers_are_found_by_their_leader(database):
+    assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(
+        database, followers._select
+    )
+
+
+def hot_statements() -> list[tuple[str, Hot]]:
+    return [
+        (f"{module.__name__}.{name}", value)
+        for module in (claim, settle, followers)
+        for name, value in vars(module).items()
+        if isinstance(value, Hot)
+    ]
+
+
+@pytest.mark.parametrize(("name", "statement"), hot_statements(), ids=lambda value: str(value))
+def test_no_hot_statement_scans_a_table(database, name, statement):
+    scans = [
+        line
+        for line in plan_of(database, statement).splitlines()
+        if line.startswith("SCAN") and "VIRTUAL TABLE" not in line
+    ]
+    assert scans == [], name
+
+
+def recorded(database: Database, ask) -> str:
+    """The plans of every statement that a function runs."""
+    ran: list[tuple[str, tuple[object, ...]]] = []
+    with database.write() as connection:
+
+        def note(_connection, _cursor, statement, parameters, _context, many):
+            ran.append((statement, tuple(parameters[0] if many else parameters)))
+
+        event.listen(connection, "before_cursor_execute", note)
+        ask(connection)
+        event.remove(connection, "before_cursor_execute", note)
+        return "\n".join(plan_in(connection, sql, given) for sql, given in ran if not sql.startswith("CREATE"))
+
+
+@pytest.fixture
+def job(database):
+    made = submit_rows(database, [Row(f"r{number}", body=b"%d" % (number // 2)) for number in range(600)])
+    holder = holder_of(database)
+    holder.settle(*[buried(claim) for claim in holder.claim(made, most=10).claims])
+    return made
+
+
+RANGE = "SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c, job: list(export.answered(c, job)),
+        lambda c, job: read.counts(c, job),
+        lambda c, job: jobs.finish(c, [job.id], now=START),
+        lambda c, job: jobs.cancel(c, job, now=START),
+        lambda c, job: jobs.delete_some(c, job),
+    ],
+    ids=["answered", "counts", "finish", "cancel", "delete"],
+)
+def test_a_job_is_read_as_a_range_of_the_table(database, job, ask):
+    plans = recorded(database, lambda connection: ask(connection, job))
+    assert RANGE in plans
+    assert "sqlite_autoindex_requests_1" not in plans
+
+
+def test_a_job_is_exported_without_sorting_it(database, job):
+    plans = recorded(database, lambda c: [list(export.answered(c, job)), list(export.dead(c, job))])
+    assert "TEMP B-TREE" not in plans
+
+
+@pytest.mark.parametrize(
+    "filters", [dead_letters.Filters(), dead_letters.Filters(code="bad_request")], ids=["all", "by code"]
+)
+def test_dead_letters_are_found_by_their_index_in_its_order(database, job, filters):
+    plans = recorded(database, lambda c: dead_letters.letters(c, filters, limit=100))
+    assert "USING INDEX ix_requests_dead" in plans
+    assert "TEMP B-TREE" not in plans
+
+
+def test_a_rescue_looks_only_at_what_is_claimed(database, job):
+    plans = recorded(database, lambda c: holders.rescue(c, now=START))
+    assert "SEARCH requests USING INDEX ix_requests_claimed (holder_id=?)" in plans
+    assert "SCAN requests" not in plans
