@@ -8,7 +8,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from batcher.clock import SystemClock
 from batcher.config import find_headers, find_key
 from batcher.domain.jobs import Job
-from batcher.domain.secret import Secret
 from batcher.ports import Sender
 from batcher.services.running import Parts
 from batcher.simulate import SimulatedProvider
@@ -17,16 +16,8 @@ from batcher.simulate import SimulatedProvider
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)
 
 
-def make_parts(
-    *,
-    environ: Mapping[str, str] | None = None,
-    key: Secret | None = None,
-    simulated: SimulatedProvider | None = None,
-) -> Parts:
-    """A runner of this process: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter.
-
-    `key` stands for every job's variable: the Python API may be given one.
-    """
+def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
+    """A runner of this process: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
     from batcher.budget.lanes import LaneBudgets  # noqa: PLC0415 - aiolimiter and aiohttp only where requests are sent
     from batcher.store.thread import StoreThread  # noqa: PLC0415
 
@@ -34,28 +25,26 @@ def make_parts(
     given = os.environ if environ is None else environ
 
     def sender(job: Job, base_url: str) -> AbstractAsyncContextManager[Sender]:
-        return _sender(job, base_url, given, key)
+        return _sender(job, base_url, given)
 
     return Parts(
         clock=clock,
         budget=lambda most: LaneBudgets(clock, most_in_flight=most),
         writer=StoreThread,
         sender=sender,
-        simulator=lambda: _simulator(simulated or DEMO_PROVIDER),
+        simulator=_simulator,
         jitter=random.Random().random,  # noqa: S311 - jitter is no secret
     )
 
 
-def _sender(
-    job: Job, base_url: str, environ: Mapping[str, str], key: Secret | None
-) -> AbstractAsyncContextManager[Sender]:
+def _sender(job: Job, base_url: str, environ: Mapping[str, str]) -> AbstractAsyncContextManager[Sender]:
     from batcher.sender.http import HttpSender  # noqa: PLC0415 - aiohttp only where requests are sent
     from batcher.sender.target import Target  # noqa: PLC0415
 
     settings = job.settings
     target = Target(
         base_url=base_url,
-        key=None if settings.simulate else key or find_key(settings, environ),
+        key=None if settings.simulate else find_key(settings, environ),
         headers=find_headers(settings, environ),
         timeout=settings.timeout,
         ca_file=settings.ca_file,
@@ -65,8 +54,8 @@ def _sender(
 
 
 @asynccontextmanager
-async def _simulator(settings: SimulatedProvider) -> AsyncIterator[str]:
+async def _simulator() -> AsyncIterator[str]:
     from batcher.simulate import SimulatedServer  # noqa: PLC0415 - aiohttp's server only where it serves
 
-    async with SimulatedServer(settings) as running:
+    async with SimulatedServer(DEMO_PROVIDER) as running:
         yield running.url

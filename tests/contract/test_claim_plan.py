@@ -56,7 +56,7 @@ def hot_statements() -> list[tuple[str, Hot]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "statement"), hot_statements(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("name", "statement"), hot_statements(), ids=str)
 def test_no_hot_statement_scans_a_table(database, name, statement):
     scans = [
         line
@@ -95,10 +95,10 @@ RANGE = "SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
     "ask",
     [
         lambda c, job: list(export.answered(c, job)),
-        lambda c, job: read.counts(c, job),
+        read.counts,
         lambda c, job: jobs.finish(c, [job.id], now=START),
         lambda c, job: jobs.cancel(c, job, now=START),
-        lambda c, job: jobs.delete_some(c, job),
+        jobs.delete_some,
     ],
     ids=["answered", "counts", "finish", "cancel", "delete"],
 )
@@ -113,16 +113,18 @@ def test_a_job_is_exported_without_sorting_it(database, job):
     assert "TEMP B-TREE" not in plans
 
 
+@pytest.mark.usefixtures("job")
 @pytest.mark.parametrize(
     "filters", [dead_letters.Filters(), dead_letters.Filters(code="bad_request")], ids=["all", "by code"]
 )
-def test_dead_letters_are_found_by_their_index_in_its_order(database, job, filters):
+def test_dead_letters_are_found_by_their_index_in_its_order(database, filters):
     plans = recorded(database, lambda c: dead_letters.letters(c, filters, limit=100))
     assert "USING INDEX ix_requests_dead" in plans
     assert "TEMP B-TREE" not in plans
 
 
-def test_a_rescue_looks_only_at_what_is_claimed(database, job):
+@pytest.mark.usefixtures("job")
+def test_a_rescue_looks_only_at_what_is_claimed(database):
     plans = recorded(database, lambda c: holders.rescue(c, now=START))
     assert "SEARCH requests USING INDEX ix_requests_claimed (holder_id=?)" in plans
     assert "SCAN requests" not in plans

@@ -149,7 +149,7 @@ async def test_a_route_whose_rows_did_not_fit_is_not_called_empty(database, ask)
     assert claimed.next_due == {}
 
 
-async def test_a_route_that_gave_less_than_was_wanted_says_when_more_is_due(database, ask, queue, clock):
+async def test_a_route_that_gave_less_than_was_wanted_says_when_more_is_due(database, ask, queue):
     job = submit_rows(database, numbered(2))
     (route,) = routes_of(database, job)
     claimed = await ask(job)
@@ -531,7 +531,7 @@ async def test_a_finished_job_is_not_cancelled(database, ask, queue):
 # --- holders that die ---
 
 
-async def test_rescue_gives_back_what_a_dead_holder_had(database, ask, queue, me):
+async def test_rescue_gives_back_what_a_dead_holder_had(database, ask, me):
     job = submit_rows(database, numbered(3))
     await ask(job, most=2)
     assert rescue(database, now=START + SECOND) == 2
@@ -544,7 +544,8 @@ async def test_rescue_gives_back_what_a_dead_holder_had(database, ask, queue, me
     assert table(database, "holders")[0]["ended_at"] == START + SECOND
 
 
-async def test_a_rescue_with_nothing_to_give_back_ends_the_holder(database, me):
+@pytest.mark.usefixtures("me")
+async def test_a_rescue_with_nothing_to_give_back_ends_the_holder(database):
     assert rescue(database) == 0
     assert [each["ended_at"] for each in table(database, "holders")] == [START]
 

@@ -110,14 +110,19 @@ def test_jobs_of_one_endpoint_share_it(database):
     assert one.base_url == BASE_URL
 
 
-async def test_a_chunk_whose_transaction_failed_is_loaded_anew_with_its_routes(database):
+def test_a_chunk_whose_transaction_failed_is_loaded_anew_with_its_routes(database):
     """Work that shares a transaction with another's failure is run twice."""
     job_id, other = begin_job(database, name="one"), begin_job(database, name="two")
     known = submit.Routes(job_id)
     lines = [line_of(Row("a", model="x"), 1)]
-    with pytest.raises(ZeroDivisionError), database.write() as connection:
-        submit.add(connection, job_id, known, lines, with_bodies=True)
-        raise ZeroDivisionError
+
+    def load_and_fail() -> None:
+        with database.write() as connection:
+            submit.add(connection, job_id, known, lines, with_bodies=True)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        load_and_fail()
     add_rows(database, other, [Row("b", model="y")])
     with database.write() as connection:
         submit.add(connection, job_id, known, lines, with_bodies=True)

@@ -1,0 +1,186 @@
+"""`Batcher`: jobs in, results out, for async code."""
+
+import os
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from msgspec.structs import replace
+
+from batcher.api.results import JobHandle, Result
+from batcher.api.sources import opened
+from batcher.api.stream import Arrivals, Stream
+from batcher.app import make_parts
+from batcher.clock import SystemClock
+from batcher.config import Flags, find_headers, find_key, load_file, resolve_job, resolve_process
+from batcher.domain.errors import Paused, UsageError
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job
+from batcher.domain.settings import JobSettings, Limits
+from batcher.domain.states import ShownState
+from batcher.services.opening import made
+from batcher.services.running import RunControl, RunEnd, run_jobs
+from batcher.services.status import JobStatus, job_status
+from batcher.services.submitting import SubmitOptions, submit_file
+from batcher.store import jobs
+from batcher.store.engine import Database
+
+Key = str | Callable[[], str]
+
+
+class Batcher:
+    """A store and the settings of the jobs that go into it; use it with `async with`.
+
+    What is not given comes from the environment, batcher.toml or the defaults, as for the commands. `api_key` is
+    a string or a callable that gives one; else the variable that `api_key_env` names is read.
+    """
+
+    def __init__(
+        self,
+        db: str | os.PathLike[str] | None = None,
+        *,
+        base_url: str | None = None,
+        api_key: Key | None = None,
+        api_key_env: str | None = None,
+        limits: Limits | None = None,
+        model_limits: Mapping[str, Limits] | None = None,
+        concurrency: int | None = None,
+        max_attempts: int | None = None,
+        timeout: float | None = None,
+        max_wait: float | None = None,
+        cache: str | None = None,
+        allow_http: bool | None = None,
+        ca_file: str | None = None,
+        simulate: bool | None = None,
+    ) -> None:
+        file = load_file(None, Path.cwd())
+        flags = Flags(
+            base_url=base_url,
+            api_key_env=api_key_env,
+            max_attempts=max_attempts,
+            timeout=timeout,
+            max_wait=max_wait,
+            cache=cache,
+            allow_http=allow_http,
+            ca_file=ca_file,
+            simulate=simulate,
+            db=None if db is None else os.fspath(db),
+            concurrency=concurrency,
+        )
+        settings = resolve_job(flags, remembered=None, environ=os.environ, file=file)
+        self._process = resolve_process(flags, os.environ, file)
+        self._settings = _with_limits(settings, limits, model_limits)
+        self._api_key = api_key
+        self._open: Any = None
+        self._database: Database | None = None
+        self._streams: list[Stream] = []
+
+    async def __aenter__(self) -> Self:
+        self._open = made(self._process.db, SystemClock())
+        self._database = self._open.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for stream in self._streams:
+            await stream.close()
+        self._database = None
+        self._open.__exit__(None, None, None)
+
+    async def submit(
+        self,
+        source: str | os.PathLike[str] | Iterable[Mapping[str, Any]],
+        *,
+        name: str | None = None,
+        key: str | None = None,
+        url: str | None = None,
+        new: bool = False,
+        skip_invalid: bool = False,
+    ) -> JobHandle:
+        """Check and store a job file, or any iterable of request objects; a known one is found again.
+
+        `key` names an iterable for a later resume: the same key is the same job. `url` is the endpoint of bare
+        bodies without `messages`. Raises InputError with the bad lines; nothing is stored then.
+        """
+        options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid)
+        with opened(source, name=key or name or "rows") as readable:
+            stored = submit_file(self._store, readable, self._settings, options, clock=SystemClock())
+        return JobHandle(id=stored.job.id, name=stored.job.name, total=stored.job.total, is_new=stored.is_new)
+
+    async def run(self, job: JobHandle | int | str) -> AsyncIterator[Result]:
+        """Run the job; gives every row's final result once, also those from before, as they finish.
+
+        A dead letter has `error` set and raises nothing. Raises Paused after the last result where a person must
+        act. Leaving the loop drains: what is in flight ends, the rest waits for the next run.
+        """
+        database, found = self._store, self._find(job)
+        arrivals, control = Arrivals(found.id), RunControl()
+        stream = Stream(database, found, arrivals, control)
+        self._streams.append(stream)
+        parts = make_parts(environ=self._environ(found.settings))
+
+        def handed_over(_pid: int | None) -> None:
+            stream.elsewhere = True
+
+        async def start() -> RunEnd:
+            return await run_jobs(
+                database,
+                [found.id],
+                parts,
+                events=arrivals,
+                concurrency=self._process.concurrency,
+                control=control,
+                handed_over=handed_over,
+            )
+
+        rows = stream.rows(start)
+        try:
+            async for result in rows:
+                yield result
+        finally:
+            await rows.aclose()
+            self._streams.remove(stream)
+        _raise_if_paused(job_status(database, found))
+
+    def status(self, job: JobHandle | int | str) -> JobStatus:
+        """How the job stands: what `batcher status JOB --json` prints."""
+        return job_status(self._store, self._find(job))
+
+    @property
+    def _store(self) -> Database:
+        if self._database is None:
+            raise UsageError("this Batcher is not open", hint="use it with `async with Batcher(…) as queue:`")
+        return self._database
+
+    def _find(self, job: JobHandle | int | str) -> Job:
+        with self._store.read() as connection:
+            if isinstance(job, str):
+                return jobs.find(connection, job)
+            return jobs.get(connection, JobId(job if isinstance(job, int) else job.id))
+
+    def _environ(self, settings: JobSettings) -> Mapping[str, str]:
+        """The environment, with the key that was given in the place of its variable. Raises ConfigError."""
+        environ: dict[str, str] = dict(os.environ)
+        if self._api_key is not None:
+            environ[settings.api_key_env] = self._api_key() if callable(self._api_key) else self._api_key
+        if not settings.simulate:
+            find_key(settings, environ)
+            find_headers(settings, environ)
+        return environ
+
+
+def _with_limits(
+    settings: JobSettings, limits: Limits | None, model_limits: Mapping[str, Limits] | None
+) -> JobSettings:
+    if limits is not None:
+        settings = replace(settings, limits=limits)
+    if model_limits is not None:
+        settings = replace(settings, model_limits={**settings.model_limits, **model_limits})
+    return settings
+
+
+def _raise_if_paused(status: JobStatus) -> None:
+    if status.state is ShownState.PAUSED and status.paused is not None:
+        raise Paused(status.paused["reason"], status.paused["message"], status.paused["fix"])

@@ -1,0 +1,94 @@
+"""`run_file`: a job file to its results in one call, without async."""
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+from batcher.api.queue import Batcher
+from batcher.api.results import Summary
+from batcher.domain.ids import JobId
+from batcher.domain.settings import Limits
+from batcher.files.writing import check_target
+from batcher.services import exporting
+from batcher.services.status import job_status
+from batcher.store import jobs
+
+
+def run_file(
+    path: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    name: str | None = None,
+    url: str | None = None,
+    new: bool = False,
+    skip_invalid: bool = False,
+    **settings: Any,  # noqa: ANN401 - Batcher's own, which names and types them
+) -> Summary:
+    """Run a job file to its end and write its results; goes on where an earlier call stopped.
+
+    `settings` are those of `Batcher`: db, base_url, api_key, concurrency… Dead letters raise nothing: they stand
+    in the errors file. Raises Paused where a person must act, InputError for bad lines.
+    """
+    results = os.fspath(output) if output is not None else exporting.default_output(os.fspath(path))
+    check_target(Path(results))
+    limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
+
+    async def work() -> Summary:
+        async with Batcher(limits=limits, **settings) as queue:
+            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid)
+            async for _ in queue.run(job):
+                pass
+            return _finish(queue, JobId(job.id), results)
+
+    return _run_anywhere(work)
+
+
+def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
+    database = queue._store  # noqa: SLF001 - two modules of one surface
+    with database.read() as connection:
+        job = jobs.get(connection, job_id)
+    written = exporting.write_job(database, job, results=results)
+    status = job_status(database, job)
+    return Summary(
+        job=job.id,
+        name=job.name,
+        state=status.state.value,
+        total=status.counts["total"],
+        completed=status.counts["completed"],
+        dead_lettered=status.counts["dead_lettered"],
+        cancelled=status.counts["cancelled"],
+        rejected=status.rejected,
+        cached=status.cached,
+        attempts=status.attempts,
+        rate_limited=status.rate_limited,
+        input_tokens=status.tokens.input,
+        output_tokens=status.tokens.output,
+        results=written.results,
+        errors=written.errors,
+    )
+
+
+def _run_anywhere(work: Any) -> Summary:  # noqa: ANN401 - a coroutine function
+    """`asyncio.run`, on a thread of its own where a loop runs already: in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work())  # type: ignore[no-any-return]  # work gives a Summary
+    outcome: list[Summary | BaseException] = []
+
+    def run() -> None:
+        try:
+            outcome.append(asyncio.run(work()))
+        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+            outcome.append(error)
+
+    thread = threading.Thread(target=run, name="batcher-run-file")
+    thread.start()
+    thread.join()
+    if isinstance(outcome[0], BaseException):
+        raise outcome[0]
+    return outcome[0]

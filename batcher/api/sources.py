@@ -1,0 +1,37 @@
+"""What `submit` takes: a path, or any iterable of request objects."""
+
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import msgspec
+
+from batcher.domain.errors import UsageError
+from batcher.files.source import Source, open_source
+
+
+@contextmanager
+def opened(source: str | os.PathLike[str] | Iterable[Mapping[str, Any]], *, name: str) -> Iterator[Source]:
+    """The source as a job file; objects are written to an unnamed temporary file first."""
+    if isinstance(source, str | os.PathLike):
+        with open_source(os.fspath(source)) as readable:
+            yield readable
+        return
+    with tempfile.TemporaryFile(prefix="batcher-") as file:
+        for number, row in enumerate(source, 1):
+            file.write(_line(row, number, name) + b"\n")
+        file.seek(0)
+        yield Source(file, name=name, packing="")
+
+
+def _line(row: Mapping[str, Any], number: int, name: str) -> bytes:
+    if not isinstance(row, Mapping):
+        raise UsageError(
+            f"{name}: row {number} is a {type(row).__name__}, not a mapping", hint="give request objects"
+        )
+    try:
+        return msgspec.json.encode(row)
+    except (TypeError, msgspec.MsgspecError, ValueError) as error:
+        raise UsageError(f"{name}: row {number} cannot be written as JSON: {error}") from error

@@ -1,0 +1,138 @@
+"""Rows of a job as they finish, each once, those from before first. A slow consumer slows sending."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+
+from batcher.api.results import Result, result_of
+from batcher.domain.events import Event, RequestsSettled
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.jobs import Job
+from batcher.services.running import RunControl, RunEnd
+from batcher.store import export
+from batcher.store.engine import Database
+
+#: Rows that may wait for the consumer before sending stops.
+_MOST_WAITING = 256
+#: Rows read from the store at once.
+_PAGE = 64
+#: How often a job that another process runs is looked at.
+_POLL_SECONDS = 0.5
+
+
+class Arrivals:
+    """`ports.Events` for one job: keeps the ids of rows that reached their end until they are read."""
+
+    def __init__(self, job_id: JobId) -> None:
+        self._job_id = job_id
+        self._waiting: list[RequestId] = []
+        self._came = asyncio.Event()
+        self._taken = asyncio.Event()
+
+    def emit(self, event: Event) -> None:
+        """See `ports.Events`."""
+        if isinstance(event, RequestsSettled) and event.job_id == self._job_id:
+            self._waiting += [*event.completed, *event.dead_lettered]
+            self._came.set()
+
+    async def ready(self) -> None:
+        """See `ports.Events`."""
+        while len(self._waiting) >= _MOST_WAITING:
+            self._taken.clear()
+            await self._taken.wait()
+
+    def take(self) -> list[RequestId]:
+        """The next rows, oldest first; [] where none wait."""
+        page, self._waiting = self._waiting[:_PAGE], self._waiting[_PAGE:]
+        self._taken.set()
+        return page
+
+    async def wait(self, seconds: float) -> None:
+        """Until something came, or the time is over."""
+        self._came.clear()
+        if self._waiting:
+            return
+        try:
+            async with asyncio.timeout(seconds):
+                await self._came.wait()
+        except TimeoutError:
+            pass
+
+    def wake(self) -> None:
+        """Have `wait` return."""
+        self._came.set()
+
+
+class Seen:
+    """Which rows were given already: a bit each over the range of the job's requests."""
+
+    def __init__(self, job: Job) -> None:
+        self._first = job.first_request or 0
+        self._bits = bytearray(((job.last_request or 0) - self._first) // 8 + 1)
+
+    def add(self, request_id: RequestId) -> bool:
+        """True: it is new."""
+        place = request_id - self._first
+        byte, bit = place >> 3, 1 << (place & 7)
+        if self._bits[byte] & bit:
+            return False
+        self._bits[byte] |= bit
+        return True
+
+
+class Stream:
+    """One pass over a job's results while it runs."""
+
+    def __init__(self, database: Database, job: Job, arrivals: Arrivals, control: RunControl) -> None:
+        self._database = database
+        self._job = job
+        self._arrivals = arrivals
+        self._control = control
+        self._running: asyncio.Future[RunEnd] | None = None
+        self._seen = Seen(job)
+        #: Another process runs the job: nothing is emitted here, the store is asked instead.
+        self.elsewhere = False
+
+    async def rows(self, start: Callable[[], Awaitable[RunEnd]]) -> AsyncGenerator[Result]:
+        """What was there before, then what `start` brings; leaving the loop drains it."""
+        for result in self._stored():
+            yield result
+        self._running = running = asyncio.ensure_future(start())
+        running.add_done_callback(lambda _: self._arrivals.wake())
+        try:
+            while not running.done():
+                await self._arrivals.wait(_POLL_SECONDS)
+                for result in self._arrived():
+                    yield result
+            await running
+            for result in self._stored():
+                yield result
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Send nothing new, let what is in flight end. Cancelled meanwhile, it waits for nothing more."""
+        while self._running is not None and not self._running.done():
+            self._control.drain(None)
+            # Nobody reads any more: what arrives must not hold the drain up.
+            while self._arrivals.take():
+                pass
+            try:
+                await asyncio.wait({self._running}, timeout=0.05)
+            except asyncio.CancelledError:
+                self._control.stop()
+
+    def _arrived(self) -> Iterator[Result]:
+        if self.elsewhere:
+            yield from self._stored()
+        while page := self._arrivals.take():
+            with self._database.read() as connection:
+                rows = export.some(connection, page)
+            yield from (result_of(row) for row in rows if self._seen.add(row.request_id))
+
+    def _stored(self) -> Iterator[Result]:
+        """Every row at its end that was not given yet, in input order."""
+        for pages in (export.answered, export.dead):
+            with self._database.read() as connection:
+                for row in pages(connection, self._job):
+                    if self._seen.add(row.request_id):
+                        yield result_of(row)

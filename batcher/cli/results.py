@@ -1,0 +1,46 @@
+"""`batcher results`: write what is there, in input order."""
+
+import sys
+
+import click
+
+from batcher.cli.output import note, shown_path
+from batcher.cli.session import Session, shared
+
+_EPILOG = """\b
+Examples:
+  batcher results                        the newest job, where run would have written it
+  batcher results 3 -o answers.jsonl     errors go beside it, to answers.errors.jsonl
+  batcher results gsm8k -o - | head      to stdout
+  batcher results 3 --partial            what is there so far
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("named", metavar="[JOB]", required=False)
+@click.option(
+    "-o", "--output", metavar="FILE", help="Where the results go; `-` is stdout.  [default: as run would]"
+)
+@click.option("--errors", metavar="FILE", help="Where the errors go.  [default: beside the results]")
+@click.option("--partial", is_flag=True, help="Also of a job that is not finished.")
+@shared
+@click.pass_obj
+def results(session: Session, *, named: str | None, output: str | None, errors: str | None, partial: bool) -> None:
+    """Write the answers of a job, in input order.
+
+    Of the newest job unless one is named. Rows that failed go to an errors file; with `-o -` only where --errors
+    names one.
+    """
+    from batcher.services import results as writing  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs import opened_for  # noqa: PLC0415
+
+    with opened_for(session.db, named) as (database, job):
+        if not partial:
+            writing.require_finished(database, job)
+        done = writing.write(database, job, output=output, errors=errors, stdout=sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+    where = "stdout" if done.results == writing.STDOUT else shown_path(done.results)
+    note(f"job {job.id} ({job.name}): {done.answered:,} answers → {where}")
+    if done.errors is not None:
+        told = f"`batcher dlq list --job {job.id}` says what to do"
+        note(f"  {done.failed:,} errors → {shown_path(done.errors)}; {told}")
