@@ -29,19 +29,16 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
 
     JOB is a number or a unique name. It may be asked while a runner works.
     """
-    from batcher.services.jobs import all_jobs, opened_for  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.opening import exists, opened  # noqa: PLC0415
+    from batcher.services import jobs  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.status import job_status  # noqa: PLC0415
 
     if named is not None:
-        with opened_for(session.db, named) as (database, job):
+        with jobs.opened_for(session.db, named) as (database, job):
             whole = job_status(database, job)
         print_json(whole) if as_json else _say_whole(whole)
         return
-    found = []
-    if exists(session.db):
-        with opened(session.db) as database:
-            found = [job_status(database, job) for job in all_jobs(database)]
+    with jobs.opened_to_look(session.db) as store:
+        found = [] if store is None else [job_status(store, job) for job in jobs.all_jobs(store)]
     print_json({"data": found}) if as_json else _say_all(found, session.db)
 
 

@@ -45,7 +45,7 @@ MOST_JITTER_S = 0.250
 #: Seconds after which a probe that was not refused counts as let in: refusals are quick, long answers are not.
 PROBE_PATIENCE_S = 10.0
 
-#: Below this an amount is rounding.
+#: Share of a bucket below which an amount is rounding.
 ROUNDING = 1e-9
 #: Seconds; no wait for room is shorter, so that rounding never makes a gate spin.
 SHORTEST_WAIT_S = 1e-4
@@ -107,7 +107,7 @@ def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
     gets most of a long job refused (RATE §1).
     """
     missing = balance.owed + (amount if amount < pace.bucket else pace.bucket)
-    if missing <= ROUNDING:
+    if missing <= ROUNDING * pace.bucket:
         return 0.0
     return missing if missing < pace.part else pace.part
 

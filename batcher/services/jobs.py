@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from msgspec import Struct
 
@@ -13,6 +14,8 @@ from batcher.services.opening import exists, opened
 from batcher.store import jobs, read
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
+
+NO_STORE_HINT: Final = "`batcher run FILE` makes one; or name another store with --db or BATCHER_DB"
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
@@ -37,12 +40,23 @@ def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
     """The store and the job of that number or name (None: the newest). Raises UnknownJob, also without a store."""
     if not exists(path):
         asked = "there is no job yet" if named is None else f"there is no job {named}"
-        raise UnknownJob(
-            f"{asked}: there is no store at {path}",
-            hint="`batcher run FILE` makes one; or name another store with --db or BATCHER_DB",
-        )
+        raise UnknownJob(f"{asked}: there is no store at {path}", hint=NO_STORE_HINT)
     with opened(path) as database:
         yield database, find(database, named)
+
+
+@contextmanager
+def opened_to_look(path: str, *, job: str | None = None) -> Iterator[Database | None]:
+    """The store; None where there is none yet. Raises UnknownJob where a job is named that is not in it."""
+    if job is None and not exists(path):
+        yield None
+        return
+    if job is None:
+        with opened(path) as database:
+            yield database
+        return
+    with opened_for(path, job) as (database, _):
+        yield database
 
 
 def find(database: Database, named: str | None) -> Job:
@@ -86,7 +100,7 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
         with database.write() as connection:
             more = jobs.delete_some(connection, job)
     with database.write() as connection:
-        jobs.drop_unused_answers(connection, job.id)
+        jobs.drop_unused_answers(connection)
     return Deleted(job=job, requests=job.total)
 
 

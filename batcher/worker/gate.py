@@ -1,4 +1,4 @@
-"""One gate task a lane admits requests in our order: breaker, budget, room for the reply, then send."""
+"""One gate task a lane admits requests in our order: outage, room for the reply, budget, then send."""
 
 import asyncio
 
@@ -10,6 +10,11 @@ from batcher.worker.execute import Executor
 from batcher.worker.pauses import Pauses, unreachable
 from batcher.worker.settler import Settler
 from batcher.worker.state import JobRun, Lane, State
+from batcher.worker.waiting import wait_for
+
+#: In an outage the breaker is looked at this often, at least.
+_LOOK_SECONDS = 1.0
+_SHORTEST_LOOK = 0.01
 
 
 class Gate:
@@ -43,68 +48,64 @@ class Gate:
             await self._admit(lane, lane.ready[0])
 
     async def _admit(self, lane: Lane, claim: Claim) -> None:
-        probe = await self._pass_breaker(lane, claim)
-        reservation: Reservation | None = None
-        try:
-            await self._settler.room()
-            if _is_next(lane, claim):
-                charge = Charge(input_tokens=claim.est_input, output_tokens=claim.est_output)
-                reservation = await self._budget.reserve(lane.key, charge)
-        finally:
-            admitted = reservation is not None and _is_next(lane, claim)
-            if probe and not admitted:
-                lane.endpoint.probing = False
-                lane.endpoint.changed.set()
-        if reservation is not None and not admitted:
+        """Send the claim, or return when it is to be looked at anew: what was true may not be after a wait."""
+        await self._wait_out_outage(lane, claim)
+        await self._settler.room()
+        if not _is_next(lane, claim):
+            return
+        charge = Charge(input_tokens=claim.est_input, output_tokens=claim.est_output)
+        reservation = await self._budget.reserve(lane.key, charge)
+        # The last wait is over: from here to the start nothing else runs.
+        if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):
+            self._start(lane, reservation)
+        else:
             self._budget.cancel(reservation)
-        elif reservation is not None:
-            self._start(lane, reservation, probe=probe)
 
-    def _start(self, lane: Lane, reservation: Reservation, *, probe: bool) -> None:
+    def _may_send(self, lane: Lane) -> bool:
+        endpoint = lane.endpoint
+        if not endpoint.breaker.is_open:
+            return True
+        return not endpoint.probing and asyncio.get_running_loop().time() >= endpoint.breaker.next_probe
+
+    def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
-        self._state.wake.set()
+        lane.in_flight += 1
+        self._state.in_flight += 1
+        if lane.waiting_since is None:
+            lane.waiting_since = asyncio.get_running_loop().time()
+        probe = lane.endpoint.breaker.is_open
+        if probe:
+            lane.endpoint.probing = True
+        if lane.room:
+            self._state.wake.set()
         task = self._tasks.create_task(self._executor.execute(lane, claim, reservation, probe=probe))
         self.out.add(task)
         task.add_done_callback(self.out.discard)
 
-    async def _pass_breaker(self, lane: Lane, claim: Claim) -> bool:
-        """Wait while the endpoint is in an outage; True: this request is its probe."""
+    async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, loop = lane.endpoint, asyncio.get_running_loop()
         job = self._state.jobs[claim.job_id]
-        while endpoint.breaker.failures:
+        while endpoint.breaker.failures and _is_next(lane, claim):
             now = loop.time()
             match verdict(endpoint.breaker, now, max_wait=job.job.settings.max_wait):
                 case Verdict.SEND:
-                    return False
+                    return
                 case Verdict.GIVE_UP:
-                    self._give_up(lane, job, now - endpoint.breaker.failing_since)
-                    return False
+                    self._give_up(lane, job)
+                    return
                 case Verdict.PROBE if not endpoint.probing:
-                    endpoint.probing = True
-                    return True
+                    return
                 case Verdict.PROBE | Verdict.WAIT:
                     pass
             endpoint.changed.clear()
-            patience = 1.0 if endpoint.probing else max(0.01, endpoint.breaker.next_probe - now)
-            await _wait(endpoint.changed, min(patience, 1.0))
-        return False
+            patience = _LOOK_SECONDS if endpoint.probing else max(_SHORTEST_LOOK, endpoint.breaker.next_probe - now)
+            await wait_for(endpoint.changed, min(patience, _LOOK_SECONDS))
 
-    def _give_up(self, lane: Lane, job: JobRun, failing: float) -> None:
-        endpoint = lane.endpoint
-        state = endpoint.breaker
-        what = "could not be reached" if state.unreachable and not state.answered else "answered nothing"
-        self._pauses.begin(unreachable(endpoint, f"{what} for {failing:.0f} s"), lane, job)
-        endpoint.breaker = Breaker()
+    def _give_up(self, lane: Lane, job: JobRun) -> None:
+        self._pauses.begin(unreachable(lane.endpoint), lane, job)
+        lane.endpoint.breaker = Breaker()
 
 
 def _is_next(lane: Lane, claim: Claim) -> bool:
     """Whether the claim is still the lane's: a pause may have given it back while we waited."""
     return bool(lane.ready) and lane.ready[0] is claim
-
-
-async def _wait(event: asyncio.Event, seconds: float) -> None:
-    try:
-        async with asyncio.timeout(seconds):
-            await event.wait()
-    except TimeoutError:
-        pass

@@ -5,23 +5,32 @@ from collections.abc import Callable
 
 from batcher.domain.events import JobFinished
 from batcher.domain.requests import Claimed, Want
+from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Clock, Events, Queue
-from batcher.worker.settler import told
+from batcher.worker.settler import Settler, told
 from batcher.worker.state import MOST_BYTES, JobRun, Lane, RouteRun, State
+from batcher.worker.waiting import wait_for
 
 #: How often a route that has nothing is asked again: other processes submit, redrive and cancel.
 _POLL_SECONDS = 1.0
-_LEAST_READY, _MOST_READY = 16, 512
 
 
 class Intake:
     """Keeps lanes supplied, a little ahead of what they send."""
 
     def __init__(
-        self, *, queue: Queue, state: State, clock: Clock, events: Events, over: Callable[[], None]
+        self,
+        *,
+        queue: Queue,
+        state: State,
+        settler: Settler,
+        clock: Clock,
+        events: Events,
+        over: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._state = state
+        self._settler = settler
         self._clock = clock
         self._events = events
         self._over = over
@@ -30,17 +39,18 @@ class Intake:
     async def run(self) -> None:
         """Claim until cancelled. Calls `over` when no job can go on."""
         while True:
+            await self._events.ready()
             self._state.wake.clear()
-            wants = self._wants(asyncio.get_running_loop().time())
+            began = _now()
+            wants = self._wants(began)
             moved = bool(wants) and await self._claim(wants)
             moved = await self._close_finished() or moved
             if self._state.is_over:
                 self._over()
             if not moved:
-                await self._nap()
+                await self._nap(began)
 
     async def _claim(self, wants: list[Want], *, alone: bool = False) -> bool:
-        await self._events.ready()
         # What is claimed while this is cancelled would be nobody's: the claim is waited for, then handed out.
         claiming = asyncio.ensure_future(
             self._queue.claim(wants, most_bytes=MOST_BYTES - self._state.held_bytes, alone=alone)
@@ -48,15 +58,15 @@ class Intake:
         try:
             claimed = await asyncio.shield(claiming)
         except asyncio.CancelledError:
-            self._hand_out(await claiming, wants)
+            self._hand_out(await claiming, wants, alone=alone)
             raise
-        self._hand_out(claimed, wants)
+        self._hand_out(claimed, wants, alone=alone)
         # A route that is not asked out gave all that was wanted, be it to send, answered, or parked.
         return bool(claimed.claims or claimed.settled) or len(claimed.next_due) < len(wants)
 
     def _wants(self, now: float) -> list[Want]:
         """How many requests of each route its lane can take, every route in its turn."""
-        if self._state.held_bytes >= MOST_BYTES:
+        if self._state.held_bytes >= MOST_BYTES or self._state.alone is not None:
             return []
         asking: dict[Lane, list[RouteRun]] = {}
         for route in self._in_turn():
@@ -65,7 +75,7 @@ class Intake:
         return [
             Want(route=each.route, most=max(1, room // len(routes)))
             for lane, routes in asking.items()
-            if (room := _room(lane)) > 0
+            if (room := lane.room) > 0
             for each in routes
         ]
 
@@ -75,8 +85,8 @@ class Intake:
         first = self._turn % len(routes) if routes else 0
         return routes[first:] + routes[:first]
 
-    def _hand_out(self, claimed: Claimed, wants: list[Want]) -> None:
-        now, wall = asyncio.get_running_loop().time(), self._clock.now()
+    def _hand_out(self, claimed: Claimed, wants: list[Want], *, alone: bool) -> None:
+        now, wall = _now(), self._clock.now()
         for want in wants:
             route = self._state.routes[want.route.id]
             due = claimed.next_due.get(want.route.id, wall)
@@ -86,18 +96,23 @@ class Intake:
             route.ask_at = now + (wait if asked_out else 0.0)
         for claim in claimed.claims:
             self._state.take(claim)
+            if alone:
+                self._state.alone = claim.request_id
             lane = self._state.routes[claim.route_id].lane
-            lane.ready.append(claim)
-            lane.arrived.set()
+            if lane.pause is None and self._state.jobs[claim.job_id].is_wanted:
+                lane.ready.append(claim)
+                lane.arrived.set()
+            else:  # paused, or let go, while it was being claimed
+                self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         self._state.count(claimed.settled)
         for settled in claimed.settled:
             self._events.emit(told(settled))
 
     async def _close_finished(self) -> bool:
         """Close jobs that are at their end; try what runs last and alone. True: something moved."""
-        now = asyncio.get_running_loop().time()
+        now = _now()
         for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
-            self._forget(self._state.jobs.pop(job.job.id))
+            self._forget(job)
         dry = [job for job in self._state.jobs.values() if job.is_dry and job.look_at <= now]
         if not dry:
             return False
@@ -105,37 +120,36 @@ class Intake:
             job.look_at = now + _POLL_SECONDS
         finished = await self._queue.finish([job.job.id for job in dry])
         for job_id in finished:
-            self._forget(self._state.jobs.pop(job_id))
+            self._forget(self._state.jobs[job_id])
             self._events.emit(JobFinished(job_id=job_id))
-        left = [job for job in dry if job.job.id not in finished]
+        left = [job for job in dry if job.job.id not in finished and job.is_wanted]
         return bool(finished) or await self._try_alone(left)
 
     async def _try_alone(self, jobs: list[JobRun]) -> bool:
         """Suspects, one at a time, when nothing else is in hand that could die with them."""
         if not jobs or any(job.held for job in self._state.jobs.values()):
             return False
-        wants = [Want(route=each.route, most=1) for job in jobs for each in job.routes if each.lane.pause is None]
-        return bool(wants) and await self._claim(wants, alone=True)
+        open_ = [each for job in jobs for each in job.routes if each.lane.pause is None]
+        moved = bool(open_) and await self._claim([Want(route=each.route, most=1) for each in open_], alone=True)
+        for job in jobs:
+            paused = any(each.lane.pause is not None for each in job.routes)
+            job.is_stuck = paused and not moved and job.is_dry
+        return moved
 
     def _forget(self, job: JobRun) -> None:
+        del self._state.jobs[job.job.id]
         for each in job.routes:
             del self._state.routes[each.route.id]
 
-    async def _nap(self) -> None:
-        """Until something happens, or a route may have something again."""
-        now = asyncio.get_running_loop().time()
-        next_ask = min((route.ask_at for route in self._state.routes.values()), default=now + _POLL_SECONDS)
-        # A route that may be asked but has no room is woken by its lane, not by time.
-        seconds = next_ask - now if next_ask > now else _POLL_SECONDS
-        try:
-            async with asyncio.timeout(min(seconds, _POLL_SECONDS)):
-                await self._state.wake.wait()
-        except TimeoutError:
-            pass
+    async def _nap(self, began: float) -> None:
+        """Until something happens, or a route may have something again.
+
+        A route that could be asked when this round `began` has been, or has no room: its lane wakes us then.
+        """
+        later = [each.ask_at for each in self._state.routes.values() if each.ask_at > began]
+        seconds = min(later, default=began + _POLL_SECONDS) - _now()
+        await wait_for(self._state.wake, min(max(0.0, seconds), _POLL_SECONDS))
 
 
-def _room(lane: Lane) -> int:
-    """How many more claims the lane should have ready; nothing until half of them are gone."""
-    target = min(_MOST_READY, max(_LEAST_READY, 2 * lane.in_flight))
-    ready = len(lane.ready)
-    return target - ready if ready <= target // 2 else 0
+def _now() -> float:
+    return asyncio.get_running_loop().time()

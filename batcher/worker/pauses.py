@@ -5,7 +5,6 @@ from typing import assert_never
 
 from batcher.domain.events import SendingPaused
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.settlements import Release, Settlement
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.ports import Events, Queue
 from batcher.worker.settler import Settler
@@ -20,63 +19,100 @@ class Pauses:
         self._state = state
         self._settler = settler
         self._events = events
-        self._to_write: asyncio.Queue[tuple[PauseCause, str]] = asyncio.Queue()
+        self._to_write: list[tuple[PauseCause, str]] = []
+        self._arrived = asyncio.Event()
 
     def begin(self, cause: PauseCause, lane: Lane, job: JobRun) -> None:
         """Stop what the cause's scope means, as seen from this lane and job. A pause in force stays as it is."""
-        stopped, ref = self._scope(cause, lane, job)
-        fresh = [each for each in stopped if each.pause is None]
-        if not fresh:
+        if cause.scope is PauseScope.JOB:
+            begun = self._stop_job(cause, job)
+        else:
+            begun = self._stop_lanes(cause, lane)
+        if not begun:
             return
-        for each in fresh:
-            each.pause = cause
-        for each in [lane_ for lane_ in fresh if isinstance(lane_, Lane)]:
-            self._give_back(each)
-        self._to_write.put_nowait((cause, ref))
+        self._to_write.append((cause, _ref(cause.scope, lane, job)))
+        self._arrived.set()
         self._events.emit(SendingPaused(lane=lane.key, cause=cause))
         self._state.wake.set()
 
-    def _scope(self, cause: PauseCause, lane: Lane, job: JobRun) -> tuple[list[Lane] | list[JobRun], str]:
-        key = lane.key
-        match cause.scope:
-            case PauseScope.ENDPOINT:
-                return self._lanes(endpoint=lane.endpoint), str(key.endpoint_id)
-            case PauseScope.KEY:
-                ref = f"{key.endpoint_id}:{key.key_name}"
-                return [
-                    each for each in self._lanes(endpoint=lane.endpoint) if each.key.key_name == key.key_name
-                ], ref
-            case PauseScope.LANE:
-                return [lane], str(lane.stored.id)
-            case PauseScope.JOB:
-                return [job], str(job.job.id)
-            case _:
-                assert_never(cause.scope)
+    def _stop_lanes(self, cause: PauseCause, lane: Lane) -> bool:
+        fresh = [each for each in self._state.lanes.values() if each.pause is None and covers(cause, lane, each)]
+        for each in fresh:
+            each.pause = cause
+            self._settler.release(each)
+        return bool(fresh)
 
-    def _lanes(self, *, endpoint: Endpoint) -> list[Lane]:
-        return [lane for lane in self._state.lanes.values() if lane.endpoint is endpoint]
-
-    def _give_back(self, lane: Lane) -> None:
-        while lane.ready:
-            self._settler.add(Settlement(claim=lane.ready.popleft(), decision=Release(), attempt=None))
+    def _stop_job(self, cause: PauseCause, job: JobRun) -> bool:
+        if job.pause is not None:
+            return False
+        job.pause = cause
+        for lane in job.lanes:
+            self._settler.release(lane, job_id=job.job.id)
+        return True
 
     async def run(self) -> None:
         """Write pauses down as they begin, until cancelled."""
         while True:
-            cause, ref = await self._to_write.get()
-            await asyncio.shield(self._queue.pause(cause, ref))
-            self._to_write.task_done()
+            await self._arrived.wait()
+            self._arrived.clear()
+            await self.write()
 
-    async def written(self) -> None:
-        """Wait until every pause is on disk."""
-        await self._to_write.join()
+    async def write(self) -> None:
+        """Write down what has begun. Interrupted, it can be called again: a pause that is written stays as it is."""
+        while self._to_write:
+            cause, ref = self._to_write[0]
+            await self._queue.pause(cause, ref)
+            self._to_write.pop(0)
 
 
-def unreachable(endpoint: Endpoint, message: str) -> PauseCause:
+def covers(cause: PauseCause, seen_from: Lane, lane: Lane) -> bool:
+    """Whether a pause that begins on one lane stops another. A job's pause stops no lane."""
+    match cause.scope:
+        case PauseScope.ENDPOINT:
+            return lane.endpoint is seen_from.endpoint
+        case PauseScope.KEY:
+            return lane.endpoint is seen_from.endpoint and lane.key.key_name == seen_from.key.key_name
+        case PauseScope.LANE:
+            return lane is seen_from
+        case PauseScope.JOB:
+            return False
+        case _:
+            assert_never(cause.scope)
+
+
+def _ref(scope: PauseScope, lane: Lane, job: JobRun) -> str:
+    """How the store names what is paused."""
+    match scope:
+        case PauseScope.ENDPOINT:
+            return str(lane.key.endpoint_id)
+        case PauseScope.KEY:
+            return f"{lane.key.endpoint_id}:{lane.key.key_name}"
+        case PauseScope.LANE:
+            return str(lane.stored.id)
+        case PauseScope.JOB:
+            return str(job.job.id)
+        case _:
+            assert_never(scope)
+
+
+def unreachable(endpoint: Endpoint) -> PauseCause:
     """The endpoint could not be reached, or answered nothing, for too long."""
+    state = endpoint.breaker
+    what = "could not be reached" if state.never_reached else "answered nothing"
     return PauseCause(
         scope=PauseScope.ENDPOINT,
         reason=PauseReason.ENDPOINT,
-        message=f"{endpoint.base_url}: {message}",
+        message=f"{endpoint.base_url}: {what} for {state.failing:.0f} s",
         fix="check --base-url and the network, then `batcher resume`",
+    )
+
+
+def silent(lane: Lane, seconds: float) -> PauseCause:
+    """The lane was sent requests for too long and answered none, refused or not."""
+    model = lane.key.model or "this path"
+    return PauseCause(
+        scope=PauseScope.LANE,
+        reason=PauseReason.ENDPOINT,
+        message=f"{lane.endpoint.base_url}: {model} answered nothing for {seconds:.0f} s",
+        fix="see what its last attempts came to (`batcher status`, the log), then `batcher resume`",
     )

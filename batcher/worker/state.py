@@ -1,11 +1,11 @@
 """What a runner has in hand. Plain containers: the loops in the other modules act on them."""
 
 import asyncio
-from collections import deque
-from collections.abc import Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from batcher.domain.ids import EndpointId, JobId, RouteId
+from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
@@ -13,8 +13,12 @@ from batcher.domain.requests import Claim, Route, SettledIds
 from batcher.policy.breaker import Breaker
 from batcher.ports import Sender
 
-#: Bodies that claims hold in memory, at most.
+#: Bytes of bodies in hand above which nothing more is claimed. One body, of 64 MiB at most, may come on top: that
+#: stays below the 256 MiB of DESIGN (The store).
 MOST_BYTES = 128 * 1024 * 1024
+
+#: Claims a lane has ready, at least and at most.
+_LEAST_READY, _MOST_READY = 16, 512
 
 _PACE_MARKS = 30
 
@@ -68,6 +72,13 @@ class Lane:
     waiting_since: float | None = None
     gate: asyncio.Task[None] | None = None
 
+    @property
+    def room(self) -> int:
+        """How many more claims it should have ready; nothing until half of them are gone."""
+        target = min(_MOST_READY, max(_LEAST_READY, 2 * self.in_flight))
+        ready = len(self.ready)
+        return target - ready if ready <= target // 2 else 0
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class RouteRun:
@@ -98,6 +109,8 @@ class JobRun:
     dropped: bool = False
     #: Monotonic seconds; its end is not looked for before.
     look_at: float = 0.0
+    #: Nothing of it can be claimed, also not alone, but it is unfinished: the rest is behind a pause.
+    is_stuck: bool = False
 
     @property
     def is_wanted(self) -> bool:
@@ -114,7 +127,7 @@ class JobRun:
         """Whether all that is left of it waits for a person."""
         if self.held:
             return False
-        if self.pause is not None:
+        if self.pause is not None or self.is_stuck:
             return True
         left = [route for route in self.routes if not route.dry]
         return bool(left) and all(route.lane.pause is not None for route in left)
@@ -131,6 +144,10 @@ class State:
     #: Bytes of the bodies of all claims in hand.
     held_bytes: int = 0
     in_flight: int = 0
+    #: A request that runs by itself, as several holders died with it: nothing else is claimed meanwhile.
+    alone: RequestId | None = None
+    #: How often a request was refused while others of its lane were answered.
+    refusals: Counter[RequestId] = field(default_factory=Counter)
     #: Set when the intake has something to look at.
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -141,10 +158,11 @@ class State:
 
     def let_go(self, claim: Claim) -> None:
         """A claim's settlement is on disk."""
-        job = self.jobs.get(claim.job_id)
-        if job is not None:
-            job.held -= 1
+        self.jobs[claim.job_id].held -= 1
         self.held_bytes -= len(claim.body)
+        if self.alone == claim.request_id:
+            self.alone = None
+            self.jobs[claim.job_id].look_at = 0.0
 
     def count(self, settled: Iterable[SettledIds]) -> None:
         """Requests reached their end."""
@@ -152,10 +170,6 @@ class State:
             job = self.jobs.get(each.job_id)
             if job is not None:
                 job.pace.settled += len(each.completed) + len(each.dead_lettered)
-
-    def paused_jobs(self) -> Iterator[JobRun]:
-        """Jobs that wait for a person."""
-        return (job for job in self.jobs.values() if job.is_paused)
 
     @property
     def is_over(self) -> bool:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -82,7 +83,8 @@ def test_a_closed_store_is_one_whole_file(tmp_path):
     database.close()
     database.close()
     assert not (tmp_path / "batcher.db-wal").exists()
-    assert sqlite3.connect(tmp_path / "batcher.db").execute("SELECT count(*) FROM store").fetchone() == (1,)
+    with closing(sqlite3.connect(tmp_path / "batcher.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM store").fetchone() == (1,)
 
 
 def test_the_store_is_in_wal_and_flushes_every_commit(database):
@@ -138,7 +140,7 @@ def test_a_folder_is_no_store(tmp_path):
 
 
 def test_a_place_that_does_not_exist_is_named(tmp_path):
-    with pytest.raises(StoreError, match="cannot make the store .*nowhere") as caught:
+    with pytest.raises(StoreError, match=r"cannot make the store .*nowhere") as caught:
         Database(tmp_path / "nowhere" / "batcher.db")
     assert caught.value.hint == "choose another place with --db"
 

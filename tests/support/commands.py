@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import pytest
+
 from batcher.cli import main
 
 
@@ -42,16 +44,14 @@ def batcher(*args: object, stdin: str = "") -> Called:
         code = _exit_code([str(arg) for arg in args])
         out.flush()
         err.flush()
-    return Called(code, out.buffer.getvalue(), err.buffer.getvalue().decode())  # type: ignore[attr-defined]  # BytesIO
+    return Called(code, out.buffer.getvalue(), err.buffer.getvalue().decode())
 
 
 def _exit_code(args: list[str]) -> int:
-    try:
+    with pytest.raises(SystemExit) as end:
         main(args)
-    except SystemExit as end:
-        assert isinstance(end.code, int)
-        return end.code
-    raise AssertionError("main returned instead of exiting")
+    assert isinstance(end.value.code, int)
+    return end.value.code
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from batcher.budget.lanes import LaneBudgets
 from batcher.domain.ids import EndpointId
@@ -54,6 +55,10 @@ class Bucket:
         self._level -= amount
 
 
+class Provider(Protocol):
+    def admits(self, tokens: float, at: float) -> bool: ...
+
+
 class Judge:
     """The provider: admits a request only if every bucket has it."""
 
@@ -63,7 +68,7 @@ class Judge:
 
     def admits(self, tokens: float, at: float) -> bool:
         asked = [(b, n) for b, n in ((self._requests, 1.0), (self._tokens, tokens)) if b is not None]
-        if not all([bucket.has(amount, at) for bucket, amount in asked]):
+        if not all(bucket.has(amount, at) for bucket, amount in asked):
             return False
         for bucket, amount in asked:
             bucket.take(amount)
@@ -86,7 +91,7 @@ async def work(
     budgets: LaneBudgets,
     sizes: Iterable[int],
     *,
-    judge: Judge | None = None,
+    judge: Provider | None = None,
     latency: float = 0.5,
     stall: tuple[int, float] | None = None,
     lane: LaneKey = LANE,

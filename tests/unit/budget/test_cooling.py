@@ -1,4 +1,5 @@
 import asyncio
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -90,7 +91,7 @@ async def test_our_own_waits_double_and_a_success_resets_them():
         (place,) = await take(budgets, 1)
         began.append(now())
         refuse(budgets, place)
-    waits = [later - earlier for earlier, later in zip(began, began[1:], strict=False)]
+    waits = [later - earlier for earlier, later in pairwise(began)]
     assert waits == pytest.approx([1, 2, 4, 8, 16, 32, 60, 60], abs=1e-3)
     (place,) = await take(budgets, 1)
     finish(budgets, place)

@@ -4,6 +4,7 @@ import pytest
 
 from batcher.domain.settings import Limits
 from batcher.policy.admission import Level
+from batcher.ports import Reservation
 from tests.unit.budget.runs import LANE, OTHER, charge, finish, is_held, opened, refuse, take, work
 
 FAST = Limits(rpm=600_000)
@@ -11,7 +12,7 @@ FAST = Limits(rpm=600_000)
 
 async def room(budgets, lane=LANE):
     """How many more would be let in now; they are let in."""
-    places = []
+    places: list[Reservation] = []
     while len(places) < 2000 and not await is_held(budgets, lane=lane):
         places += await take(budgets, 1, lane)
     return len(places)

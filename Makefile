@@ -1,0 +1,52 @@
+# `make demo` and `make test` set up what they need on a fresh machine with Python 3.11 or newer.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+
+.PHONY: help demo test check lint types layers docs wheel bench clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "batcher needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/python -m pip install --quiet --editable . --group dev
+	touch $(STAMP)
+
+demo: $(STAMP) ## install, and run a job file to its results without a key
+	rm -rf .demo && mkdir .demo && cp jobs/chat.jsonl .demo
+	cd .demo && ../$(BIN)/batcher run chat.jsonl --simulate
+	@echo && echo "The first answer, in .demo/chat.results.jsonl:" && head -n 1 .demo/chat.results.jsonl
+
+test: $(STAMP) ## the whole suite
+	$(BIN)/python -m pytest -q -n 2
+
+check: lint types layers docs $(STAMP) ## everything that must hold before a change lands
+	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=90
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/deptry batcher
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+layers: $(STAMP)
+	$(BIN)/lint-imports
+
+docs: $(STAMP) ## the README's help pages are those of the program
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog --check README.md
+
+wheel: $(STAMP) ## build it, install it in a clean venv, run it there
+	rm -rf dist build/clean && $(BIN)/python -m build --quiet --wheel
+	$(PYTHON) -m venv build/clean && build/clean/bin/pip install --quiet dist/*.whl
+	cd build/clean && cp ../../jobs/chat.jsonl . && bin/batcher run chat.jsonl --simulate && bin/batcher db check
+
+clean:
+	rm -rf $(VENV) dist build .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,207 @@
+"""Dead letters listed, shown with their whole history, and put back to pending."""
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw, Struct
+
+from batcher.domain.errors import UsageError
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.states import RequestState
+from batcher.policy.advice import advice
+from batcher.services.jobs import find, live_runner
+from batcher.services.status import timestamp
+from batcher.store import dead_letters, jobs, redrive
+from batcher.store.dead_letters import Attempt, Filters, Letter
+from batcher.store.engine import Database
+
+#: Put back in one transaction, so that a runner beside is not held up.
+_AT_ONCE = 5_000
+#: Request ids that an error names.
+_NAMED = 10
+
+
+class DeadLetter(Struct, frozen=True, kw_only=True):
+    """One entry of `batcher dlq list --json`."""
+
+    request: RequestId
+    job: JobId
+    line: int
+    custom_id: str
+    kind: str
+    status: int | None
+    code: str
+    message: str
+    attempts: int
+    provider_request_id: str | None
+    #: None and without advice: it is no dead letter (any more).
+    dead_lettered_at: str | None
+    advice: str | None
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """`batcher dlq list --json`. `total` is how many the filters mean, beyond the limit too."""
+
+    data: list[DeadLetter]
+    total: int
+
+
+class AttemptTokens(Struct, frozen=True, kw_only=True):
+    """As the provider counted them; None: it did not say."""
+
+    input: int | None
+    output: int | None
+
+
+class Sending(Struct, frozen=True, kw_only=True):
+    """One entry of the history."""
+
+    attempt: int
+    #: When it was sent; None: whether it was sent is unknown.
+    time: str | None
+    ended: str | None
+    latency_seconds: float | None
+    status: int | None
+    kind: str
+    code: str | None
+    message: str | None
+    provider_request_id: str | None
+    retry_after_seconds: float | None
+    tokens: AttemptTokens
+    #: What came back, cut; a string where it is no JSON.
+    reply: Raw | str | None
+
+
+class ShownLetter(DeadLetter, frozen=True, kw_only=True):
+    """`batcher dlq show --json`."""
+
+    state: RequestState
+    url: str
+    model: str
+    #: The request's own bytes.
+    body: Raw
+    history: list[Sending]
+
+
+class Retried(Struct, frozen=True, kw_only=True):
+    """What went back to pending. `runner` is the pid of a runner that takes all of it up by itself."""
+
+    count: int
+    jobs: list[JobId]
+    runner: int | None
+
+
+def choose(
+    database: Database,
+    *,
+    job: str | None,
+    kind: str | None,
+    code: str | None,
+    status: int | None,
+    requests: Sequence[int] = (),
+) -> Filters:
+    """Which dead letters a person means; None: any. Raises UnknownJob."""
+    job_id = None if job is None else find(database, job).id
+    chosen = tuple(RequestId(request) for request in requests)
+    return Filters(job=job_id, kind=kind, code=code, status=status, requests=chosen)
+
+
+def list_letters(database: Database, filters: Filters, *, limit: int) -> Listed:
+    """Dead letters in file order, the first `limit` of them."""
+    with database.read() as connection:
+        found = dead_letters.letters(connection, filters, limit=limit)
+        total = len(found) if len(found) < limit else dead_letters.count(connection, filters)
+    return Listed(data=[_entry(letter, is_dead=True) for letter in found], total=total)
+
+
+def show(database: Database, request: RequestId) -> ShownLetter:
+    """The request whole: its body, every attempt, what to do. Raises UsageError where there is none."""
+    with database.read() as connection:
+        shown = dead_letters.show(connection, request)
+    entry = _entry(shown.letter, is_dead=shown.state == RequestState.DEAD_LETTERED)
+    return ShownLetter(
+        **msgspec.structs.asdict(entry),
+        state=RequestState(shown.state),
+        url=shown.path,
+        model=shown.model,
+        body=Raw(shown.body),
+        history=[_sending(attempt) for attempt in shown.history],
+    )
+
+
+def retry(database: Database, filters: Filters) -> Retried:
+    """Put all that the filters mean back to pending, history kept; their jobs are open again.
+
+    Raises UsageError, with nothing put back, where a request is named that is no dead letter.
+    """
+    with database.read() as connection:
+        chosen = redrive.ids(connection, filters)
+    _refuse_others(filters.requests, chosen)
+    count, touched = 0, set[JobId]()
+    for start in range(0, len(chosen), _AT_ONCE):
+        with database.write() as connection:
+            moved, of = redrive.put_back(connection, chosen[start : start + _AT_ONCE])
+        count += moved
+        touched.update(of)
+    return Retried(count=count, jobs=sorted(touched), runner=_taker(database, touched))
+
+
+def _refuse_others(named: Sequence[RequestId], found: Sequence[RequestId]) -> None:
+    others = sorted(set(named).difference(found))
+    if others:
+        shown = ", ".join(str(request) for request in others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
+        raise UsageError(
+            f"not among the dead letters that are meant: {shown}; nothing was put back",
+            hint="`batcher dlq list` names them by their number",
+        )
+
+
+def _taker(database: Database, job_ids: set[JobId]) -> int | None:
+    """The runner that has all these jobs on its list."""
+    pid = live_runner(database)
+    if pid is None:
+        return None
+    with database.read() as connection:
+        return pid if all(jobs.get(connection, job_id).wanted for job_id in job_ids) else None
+
+
+def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
+    return DeadLetter(
+        request=letter.request,
+        job=letter.job,
+        line=letter.line,
+        custom_id=letter.custom_id,
+        kind=letter.kind,
+        status=letter.status,
+        code=letter.code,
+        message=letter.message,
+        attempts=letter.attempts,
+        provider_request_id=letter.provider_request_id,
+        dead_lettered_at=timestamp(letter.dead_lettered_at) if is_dead else None,
+        advice=advice(letter.code, letter.kind, letter.status) if is_dead else None,
+    )
+
+
+def _sending(attempt: Attempt) -> Sending:
+    return Sending(
+        attempt=attempt.send,
+        time=timestamp(attempt.sent_at),
+        ended=timestamp(attempt.ended_at),
+        latency_seconds=None if attempt.sent_at is None else (attempt.ended_at - attempt.sent_at) / 1e6,
+        status=attempt.status,
+        kind=attempt.kind,
+        code=attempt.code,
+        message=attempt.message,
+        provider_request_id=attempt.provider_request_id,
+        retry_after_seconds=None if attempt.retry_after_us is None else attempt.retry_after_us / 1e6,
+        tokens=AttemptTokens(input=attempt.input_tokens, output=attempt.output_tokens),
+        reply=None if attempt.reply is None else _reply(attempt.reply),
+    )
+
+
+def _reply(reply: bytes) -> Raw | str:
+    """As JSON where it is JSON that every reader takes: it may be cut, and escapes may spell half a character."""
+    try:
+        return msgspec.json.decode(reply, type=Raw)
+    except (msgspec.DecodeError, RecursionError):
+        return reply.decode("utf-8", "replace")

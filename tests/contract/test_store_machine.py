@@ -1,0 +1,330 @@
+"""The store against a model in memory: whatever happens in whatever order, every row is answered once or explained."""
+
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy import text
+
+from batcher.domain.jobs import Job
+from batcher.domain.requests import Claim, Claimed
+from batcher.domain.settlements import Settlement
+from batcher.store import dead_letters, export, jobs, read
+from batcher.store.engine import Database
+from batcher.store.holders import WORKER_LOST_AFTER
+from batcher.store.tables import SUSPECT_AFTER
+from tests.support.stores import (
+    SECOND,
+    Holder,
+    ManualClock,
+    Row,
+    buried,
+    completed,
+    holder_of,
+    open_store,
+    released,
+    requeued,
+    rescue,
+    stored,
+    submit_rows,
+)
+
+LIVE = ("pending", "claimed")
+#: Bodies are few, so that rows share them.
+BODIES = st.sampled_from([b"1", b"2", b"3"])
+
+
+@dataclass
+class ModelRow:
+    """What should be known of a row."""
+
+    job: int
+    body: bytes
+    shares: bool
+    state: str = "pending"
+    sends: int = 0
+    spent: int = 0
+    lost: int = 0
+    not_before: int = 0
+    answer: bytes | None = None
+
+
+@dataclass
+class Model:
+    """What should be in the store, by custom_id."""
+
+    rows: dict[str, ModelRow] = field(default_factory=dict)
+    cancelled: set[int] = field(default_factory=set)
+    #: Bodies that were answered for good, in any job.
+    answered: set[bytes] = field(default_factory=set)
+
+    def twins(self, row: ModelRow) -> Iterator[ModelRow]:
+        """The row and those that wait for its answer."""
+        yield row
+        for each in self.rows.values():
+            same = each.shares and row.shares and each.body == row.body and each.job == row.job
+            if same and each.state == "pending":
+                yield each
+
+    def finish(self, row: ModelRow, state: str) -> None:
+        """The row ends, and those that wait for it with it."""
+        for each in list(self.twins(row)):
+            each.state = state
+            each.answer = answer_to(row.body) if state == "completed" else None
+
+    def give_back(self, row: ModelRow) -> None:
+        row.state = "cancelled" if row.job in self.cancelled else "pending"
+
+
+def answer_to(body: bytes) -> bytes:
+    return b"answer to " + body
+
+
+_template: list[Path] = []
+
+
+def template() -> Path:
+    """A migrated store to copy: migrating costs more than a whole example."""
+    if not _template:
+        folder = Path(tempfile.mkdtemp(prefix="batcher-template-"))
+        open_store(folder).close()
+        _template.append(folder / "batcher.db")
+    return _template[0]
+
+
+class StoreMachine(RuleBasedStateMachine):
+    """Runs everything that changes a request, in any order."""
+
+    @initialize()
+    def open(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="batcher-machine-"))
+        shutil.copy(template(), self.folder / "batcher.db")
+        self.database = Database(self.folder / "batcher.db")
+        self.database._writer.exec_driver_sql("PRAGMA synchronous = OFF")
+        self.clock = ManualClock()
+        self.holder: Holder = holder_of(self.database, self.clock)
+        self.model = Model()
+        self.jobs: dict[int, Job] = {}
+        self.held: dict[str, Claim] = {}
+        #: Claims that were ended, by settlement or by death.
+        self.old: list[Claim] = []
+
+    # --- what people do ---
+
+    @precondition(lambda self: len(self.jobs) < 3)
+    @rule(rows=st.lists(st.tuples(BODIES, st.booleans()), min_size=1, max_size=5), reuse=st.booleans())
+    def submit(self, rows: list[tuple[bytes, bool]], *, reuse: bool) -> None:
+        number = len(self.jobs) + 1
+        given = [Row(f"{number}-{at}", body, shares=shares) for at, (body, shares) in enumerate(rows)]
+        job = submit_rows(self.database, given, name=f"job{number}", reuse_earlier=reuse)
+        self.jobs[job.id] = job
+        for row in given:
+            self.model.rows[row.custom_id] = ModelRow(job=job.id, body=row.bytes_, shares=row.shares)
+
+    @precondition(lambda self: self.jobs)
+    @rule(which=st.integers(0, 2))
+    def cancel(self, which: int) -> None:
+        job = list(self.jobs.values())[which % len(self.jobs)]
+        pending = [row for row in self.model.rows.values() if row.job == job.id and row.state == "pending"]
+        with self.database.write() as connection:
+            assert jobs.cancel(connection, job, now=self.clock.at) == len(pending)
+            state = jobs.get(connection, job.id).state
+        for row in pending:
+            row.state = "cancelled"
+        if state == "cancelled":
+            self.model.cancelled.add(job.id)
+
+    @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
+    @rule(chosen=st.sets(st.integers(0, 14), min_size=1, max_size=4))
+    def retry(self, chosen: set[int]) -> None:
+        rows = stored(self.database)
+        names = [name for at, name in enumerate(rows) if at in chosen]
+        with self.database.write() as connection:
+            for job_id in dead_letters.retry(connection, [rows[name]["id"] for name in names]):
+                jobs.reopen(connection, job_id)
+                self.model.cancelled.discard(job_id)
+        for row in (self.model.rows[name] for name in names):
+            if row.state == "dead_lettered":
+                row.state, row.spent, row.lost, row.not_before = "pending", 0, 0, 0
+
+    # --- what a runner does ---
+
+    @precondition(lambda self: self.jobs)
+    @rule(most=st.integers(1, 4), most_bytes=st.sampled_from([0, 2, 1000]), alone=st.booleans())
+    def claim(self, most: int, most_bytes: int, *, alone: bool) -> None:
+        claimed = self.holder.claim(*self.jobs.values(), most=most, most_bytes=most_bytes, alone=alone)
+        self.learn(claimed, alone=alone)
+        assert len(claimed.claims) <= max(1, most_bytes)
+        assert not alone or len(claimed.claims) <= 1
+
+    def learn(self, claimed: Claimed, *, alone: bool) -> None:
+        names = {row["id"]: name for name, row in stored(self.database).items()}
+        for settled in claimed.settled:
+            assert settled.cached == len(settled.completed) > 0
+            for row in (self.model.rows[names[id_]] for id_ in settled.completed):
+                assert (row.state, row.job) == ("pending", settled.job_id)
+                assert row.body in self.model.answered
+                row.state, row.answer = "completed", answer_to(row.body)
+        for claim in claimed.claims:
+            row = self.model.rows[claim.custom_id]
+            assert row.state == "pending"
+            assert claim.send == row.sends + 1
+            assert claim.body == row.body
+            assert row.not_before <= self.clock.at
+            assert (row.lost >= SUSPECT_AFTER) == alone
+            row.state, row.sends = "claimed", row.sends + 1
+            self.held[claim.custom_id] = claim
+
+    @precondition(lambda self: self.held)
+    @rule(
+        which=st.integers(0, 9),
+        end=st.sampled_from(["complete", "bury", "release", "requeue", "requeue later", "refused"]),
+    )
+    def settle(self, which: int, end: str) -> None:
+        name = sorted(self.held)[which % len(self.held)]
+        claim, row = self.held.pop(name), self.model.rows[name]
+        self.holder.settle(self.decide(claim, row, end))
+        self.old.append(claim)
+
+    def decide(self, claim: Claim, row: ModelRow, end: str) -> Settlement:
+        """The settlement, and in the model what comes of it."""
+        at = self.clock.at
+        if end == "complete":
+            self.model.finish(row, "completed")
+            if row.shares:
+                self.model.answered.add(row.body)
+            return completed(claim, answer_to(row.body), at=at)
+        if end == "bury":
+            self.model.finish(row, "dead_lettered")
+            return buried(claim, at=at)
+        self.model.give_back(row)
+        if end == "release":
+            row.sends, row.not_before = row.sends - 1, 0
+            return released(claim)
+        row.spent += end != "refused"
+        row.not_before = at + SECOND if end == "requeue later" else 0
+        return requeued(claim, row.not_before or None, spent=end != "refused", at=at)
+
+    @precondition(lambda self: self.old)
+    @rule(which=st.integers(0, 99), end=st.sampled_from([completed, buried, requeued]))
+    def settle_what_is_over(self, which: int, end) -> None:
+        """A settlement that comes twice, or too late: the model does not move, so the store must not."""
+        claim = self.old[which % len(self.old)]
+        held = self.held.get(claim.custom_id)
+        if held is None or held.send != claim.send:
+            assert self.holder.settle(end(claim)) == []
+
+    @rule()
+    def die(self) -> None:
+        """The runner dies with what it holds; another takes over."""
+        late = self.holder
+        assert rescue(self.database, now=self.clock.at) == len(self.held)
+        for name in self.held:
+            row = self.model.rows[name]
+            if row.job in self.model.cancelled:
+                row.state = "cancelled"
+                continue
+            row.lost += 1
+            row.state, row.not_before = "pending", 0
+            if row.lost >= WORKER_LOST_AFTER:
+                self.model.finish(row, "dead_lettered")
+        ghosts = list(self.held.values())
+        self.old += ghosts
+        self.held = {}
+        self.holder = holder_of(self.database, self.clock)
+        assert late.settle(*[completed(ghost) for ghost in ghosts]) == []
+
+    @rule(seconds=st.sampled_from([0.3, 1.0]))
+    def wait(self, seconds: float) -> None:
+        self.clock.at += int(seconds * SECOND)
+
+    @rule()
+    def finish(self) -> None:
+        with self.database.write() as connection:
+            before = {job.id for job in jobs.unfinished(connection)}
+            done = set(jobs.finish(connection, list(self.jobs), now=self.clock.at))
+        working = {row.job for row in self.model.rows.values() if row.state in LIVE}
+        assert done == before - working
+
+    # --- what must always hold ---
+
+    @invariant()
+    def the_store_says_what_the_model_says(self) -> None:
+        rows = stored(self.database)
+        assert set(rows) == set(self.model.rows)
+        for name, row in rows.items():
+            expected = self.model.rows[name]
+            assert (row["state"], row["sends"], row["spent"], row["lost"]) == (
+                expected.state,
+                expected.sends,
+                expected.spent,
+                expected.lost,
+            ), name
+            assert (row["holder_id"] == self.holder.id) == (row["state"] == "claimed")
+            if row["state"] == "pending" and row["leader_id"] is not None:
+                (leader,) = (each for each in rows.values() if each["id"] == row["leader_id"])
+                assert leader["state"] in LIVE
+                assert leader["leader_id"] is None
+
+    @invariant()
+    def every_row_is_counted_once(self) -> None:
+        for job in self.jobs.values():
+            expected = Counter(row.state for row in self.model.rows.values() if row.job == job.id)
+            with self.database.read() as connection:
+                counts = read.counts(connection, job)
+            assert counts.total == job.total == expected.total()
+            told = {state: getattr(counts, state) for state in (*LIVE, "completed", "dead_lettered", "cancelled")}
+            assert told == {state: expected[state] for state in told}
+
+    @invariant()
+    def every_answer_belongs_to_its_row(self) -> None:
+        for job in self.jobs.values():
+            with self.database.read() as connection:
+                told = [(row.custom_id, row.body) for row in export.answered(connection, job)]
+                dead = [row.custom_id for row in export.dead(connection, job)]
+            mine = {name: row for name, row in self.model.rows.items() if row.job == job.id}
+            assert told == [(name, row.answer) for name, row in mine.items() if row.state == "completed"]
+            assert dead == [name for name, row in mine.items() if row.state == "dead_lettered"]
+
+    @invariant()
+    def one_body_is_not_in_flight_twice_in_a_job(self) -> None:
+        flying = Counter(
+            (row.job, row.body) for row in self.model.rows.values() if row.shares and row.state == LIVE[1]
+        )
+        assert all(count == 1 for count in flying.values())
+
+    def teardown(self) -> None:
+        """Nothing is stuck: once faults end, everything ends (I9)."""
+        try:
+            self.drain()
+            with self.database.read() as connection:
+                assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+        finally:
+            self.database.close()
+            shutil.rmtree(self.folder)
+
+    def drain(self) -> None:
+        for _ in range(3 + 2 * len(self.model.rows)):
+            for name in sorted(self.held):
+                self.holder.settle(self.decide(self.held.pop(name), self.model.rows[name], "complete"))
+            self.clock.at += 10 * SECOND
+            self.learn(self.holder.claim(*self.jobs.values()), alone=False)
+            if not self.held:
+                self.learn(self.holder.claim(*self.jobs.values(), alone=True), alone=True)
+        assert [name for name, row in self.model.rows.items() if row.state in LIVE] == []
+        self.the_store_says_what_the_model_says()
+
+
+TestStore = StoreMachine.TestCase
+TestStore.settings = settings(
+    max_examples=60,
+    stateful_step_count=30,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
