@@ -64,12 +64,12 @@ class Cooling:
             self.probe = Probe.DUE
 
     def refused(self, now: float, *, told_s: float | None, jitter: float, epoch: int) -> bool:
-        """A request of `epoch` was refused. Returns whether that was news and began an epoch.
+        """A request of `epoch` was refused. Returns whether that was news, and began the next epoch.
 
         A time that the server named is kept in any case; our own wait grows only with news, so that one storm of
         refusals is one refusal.
         """
-        news = epoch == self.epoch and now >= self.until
+        news = epoch == self.epoch
         if news:
             self.epoch += 1
         wait_s = told_s if told_s is not None else own_wait_s(self._refusals) if news else None

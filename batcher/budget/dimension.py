@@ -3,7 +3,17 @@
 from aiolimiter import AsyncLimiter
 
 from batcher.budget.meter import Meter
-from batcher.policy.admission import Balance, Pace, drained, part_to_take, passed, seconds_to_room, spent, took
+from batcher.policy.admission import (
+    Balance,
+    Pace,
+    drained,
+    part_to_take,
+    passed,
+    seconds_to_room,
+    spent,
+    took,
+    without_room,
+)
 
 
 class Dimension:
@@ -32,6 +42,8 @@ class Dimension:
         while (part := part_to_take(balance, amount, pace)) and self._ceiling.has_capacity(part):
             await self._ceiling.acquire(part)  # has room: returns at once
             balance = took(balance, part)
+        if part:
+            balance = without_room(balance, part, pace)
         self._balance = balance
         return seconds_to_room(balance, part, pace) if part else 0.0
 

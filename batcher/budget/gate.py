@@ -7,7 +7,7 @@ from math import inf
 from msgspec import Struct
 
 from batcher.budget.cooling import Cooling, Probe
-from batcher.budget.dimension import Dimension  # noqa: TC001 - tools read the annotations
+from batcher.budget.dimension import Dimension
 from batcher.budget.slots import Slots
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import Usage

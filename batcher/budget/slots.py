@@ -7,7 +7,7 @@ Wake = Callable[[], None]
 
 
 class Slots:
-    """At most `most` places (None: no bound), which lanes that find none get in the order in which they queued up."""
+    """At most `most` places (None: no bound). Lanes that find none get the next in the order of their queue."""
 
     __slots__ = ("_queue", "_taken", "most")
 

@@ -16,7 +16,7 @@ Examples:
   batcher cache stats
   batcher cache clear --older-than 7d
 """
-_AGE = re.compile(r"(\d{1,6}(?:\.\d{1,6})?)([smhdw])")
+_AGE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 

@@ -216,7 +216,7 @@ def _history_row(sending: "Sending") -> list[str]:
         str(sending.status or "-"),
         sending.kind,
         one_line(sending.code or "-", _ID_WIDTH),
-        one_line(sending.provider_request_id or "-", _ID_WIDTH),
+        one_line(sending.provider_request_id or "-", _MESSAGE_WIDTH),
         one_line(sending.message or "", _MESSAGE_WIDTH * 3),
     ]
 

@@ -1,5 +1,7 @@
 """What a run says at its end: a summary that names the next command, and the exit code."""
 
+import os
+import sys
 from collections.abc import Mapping, Sequence
 
 from batcher.cli.failing import DEAD_LETTERS, PAUSED
@@ -16,21 +18,35 @@ from batcher.store.engine import Database
 def summarize(database: Database, jobs: Sequence[Job], written: Mapping[JobId, Exported], *, as_json: bool) -> int:
     """Say how every job ended; returns the exit code, unless a signal decides it."""
     statuses = [job_status(database, job) for job in jobs]
-    if as_json:
-        print_json(statuses[0] if len(statuses) == 1 else {"data": statuses})
-    else:
-        for job, status in zip(jobs, statuses, strict=True):
-            _say_status(database, job, status, written.get(job.id))
+    try:
+        if as_json:
+            print_json(statuses[0] if len(statuses) == 1 else {"data": statuses})
+        else:
+            for job, status in zip(jobs, statuses, strict=True):
+                _say_status(database, job, status, written.get(job.id))
+            sys.stdout.flush()
+    except OSError:
+        # Whoever listened is gone, a closed terminal for one; how it ended the exit code still says.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exit_code(statuses)
 
 
 def exit_code(statuses: Sequence[JobStatus]) -> int:
-    """The contract's order: 4 before 3 before 0."""
+    """The contract's order: 4 before 3 before 0. A row that was cancelled is not answered either."""
     if any(status.state is ShownState.PAUSED for status in statuses):
         return PAUSED
-    if any(status.counts["dead_lettered"] or status.rejected for status in statuses):
+    if any(_has_unanswered(status) for status in statuses):
         return DEAD_LETTERS
     return 0
+
+
+def _has_unanswered(status: JobStatus) -> bool:
+    counts = status.counts
+    return bool(counts["dead_lettered"] or counts["cancelled"] or status.rejected)
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{number(count)} {one if count == 1 else many}"
 
 
 def _say_status(database: Database, job: Job, status: JobStatus, written: Exported | None) -> None:
@@ -40,14 +56,14 @@ def _say_status(database: Database, job: Job, status: JobStatus, written: Export
     shared = f", {number(status.cached)} of them without a request of their own" if status.cached else ""
     say(f"  rows      {number(counts['total'])}: {number(counts['completed'])} answered{shared}")
     unfinished = counts["pending"] + counts["claimed"]
-    for count, what in (
-        (counts["dead_lettered"], "dead letters"),
-        (counts["cancelled"], "cancelled"),
-        (unfinished, "not finished"),
-        (status.rejected, "invalid lines skipped"),
+    for count, one, many in (
+        (counts["dead_lettered"], "dead letter", "dead letters"),
+        (counts["cancelled"], "cancelled", "cancelled"),
+        (unfinished, "not finished", "not finished"),
+        (status.rejected, "invalid line skipped", "invalid lines skipped"),
     ):
         if count:
-            say(f"            {number(count)} {what}")
+            say(f"            {_counted(count, one, many)}")
     refused = f", {number(status.rate_limited)} refused by rate limits" if status.rate_limited else ""
     say(f"  requests  {number(status.attempts)} sent{refused}")
     say(f"  tokens    {number(status.tokens.input)} in, {number(status.tokens.output)} out")

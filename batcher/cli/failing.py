@@ -22,6 +22,9 @@ def exit_code(error: BaseException) -> int:
 
 def report_click(error: click.ClickException, args: Sequence[str]) -> int:
     """What click refused: one line, and where help is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return WRONG_USE
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batcher"
     _report(error.format_message(), f"`{command} --help`", args)
     return WRONG_USE
@@ -33,6 +36,7 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
         import traceback  # noqa: PLC0415 - only where it was asked for
 
         click.echo(sanitize("".join(traceback.format_exception(error)), keep_breaks=True), err=True)
+    error = _innermost(error)
     if isinstance(error, InputError) and error.bad:
         _report_lines(error, args)
     elif isinstance(error, BatcherError):
@@ -41,6 +45,13 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
         what = f"{type(error).__name__}: {error}"
         _report(f"internal error: {what}", "run it again with --debug and report it; nothing stored is lost", args)
     return exit_code(error)
+
+
+def _innermost(error: Exception) -> Exception:
+    """What went wrong first, where several tasks ended together."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
 
 
 def _report(message: str, hint: str | None, args: Sequence[str]) -> None:

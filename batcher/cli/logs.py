@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,7 +30,8 @@ _WIDTH = 400
 class Log:
     """Writes events; without `verbose` only what went wrong."""
 
-    def __init__(self, file: IO[str], *, clock: Clock, as_json: bool, verbose: bool) -> None:
+    def __init__(self, file: IO[str] | None, *, clock: Clock, as_json: bool, verbose: bool) -> None:
+        #: None: stderr, whatever that is at the moment; a live display stands in for it.
         self._file = file
         self._clock = clock
         self._as_json = as_json
@@ -47,8 +48,11 @@ class Log:
         else:
             line = " ".join(f"{name}={value}" for name, value in record.items() if value is not None)
             line = one_line(line.removeprefix("time="), _WIDTH)
-        self._file.write(line + "\n")
-        self._file.flush()
+        # A full disk or a closed terminal ends the log, not the run.
+        with suppress(OSError):
+            file = self._file or sys.stderr
+            file.write(line + "\n")
+            file.flush()
 
 
 @contextmanager
@@ -57,15 +61,18 @@ def opened(session: Session, clock: Clock) -> Iterator[Log | None]:
     as_json = session.log_format == "json"
     if session.log_file is None:
         asked = session.verbose or "log_format" in session.given
-        yield Log(sys.stderr, clock=clock, as_json=as_json, verbose=bool(session.verbose)) if asked else None
+        yield Log(None, clock=clock, as_json=as_json, verbose=bool(session.verbose)) if asked else None
         return
     try:
         file = Path(session.log_file).open("a", encoding="utf-8")  # noqa: SIM115 - closed below
     except OSError as error:
         hint = "name another file with --log-file"
         raise UsageError(f"cannot write the log {session.log_file}: {error.strerror}", hint=hint) from error
-    with file:
+    try:
         yield Log(file, clock=clock, as_json=as_json, verbose=True)
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _is_trouble(event: Event) -> bool:

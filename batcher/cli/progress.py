@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
 import click
@@ -27,14 +27,15 @@ from batcher.worker.worker import Worker
 
 #: Rates are taken over this many seconds.
 _WINDOW = 20.0
+_TITLE_WIDTH = 40
 _LIVE_SECONDS, _PLAIN_SECONDS = 0.25, 5.0
 
 
 class Meter:
-    """How much of something happened a minute, lately."""
+    """How much of something happened a minute, lately; `total` is how much there was before."""
 
-    def __init__(self) -> None:
-        self.total = 0
+    def __init__(self, total: int = 0) -> None:
+        self.total = total
         self._marks: deque[tuple[float, int]] = deque()
 
     def mark(self, now: float) -> None:
@@ -54,13 +55,16 @@ class Meter:
 class Numbers:
     """What the display shows, kept up by events. It starts where the jobs stand."""
 
-    def __init__(self, clock: Clock, *, title: str, total: int, done: int, failed: int, cached: int) -> None:
+    def __init__(self, clock: Clock, *, title: str, total: int, standing: Standing) -> None:
         self._clock = clock
-        self.title = title
+        self.title = one_line(title, _TITLE_WIDTH)
         self.total = total
-        self.done, self.failed, self.cached = done, failed, cached
-        self.requests, self.tokens, self.settled = Meter(), Meter(), Meter()
+        self.done, self.failed, self.cached = standing.completed, standing.dead_lettered, standing.cached
+        self.requests, self.tokens = Meter(standing.attempts), Meter(standing.tokens)
+        self.settled = Meter(standing.completed + standing.dead_lettered)
         self.worker: Callable[[], Worker | None] = lambda: None
+        #: Something came up that is worth showing at once.
+        self.news = asyncio.Event()
         self._cooling: tuple[int, str] | None = None
         self._stopped: str | None = None
         self._outage: str | None = None
@@ -84,16 +88,21 @@ class Numbers:
                 self._cooling = (event.until, event.code)
             case SendingPaused():
                 self._stopped = f"paused ({event.cause.reason}): {event.cause.message}"
+                self.news.set()
             case BreakerChanged():
                 self._outage = f"outage of {event.endpoint}: {event.message}" if event.open else None
+                self.news.set()
             case DrainStarted():
                 self._drain, self._drain_at = event, asyncio.get_running_loop().time()
+                self.news.set()
             case JobFinished():
                 pass
 
     def follow(self, standing: Standing) -> None:
-        """Another process runs the jobs: take over how they stand."""
-        self.settled.total += standing.completed + standing.dead_lettered - self.done - self.failed
+        """Another process runs the jobs: take over how they stand, unless we have taken over from it."""
+        if self.worker() is not None:
+            return
+        self.settled.total = standing.completed + standing.dead_lettered
         self.done, self.failed, self.cached = standing.completed, standing.dead_lettered, standing.cached
         self.requests.total, self.tokens.total = standing.attempts, standing.tokens
         self._elsewhere = standing.in_flight
@@ -129,8 +138,10 @@ class Numbers:
 
     def _draining(self, drain: DrainStarted) -> str:
         waited = asyncio.get_running_loop().time() - self._drain_at
-        end = "again: stop at once" if drain.deadline is None else f"{max(0, drain.deadline - waited):.0f} s left"
-        return f"stopping: {self.in_flight} in flight end, {waited:.0f} s so far (Ctrl-C {end})"
+        left = (
+            f"{waited:.0f} s so far" if drain.deadline is None else f"at most {drain.deadline - waited:.0f} s more"
+        )
+        return f"for {self.in_flight} in flight to end before it stops, {left}; Ctrl-C stops at once"
 
     def facts(self) -> list[str]:
         """The line of figures."""
@@ -210,13 +221,26 @@ def display(*, quiet: bool) -> Iterator[Display | None]:
         from rich.console import Console  # noqa: PLC0415 - only on a terminal
         from rich.live import Live  # noqa: PLC0415
 
-        with Live(console=Console(stderr=True), auto_refresh=False, transient=True) as live:
+        live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+        live.start()
+        try:
             yield LiveDisplay(live)
+        finally:
+            with suppress(OSError):
+                live.stop()
 
 
 async def keep_showing(shown: Display, numbers: Numbers) -> None:
-    """Until cancelled."""
-    while True:
-        numbers.mark()
-        shown.show(numbers)
-        await asyncio.sleep(shown.seconds)
+    """Until cancelled, or until the terminal is gone: the run goes on without it."""
+    with suppress(OSError):
+        while True:
+            numbers.mark()
+            shown.show(numbers)
+            await _news_or(shown.seconds, numbers.news)
+
+
+async def _news_or(seconds: float, news: asyncio.Event) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await news.wait()
+    news.clear()

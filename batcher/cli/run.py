@@ -53,7 +53,6 @@ def run(
     from batcher.cli.running import run_to_end  # noqa: PLC0415
     from batcher.cli.storing import Intake, store  # noqa: PLC0415
     from batcher.services.opening import made  # noqa: PLC0415
-    from batcher.services.redriving import retry_job  # noqa: PLC0415
 
     process = session.process(concurrency=flags.concurrency)
     intake = Intake(
@@ -63,12 +62,12 @@ def run(
         name=name,
         url=url,
         skip_invalid=skip_invalid,
+        retry_dead=retry_dead,
         keep_all_bad=as_json,
         quiet=session.quiet,
+        runs=True,
     )
     parts = make_parts()
     with made(process.db, parts.clock) as database:
         job = store(database, intake, flags, environ=os.environ, config=session.file(), clock=parts.clock)
-        if retry_dead:
-            job = retry_job(database, job)
         return run_to_end(database, [job], parts, session, concurrency=process.concurrency, as_json=as_json)

@@ -3,24 +3,21 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
-from pathlib import Path
 
 from batcher.cli import logs, signals
 from batcher.cli.endings import summarize
-from batcher.cli.output import note, shown_path
+from batcher.cli.output import note
 from batcher.cli.progress import Numbers, display, keep_showing
 from batcher.cli.session import Session
 from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.files.writing import check_target
 from batcher.services import exporting
 from batcher.services.exporting import Exported
-from batcher.services.following import Follower
+from batcher.services.following import Follower, stand
 from batcher.services.running import Parts, RunControl, run_jobs
 from batcher.store import jobs as stored_jobs
-from batcher.store import read
 from batcher.store.engine import Database
 
 
@@ -54,7 +51,7 @@ def run_to_end(
 ) -> int:
     """Run the jobs, write what is finished, say how it ended; returns the exit code."""
     for job in jobs:
-        check_target(Path(output_of(job)))
+        exporting.check_places(database, output_of(job), source_path=job.source_path)
     with logs.opened(session, parts.clock) as log:
         signal_code = asyncio.run(_run(database, jobs, parts, session, log=log, concurrency=concurrency))
     current, written = [], {}
@@ -124,26 +121,7 @@ async def _run(
 
 
 def _numbers(database: Database, jobs: Sequence[Job], parts: Parts) -> Numbers:
-    with database.read() as connection:
-        stand = [read.counts(connection, job) for job in jobs]
+    standing = stand(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
-    return Numbers(
-        parts.clock,
-        title=title,
-        total=sum(each.total for each in stand),
-        done=sum(each.completed for each in stand),
-        failed=sum(each.dead_lettered for each in stand),
-        cached=sum(each.cached for each in stand),
-    )
-
-
-def say_stored(job: Job, *, is_new: bool) -> None:
-    """What became of the file, on stderr."""
-    if is_new:
-        note(f"job {job.id} ({job.name}): {job.total:,} rows stored")
-    elif job.state is JobState.OPEN:
-        note(f"job {job.id} ({job.name}): this file is known; the job goes on where it stopped")
-    else:
-        where = shown_path(output_of(job))
-        note(f"job {job.id} ({job.name}): known and finished; nothing is sent, {where} is written again")
+    return Numbers(parts.clock, title=title, total=sum(job.total for job in jobs), standing=standing)

@@ -8,8 +8,9 @@ from batcher.config import FileSettings, Flags, resolve_job
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
-from batcher.files.writing import check_target
+from batcher.domain.states import JobState
 from batcher.services import remembering
+from batcher.services.exporting import check_places
 from batcher.store import jobs
 from batcher.store.engine import Database
 
@@ -38,11 +39,12 @@ def with_flags(
         raise UsageError("-o names one file, but several jobs would run", hint="name one job")
     path = None if output is None else str(Path.cwd() / output)
     if path is not None:
-        check_target(Path(path))
+        check_places(database, path, source_path=job.source_path)
 
     def resolve(remembered: JobSettings) -> JobSettings:
         settings = resolve_job(flags, remembered=remembered, environ=environ, file=config)
-        check_credentials(settings, environ)
+        if job.state is JobState.OPEN:
+            check_credentials(settings, environ)
         return settings
 
     return remembering.change(database, job, resolve, output_path=path)

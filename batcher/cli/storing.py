@@ -5,20 +5,21 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from batcher.cli.output import note
-from batcher.cli.running import say_stored
+from batcher.cli.output import note, shown_path
+from batcher.cli.running import output_of
 from batcher.config import FileSettings, Flags, check_ca_file, find_headers, find_key, resolve_job
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
-from batcher.files.source import open_source
-from batcher.files.writing import check_target
+from batcher.domain.states import JobState
+from batcher.files.source import STDIN, open_source
 from batcher.policy.paths import normal_path
 from batcher.ports import Clock
 from batcher.services import remembering
-from batcher.services.exporting import default_output
+from batcher.services.exporting import check_places, default_output
+from batcher.services.redriving import retry_job
 from batcher.services.repeats import advice, random_repeats
-from batcher.services.submitting import SHOWN_BAD_LINES, SubmitOptions, submit_file
+from batcher.services.submitting import SHOWN_BAD_LINES, SubmitOptions, Submitted, submit_file
 from batcher.store.engine import Database
 
 
@@ -31,8 +32,11 @@ class Intake(Struct, frozen=True, kw_only=True):
     name: str | None
     url: str | None
     skip_invalid: bool
+    retry_dead: bool
     keep_all_bad: bool
     quiet: bool
+    #: Whether the job is run at once.
+    runs: bool
 
 
 def store(
@@ -44,33 +48,39 @@ def store(
     config: FileSettings,
     clock: Clock,
 ) -> Job:
-    """The job of this file, the flags laid over what it remembers; checked before it is stored."""
+    """The job of this file, the flags laid over what it remembers; checked before it is stored.
 
-    def resolve(remembered: JobSettings | None) -> JobSettings:
+    Where nothing is left to send, no key is asked for.
+    """
+    settings = resolve_job(flags, remembered=None, environ=environ, file=config)
+    with open_source(intake.file) as source:
+        output = _output(database, intake)
+        options = SubmitOptions(
+            name=intake.name,
+            url=_url(intake.url),
+            skip_invalid=intake.skip_invalid,
+            new=intake.new,
+            output_path=output,
+            keep_bad=None if intake.keep_all_bad else SHOWN_BAD_LINES,
+        )
+        submitted = submit_file(
+            database, source, settings, options, clock=clock, check=lambda: check_credentials(settings, environ)
+        )
+    if submitted.is_new:
+        _tell_new(database, submitted, intake)
+        return submitted.job
+    known = submitted.job
+
+    def resolve(remembered: JobSettings) -> JobSettings:
         settings = resolve_job(flags, remembered=remembered, environ=environ, file=config)
-        check_credentials(settings, environ)
+        if known.state is JobState.OPEN or intake.retry_dead:
+            check_credentials(settings, environ)
         return settings
 
-    settings = resolve(None)
-    output = _output(intake)
-    options = SubmitOptions(
-        name=intake.name,
-        url=_url(intake.url),
-        skip_invalid=intake.skip_invalid,
-        new=intake.new,
-        output_path=output,
-        keep_bad=None if intake.keep_all_bad else SHOWN_BAD_LINES,
-    )
-    with open_source(intake.file) as source:
-        submitted = submit_file(database, source, settings, options, clock=clock)
-    job = submitted.job
-    changes: list[str] = []
-    if not submitted.is_new:
-        job, changes = remembering.change(
-            database, job, resolve, output_path=output if intake.output is not None else None
-        )
-    if not intake.quiet:
-        _tell(database, job, changes, is_new=submitted.is_new, before=submitted.changed_from)
+    moved_to = output if intake.output is not None else None
+    job, changes = remembering.change(database, known, resolve, output_path=moved_to)
+    job, retried = retry_job(database, job) if intake.retry_dead else (job, 0)
+    _tell_known(job, changes, intake, retried=retried)
     return job
 
 
@@ -82,12 +92,13 @@ def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None
         find_headers(settings, environ)
 
 
-def _output(intake: Intake) -> str:
-    if intake.output == "-":
+def _output(database: Database, intake: Intake) -> str:
+    if intake.output == STDIN:
         raise UsageError("results go to a file here", hint="then `batcher results -o -` writes them to stdout")
-    path = intake.output or default_output("<stdin>" if intake.file == "-" else intake.file)
+    from_stdin = intake.file == STDIN
+    path = intake.output or default_output("<stdin>" if from_stdin else intake.file)
     absolute = str(Path.cwd() / path)
-    check_target(Path(absolute))
+    check_places(database, absolute, source_path=None if from_stdin else intake.file)
     return absolute
 
 
@@ -100,12 +111,35 @@ def _url(given: str | None) -> str | None:
     return path
 
 
-def _tell(database: Database, job: Job, changes: list[str], *, is_new: bool, before: Job | None) -> None:
+def _tell_new(database: Database, submitted: Submitted, intake: Intake) -> None:
+    job, before = submitted.job, submitted.changed_from
+    if intake.quiet:
+        return
     if before is not None:
         note(f"{job.source_name} has changed since job {before.id}; this is a new job")
-    say_stored(job, is_new=is_new)
-    for change in changes:
-        note(f"  now {change}")
-    repeated = random_repeats(database, job) if is_new else 0
+    rows = "1 row" if job.total == 1 else f"{job.total:,} rows"
+    note(f"job {job.id} ({job.name}): {rows} stored")
+    repeated = random_repeats(database, job) if submitted.followers else 0
     if repeated:
         note(f"note: {advice(repeated)}")
+
+
+def _tell_known(job: Job, changes: list[str], intake: Intake, *, retried: int) -> None:
+    if intake.quiet:
+        return
+    note(f"job {job.id} ({job.name}): {_what_comes(job, intake, retried=retried)}")
+    for change in changes:
+        note(f"  now {change}")
+    if intake.name not in {None, job.name}:
+        note(f"  the job keeps its name {job.name}; --new makes a new job")
+
+
+def _what_comes(job: Job, intake: Intake, *, retried: int) -> str:
+    if retried:
+        letters = "1 dead letter is" if retried == 1 else f"{retried:,} dead letters are"
+        return f"this file is known; {letters} tried again"
+    if job.state is JobState.OPEN:
+        return "this file is known; the job goes on where it stopped"
+    if intake.runs:
+        return f"known and finished; nothing is sent, {shown_path(output_of(job))} is written again"
+    return f"known and finished; `batcher results {job.id}` writes its results again"

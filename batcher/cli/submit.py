@@ -8,6 +8,7 @@ from batcher.cli.options import settings
 from batcher.cli.output import print_json, say
 from batcher.cli.session import Session, shared
 from batcher.config import Flags
+from batcher.domain.states import JobState
 
 _EPILOG = """\b
 Example:
@@ -50,7 +51,6 @@ def submit(
     from batcher.cli.storing import Intake, store  # noqa: PLC0415
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.opening import made  # noqa: PLC0415
-    from batcher.services.redriving import retry_job  # noqa: PLC0415
     from batcher.services.status import job_status  # noqa: PLC0415
 
     intake = Intake(
@@ -60,16 +60,16 @@ def submit(
         name=name,
         url=url,
         skip_invalid=skip_invalid,
+        retry_dead=retry_dead,
         keep_all_bad=as_json,
         quiet=session.quiet,
+        runs=False,
     )
     clock = SystemClock()
     with made(session.db, clock) as database:
         job = store(database, intake, flags, environ=os.environ, config=session.file(), clock=clock)
-        if retry_dead:
-            job = retry_job(database, job)
         if as_json:
             print_json(job_status(database, job))
             return
         say(str(job.id))
-        say(f"next: batcher resume {job.id}")
+        say(f"next: batcher {'resume' if job.state is JobState.OPEN else 'results'} {job.id}")

@@ -1,8 +1,8 @@
 """Admission arithmetic: how fast and in what bursts a lane sends, how many at once, how long it cools down.
 
 Rates are measured in RATE.md, whose sections are named beside the constants. Units: requests or tokens ("units"),
-seconds, and limits a minute. What runs at every admission compares instead of calling `min` and `max`: it is half
-of that path's time.
+seconds, and limits a minute. What runs at every admission compares instead of calling `min` and `max`, which
+cost three times as much.
 """
 
 from msgspec import Struct
@@ -96,7 +96,7 @@ def passed(balance: Balance, seconds: float, pace: Pace) -> Balance:
     """What `seconds` do: empty the bucket, then pay debt. What is taken and unspent goes stale with the bucket."""
     spare = seconds * pace.rate - balance.taken
     if spare < 0:
-        return Balance(-spare, balance.owed if balance.owed > spare else spare)
+        return Balance(-spare, balance.owed if balance.owed > spare else spare)  # noqa: FURB136 - speed
     return Balance(0.0, balance.owed - spare if balance.owed > spare else 0.0)
 
 
@@ -106,10 +106,10 @@ def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
     First all debt, then the request, of which one bucketful must be there; the rest becomes debt. Merging the two
     gets most of a long job refused (RATE §1).
     """
-    missing = balance.owed + (amount if amount < pace.bucket else pace.bucket)
+    missing = balance.owed + (amount if amount < pace.bucket else pace.bucket)  # noqa: FURB136 - speed
     if missing <= ROUNDING * pace.bucket:
         return 0.0
-    return missing if missing < pace.part else pace.part
+    return missing if missing < pace.part else pace.part  # noqa: FURB136 - speed
 
 
 def took(balance: Balance, part: float) -> Balance:
@@ -120,7 +120,17 @@ def took(balance: Balance, part: float) -> Balance:
 def spent(balance: Balance, amount: float) -> Balance:
     """A request of `amount` goes; a negative amount comes back, at most what is still in the bucket."""
     owed = balance.owed + amount
-    return Balance(balance.taken, owed if owed > -balance.taken else -balance.taken)
+    unspent = -balance.taken
+    return Balance(balance.taken, owed if owed > unspent else unspent)  # noqa: FURB136 - speed
+
+
+def without_room(balance: Balance, part: float, pace: Pace) -> Balance:
+    """The limiter has no room for `part`, whatever `taken` says: it reads the clock a little later than we do.
+
+    Without this a request that needs the whole bucket could wait for ever for the last sliver.
+    """
+    least = min(pace.bucket, pace.bucket - part + pace.rate * SHORTEST_WAIT_S)
+    return Balance(max(balance.taken, least), balance.owed)
 
 
 def seconds_to_room(balance: Balance, part: float, pace: Pace) -> float:

@@ -6,73 +6,73 @@ from typing import Final
 
 from batcher.domain.states import FailureKind
 
+#: How a body is changed: the job file stays as it was run, so the row goes into another.
+_AS_NEW: Final = "put the row, mended, into a job file of its own and `batcher run` that"
+
 #: Where the code says enough. `{code}` is the letter's own.
 _BY_CODE: Final[Mapping[str, str]] = {
     "context_length_exceeded": (
         "The prompt and its max_tokens do not fit the model's window. Shorten it, lower max_tokens, or "
-        "take a model with a longer window: `batcher dlq retry --code {code} --set model=M`."
+        f"take a model with a longer window: {_AS_NEW}."
     ),
     "content_filter": (
         "The provider's content filter withheld the prompt or the answer; the same text is withheld "
-        "again. Reword it (`batcher dlq export -o FILE`, edit, run FILE), or drop it with `batcher dlq "
-        "discard`."
+        f"again. Reword it: {_AS_NEW}."
     ),
     "model_not_found": (
-        "The endpoint does not know the model, or the key has no access to it. Name another: `batcher dlq"
-        " retry --code {code} --set model=M --probe`."
+        "The endpoint does not know the model, or the key has no access to it. Give the key access, then "
+        f"`batcher dlq retry --code {{code}}`; or name another model: {_AS_NEW}."
     ),
     "timeout": (
-        "No whole reply came in time, twice, and each may have been billed. Lower max_tokens, or give it "
-        "longer: `batcher dlq retry --code {code}`, then `batcher resume --timeout 1800`."
+        "No whole reply came in time, twice, and each may have been billed. Give it longer: `batcher dlq "
+        "retry --code {code}`, then `batcher resume --timeout 1800`; or lower its max_tokens."
     ),
     "refused_too_often": (
         "Refused time and again while other rows of its model were answered: it is probably too large for"
-        " the limit. Lower its max_tokens (`batcher dlq retry --code {code} --set max_tokens=N`) or split"
-        " it."
+        f" the limit. Lower its max_tokens or split it: {_AS_NEW}."
     ),
     "request_too_large": (
-        "The request is larger than the provider takes, so waiting cannot help. Shorten it, lower "
-        "max_tokens (`batcher dlq retry --code {code} --set max_tokens=N`), or have the limit raised."
+        "The request is larger than the provider takes, so waiting cannot help. Shorten it or lower its "
+        f"max_tokens: {_AS_NEW}; or have the limit raised, then `batcher dlq retry --code {{code}}`."
     ),
     "never_fits": (
-        "Its max_tokens alone is over the token limit a minute. Lower it: `batcher dlq retry --code "
-        "{code} --set max_tokens=N`, or have the limit raised (`--tpm`)."
+        "Its max_tokens alone is over the token limit a minute. Have the limit raised: `batcher dlq retry "
+        f"--code {{code}}`, then `batcher resume --tpm N`; or lower it: {_AS_NEW}."
     ),
     "reply_too_large": (
         "The reply is larger than batcher reads. Ask for less: lower n or max_tokens, or send fewer "
-        "inputs in one request: `batcher dlq retry --code {code} --set max_tokens=N`."
+        f"inputs in one request: {_AS_NEW}."
     ),
     "invalid_json": (
         "Every reply was cut short or was no JSON: a proxy or gateway on the way is the likely cause. See"
-        " the replies with `batcher dlq show REQUEST`, then `batcher dlq retry --code {code} --probe`."
+        " the replies with `batcher dlq show REQUEST --json`, then `batcher dlq retry --code {code}`."
     ),
     "html_reply": (
         "A web page came in place of an answer: a proxy, a login or a firewall stands between. See it "
-        "with `batcher dlq show REQUEST`, then `batcher dlq retry --code {code} --probe`."
+        "with `batcher dlq show REQUEST --json`, then `batcher dlq retry --code {code}`."
     ),
     "no_choices": (
-        "The provider answered without any choice, more than once. Try later (`batcher dlq retry --code "
-        "{code}`) or with another model (`--set model=M`)."
+        "The provider answered without any choice, more than once. Try later: `batcher dlq retry --code "
+        f"{{code}}`; or with another model: {_AS_NEW}."
     ),
     "empty_answer": (
         "The model answered with nothing, more than once; it is billed each time. A changed prompt, a "
-        "higher max_tokens or another model may help: `batcher dlq retry --code {code} --set model=M`."
+        f"higher max_tokens or another model may help: {_AS_NEW}."
     ),
     "worker_lost": (
         "The program died each time while this row was in flight, also when it ran alone. Look at its "
-        "size with `batcher dlq show REQUEST`, report it with `batcher bundle --request N`, then `batcher"
-        " dlq retry --code {code}`."
+        "size with `batcher dlq show REQUEST` and report it; with more memory, `batcher dlq retry --code "
+        "{code}`."
     ),
     "invalid_request_error": (
-        "The provider refuses the request as it is: its message names the parameter. Mend it with "
-        "`batcher dlq retry --code {code} --set PATH=VALUE --probe` (or `--unset PATH`)."
+        f"The provider refuses the request as it is: its message names the parameter. Mend the body: {_AS_NEW}."
     ),
     "tls": (
-        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own. Check "
-        "`--base-url` and `--ca-file` with `batcher doctor`, then `batcher dlq retry --code {code}`."
+        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own. Check the "
+        "base URL; then `batcher dlq retry --code {code}` and `batcher resume --ca-file FILE`."
     ),
     "dns": (
-        "The host's name does not resolve. Check `--base-url` and the network, then `batcher dlq retry "
+        "The host's name does not resolve. Check the base URL and the network, then `batcher dlq retry "
         "--code {code}`."
     ),
 }
@@ -95,30 +95,28 @@ _BY_STATUS: Final[Mapping[int, str]] = {
         "The key was not accepted. Put a working one into its variable, then `batcher dlq retry --code {code}`."
     ),
     403: (
-        "The key may not do this with that model, while it may do other things. Give it the permission or"
-        " name another model: `batcher dlq retry --code {code} --set model=M`."
+        "The key may not do this with that model, while it may do other things. Give it the permission, "
+        f"then `batcher dlq retry --code {{code}}`; or name another model: {_AS_NEW}."
     ),
     404: (
         "The endpoint does not know the path or the model. Compare the row's url and model with the "
-        "provider's list (`batcher doctor`), then `batcher dlq retry --code {code} --set model=M`."
+        f"provider's list; to change one, {_AS_NEW}."
     ),
-    405: ("The endpoint does not take this path. Check the row's url and `--base-url`, then run the mended file."),
+    405: "The endpoint does not take this path. Check the row's url and the base URL (`--base-url`).",
     413: _BY_CODE["request_too_large"],
     501: "The server does not offer this. Use another path, parameter or model.",
 }
 
 _ATTEMPTS_USED_UP: Final = (
-    "The provider's side failed on every attempt. When it is well again (`batcher doctor`): `batcher "
-    "dlq retry --code {code} --probe`."
+    "The provider's side failed on every attempt. When it is well again: `batcher dlq retry --code {code}`."
 )
 _NETWORK: Final = (
-    "The connection failed on every attempt. Check the network and `--base-url` with `batcher "
-    "doctor`, then `batcher dlq retry --code {code}`."
+    "The connection failed on every attempt. Check the network and the base URL, then `batcher dlq retry "
+    "--code {code}`."
 )
 _AT_FAULT: Final = (
-    "The provider refuses the request as it is. Read its message with `batcher dlq show REQUEST`, "
-    "mend the body with `batcher dlq retry --code {code} --set PATH=VALUE --probe`, or drop it with "
-    "`batcher dlq discard`."
+    "The provider refuses the request as it is. Read its message with `batcher dlq show REQUEST` (all of "
+    f"them: `batcher dlq list --code {{code}}`), mend the body: {_AS_NEW}."
 )
 
 

@@ -6,8 +6,9 @@ from typing import BinaryIO
 
 from msgspec import Struct
 
+from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
-from batcher.files.writing import remove_if_present, write_atomically
+from batcher.files.writing import check_target, remove_if_present, write_atomically
 from batcher.policy.result_lines import error_line, rejected_line, result_line
 from batcher.store import export
 from batcher.store.engine import Database
@@ -45,6 +46,18 @@ def errors_beside(results: str) -> str:
         return str(path.with_name(name.removesuffix(".results.jsonl") + ".errors.jsonl"))
     suffix = path.suffix or ""
     return str(path.with_name(f"{path.stem}.errors{suffix or '.jsonl'}"))
+
+
+def check_places(database: Database, results: str, *, source_path: str | None) -> None:
+    """Raise UsageError where results or errors could not be written, or would destroy what is dear."""
+    dear = {database.path.resolve(): "the store"}
+    if source_path is not None:
+        dear[Path(source_path).resolve()] = "the job file"
+    for place in (Path(results), Path(errors_beside(results))):
+        check_target(place)
+        what = dear.get(place.resolve())
+        if what is not None:
+            raise UsageError(f"{place} is {what}; it is not written over", hint="name another output file with -o")
 
 
 def public_request_id(job: Job, line: int) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from batcher.domain.ids import JobId
-from batcher.domain.jobs import Counts
 from batcher.store import jobs, read
 from batcher.store.engine import Database
 
@@ -35,15 +34,14 @@ class Follower:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            self._tell(_sum(await asyncio.to_thread(self._read)))
+            self._tell(await asyncio.to_thread(stand, self._database, self._followed))
             await asyncio.sleep(_SECONDS)
 
-    def _read(self) -> list[Counts]:
-        with self._database.read() as connection:
-            return [read.counts(connection, jobs.get(connection, job_id)) for job_id in self._followed]
 
-
-def _sum(counts: list[Counts]) -> Standing:
+def stand(database: Database, job_ids: Sequence[JobId]) -> Standing:
+    """How the jobs stand now."""
+    with database.read() as connection:
+        counts = [read.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
     return Standing(
         completed=sum(each.completed for each in counts),
         dead_lettered=sum(each.dead_lettered for each in counts),

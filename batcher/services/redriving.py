@@ -5,11 +5,14 @@ from batcher.store import dead_letters, jobs
 from batcher.store.engine import Database
 
 
-def retry_job(database: Database, job: Job) -> Job:
-    """Put every dead letter of the job back, history kept; returns the job, open again where there were any."""
+def retry_job(database: Database, job: Job) -> tuple[Job, int]:
+    """Put every dead letter of the job back, history kept.
+
+    Returns the job, open again where there were any, and how many there were.
+    """
     with database.write() as connection:
         letters = dead_letters.letters(connection, dead_letters.Filters(job=job.id), limit=None)
         if letters:
             dead_letters.retry(connection, [letter.request for letter in letters])
             jobs.reopen(connection, job.id)
-        return jobs.get(connection, job.id)
+        return jobs.get(connection, job.id), len(letters)

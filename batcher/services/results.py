@@ -40,6 +40,7 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
         answered = _stream(stdout, answered_lines(database, job))
         return Exported(results=STDOUT, errors=errors if failed else None, answered=answered, failed=failed)
     results = output or remembered_output(job)
+    check_target(Path(results))
     errors = errors or errors_beside(results)
     _check_places(database, job, [Path(results), Path(errors)])
     return write_job(database, job, results=results, errors=errors)

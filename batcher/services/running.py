@@ -154,9 +154,20 @@ async def _watch(database: Database, wanted: Sequence[JobId], control: RunContro
                 return RunEnd.OVER
             if not alive:
                 return None
+            _keep_wanting(database, wanted)
             await asyncio.sleep(_WATCH_SECONDS)
     finally:
         lock.close()
+
+
+def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
+    """A runner that begins forgets what its predecessor was asked, but we still wait for these."""
+    with database.read() as connection:
+        found = [jobs.get(connection, job_id) for job_id in wanted]
+    forgotten = [job.id for job in found if job.state is JobState.OPEN and not job.wanted]
+    if forgotten:
+        with database.write() as connection:
+            jobs.want(connection, forgotten)
 
 
 def _has_ended(database: Database, job_id: JobId, *, alive: bool) -> bool:
@@ -194,8 +205,12 @@ async def _run_here(
             )
             control.attach(worker)
             await worker.run(wanted, probing=probing)
-    except* BatcherError as group:
-        raise _first(group) from group
+    except BaseExceptionGroup as group:
+        # Not `except*`: what is raised there comes out in a group again.
+        error = _first(group)
+        if error is None:
+            raise
+        raise error from group
     finally:
         control.worker = None
         writer.close()
@@ -220,10 +235,13 @@ def _boot() -> str | None:
         return None
 
 
-def _first(group: BaseExceptionGroup[BatcherError]) -> BatcherError:
+def _first(group: BaseExceptionGroup[BaseException]) -> BatcherError | None:
+    """What people are told of several failures at once: the first that has words for them."""
     for error in group.exceptions:
-        return _first(error) if isinstance(error, BaseExceptionGroup) else error
-    raise AssertionError(group)
+        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        if isinstance(found, BatcherError):
+            return found
+    return None
 
 
 class _Senders:

@@ -71,10 +71,11 @@ def submit_file(
     *,
     clock: Clock,
     progress: Callable[[int], None] | None = None,
+    check: Callable[[], None] = lambda: None,
 ) -> Submitted:
     """Store the job, or find the one that is there. Raises InputError with the bad lines; nothing is stored then.
 
-    `progress` is told how many lines were read, now and then.
+    `progress` is told how many lines were read, now and then. `check` may raise where a new job could not be run.
     """
     _check_name(options.name)
     known_digest = content_digest(source, options)
@@ -84,6 +85,7 @@ def submit_file(
         earlier = jobs.by_path(connection, path, settings.base_url) if path and not known else None
     if known is not None and not options.new:
         return Submitted(job=known, is_new=False)
+    check()
     job = submit.NewJob(
         public_id=f"batch_{secrets.token_hex(12)}",
         name=options.name or _name_of(source.name),

@@ -140,7 +140,10 @@ _release = Hot(
     "send",
 )
 _cancel = Hot(
-    update(requests).where(_still_held).values(state=word(RequestState.CANCELLED.value), **_free),
+    update(requests)
+    .where(_still_held)
+    .values(state=word(RequestState.CANCELLED.value), sends=requests.c.sends - bindparam("given_back"), **_free),
+    "given_back",
     "now",
     "id_",
     "holder",
@@ -271,7 +274,7 @@ def _write_back(
         fence = (settlement.claim.request_id, holder, settlement.claim.send)
         decision = settlement.decision
         if settlement.claim.job_id in cancelled:
-            given_up.append((now, *fence))
+            given_up.append((int(isinstance(decision, Release)), now, *fence))
         elif isinstance(decision, Requeue):
             requeued.append((decision.available_at, int(decision.spent), int(decision.timeout), *fence))
         else:

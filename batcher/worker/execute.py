@@ -10,16 +10,18 @@ from batcher.domain.events import AttemptEnded, BreakerChanged, LaneCooling
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.outcomes import Failure, Outcome, Success, Usage
 from batcher.domain.requests import Claim
-from batcher.domain.settlements import AttemptRecord, Decision, Requeue, Settlement
+from batcher.domain.settlements import AttemptRecord, DeadLetter, Decision, Requeue, Settlement
 from batcher.domain.states import AttemptKind, FailureKind, FaultKind
 from batcher.policy import breaker
+from batcher.policy.backoff import BASE_US
+from batcher.policy.breaker import Breaker
 from batcher.policy.classify import Standing, classify
 from batcher.policy.rate_headers import rate_hints
-from batcher.policy.settle import complete, decide, provider_request_id
+from batcher.policy.settle import MOST_REFUSALS, complete, decide, provider_request_id
 from batcher.ports import Budget, Clock, Events, Reservation
 from batcher.worker.pauses import Pauses
 from batcher.worker.settler import Settler
-from batcher.worker.state import JobRun, Lane, State
+from batcher.worker.state import Endpoint, JobRun, Lane, State
 
 #: Of a failed attempt's reply this much is kept.
 _KEPT_REPLY = 64 * 1024
@@ -57,9 +59,6 @@ class Executor:
         job = self._state.jobs[claim.job_id]
         assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
         sent_at, sent = self._clock.now(), asyncio.get_running_loop().time()
-        lane.in_flight += 1
-        self._state.in_flight += 1
-        lane.waiting_since = lane.waiting_since or sent
         name = f"{job.job.public_id}-{claim.request_id}-{claim.send}"
         try:
             result = await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
@@ -84,15 +83,17 @@ class Executor:
         result: Reply | TransportFault,
         sent: float,
     ) -> None:
-        standing = Standing(
-            endpoint_answered=lane.endpoint.breaker.answered, lane_answered=lane.answered_at > sent
-        )
+        endpoint, before = lane.endpoint, lane.endpoint.breaker
+        standing = Standing(endpoint_answered=before.answered, lane_answered=lane.answered_at > sent)
         outcome = classify(result, path=claim.path, standing=standing)
+        endpoint.breaker = _breaker_after(before, result, outcome, asyncio.get_running_loop().time())
+        # The budget hears of the reply and what it meant in one go: so it tells an old refusal from news.
         self._budget.reconcile(reservation, outcome.usage)
-        in_outage = self._watch_endpoint(lane, result, outcome)
-        decision = self._decide(lane, job, claim, result, outcome, standing, in_outage=in_outage)
+        decision = self._decide(lane, job, claim, result, outcome, standing)
         if isinstance(result, Reply):
-            self._budget.heed(lane.key, rate_hints(result.headers, host=lane.endpoint.host))
+            self._budget.heed(lane.key, rate_hints(result.headers, host=endpoint.host))
+        if before.is_open != endpoint.breaker.is_open:
+            self._tell_breaker(endpoint, outcome)
         record = _record(lane, result, outcome)
         self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
         self._events.emit(_told(claim, lane, result, record))
@@ -105,8 +106,6 @@ class Executor:
         result: Reply | TransportFault,
         outcome: Outcome,
         standing: Standing,
-        *,
-        in_outage: bool,
     ) -> Decision:
         if isinstance(outcome, Success):
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
@@ -114,63 +113,49 @@ class Executor:
             lane.answered_at = asyncio.get_running_loop().time()
             lane.waiting_since = None
             return complete(outcome, result)
-        self._react(lane, job, outcome)
+        self._react(lane, job, claim, outcome, standing)
+        now_us = self._clock.now()
         decision = decide(
             outcome,
             claim,
-            now_us=self._clock.now(),
+            now_us=now_us,
             jitter=self._jitter(),
             max_attempts=job.job.settings.max_attempts,
-            lane_answered=standing.lane_answered,
+            # The claim's own numbers also count what was given back for other reasons, as in an outage.
+            lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
         )
         never_sent = isinstance(result, TransportFault) and not result.sent
-        if outcome.kind is FailureKind.TRANSIENT and (in_outage or never_sent):
-            return _unspent(decision, self._clock.now())
+        if outcome.kind is FailureKind.TRANSIENT and (never_sent or lane.endpoint.breaker.is_open):
+            return _unspent(decision, now_us)
         return decision
 
-    def _react(self, lane: Lane, job: JobRun, outcome: Failure) -> None:
+    def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, standing: Standing) -> None:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
-                until = self._budget.cool_down(
-                    lane.key,
-                    wait_us=outcome.retry_after_us,
-                    jitter=self._jitter(),
-                    restart_ramp=outcome.restart_ramp,
-                )
-                self._events.emit(
-                    LaneCooling(lane=lane.key, until=until, code=outcome.code, message=outcome.message)
-                )
+                self._state.refusals[claim.request_id] += standing.lane_answered
+                self._cool_down(lane, outcome)
             case FailureKind.BLOCKED:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
                 self._pauses.begin(outcome.pause, lane, job)
-            case FailureKind.TRANSIENT | FailureKind.PERMANENT:
+            case FailureKind.PERMANENT:
+                # No answer to deliver, but the lane does not hang.
+                lane.waiting_since = None
+            case FailureKind.TRANSIENT:
                 pass
             case _:
                 assert_never(outcome.kind)
 
-    def _watch_endpoint(self, lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> bool:
-        """Tell the breaker; returns whether the endpoint is in an outage."""
-        endpoint, before = lane.endpoint, lane.endpoint.breaker
-        now = asyncio.get_running_loop().time()
-        if isinstance(result, TransportFault):
-            if result.kind in _OWN_FAULTS:
-                return before.is_open
-            endpoint.breaker = breaker.failed(before, now, unreachable=not result.sent)
-        elif result.status >= _SERVER_ERROR and isinstance(outcome, Failure):
-            endpoint.breaker = breaker.failed(before, now, unreachable=False)
-        elif isinstance(outcome, Success):
-            endpoint.breaker = breaker.succeeded(before)
-        elif before.failures:
-            # Refusals and errors of single requests show that it is alive, not that it ever answered.
-            endpoint.breaker = replace(breaker.succeeded(before), answered=before.answered)
-        if before.is_open != endpoint.breaker.is_open:
-            self._tell_breaker(lane, outcome)
-        return endpoint.breaker.is_open
+    def _cool_down(self, lane: Lane, refusal: Failure) -> None:
+        until = self._budget.cool_down(
+            lane.key, wait_us=refusal.retry_after_us, jitter=self._jitter(), restart_ramp=refusal.restart_ramp
+        )
+        lane.stored = replace(lane.stored, cooling_until=until)
+        self._settler.remember(lane)
+        self._events.emit(LaneCooling(lane=lane.key, until=until, code=refusal.code, message=refusal.message))
 
-    def _tell_breaker(self, lane: Lane, outcome: Outcome) -> None:
-        endpoint = lane.endpoint
+    def _tell_breaker(self, endpoint: Endpoint, outcome: Outcome) -> None:
+        """Sending stopped, or begins again; then gradually, one request of each lane first."""
         if not endpoint.breaker.is_open:
-            # Back from an outage: traffic returns gradually, one request first.
             for each in self._state.lanes.values():
                 if each.endpoint is endpoint:
                     self._budget.cool_down(each.key, wait_us=0, jitter=0.0, restart_ramp=True)
@@ -183,11 +168,28 @@ class Executor:
         )
 
 
-def _unspent(decision: Decision, now_us: int) -> Decision:
-    """In an outage no row is used up: it waits as long as it would have, and spends nothing."""
+def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Outcome, now: float) -> Breaker:
+    """What one attempt says about its endpoint."""
+    if isinstance(outcome, Success):
+        return breaker.succeeded(before)
+    if isinstance(result, TransportFault):
+        own = result.kind in _OWN_FAULTS
+        return before if own else breaker.failed(before, now, unreachable=not result.sent)
+    if result.status >= _SERVER_ERROR and outcome.kind is FailureKind.TRANSIENT:
+        return breaker.failed(before, now, unreachable=False)
+    return breaker.alive(before)
+
+
+def _unspent(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:
+    """In an outage no row is used up: it waits as long as it would have, and spends nothing.
+
+    Only what timed out twice ends all the same: it may have been billed each time.
+    """
     if isinstance(decision, Requeue):
         return replace(decision, spent=False)
-    return Requeue(available_at=now_us + 1_000_000, spent=False)
+    if decision.code == FaultKind.TIMEOUT:
+        return decision
+    return Requeue(available_at=now_us + BASE_US, spent=False)
 
 
 def _kind(outcome: Outcome) -> AttemptKind:

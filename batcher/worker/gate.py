@@ -98,7 +98,9 @@ class Gate:
                 case Verdict.PROBE | Verdict.WAIT:
                     pass
             endpoint.changed.clear()
-            patience = _LOOK_SECONDS if endpoint.probing else max(_SHORTEST_LOOK, endpoint.breaker.next_probe - now)
+            patience = (
+                _LOOK_SECONDS if endpoint.probing else max(_SHORTEST_LOOK, endpoint.breaker.next_probe - now)
+            )
             await wait_for(endpoint.changed, min(patience, _LOOK_SECONDS))
 
     def _give_up(self, lane: Lane, job: JobRun) -> None:

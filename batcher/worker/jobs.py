@@ -1,19 +1,18 @@
 """Taking jobs up and letting them go, as people ask for them through the store."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
-from batcher.domain.errors import BatcherError
+from batcher.domain.errors import BatcherError, UnknownJob
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Route
 from batcher.domain.settings import limits_for
-from batcher.domain.settlements import Release, Settlement
-from batcher.domain.states import PauseReason, PauseScope
+from batcher.domain.states import JobState, PauseReason, PauseScope
 from batcher.ports import Budget, Queue, Sender
-from batcher.worker.pauses import Pauses
+from batcher.worker.pauses import Pauses, covers
 from batcher.worker.settler import Settler
 from batcher.worker.state import Endpoint, JobRun, Lane, RouteRun, State
 
@@ -22,7 +21,7 @@ Senders = Callable[[Job], Awaitable[Sender]]
 
 
 class Roster:
-    """The jobs at work."""
+    """The jobs at work. One task at a time may call it."""
 
     def __init__(
         self,
@@ -46,63 +45,60 @@ class Roster:
 
     async def follow(self, orders: Orders) -> None:
         """Take up what is newly wanted, or whose settings changed; let go of what is not wanted any more."""
-        for job_id, version in orders.jobs.items():
-            if self._versions.get(job_id) != version:
-                self._versions[job_id] = version
-                await self.take_up(job_id)
-        for job_id, job in self._state.jobs.items():
-            if job_id not in orders.jobs and not job.dropped:
+        for job in self._state.jobs.values():
+            if job.job.id not in orders.jobs and not job.dropped:
                 self._drop(job)
         for job_id in self._versions.keys() - orders.jobs.keys():
             del self._versions[job_id]
+        for job_id, version in orders.jobs.items():
+            if self._versions.get(job_id) != version or job_id not in self._state.jobs:
+                await self._try_to_take_up(job_id)
+
+    async def _try_to_take_up(self, job_id: JobId) -> None:
+        try:
+            await self.take_up(job_id)
+        except UnknownJob:
+            # Deleted since the orders were read.
+            return
 
     async def take_up(self, job_id: JobId, *, probe: bool = False) -> None:
         """Begin to work on the job, or go on with it under its new settings; ends its pauses in memory.
 
-        `probe`: it was paused, so one request goes first, alone.
+        `probe`: it was paused, so one request goes first, alone. A job that is at its end is passed over.
         """
         job, routes = await self._queue.job(job_id)
         self._versions[job_id] = job.settings_version
-        lanes = {route.model: await self._lane(job, route, probe=probe) for route in routes}
-        known = self._state.jobs.get(job_id)
-        if known is None:
-            known = JobRun(job=job, routes=[RouteRun(route=route, lane=lanes[route.model]) for route in routes])
-            self._state.jobs[job_id] = known
-            self._state.routes.update({each.route.id: each for each in known.routes})
+        if job.state is not JobState.OPEN:
+            return
+        lanes = {route.model: await self._lane(job, route) for route in routes}
+        sender = await self._sender_of(job)
+        # Nothing waits from here on, so nobody sees the job half changed.
+        known = self._enter(job, routes, lanes)
+        self._lift_pauses(known, probe=probe)
+        if isinstance(sender, BatcherError):
+            known.sender = None
+            self._pauses.begin(_no_sender(sender), known.routes[0].lane, known)
         else:
-            self._move(known, job, routes, lanes)
-        known.pause, known.dropped = None, False
-        try:
-            known.sender = await self._senders(job)
-        except BatcherError as error:
-            self._pauses.begin(_no_sender(error), known.routes[0].lane, known)
+            known.sender = sender
         self._state.wake.set()
 
-    def _move(self, known: JobRun, job: Job, routes: Sequence[Route], lanes: dict[str, Lane]) -> None:
-        """The job's settings changed while it runs: another key or base URL is another lane."""
-        known.job = job
-        for route, now in zip(known.routes, routes, strict=True):
-            route.route = now
-            left, route.lane = route.lane, lanes[now.model]
-            route.ask_at, route.dry = 0.0, False
-            if left is not route.lane:
-                self._release(left, job.id)
+    async def _sender_of(self, job: Job) -> Sender | BatcherError:
+        try:
+            return await self._senders(job)
+        except BatcherError as error:
+            return error
 
-    async def _lane(self, job: Job, route: Route, *, probe: bool) -> Lane:
+    async def _lane(self, job: Job, route: Route) -> Lane:
         key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=route.model)
         given = limits_for(job.settings, route.model)
         lane = self._state.lanes.get(key)
-        if lane is None:
-            stored = await self._queue.open_lane(key)
-            lane = Lane(key=key, stored=stored, endpoint=self._endpoint(job))
-            self._state.lanes[key] = lane
-            self._budget.open_lane(key, given, cooling_until=stored.cooling_until)
-            self._open_gate(lane)
-        else:
+        if lane is not None:
             self._budget.open_lane(key, given, cooling_until=None)
-        if probe or lane.pause is not None:
-            lane.pause = None
-            self._budget.cool_down(key, wait_us=0, jitter=0.0, restart_ramp=True)
+            return lane
+        stored = await self._queue.open_lane(key)
+        lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job))
+        self._budget.open_lane(key, given, cooling_until=stored.cooling_until)
+        self._open_gate(lane)
         return lane
 
     def _endpoint(self, job: Job) -> Endpoint:
@@ -112,21 +108,37 @@ class Roster:
             self._state.endpoints[job.endpoint_id] = made
         return self._state.endpoints[job.endpoint_id]
 
+    def _enter(self, job: Job, routes: Sequence[Route], lanes: Mapping[str, Lane]) -> JobRun:
+        known = self._state.jobs.setdefault(job.id, JobRun(job=job))
+        known.job, known.pause, known.dropped, known.is_stuck = job, None, False, False
+        for route in routes:
+            self._enter_route(known, route, lanes[route.model])
+        return known
+
+    def _enter_route(self, job: JobRun, route: Route, lane: Lane) -> None:
+        known = self._state.routes.get(route.id)
+        if known is None:
+            known = self._state.routes[route.id] = RouteRun(route=route, lane=lane)
+            job.routes.append(known)
+        elif known.lane is not lane:  # another key is another lane
+            self._settler.release(known.lane, job_id=job.job.id)
+        known.route, known.lane = route, lane
+        known.ask_at, known.dry = 0.0, False
+
+    def _lift_pauses(self, job: JobRun, *, probe: bool) -> None:
+        """End every pause that the job waits for; what was paused begins with one request alone."""
+        own = job.lanes
+        for lane in self._state.lanes.values():
+            paused = lane.pause is not None and any(covers(lane.pause, each, lane) for each in own)
+            if paused or (probe and lane in own):
+                lane.pause = lane.waiting_since = None
+                self._budget.cool_down(lane.key, wait_us=0, jitter=0.0, restart_ramp=True)
+
     def _drop(self, job: JobRun) -> None:
         job.dropped = True
-        for lane in {id(route.lane): route.lane for route in job.routes}.values():
-            self._release(lane, job.job.id)
+        for lane in job.lanes:
+            self._settler.release(lane, job_id=job.job.id)
         self._state.wake.set()
-
-    def _release(self, lane: Lane, job_id: JobId) -> None:
-        kept = []
-        while lane.ready:
-            claim = lane.ready.popleft()
-            if claim.job_id == job_id:
-                self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
-            else:
-                kept.append(claim)
-        lane.ready.extend(kept)
 
 
 def _no_sender(error: BatcherError) -> PauseCause:

@@ -24,10 +24,7 @@ class Pauses:
 
     def begin(self, cause: PauseCause, lane: Lane, job: JobRun) -> None:
         """Stop what the cause's scope means, as seen from this lane and job. A pause in force stays as it is."""
-        if cause.scope is PauseScope.JOB:
-            begun = self._stop_job(cause, job)
-        else:
-            begun = self._stop_lanes(cause, lane)
+        begun = self._stop_job(cause, job) if cause.scope is PauseScope.JOB else self._stop_lanes(cause, lane)
         if not begun:
             return
         self._to_write.append((cause, _ref(cause.scope, lane, job)))
@@ -58,7 +55,7 @@ class Pauses:
             await self.write()
 
     async def write(self) -> None:
-        """Write down what has begun. Interrupted, it can be called again: a pause that is written stays as it is."""
+        """Write down what has begun. Interrupted, it can be called again: a pause in force stays as it is."""
         while self._to_write:
             cause, ref = self._to_write[0]
             await self._queue.pause(cause, ref)

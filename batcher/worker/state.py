@@ -97,7 +97,7 @@ class JobRun:
     """A job at work."""
 
     job: Job
-    routes: list[RouteRun]
+    routes: list[RouteRun] = field(default_factory=list)
     #: None: it could not be made, and the job is paused.
     sender: Sender | None = None
     #: Claims in hand: ready, in flight, or waiting for their commit.
@@ -116,6 +116,11 @@ class JobRun:
     def is_wanted(self) -> bool:
         """Whether requests of it may be claimed."""
         return self.pause is None and not self.dropped
+
+    @property
+    def lanes(self) -> set[Lane]:
+        """The lanes of its routes."""
+        return {route.lane for route in self.routes}
 
     @property
     def is_dry(self) -> bool:

@@ -500,14 +500,14 @@ async def test_a_cancel_takes_what_is_pending_and_leaves_what_is_in_flight(datab
     assert states(database)["r0"] == "completed"
 
 
-@pytest.mark.parametrize("end", [requeued, released])
-async def test_a_row_of_a_cancelled_job_that_comes_back_is_cancelled(database, ask, queue, end):
+@pytest.mark.parametrize(("end", "sends"), [(requeued, 1), (released, 0)])
+async def test_a_row_of_a_cancelled_job_that_comes_back_is_cancelled(database, ask, queue, end, sends):
     job = submit_rows(database, rows_named("a"))
     (claim,) = (await ask(job)).claims
     await cancel(database, job)
     await queue.settle([end(claim)])
     row = stored(database)["a"]
-    assert (row["state"], row["settled_at"]) == ("cancelled", START)
+    assert (row["state"], row["settled_at"], row["sends"]) == ("cancelled", START, sends)
     assert (await ask(job)).claims == []
 
 

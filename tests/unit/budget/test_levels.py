@@ -2,11 +2,14 @@ import asyncio
 
 import pytest
 
+from batcher.domain.ids import EndpointId
+from batcher.domain.lanes import LaneKey
 from batcher.domain.settings import Limits
 from batcher.policy.admission import Level
 from batcher.ports import Reservation
 from tests.unit.budget.runs import LANE, OTHER, charge, finish, is_held, opened, refuse, take, work
 
+THIRD = LaneKey(endpoint_id=EndpointId(1), key_name="OPENAI_API_KEY", model="third")
 FAST = Limits(rpm=600_000)
 
 
@@ -106,12 +109,19 @@ async def test_long_requests_from_before_a_refusal_do_not_stop_the_ramp_but_coun
     budgets = opened(FAST)
     await asyncio.sleep(1)
     set_level(budgets, 40)
-    first, *_ = await take(budgets, 31)
+    first, *old = await take(budgets, 31)
     refuse(budgets, first, wait_s=1)
     (probe,) = await take(budgets, 1)
     finish(budgets, probe)
     assert await room(budgets) == 10  # a quarter of 40, and 30 are still out there
     assert await is_held(budgets, seconds=3600)
+    waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
+    await asyncio.sleep(1)
+    for place in old:
+        finish(budgets, place)  # what they say of the time before grows nothing
+    await asyncio.sleep(1)
+    assert not waiting.done()
+    waiting.cancel()
 
 
 @pytest.mark.parametrize("answered", [True, False])
@@ -184,11 +194,38 @@ async def test_the_process_has_no_more_in_flight_than_it_was_given_and_lanes_tak
     assert abs(sent[:60].count(LANE) - 30) <= 3
 
 
-async def test_a_lane_that_leaves_the_queue_for_a_place_does_not_take_the_others_wake_up_with_it():
-    budgets = opened(most=1, lanes=[LANE, OTHER])
-    (place,) = await take(budgets, 1)
+async def full_process():
+    """A process of two places, both taken by one lane; two more lanes."""
+    budgets = opened(most=2, lanes=[THIRD, LANE, OTHER])
+    return budgets, await take(budgets, 2, THIRD)
+
+
+async def test_a_lane_that_leaves_the_queue_for_a_place_leaves_the_others_theirs():
+    budgets, (place, _) = await full_process()
     assert await is_held(budgets)  # queued up, then gave up
     waiting = asyncio.create_task(budgets.reserve(OTHER, charge()))
     await asyncio.sleep(1)
-    finish(budgets, place)
+    finish(budgets, place, lane=THIRD)
     await asyncio.wait_for(waiting, 0.001)
+
+
+async def test_a_lane_that_comes_later_does_not_take_the_place_of_one_that_waits():
+    budgets, (place, other_place) = await full_process()
+    waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
+    await asyncio.sleep(1)
+    finish(budgets, place, lane=THIRD)
+    later = asyncio.create_task(budgets.reserve(OTHER, charge()))
+    await asyncio.sleep(1)
+    assert (waiting.done(), later.done()) == (True, False)
+    finish(budgets, other_place, lane=THIRD)
+    await asyncio.wait_for(later, 0.001)
+
+
+async def test_a_lane_that_gives_up_in_the_moment_of_its_turn_passes_the_turn_on():
+    budgets, (place, _) = await full_process()
+    waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
+    await asyncio.sleep(1)
+    finish(budgets, place, lane=THIRD)
+    waiting.cancel()
+    async with asyncio.timeout(0.001):
+        await budgets.reserve(OTHER, charge())

@@ -1,0 +1,47 @@
+"""The simulated provider, served until somebody says stop."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from batcher.domain.errors import BatcherError, UsageError
+from batcher.ports import Clock
+from batcher.simulate import Journal, RunningServer, SimulatedProvider, Stats, start
+
+
+async def serve(
+    settings: SimulatedProvider,
+    *,
+    journal: Path | None,
+    clock: Clock,
+    listening: Callable[[RunningServer], None],
+    stop: asyncio.Event,
+) -> Stats:
+    """Serve until `stop` is set; `listening` is told once it listens. Returns what came in.
+
+    Raises BatcherError where the port cannot be had, UsageError where the journal cannot be written.
+    """
+    kept = _journal(journal)
+    try:
+        server = await start(settings, journal=kept, clock=clock)
+    except OSError as error:
+        kept.close()
+        raise BatcherError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
+            hint="another program may have the port: choose one with --port, or any free one with --port 0",
+        ) from error
+    try:
+        listening(server)
+        await stop.wait()
+    finally:
+        await server.stop()
+    return kept.stats()
+
+
+def _journal(path: Path | None) -> Journal:
+    try:
+        return Journal(path=path)
+    except OSError as error:
+        raise UsageError(
+            f"cannot write the journal {path}: {error.strerror}", hint="name another file with --journal"
+        ) from error

@@ -1,0 +1,191 @@
+"""`batcher check`: a job file looked at; nothing is stored or sent."""
+
+import json
+
+import pytest
+
+from tests.support.commands import batcher, chat, job_file, line
+
+
+@pytest.fixture
+def good(folder):
+    return job_file(
+        folder / "good.jsonl", *(line(f"row-{n}", chat(f"text {n}", max_tokens=100)) for n in range(4))
+    )
+
+
+def checked(*args):
+    return batcher("check", *args, "--json").json
+
+
+def test_a_good_file_is_counted_and_nothing_is_made(folder, good):
+    called = batcher("check", good.name)
+    assert (called.code, called.err) == (0, "")
+    assert "good.jsonl: 4 lines, 4 valid, 0 invalid" in called.out
+    assert list(folder.iterdir()) == [good]
+
+
+def test_the_json_has_its_keys(good):
+    found = checked(good.name)
+    assert found == {
+        "file": "good.jsonl",
+        "lines": 4,
+        "valid": 4,
+        "invalid": 0,
+        "errors": [],
+        "models": [
+            {
+                "model": "m",
+                "url": "/v1/chat/completions",
+                "requests": 4,
+                "sent": 4,
+                "input_tokens": found["models"][0]["input_tokens"],
+                "output_tokens": 400,
+                "binding": None,
+                "seconds": None,
+            }
+        ],
+        "repeats": {"rows": 0, "random": 0},
+        "seconds": None,
+        "binding": None,
+    }
+    assert found["models"][0]["input_tokens"] > 4
+
+
+def test_every_bad_line_is_named_with_its_place_and_reason(folder):
+    job_file(
+        folder / "bad.jsonl", line("a"), "{not json", "", line("b"), line("a", chat("other")), '{"model": "m"}'
+    )
+    called = batcher("check", "bad.jsonl")
+    assert called.code == 2
+    lines = called.out.splitlines()
+    assert lines[0].startswith("bad.jsonl:2: ")
+    assert lines[1] == 'bad.jsonl:5: custom_id "a" stands in line 1 already; each must be unique'
+    assert lines[2].startswith("bad.jsonl:6: ")
+    assert "bad.jsonl: 5 lines, 2 valid, 3 invalid" in called.out
+    assert [error["line"] for error in checked("bad.jsonl")["errors"]] == [2, 5, 6]
+
+
+def test_it_refuses_what_submit_refuses_in_the_same_words(folder):
+    job_file(folder / "bad.jsonl", line("a"), line("a", chat("x")), line("b", {"model": "m"}), "[]", '{"body": 1}')
+    refused = batcher("submit", "bad.jsonl", "--simulate", "--json")
+    assert refused.code == 2
+    assert checked("bad.jsonl")["errors"] == refused.json["error"]["lines"]
+
+
+def test_the_first_hundred_errors_are_shown_and_all_with_json(folder):
+    job_file(folder / "bad.jsonl", *["{"] * 130)
+    called = batcher("check", "bad.jsonl")
+    assert sum(each.startswith("bad.jsonl:") and "invalid" not in each for each in called.out.splitlines()) == 100
+    assert "… and 30 more" in called.out
+    assert "130 invalid" in called.out
+    assert len(checked("bad.jsonl")["errors"]) == 130
+
+
+def test_repeated_custom_ids_are_found_over_many_lines(folder):
+    lines = [line(f"row-{n}", chat(str(n))) for n in range(6000)]
+    lines += [line("row-0", chat("x")), line("row-5999", chat("y"))]
+    job_file(folder / "many.jsonl", *lines)
+    found = checked("many.jsonl")
+    assert (found["valid"], [error["line"] for error in found["errors"]]) == (6000, [6001, 6002])
+    assert "line 6000 already" in found["errors"][1]["reason"]
+
+
+def test_rows_that_repeat_a_body_are_counted_and_those_that_sample_at_random(folder):
+    job_file(
+        folder / "same.jsonl",
+        *(line(f"random-{n}", chat("same")) for n in range(3)),
+        *(line(f"fixed-{n}", chat("same", temperature=0)) for n in range(2)),
+    )
+    found = checked("same.jsonl")
+    assert found["repeats"] == {"rows": 3, "random": 2}
+    assert [found["models"][0][name] for name in ("requests", "sent")] == [5, 2]
+    out = batcher("check", "same.jsonl").out
+    assert "3 rows repeat another row's body" in out
+    assert "`seed`" in out
+    assert "--no-cache" in out
+
+
+def test_where_nothing_is_shared_nothing_repeats(folder):
+    (folder / "batcher.toml").write_text('[cache]\nmode = "off"\n')
+    job_file(folder / "same.jsonl", line("a", chat("same")), line("b", chat("same")))
+    found = checked("same.jsonl")
+    assert found["repeats"] == {"rows": 0, "random": 0}
+    assert found["models"][0]["sent"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "binding", "seconds"),
+    [
+        (["--rpm", "2"], "rpm", 120),
+        (["--rpm", "m=2"], "rpm", 120),
+        (["--rpm", "2", "--tpm", "1M"], "rpm", 120),
+        (["--rpm", "1000", "--tpm", "100"], "tpm", None),
+        (["--rpm", "other=2"], None, None),
+    ],
+)
+def test_the_limit_that_binds_says_how_long_it_takes(good, flags, binding, seconds):
+    found = checked(good.name, *flags)
+    model = found["models"][0]
+    assert found["binding"] == model["binding"] == binding
+    if binding == "tpm":
+        seconds = round((model["input_tokens"] + model["output_tokens"]) * 60 / 100, 1)
+    assert found["seconds"] == model["seconds"] == seconds
+
+
+def test_the_limits_of_the_settings_file_count(folder, good):
+    (folder / "batcher.toml").write_text("[limits.m]\nrpm = 4\n")
+    assert checked(good.name)["seconds"] == 60
+
+
+def test_models_run_side_by_side_so_the_slowest_says_how_long_it_takes(folder):
+    other = {**chat("b"), "model": "slow"}
+    job_file(folder / "two.jsonl", line("a"), line("b", other), line("c", {**other, "n": 2}))
+    found = checked("two.jsonl", "--rpm", "60", "--rpm", "slow=1")
+    assert [(each["model"], each["seconds"]) for each in found["models"]] == [("m", 1.0), ("slow", 120.0)]
+    assert found["seconds"] == 120
+    assert "takes at least 2 min 0 s: rpm of slow binds" in batcher("check", "two.jsonl", "--rpm", "slow=1").out
+
+
+def test_the_urls_of_one_model_draw_on_the_same_limit(folder):
+    embedding = {"model": "m", "input": "text"}
+    job_file(folder / "two.jsonl", line("a"), line("b", embedding, url="/v1/embeddings"))
+    found = checked("two.jsonl", "--rpm", "1")
+    assert [each["seconds"] for each in found["models"]] == [120, 120]
+    assert found["seconds"] == 120
+
+
+def test_bare_bodies_take_their_url_from_the_flag(folder):
+    job_file(folder / "bare.jsonl", {"model": "m", "input": "text"})
+    assert batcher("check", "bare.jsonl").code == 2
+    assert checked("bare.jsonl", "--url", "/v1/embeddings")["models"][0]["url"] == "/v1/embeddings"
+
+
+@pytest.mark.usefixtures("folder")
+def test_stdin_is_a_file_too():
+    called = batcher("check", "-", "--json", stdin=json.dumps(line("a")))
+    assert (called.code, called.json["file"], called.json["valid"]) == (0, "<stdin>", 1)
+
+
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["missing.jsonl"], "does not exist"),
+        (["."], "is a folder"),
+        (["empty.jsonl"], "holds no request"),
+        (["good.jsonl", "--url", "http://elsewhere/v1"], "plain path under /v1/"),
+        (["good.jsonl", "--rpm", "fast"], "--rpm must be a number"),
+        ([], "FILE"),
+    ],
+)
+@pytest.mark.usefixtures("good")
+def test_wrong_use_is_exit_2_with_a_reason(folder, args, says):
+    (folder / "empty.jsonl").write_text("\n\n")
+    called = batcher("check", *args)
+    assert (called.code, called.out) == (2, "")
+    assert says in called.err
+
+
+def test_an_escape_in_a_bad_line_does_not_reach_the_terminal(folder):
+    job_file(folder / "bad.jsonl", line("\x1b[2J", chat("a")), line("\x1b[2J", chat("b")))
+    assert "\x1b" not in batcher("check", "bad.jsonl").out

@@ -1,0 +1,139 @@
+"""Signals to a run, and a second run beside a live one: processes of their own."""
+
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.commands import batcher, job_file, line
+from tests.support.programs import Provider, provider, rows_of, running, until
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+
+def rows(count: int, name: str = "row") -> list[dict[str, Any]]:
+    return [line(f"{name}-{number}") for number in range(count)]
+
+
+def only_job() -> dict[str, Any]:
+    (job,) = batcher("status", "--json").json["data"]
+    assert isinstance(job, dict)
+    return job
+
+
+def finish(server: Provider, count: int) -> None:
+    """Resume: every row is there once, and nothing is sent that was answered before."""
+    assert batcher("resume").code == 0
+    assert [row["custom_id"] for row in rows_of("j.results.jsonl")] == [f"row-{number}" for number in range(count)]
+    assert server.requests <= 2 * count
+
+
+@pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
+def test_a_signal_drains_and_resume_goes_on(which: signal.Signals, code: int) -> None:
+    file = job_file(Path("j.jsonl"), *rows(200))
+    with provider(latency=0.2, latency_sigma=0) as server:
+        with running("run", file, "--base-url", server.url, "--concurrency", 8, "--json") as program:
+            server.wait_for(20)
+            program.send(which)
+            ended = program.end()
+        sent = server.requests
+        assert ended[0] == code
+        counts = only_job()["counts"]
+        assert (counts["claimed"], counts["completed"]) == (0, sent)
+        assert 0 < counts["pending"] == 200 - sent
+        assert '"state": "interrupted"' in ended[1]
+        assert "in flight" in ended[2]
+        assert not Path("j.results.jsonl").exists()
+        finish(server, 200)
+        assert server.requests == 200
+
+
+def test_a_second_signal_stops_at_once_and_gives_back_what_was_in_flight() -> None:
+    file = job_file(Path("j.jsonl"), *rows(30))
+    with provider(latency=60, latency_sigma=0) as server:
+        with running("run", file, "--base-url", server.url, "--concurrency", 4) as program:
+            server.wait_for(4)
+            program.send(signal.SIGINT)
+            until(lambda: b"Ctrl-C stops at once" in program.said)
+            assert not program.is_over
+            program.send(signal.SIGINT)
+            code, out, _ = program.end(within=20)
+        assert code == 130
+        assert "batcher resume 1" in out
+        assert only_job()["counts"]["pending"] == 30
+        assert only_job()["counts"]["claimed"] == 0
+
+
+def test_a_signal_while_the_file_is_read_leaves_no_job() -> None:
+    with Path("j.jsonl").open("w") as file:
+        for number in range(150_000):
+            file.write(
+                f'{{"custom_id": "{number}", "model": "m", "messages": [{{"role": "user", "content": "x"}}]}}\n'
+            )
+    with running("submit", "j.jsonl", "--simulate") as program:
+        until(lambda: Path("batcher.db-wal").exists() and Path("batcher.db-wal").stat().st_size > 100_000)
+        program.send(signal.SIGINT)
+        code, _, err = program.end(within=30)
+    assert code == 130
+    assert "Traceback" not in err
+    assert batcher("status", "--json").json == {"data": []}
+
+
+def test_a_second_run_hands_its_job_to_the_live_runner() -> None:
+    one, two = job_file(Path("one.jsonl"), *rows(60, "one")), job_file(Path("two.jsonl"), *rows(20, "two"))
+    with provider(latency=0.3, latency_sigma=0) as server:
+        with running("run", one, "--base-url", server.url, "--concurrency", 4) as first:
+            server.wait_for(4)
+            with running("run", two, "--base-url", server.url, "--json") as second:
+                assert second.end()[0] == 0
+                said = second.said.decode()
+                assert f"(pid {first.pid})" in said
+                assert not first.is_over
+            assert first.end()[0] == 0
+        assert server.requests == 80
+    assert [row["custom_id"] for row in rows_of("one.results.jsonl")] == [f"one-{n}" for n in range(60)]
+    assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(20)]
+
+
+def test_a_second_run_takes_over_when_the_runner_dies() -> None:
+    one, two = job_file(Path("one.jsonl"), *rows(100, "one")), job_file(Path("two.jsonl"), *rows(8, "two"))
+    with provider(latency=0.3, latency_sigma=0) as server:
+        with running("run", one, "--base-url", server.url, "--concurrency", 2) as first:
+            server.wait_for(2)
+            with running("run", two, "--base-url", server.url) as second:
+                until(lambda: b"works this store" in second.said)
+                first.kill()
+                assert second.end()[0] == 0
+    assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(8)]
+    first_job = batcher("status", 1, "--json").json
+    assert first_job["state"] == "interrupted"
+    assert first_job["counts"]["claimed"] == 0
+
+
+def test_ctrl_c_of_a_second_run_leaves_its_job_to_the_runner() -> None:
+    one, two = job_file(Path("one.jsonl"), *rows(40, "one")), job_file(Path("two.jsonl"), *rows(10, "two"))
+    with provider(latency=0.3, latency_sigma=0) as server:
+        with running("run", one, "--base-url", server.url, "--concurrency", 4) as first:
+            server.wait_for(4)
+            with running("run", two, "--base-url", server.url) as second:
+                until(lambda: b"works this store" in second.said)
+                second.send(signal.SIGINT)
+                code, out, _ = second.end()
+                assert code == 130
+                assert "another process" in out
+            assert first.end()[0] == 0
+        assert server.requests == 50
+    assert batcher("status", 2, "--json").json["state"] == "completed"
+
+
+def test_the_same_file_in_two_processes_at_once_is_one_job() -> None:
+    file = job_file(Path("j.jsonl"), *rows(30))
+    with provider(latency=0.1) as server:
+        with (
+            running("run", file, "--base-url", server.url) as first,
+            running("run", file, "--base-url", server.url) as second,
+        ):
+            assert (first.end()[0], second.end()[0]) == (0, 0)
+        assert server.requests == 30
+    assert only_job()["counts"]["completed"] == 30

@@ -1,0 +1,216 @@
+"""The program in processes of its own, and simulated providers beside it: on a thread, or in a process.
+
+As a program this file is such a provider: `programs.py SETTINGS JOURNAL` prints its base URL, serves until killed.
+"""
+
+import asyncio
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urlsplit
+
+import msgspec
+
+from batcher.simulate import Journal, RunningServer, SimulatedProvider, SimulatedServer
+
+JOBS = Path(__file__).parents[2] / "jobs"
+SHARED = Path(__file__).parents[3] / "shared"
+
+
+class Provider:
+    """A provider that listens at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def stats(self) -> dict[str, Any]:
+        """What it has seen: `batcher.simulate.Stats`."""
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(parts.netloc, timeout=10)
+        try:
+            connection.request("GET", "/simulate/stats")
+            stats = json.loads(connection.getresponse().read())
+        finally:
+            connection.close()
+        assert isinstance(stats, dict)
+        return stats
+
+    @property
+    def requests(self) -> int:
+        """How many have come in."""
+        return int(self.stats()["requests"])
+
+    def wait_for(self, requests: int) -> None:
+        """Until so many have come in."""
+        until(lambda: self.requests >= requests)
+
+
+@contextmanager
+def provider(**settings: Any) -> Iterator[Provider]:
+    """A simulated provider on a thread; it answers at once unless told otherwise."""
+    started: Future[tuple[RunningServer, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def serve() -> None:
+        over = asyncio.Event()
+        async with SimulatedServer(SimulatedProvider(**{"latency": 0, **settings})) as running:
+            started.set_result((running, asyncio.get_running_loop(), over))
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()), daemon=True)
+    thread.start()
+    running, loop, over = started.result(10)
+    try:
+        yield Provider(running.url)
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(10)
+
+
+@contextmanager
+def provider_process(*, journal: Path | None = None, **settings: Any) -> Iterator[Provider]:
+    """A simulated provider in a process of its own, so that it shares no time with the program under test."""
+    told = json.dumps({"latency": 0, **settings})
+    command = [sys.executable, __file__, told, str(journal or "")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Provider(process.stdout.readline().strip())
+        finally:
+            process.kill()
+
+
+#: (status, document) for a request's Authorization header and body.
+Replies = Callable[[str, bytes], tuple[int, Any]]
+
+
+@contextmanager
+def replying(replies: Replies) -> Iterator[tuple[Provider, list[bytes]]]:
+    """A server on a thread that says what it is told, and the bodies it was sent."""
+    bodies: list[bytes] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            status, document = replies(self.headers.get("Authorization", ""), bodies[-1])
+            raw = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield Provider(f"http://127.0.0.1:{server.server_port}/v1"), bodies
+    finally:
+        server.shutdown()
+        thread.join(10)
+        server.server_close()
+
+
+class Running:
+    """The program, running in the background; what it says is gathered as it comes."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._out, self._err = bytearray(), bytearray()
+        self._readers = [
+            threading.Thread(target=_gather, args=(stream, into), daemon=True)
+            for stream, into in ((process.stdout, self._out), (process.stderr, self._err))
+        ]
+        for reader in self._readers:
+            reader.start()
+        self.pid = process.pid
+
+    @property
+    def said(self) -> bytes:
+        """What stands on its stderr by now."""
+        return bytes(self._err)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    def send(self, which: signal.Signals) -> None:
+        """Send it a signal."""
+        self._process.send_signal(which)
+
+    def end(self, *, within: float = 60) -> tuple[int, str, str]:
+        """Its exit code, stdout and stderr, once it has ended."""
+        code = self._process.wait(within)
+        for reader in self._readers:
+            reader.join(within)
+        return code, self._out.decode(), self._err.decode()
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for its end."""
+        self._process.kill()
+        self.end()
+
+
+def _gather(stream: IO[bytes], into: bytearray) -> None:
+    with stream:
+        for piece in iter(lambda: stream.read(65_536), b""):
+            into.extend(piece)
+
+
+@contextmanager
+def running(*args: object, **environ: str) -> Iterator[Running]:
+    """`batcher` in the working directory; what is left of it is killed at the end of the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batcher", *map(str, args)],
+        bufsize=0,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **environ},
+    )
+    program = Running(process)
+    try:
+        yield program
+    finally:
+        program.kill()
+
+
+def until(holds: Callable[[], bool], *, within: float = 30) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to hold in time"
+        time.sleep(0.02)
+
+
+def rows_of(path: Path | str) -> list[dict[str, Any]]:
+    """The documents of a JSONL file."""
+    return [json.loads(line) for line in Path(path).read_bytes().split(b"\n") if line]
+
+
+async def _serve(told: str, journal: str) -> None:
+    settings = msgspec.json.decode(told, type=SimulatedProvider)
+    log = Journal(path=Path(journal)) if journal else None
+    async with SimulatedServer(settings, journal=log) as server:
+        print(server.url, flush=True)  # noqa: T201 - how the test learns the port
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_serve(*sys.argv[1:]))
