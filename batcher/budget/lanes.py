@@ -80,7 +80,7 @@ class LaneBudgets:
         _apply(known)
 
     def cool_down(self, lane: LaneKey, *, wait_us: int | None, jitter: float, restart_ramp: bool) -> int:
-        """Hold the lane; a wait of 0 or less names no time. Returns the end in UTC microseconds; it may be now."""
+        """Hold the lane; a wait of 0 or less names no time. Returns the end in UTC microseconds."""
         gate = self._lane(lane).gate
         told_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
         gate.refused(told_s=told_s, jitter=jitter, restart_ramp=restart_ramp)

@@ -55,11 +55,12 @@ def run_to_end(
     with logs.opened(session, parts.clock) as log:
         signal_code = asyncio.run(_run(database, jobs, parts, session, log=log, concurrency=concurrency))
     current, written = [], {}
-    for job in jobs:
-        now = _reread(database, job)
-        current.append(now)
-        if now.state in {JobState.COMPLETED, JobState.CANCELLED}:
-            written[now.id] = _write(database, now)
+    with signals.raised():
+        for job in jobs:
+            now = _reread(database, job)
+            current.append(now)
+            if now.state in {JobState.COMPLETED, JobState.CANCELLED}:
+                written[now.id] = _write(database, now)
     code = summarize(database, current, written, as_json=as_json)
     return code if signal_code is None else signal_code
 

@@ -1,9 +1,14 @@
-"""Signals during a run: the first drains, the second stops at once (CONTRACT: exit codes)."""
+"""Signals: during a run the first drains, the second stops at once (CONTRACT: exit codes).
+
+One that is ignored when the program starts stays so: `nohup` and shells that start jobs in the background mean it.
+"""
 
 import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
+from typing import NoReturn
 
 from batcher.services.running import RunControl
 
@@ -33,10 +38,29 @@ def heeded(control: RunControl) -> Iterator[Interruption]:
     """Inside the block signals drain and stop the run instead of killing the process."""
     loop = asyncio.get_running_loop()
     interruption = Interruption(control)
-    for which in _GRACE:
+    heard = [which for which in _GRACE if signal.getsignal(which) is not signal.SIG_IGN]
+    for which in heard:
         loop.add_signal_handler(which, interruption.take, which)
     try:
         yield interruption
     finally:
-        for which in _GRACE:
+        for which in heard:
             loop.remove_signal_handler(which)
+
+
+@contextmanager
+def raised() -> Iterator[None]:
+    """Inside the block SIGTERM and SIGHUP raise, as Ctrl-C does, so that what was begun is tidied up."""
+    before = {which: signal.getsignal(which) for which in (signal.SIGTERM, signal.SIGHUP)}
+    heard = [which for which, handler in before.items() if handler is not signal.SIG_IGN]
+    for which in heard:
+        signal.signal(which, _leave)
+    try:
+        yield
+    finally:
+        for which in heard:
+            signal.signal(which, before[which])
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(_EXIT_CODES[signal.Signals(number)])

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from batcher.cli import signals
 from batcher.cli.output import note, shown_path
 from batcher.cli.running import output_of
 from batcher.config import FileSettings, Flags, check_ca_file, find_headers, find_key, resolve_job
@@ -53,7 +54,7 @@ def store(
     Where nothing is left to send, no key is asked for.
     """
     settings = resolve_job(flags, remembered=None, environ=environ, file=config)
-    with open_source(intake.file) as source:
+    with signals.raised(), open_source(intake.file) as source:
         output = _output(database, intake)
         options = SubmitOptions(
             name=intake.name,

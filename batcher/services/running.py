@@ -206,7 +206,7 @@ async def _run_here(
             control.attach(worker)
             await worker.run(wanted, probing=probing)
     except BaseExceptionGroup as group:
-        # Not `except*`: what is raised there comes out in a group again.
+        # Not `except*`: beside an error of another kind, what is raised there comes out in a group again.
         error = _first(group)
         if error is None:
             raise

@@ -98,6 +98,8 @@ def submit_file(
     )
     loading = _Loading(database, job, settings, options)
     stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
+    if stored.public_id != job.public_id:
+        return Submitted(job=stored, is_new=False)
     return Submitted(
         job=stored,
         is_new=True,
@@ -157,12 +159,22 @@ class _Loading:
         try:
             self._add_all(job_id, lines, progress)
             self._refuse()
-            with self._database.write() as connection:
-                self.followers = submit.open_job(connection, job_id)
-                return jobs.get(connection, job_id)
+            opened = self._open(job_id)
         except BaseException:
             self._remove(job_id)
             raise
+        if opened.id != job_id:
+            self._remove(job_id)
+        return opened
+
+    def _open(self, job_id: JobId) -> Job:
+        """Show the job, unless another process has stored the same file meanwhile: then that job."""
+        with self._database.write() as connection:
+            twin = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
+            if twin is not None and not self._options.new:
+                return twin
+            self.followers = submit.open_job(connection, job_id)
+            return jobs.get(connection, job_id)
 
     def _add_all(self, job_id: JobId, lines: Iterator[RawLine], progress: Callable[[int], None]) -> None:
         routes = submit.Routes(job_id)

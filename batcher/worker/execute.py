@@ -68,7 +68,7 @@ class Executor:
             raise
         finally:
             lane.in_flight -= 1
-            self._state.in_flight -= 1
+            del self._state.flying[claim.request_id]
             if probe:
                 lane.endpoint.probing = False
                 lane.endpoint.changed.set()

@@ -70,7 +70,7 @@ class Gate:
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
         lane.in_flight += 1
-        self._state.in_flight += 1
+        self._state.flying[claim.request_id] = claim
         if lane.waiting_since is None:
             lane.waiting_since = asyncio.get_running_loop().time()
         probe = lane.endpoint.breaker.is_open

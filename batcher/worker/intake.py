@@ -113,16 +113,15 @@ class Intake:
         now = _now()
         for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
             self._forget(job)
-        dry = [job for job in self._state.jobs.values() if job.is_dry and job.look_at <= now]
-        if not dry:
-            return False
-        for job in dry:
+        spent = [job for job in self._state.jobs.values() if job.is_spent and job.look_at <= now]
+        for job in spent:
             job.look_at = now + _POLL_SECONDS
-        finished = await self._queue.finish([job.job.id for job in dry])
+        dry = [job.job.id for job in spent if job.is_dry]
+        finished = await self._queue.finish(dry) if dry else []
         for job_id in finished:
             self._forget(self._state.jobs[job_id])
             self._events.emit(JobFinished(job_id=job_id))
-        left = [job for job in dry if job.job.id not in finished and job.is_wanted]
+        left = [job for job in spent if job.job.id not in finished and job.is_wanted]
         return bool(finished) or await self._try_alone(left)
 
     async def _try_alone(self, jobs: list[JobRun]) -> bool:
@@ -133,7 +132,7 @@ class Intake:
         moved = bool(open_) and await self._claim([Want(route=each.route, most=1) for each in open_], alone=True)
         for job in jobs:
             paused = any(each.lane.pause is not None for each in job.routes)
-            job.is_stuck = paused and not moved and job.is_dry
+            job.is_stuck = paused and not moved and job.is_spent
         return moved
 
     def _forget(self, job: JobRun) -> None:

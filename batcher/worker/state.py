@@ -109,7 +109,7 @@ class JobRun:
     dropped: bool = False
     #: Monotonic seconds; its end is not looked for before.
     look_at: float = 0.0
-    #: Nothing of it can be claimed, also not alone, but it is unfinished: the rest is behind a pause.
+    #: When last looked at, nothing of it could be claimed, also not alone: the rest is behind a pause.
     is_stuck: bool = False
 
     @property
@@ -124,18 +124,18 @@ class JobRun:
 
     @property
     def is_dry(self) -> bool:
-        """Whether the queue has nothing for it and nothing is in hand."""
+        """Whether the queue has nothing for it, but perhaps what runs alone, and nothing is in hand."""
         return self.held == 0 and all(route.dry for route in self.routes)
+
+    @property
+    def is_spent(self) -> bool:
+        """The same of what is not behind a pause."""
+        return self.held == 0 and all(route.dry or route.lane.pause is not None for route in self.routes)
 
     @property
     def is_paused(self) -> bool:
         """Whether all that is left of it waits for a person."""
-        if self.held:
-            return False
-        if self.pause is not None or self.is_stuck:
-            return True
-        left = [route for route in self.routes if not route.dry]
-        return bool(left) and all(route.lane.pause is not None for route in left)
+        return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_spent))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -148,7 +148,8 @@ class State:
     endpoints: dict[EndpointId, Endpoint] = field(default_factory=dict)
     #: Bytes of the bodies of all claims in hand.
     held_bytes: int = 0
-    in_flight: int = 0
+    #: Requests that are out.
+    flying: dict[RequestId, Claim] = field(default_factory=dict)
     #: A request that runs by itself, as several holders died with it: nothing else is claimed meanwhile.
     alone: RequestId | None = None
     #: How often a request was refused while others of its lane were answered.
@@ -156,9 +157,16 @@ class State:
     #: Set when the intake has something to look at.
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def in_flight(self) -> int:
+        """How many requests are out."""
+        return len(self.flying)
+
     def take(self, claim: Claim) -> None:
         """A claim came into hand."""
-        self.jobs[claim.job_id].held += 1
+        job = self.jobs[claim.job_id]
+        job.held += 1
+        job.is_stuck = False
         self.held_bytes += len(claim.body)
 
     def let_go(self, claim: Claim) -> None:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from batcher.domain.events import DrainStarted
 from batcher.domain.ids import JobId
+from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, Queue
 from batcher.worker.beat import Beat
 from batcher.worker.execute import Executor
@@ -157,6 +158,9 @@ class Worker:
             await self._let_flights_end()
         for lane in self.state.lanes.values():
             self._settler.release(lane)
+        # Cancelled before they began: they were never sent.
+        for claim in self.state.flying.values():
+            self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         await cancel_all(self._writing)
         await self._settler.finish()
         await self._pauses.write()

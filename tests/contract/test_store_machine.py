@@ -40,7 +40,10 @@ from tests.support.stores import (
 LIVE = ("pending", "claimed")
 #: (body, whether it shares its answer). Few bodies, so that rows share them.
 ROWS = st.lists(
-    st.tuples(st.sampled_from([b"1", b"2"]), st.sampled_from([True, True, True, False])), min_size=1, max_size=5
+    st.tuples(st.sampled_from([b"1", b"2"]), st.sampled_from([True, True, True, False])), min_size=2, max_size=5
+)
+ENDS = st.lists(
+    st.sampled_from(["complete", "bury", "release", "requeue", "requeue later", "refused"]), min_size=0, max_size=4
 )
 
 
@@ -69,6 +72,9 @@ class Model:
     answered: set[bytes] = field(default_factory=set)
     #: How many requests were answered by the provider.
     answers: int = 0
+
+    def count(self) -> Counter[str]:
+        return Counter(row.state for row in self.rows.values())
 
     def twins(self, row: ModelRow) -> Iterator[ModelRow]:
         """The row and those that wait for its answer."""
@@ -107,8 +113,8 @@ def template() -> Path:
 class StoreMachine(RuleBasedStateMachine):
     """Runs everything that changes a request, in any order."""
 
-    @initialize(rows=ROWS)
-    def open(self, rows: list[tuple[bytes, bool]]) -> None:
+    @initialize(rows=ROWS, reuse=st.booleans())
+    def open(self, rows: list[tuple[bytes, bool]], *, reuse: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="batcher-machine-"))
         shutil.copy(template(), self.folder / "batcher.db")
         self.database = Database(self.folder / "batcher.db")
@@ -120,7 +126,9 @@ class StoreMachine(RuleBasedStateMachine):
         self.held: dict[str, Claim] = {}
         #: Claims that were ended, by settlement or by death.
         self.old: list[Claim] = []
+        # Two jobs that share bodies; the second may or may not share answers with the first.
         self.submit(rows, reuse=True)
+        self.submit(rows[:3], reuse=reuse)
 
     # --- what people do ---
 
@@ -134,6 +142,7 @@ class StoreMachine(RuleBasedStateMachine):
         for row in given:
             self.model.rows[row.custom_id] = ModelRow(job=job.id, body=row.bytes_, shares=row.shares)
 
+    @precondition(lambda self: len(self.model.cancelled) < len(self.jobs) - 1)
     @rule(which=st.integers(0, 2))
     def cancel(self, which: int) -> None:
         job = list(self.jobs.values())[which % len(self.jobs)]
@@ -147,10 +156,11 @@ class StoreMachine(RuleBasedStateMachine):
             self.model.cancelled.add(job.id)
 
     @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
-    @rule(chosen=st.sets(st.integers(0, 14), min_size=1, max_size=4))
-    def retry(self, chosen: set[int]) -> None:
+    @rule(chosen=st.lists(st.booleans(), min_size=15, max_size=15))
+    def retry(self, chosen: list[bool]) -> None:
+        """Put some dead letters back; rows that are no dead letters may be named too."""
         rows = stored(self.database)
-        names = [name for at, name in enumerate(rows) if at in chosen]
+        names = [name for name, wanted in zip(rows, chosen, strict=False) if wanted]
         with self.database.write() as connection:
             for job_id in dead_letters.retry(connection, [rows[name]["id"] for name in names]):
                 jobs.reopen(connection, job_id)
@@ -161,18 +171,21 @@ class StoreMachine(RuleBasedStateMachine):
 
     # --- what a runner does ---
 
-    @rule(most=st.integers(1, 4), most_bytes=st.sampled_from([1000, 2]))
-    def claim(self, most: int, most_bytes: int) -> None:
+    @rule(most=st.integers(1, 4), most_bytes=st.sampled_from([1000, 2]), ends=ENDS)
+    def work(self, most: int, most_bytes: int, ends: list[str]) -> None:
+        """Claim, and settle what is held, the longest held first; what is given no end stays in flight."""
         claimed = self.holder.claim(*self.jobs.values(), most=most, most_bytes=most_bytes)
         self.learn(claimed, alone=False)
         assert len(claimed.claims) <= most_bytes
+        self.settle(ends)
 
-    @precondition(lambda self: any(row.lost for row in self.model.rows.values()))
-    @rule()
-    def claim_alone(self) -> None:
+    @precondition(lambda self: any(row.lost >= SUSPECT_AFTER for row in self.model.rows.values()))
+    @rule(ends=ENDS)
+    def work_alone(self, ends: list[str]) -> None:
         claimed = self.holder.claim(*self.jobs.values(), alone=True)
         self.learn(claimed, alone=True)
         assert len(claimed.claims) <= 1
+        self.settle(ends)
 
     def learn(self, claimed: Claimed, *, alone: bool) -> None:
         names = {row["id"]: name for name, row in stored(self.database).items()}
@@ -199,15 +212,22 @@ class StoreMachine(RuleBasedStateMachine):
         return {claim.body for name, claim in self.held.items() if self.model.rows[name].shares}
 
     @precondition(lambda self: self.held)
-    @rule(
-        which=st.integers(0, 9),
-        end=st.sampled_from(["complete", "bury", "release", "requeue", "requeue later", "refused"]),
-    )
-    def settle(self, which: int, end: str) -> None:
-        name = sorted(self.held)[which % len(self.held)]
-        claim, row = self.held.pop(name), self.model.rows[name]
-        self.holder.settle(self.decide(claim, row, end))
-        self.old.append(claim)
+    @rule(ends=ENDS)
+    def settle_some(self, ends: list[str]) -> None:
+        self.settle(ends)
+
+    def settle(self, ends: list[str]) -> None:
+        """Settle what is held in one group, and hear of each row that ended by it."""
+        before = self.model.count()
+        group = []
+        for name, end in zip(list(self.held), ends, strict=False):
+            claim = self.held.pop(name)
+            self.old.append(claim)
+            group.append(self.decide(claim, self.model.rows[name], end))
+        told = self.holder.settle(*group)
+        after = self.model.count()
+        assert sum(len(each.completed) for each in told) == after["completed"] - before["completed"]
+        assert sum(len(each.dead_lettered) for each in told) == after["dead_lettered"] - before["dead_lettered"]
 
     def decide(self, claim: Claim, row: ModelRow, end: str) -> Settlement:
         """The settlement, and in the model what comes of it."""
@@ -238,10 +258,10 @@ class StoreMachine(RuleBasedStateMachine):
         if held is None or held.send != claim.send:
             assert self.holder.settle(end(claim)) == []
 
-    @precondition(lambda self: self.held)
-    @rule()
-    def die(self) -> None:
-        """The runner dies with what it holds; another takes over."""
+    @rule(most=st.integers(1, 4), alone=st.booleans())
+    def die(self, most: int, *, alone: bool) -> None:
+        """The runner claims some more, then dies with all it holds; another takes over."""
+        self.learn(self.holder.claim(*self.jobs.values(), most=most, alone=alone), alone=alone)
         late = self.holder
         assert rescue(self.database, now=self.clock.at) == len(self.held)
         for name in self.held:

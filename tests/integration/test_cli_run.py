@@ -8,14 +8,10 @@ from typing import Any
 import pytest
 import zstandard
 
-from tests.support.commands import Called, batcher, chat, job_file, line
-from tests.support.programs import Provider, provider, replying, rows_of
+from tests.support.commands import batcher, chat, job_file, line
+from tests.support.programs import jobs_now, provider, replying, rows, rows_of, run_on
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-
-def run(file: object, server: Provider, *args: object, stdin: str = "") -> Called:
-    return batcher("run", file, "--base-url", server.url, *args, stdin=stdin)
 
 
 def dead(custom_id: str, **more: Any) -> dict[str, Any]:
@@ -23,20 +19,10 @@ def dead(custom_id: str, **more: Any) -> dict[str, Any]:
     return line(custom_id, chat(custom_id, metadata={"simulate": {"code": "context_length_exceeded"}}, **more))
 
 
-def status() -> list[dict[str, Any]]:
-    data = batcher("status", "--json").json["data"]
-    assert isinstance(data, list)
-    return data
-
-
 def answer() -> dict[str, Any]:
     """The least that a chat completion is."""
     choice = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
     return {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]}
-
-
-def rows(count: int) -> list[dict[str, Any]]:
-    return [line(f"row-{number}") for number in range(count)]
 
 
 # --- where results go
@@ -46,7 +32,7 @@ def test_results_and_errors_stand_beside_the_file_in_input_order() -> None:
     Path("in").mkdir()
     file = job_file(Path("in/tickets.jsonl"), line("b"), dead("x"), line("a"), dead("w"), line("c"))
     with provider() as server:
-        called = run(file, server)
+        called = run_on(server, file)
     assert called.code == 3
     assert [row["custom_id"] for row in rows_of("in/tickets.results.jsonl")] == ["b", "a", "c"]
     errors = rows_of("in/tickets.errors.jsonl")
@@ -72,7 +58,7 @@ def test_results_and_errors_stand_beside_the_file_in_input_order() -> None:
 )
 def test_the_errors_file_is_named_after_the_results(output: str, errors: str) -> None:
     with provider() as server:
-        assert run(job_file(Path("j.jsonl"), line("a"), dead("b")), server, "-o", output).code == 3
+        assert run_on(server, job_file(Path("j.jsonl"), line("a"), dead("b")), "-o", output).code == 3
     assert [row["custom_id"] for row in rows_of(output)] == ["a"]
     assert [row["custom_id"] for row in rows_of(errors)] == ["b"]
     assert not Path("j.results.jsonl").exists()
@@ -82,10 +68,10 @@ def test_an_errors_file_from_before_is_removed_when_nothing_is_dead_any_more() -
     flaky = line("x", chat("x", metadata={"simulate": {"status": 400, "code": "weird", "fail_times": 1}}))
     file = job_file(Path("j.jsonl"), line("a"), flaky)
     with provider() as server:
-        assert run(file, server).code == 3
+        assert run_on(server, file).code == 3
         assert Path("j.errors.jsonl").exists()
-        assert run(file, server).code == 3
-        again = run(file, server, "--retry-dead")
+        assert run_on(server, file).code == 3
+        again = run_on(server, file, "--retry-dead")
     assert again.code == 0
     assert "1 dead letter" in again.err
     assert not Path("j.errors.jsonl").exists()
@@ -95,7 +81,7 @@ def test_an_errors_file_from_before_is_removed_when_nothing_is_dead_any_more() -
 
 def test_a_result_line_has_openais_shape() -> None:
     with provider() as server:
-        run(job_file(Path("j.jsonl"), line("row-1")), server)
+        run_on(server, job_file(Path("j.jsonl"), line("row-1")))
     (row,) = rows_of("j.results.jsonl")
     assert list(row) == ["id", "custom_id", "response", "error", "batcher"]
     assert row["id"].startswith("batch_req_")
@@ -114,7 +100,7 @@ def test_results_are_never_written_over_what_is_dear_or_where_nothing_can_be(pla
     before = file.read_bytes()
     with provider() as server:
         assert batcher("submit", file, "--base-url", server.url).code == 0
-        called = run(file, server, "-o", place)
+        called = run_on(server, file, "-o", place)
         assert server.requests == 0
     assert called.code == 2
     assert called.err.startswith("error: ")
@@ -125,7 +111,7 @@ def test_an_errors_file_never_takes_the_place_of_the_job_file() -> None:
     file = job_file(Path("j.errors.jsonl"), line("a"))
     before = file.read_bytes()
     with provider() as server:
-        assert run(file, server, "-o", "j.jsonl").code == 2
+        assert run_on(server, file, "-o", "j.jsonl").code == 2
         assert server.requests == 0
     assert file.read_bytes() == before
 
@@ -136,15 +122,15 @@ def test_an_errors_file_never_takes_the_place_of_the_job_file() -> None:
 def test_a_second_run_sends_nothing_and_writes_the_same_bytes() -> None:
     file = job_file(Path("j.jsonl"), *rows(30), dead("x"))
     with provider() as server:
-        first = run(file, server)
+        first = run_on(server, file)
         written = Path("j.results.jsonl").read_bytes(), Path("j.errors.jsonl").read_bytes()
         Path("j.results.jsonl").unlink()
-        second = run(file, server)
+        second = run_on(server, file)
         assert server.requests == 31
     assert (first.code, second.code) == (3, 3)
     assert (Path("j.results.jsonl").read_bytes(), Path("j.errors.jsonl").read_bytes()) == written
     assert "nothing is sent" in second.err
-    assert len(status()) == 1
+    assert len(jobs_now()) == 1
 
 
 def test_where_nothing_is_left_to_send_no_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,60 +150,60 @@ def test_a_known_job_is_found_by_content_from_another_path() -> None:
     Path("sub").mkdir()
     copy = job_file(Path("sub/copy.jsonl"), *rows(3))
     with provider() as server:
-        run("j.jsonl", server)
-        called = run(copy, server)
+        run_on(server, "j.jsonl")
+        called = run_on(server, copy)
         assert server.requests == 3
     assert called.code == 0
     assert "j.results.jsonl" in called.err
-    assert len(status()) == 1
+    assert len(jobs_now()) == 1
 
 
 def test_a_changed_file_is_a_new_job_and_says_so() -> None:
     with provider() as server:
-        run(job_file(Path("j.jsonl"), *rows(3)), server)
-        called = run(job_file(Path("j.jsonl"), *rows(4)), server)
+        run_on(server, job_file(Path("j.jsonl"), *rows(3)))
+        called = run_on(server, job_file(Path("j.jsonl"), *rows(4)))
     assert "j.jsonl has changed since job 1; this is a new job" in called.err
-    assert [(job["job"], job["counts"]["total"]) for job in status()] == [(1, 3), (2, 4)]
+    assert [(job["job"], job["counts"]["total"]) for job in jobs_now()] == [(1, 3), (2, 4)]
     assert len(rows_of("j.results.jsonl")) == 4
 
 
 def test_another_base_url_makes_another_job() -> None:
     file = job_file(Path("j.jsonl"), line("a"))
     with provider() as one, provider() as other:
-        run(file, one)
-        run(file, other)
+        run_on(one, file)
+        run_on(other, file)
         assert (one.requests, other.requests) == (1, 1)
-    assert len(status()) == 2
+    assert len(jobs_now()) == 2
 
 
 def test_new_makes_a_new_job_of_a_known_file() -> None:
     file = job_file(Path("j.jsonl"), *rows(3))
     with provider() as server:
-        run(file, server)
-        called = run(file, server, "--new")
+        run_on(server, file)
+        called = run_on(server, file, "--new")
         assert server.requests == 6
     assert called.code == 0
-    assert [job["job"] for job in status()] == [1, 2]
+    assert [job["job"] for job in jobs_now()] == [1, 2]
     assert "changed" not in called.err
 
 
 def test_a_job_is_named_after_its_file_or_as_asked() -> None:
     with provider() as server:
-        run(job_file(Path("tickets.jsonl"), line("a")), server)
-        run(job_file(Path("more.jsonl"), line("b")), server, "--name", "evals")
-        assert run(job_file(Path("n.jsonl"), line("c")), server, "--name", "12").code == 2
-    assert [job["name"] for job in status()] == ["tickets", "evals"]
+        run_on(server, job_file(Path("tickets.jsonl"), line("a")))
+        run_on(server, job_file(Path("more.jsonl"), line("b")), "--name", "evals")
+        assert run_on(server, job_file(Path("n.jsonl"), line("c")), "--name", "12").code == 2
+    assert [job["name"] for job in jobs_now()] == ["tickets", "evals"]
     assert batcher("status", "evals", "--json").json["job"] == 2
 
 
 def test_a_known_job_keeps_its_name_and_says_so() -> None:
     file = job_file(Path("j.jsonl"), line("a"))
     with provider() as server:
-        run(file, server)
-        called = run(file, server, "--name", "other")
+        run_on(server, file)
+        called = run_on(server, file, "--name", "other")
     assert called.code == 0
     assert "keeps its name" in called.err
-    assert status()[0]["name"] == "j"
+    assert jobs_now()[0]["name"] == "j"
 
 
 # --- what a file may be
@@ -229,15 +215,15 @@ def test_packed_files_stdin_boms_and_line_ends_are_read_alike() -> None:
     Path("b.jsonl.zst").write_bytes(zstandard.compress(text.encode()))
     Path("c.jsonl").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n\r\n").rstrip().encode())
     with provider() as server:
-        assert run("a.jsonl.gz", server).code == 0
-        assert run("b.jsonl.zst", server, "--new").code == 0
-        assert run("c.jsonl", server).code == 0
-        assert run("-", server, "--new", stdin=text).code == 0
+        assert run_on(server, "a.jsonl.gz").code == 0
+        assert run_on(server, "b.jsonl.zst", "--new").code == 0
+        assert run_on(server, "c.jsonl").code == 0
+        assert run_on(server, "-", "--new", stdin=text).code == 0
         assert server.requests == 12
     names = ["a.results.jsonl", "b.results.jsonl", "c.results.jsonl", "stdin.results.jsonl"]
     for name in names:
         assert [row["custom_id"] for row in rows_of(name)] == ["row-0", "row-1", "row-2"]
-    assert [job["name"] for job in status()] == ["a", "b", "c", "stdin"]
+    assert [job["name"] for job in jobs_now()] == ["a", "b", "c", "stdin"]
 
 
 def test_bare_bodies_take_their_endpoint_from_messages_or_from_the_flag() -> None:
@@ -247,12 +233,12 @@ def test_bare_bodies_take_their_endpoint_from_messages_or_from_the_flag() -> Non
         {"custom_id": "mine", "model": "m", "messages": [{"role": "user", "content": "hi"}]},
     )
     with provider() as server:
-        refused = run(file, server)
+        refused = run_on(server, file)
         assert (refused.code, server.requests) == (2, 0)
         assert "j.jsonl:1: " in refused.err
         assert "--url /v1/embeddings" in refused.err
-        assert run(file, server, "--url", "/v1/embeddings").code == 0
-        assert run(file, server, "--url", "http://elsewhere/v1/embeddings").code == 2
+        assert run_on(server, file, "--url", "/v1/embeddings").code == 0
+        assert run_on(server, file, "--url", "http://elsewhere/v1/embeddings").code == 2
     first, second = rows_of("j.results.jsonl")
     assert (first["custom_id"], first["response"]["body"]["object"]) == ("line-1", "list")
     assert (second["custom_id"], second["response"]["body"]["object"]) == ("mine", "chat.completion")
@@ -266,16 +252,16 @@ def test_the_body_goes_out_as_the_files_own_bytes() -> None:
     envelope = f'{{"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": {body}}}'
     file = job_file(Path("j.jsonl"), envelope, body.replace('"model"', '"custom_id": "b", "model"'))
     with replying(lambda *_: (200, answer())) as (server, bodies):
-        assert run(file, server, "--no-cache").code == 0
+        assert run_on(server, file, "--no-cache").code == 0
     assert sorted(bodies) == [body.encode(), body.encode()]
 
 
 def test_invalid_lines_are_passed_over_where_that_is_asked_for() -> None:
     file = job_file(Path("j.jsonl"), line("a"), "{broken", line("b"), line("a"), dead("z"), '{"x": 1}')
     with provider() as server:
-        called = run(file, server, "--skip-invalid")
+        called = run_on(server, file, "--skip-invalid")
         assert server.requests == 3
-        again = run(file, server, "--skip-invalid", "--json")
+        again = run_on(server, file, "--skip-invalid", "--json")
     assert called.code == 3
     assert "3 invalid lines skipped" in called.out
     assert [row["custom_id"] for row in rows_of("j.results.jsonl")] == ["a", "b"]
@@ -294,9 +280,9 @@ def test_invalid_lines_are_passed_over_where_that_is_asked_for() -> None:
 
 def test_skipping_every_line_is_an_error() -> None:
     with provider() as server:
-        called = run(job_file(Path("j.jsonl"), "{broken", "[]"), server, "--skip-invalid")
+        called = run_on(server, job_file(Path("j.jsonl"), "{broken", "[]"), "--skip-invalid")
     assert called.code == 2
-    assert status() == []
+    assert jobs_now() == []
 
 
 # --- the document of --json
@@ -337,7 +323,7 @@ LANE_KEYS = {
 def test_json_is_one_document_with_the_contracts_keys() -> None:
     file = job_file(Path("j.jsonl"), *rows(3), line("again", chat("row-1")), dead("x"))
     with provider() as server:
-        document = run(file, server, "--json", "--rpm", "6000").json
+        document = run_on(server, file, "--json", "--rpm", "6000").json
     assert set(document) >= KEYS
     assert set(document["lanes"][0]) >= LANE_KEYS
     assert document["state"] == "completed"
@@ -378,7 +364,7 @@ def test_resume_runs_every_unfinished_job_or_the_named_ones() -> None:
         for name in ("a", "b", "c"):
             batcher("submit", job_file(Path(f"{name}.jsonl"), line(name)), "--base-url", server.url)
         assert batcher("resume", "b").code == 0
-        assert [job["state"] for job in status()] == ["pending", "completed", "pending"]
+        assert [job["state"] for job in jobs_now()] == ["pending", "completed", "pending"]
         both = batcher("resume", "--json")
         assert [job["job"] for job in both.json["data"]] == [1, 3]
         assert batcher("resume", "--json").json == {"data": []}
@@ -391,164 +377,8 @@ def test_retrying_dead_letters_says_what_is_sent_again() -> None:
     flaky = line("x", chat("x", metadata={"simulate": {"status": 400, "code": "weird", "fail_times": 1}}))
     file = job_file(Path("j.jsonl"), *rows(2), flaky)
     with provider() as server:
-        run(file, server)
-        called = run(file, server, "--retry-dead")
+        run_on(server, file)
+        called = run_on(server, file, "--retry-dead")
         assert server.requests == 4
     assert called.code == 0
     assert "nothing is sent" not in called.err
-
-
-# --- settings
-
-
-def test_a_job_remembers_its_settings_and_a_flag_replaces_them_and_says_so() -> None:
-    file = job_file(Path("j.jsonl"), line("a"))
-    with provider() as server:
-        options = ["--rpm", "300", "--max-attempts", "2", "--cache", "deterministic", "-o", "there.jsonl"]
-        batcher("submit", file, "--base-url", server.url, *options)
-        called = batcher("resume", "--rpm", "600", "--timeout", "30")
-    assert "rpm: 600, was 300" in called.err
-    assert "timeout: 30 s, was 600 s" in called.err
-    assert "attempts" not in called.err
-    assert Path("there.jsonl").exists()
-    assert status()[0]["lanes"][0]["rpm"] == 600
-
-
-def test_resume_moves_the_results_where_it_is_told() -> None:
-    with provider() as server:
-        batcher("submit", job_file(Path("j.jsonl"), line("a")), "--base-url", server.url)
-        called = batcher("resume", "-o", "there.jsonl")
-    assert "there.jsonl" in called.err
-    assert Path("there.jsonl").exists()
-    assert not Path("j.results.jsonl").exists()
-
-
-def test_the_remembered_key_variable_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = job_file(Path("j.jsonl"), line("a"))
-    monkeypatch.setenv("MINE", "sk-right")
-    elsewhere = ["--base-url", "https://api.example.com/v1"]
-    assert batcher("submit", file, *elsewhere, "--api-key-env", "MINE").code == 0
-    again = batcher("submit", file, *elsewhere)
-    assert (again.code, again.out.splitlines()[0]) == (0, "1")
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-other")
-    monkeypatch.delenv("MINE")
-    assert "MINE is not set" in batcher("submit", file, *elsewhere).err
-
-
-def test_a_missing_key_is_named_before_anything_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = job_file(Path("j.jsonl"), line("a"))
-    for command in ("run", "submit"):
-        called = batcher(command, file, "--base-url", "https://api.example.com/v1", "--api-key-env", "MY_KEY")
-        assert called.code == 2
-        assert "MY_KEY is not set" in called.err
-    assert status() == []
-    monkeypatch.setenv("MY_KEY", "sk-something")
-    batcher("submit", file, "--base-url", "https://api.example.com/v1", "--api-key-env", "MY_KEY")
-    monkeypatch.delenv("MY_KEY")
-    called = batcher("resume")
-    assert called.code == 2
-    assert "MY_KEY is not set" in called.err
-    assert status()[0]["counts"]["pending"] == 1
-
-
-# --- pauses
-
-
-def test_a_wrong_key_pauses_and_the_right_one_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    file = job_file(Path("j.jsonl"), *rows(40))
-    with provider(api_key="sk-the-right-one") as server:
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-the-wrong-one")
-        called = run(file, server)
-        assert called.code == 4
-        assert server.requests <= 8
-        assert "OPENAI_API_KEY" in called.out
-        assert "batcher resume 1" in called.out
-        (job,) = status()
-        assert (job["state"], job["paused"]["reason"]) == ("paused", "credentials")
-        assert job["counts"]["pending"] == 40
-        assert batcher("dlq", "list", "--json").json["total"] == 0
-        assert not Path("j.results.jsonl").exists()
-
-        before = server.requests
-        again = batcher("resume", "--json")
-        assert (again.code, again.json["state"]) == (4, "paused")
-        assert server.requests == before + 1
-
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-the-right-one")
-        assert batcher("resume").code == 0
-    assert [row["custom_id"] for row in rows_of("j.results.jsonl")] == [f"row-{number}" for number in range(40)]
-    assert {row["batcher"]["attempts"] for row in rows_of("j.results.jsonl")} <= {1, 2, 3}
-
-
-def test_a_wrong_base_url_pauses_and_resume_mends_it() -> None:
-    file = job_file(Path("j.jsonl"), *rows(20))
-    with provider() as server:
-        called = batcher("run", file, "--base-url", server.url + "x")
-        assert called.code == 4
-        assert "--base-url" in called.out
-        (job,) = status()
-        assert (job["paused"]["reason"], job["counts"]["pending"]) == ("endpoint", 20)
-        mended = batcher("resume", "--base-url", server.url)
-        assert mended.code == 0
-        assert "base URL" in mended.err
-        assert run(file, server).code == 0
-    assert len(rows_of("j.results.jsonl")) == 20
-    assert len(status()) == 1
-
-
-def test_a_spent_quota_pauses_and_nothing_is_lost() -> None:
-    poor = line("q", chat("q", metadata={"simulate": {"code": "insufficient_quota", "fail_times": 1}}))
-    with provider() as server:
-        called = run(job_file(Path("j.jsonl"), poor), server)
-        assert called.code == 4
-        assert status()[0]["paused"]["reason"] == "quota"
-        assert batcher("resume").code == 0
-
-
-def test_a_job_that_others_cancelled_in_part_is_not_taken_for_whole() -> None:
-    with provider() as server:
-        batcher("submit", job_file(Path("j.jsonl"), *rows(5)), "--base-url", server.url)
-        batcher("cancel", 1)
-        called = batcher("resume", 1)
-        assert server.requests == 0
-    assert "cancelled" in called.out
-    assert called.code == 3
-
-
-# --- secrets
-
-CANARY = "sk-canary-7f3a9b1c5d8e2f4aXQZ9"
-
-
-def echo(key: str, _: bytes) -> tuple[int, Any]:
-    """A careless provider, which repeats the key in every spelling it knows."""
-    key = key.removeprefix("Bearer ")
-    masked = f"{key[:5]}{'*' * 16}{key[-4:]}"
-    said = f"your key {key} ({masked}; {key[:8]}...{key[-4:]}) may not do this"
-    return 400, {"error": {"message": said, "type": "invalid_request_error", "code": "odd", "param": key}}
-
-
-@pytest.mark.parametrize("replies", [echo, lambda *all_: (401, echo(*all_)[1])], ids=["400", "401"])
-def test_the_key_appears_nowhere_even_where_the_provider_echoes_it(
-    replies: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OPENAI_API_KEY", CANARY)
-    file = job_file(Path("j.jsonl"), *rows(3))
-    with replying(replies) as (server, bodies):
-        called = [
-            run(file, server, "-v", "--log-file", "log.txt", "--debug"),
-            batcher("resume", "-vv", "--log-format", "json"),
-            batcher("status", 1, "--json"),
-            batcher("dlq", "list"),
-            batcher("dlq", "show", 1, "--json"),
-            batcher("results", "-o", "-", "--errors", "all.errors.jsonl", "--partial"),
-        ]
-        assert bodies
-    assert called[0].code in {3, 4}
-    said = "".join(each.out + each.err for each in called)
-    files = {path.name: path.read_bytes() for path in Path().iterdir()}
-    assert {"batcher.db", "log.txt"} <= set(files)
-    assert "[key]" in said
-    for name, data in {**files, "output": said.encode()}.items():
-        for part in (CANARY, CANARY[3:], CANARY[-4:]):
-            assert part.encode() not in data, name

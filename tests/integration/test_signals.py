@@ -1,19 +1,17 @@
 """Signals to a run, and a second run beside a live one: processes of their own."""
 
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.commands import batcher, job_file, line
-from tests.support.programs import Provider, provider, rows_of, running, until
+from tests.support.commands import batcher, job_file
+from tests.support.programs import Provider, provider, rows, rows_of, running, until
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-
-def rows(count: int, name: str = "row") -> list[dict[str, Any]]:
-    return [line(f"{name}-{number}") for number in range(count)]
 
 
 def only_job() -> dict[str, Any]:
@@ -31,7 +29,7 @@ def finish(server: Provider, count: int) -> None:
 
 @pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)])
 def test_a_signal_drains_and_resume_goes_on(which: signal.Signals, code: int) -> None:
-    file = job_file(Path("j.jsonl"), *rows(200))
+    file = job_file(Path("j.jsonl"), *rows(100))
     with provider(latency=0.2, latency_sigma=0) as server:
         with running("run", file, "--base-url", server.url, "--concurrency", 8, "--json") as program:
             server.wait_for(20)
@@ -41,12 +39,12 @@ def test_a_signal_drains_and_resume_goes_on(which: signal.Signals, code: int) ->
         assert ended[0] == code
         counts = only_job()["counts"]
         assert (counts["claimed"], counts["completed"]) == (0, sent)
-        assert 0 < counts["pending"] == 200 - sent
+        assert 0 < counts["pending"] == 100 - sent
         assert '"state": "interrupted"' in ended[1]
         assert "in flight" in ended[2]
         assert not Path("j.results.jsonl").exists()
-        finish(server, 200)
-        assert server.requests == 200
+        finish(server, 100)
+        assert server.requests == 100
 
 
 def test_a_second_signal_stops_at_once_and_gives_back_what_was_in_flight() -> None:
@@ -65,57 +63,71 @@ def test_a_second_signal_stops_at_once_and_gives_back_what_was_in_flight() -> No
         assert only_job()["counts"]["claimed"] == 0
 
 
-def test_a_signal_while_the_file_is_read_leaves_no_job() -> None:
-    with Path("j.jsonl").open("w") as file:
-        for number in range(150_000):
-            file.write(
-                f'{{"custom_id": "{number}", "model": "m", "messages": [{{"role": "user", "content": "x"}}]}}\n'
-            )
+@pytest.mark.parametrize(("which", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_file_is_read_leaves_nothing_behind(which: signal.Signals, code: int) -> None:
+    job_file(Path("j.jsonl"), *rows(60_000))
     with running("submit", "j.jsonl", "--simulate") as program:
-        until(lambda: Path("batcher.db-wal").exists() and Path("batcher.db-wal").stat().st_size > 100_000)
-        program.send(signal.SIGINT)
-        code, _, err = program.end(within=30)
-    assert code == 130
-    assert "Traceback" not in err
+        wal = Path("batcher.db-wal")
+        until(lambda: wal.exists() and wal.stat().st_size > 1_000_000)
+        program.send(which)
+        ended = program.end(within=30)
+    assert ended[0] == code
+    assert "Traceback" not in ended[2]
     assert batcher("status", "--json").json == {"data": []}
+    with closing(sqlite3.connect("batcher.db")) as store:
+        assert store.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
+        assert store.execute("SELECT count(*) FROM requests").fetchone() == (0,)
+
+
+def test_an_ignored_hangup_stays_ignored() -> None:
+    file = job_file(Path("j.jsonl"), *rows(20))
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with provider(latency=0.2) as server, running("run", file, "--base-url", server.url) as program:
+            server.wait_for(1)
+            program.send(signal.SIGHUP)
+            assert program.end()[0] == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(rows_of("j.results.jsonl")) == 20
 
 
 def test_a_second_run_hands_its_job_to_the_live_runner() -> None:
-    one, two = job_file(Path("one.jsonl"), *rows(60, "one")), job_file(Path("two.jsonl"), *rows(20, "two"))
-    with provider(latency=0.3, latency_sigma=0) as server:
-        with running("run", one, "--base-url", server.url, "--concurrency", 4) as first:
-            server.wait_for(4)
-            with running("run", two, "--base-url", server.url, "--json") as second:
-                assert second.end()[0] == 0
-                said = second.said.decode()
-                assert f"(pid {first.pid})" in said
-                assert not first.is_over
-            assert first.end()[0] == 0
-        assert server.requests == 80
-    assert [row["custom_id"] for row in rows_of("one.results.jsonl")] == [f"one-{n}" for n in range(60)]
-    assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(20)]
-
-
-def test_a_second_run_takes_over_when_the_runner_dies() -> None:
-    one, two = job_file(Path("one.jsonl"), *rows(100, "one")), job_file(Path("two.jsonl"), *rows(8, "two"))
-    with provider(latency=0.3, latency_sigma=0) as server:
-        with running("run", one, "--base-url", server.url, "--concurrency", 2) as first:
-            server.wait_for(2)
-            with running("run", two, "--base-url", server.url) as second:
-                until(lambda: b"works this store" in second.said)
-                first.kill()
-                assert second.end()[0] == 0
-    assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(8)]
-    first_job = batcher("status", 1, "--json").json
-    assert first_job["state"] == "interrupted"
-    assert first_job["counts"]["claimed"] == 0
-
-
-def test_ctrl_c_of_a_second_run_leaves_its_job_to_the_runner() -> None:
     one, two = job_file(Path("one.jsonl"), *rows(40, "one")), job_file(Path("two.jsonl"), *rows(10, "two"))
     with provider(latency=0.3, latency_sigma=0) as server:
         with running("run", one, "--base-url", server.url, "--concurrency", 4) as first:
-            server.wait_for(4)
+            server.wait_for(1)
+            with running("run", two, "--base-url", server.url, "--json") as second:
+                assert second.end()[0] == 0
+                assert f"(pid {first.pid})" in second.said.decode()
+            assert first.end()[0] == 0
+        assert server.requests == 50
+    assert [row["custom_id"] for row in rows_of("one.results.jsonl")] == [f"one-{n}" for n in range(40)]
+    assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(10)]
+
+
+def test_a_second_run_takes_over_when_the_runner_dies() -> None:
+    one, two = job_file(Path("one.jsonl"), *rows(100, "one")), job_file(Path("two.jsonl"), *rows(4, "two"))
+    with (
+        provider(latency=0.3, latency_sigma=0) as server,
+        running("run", one, "--base-url", server.url, "--concurrency", 1) as first,
+    ):
+        server.wait_for(1)
+        with running("run", two, "--base-url", server.url) as second:
+            until(lambda: b"works this store" in second.said)
+            first.kill()
+            assert second.end()[0] == 0
+    assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(4)]
+    left = batcher("status", 1, "--json").json
+    assert left["state"] == "interrupted"
+    assert left["counts"]["claimed"] == 0
+
+
+def test_ctrl_c_of_a_second_run_leaves_its_job_to_the_runner() -> None:
+    one, two = job_file(Path("one.jsonl"), *rows(20, "one")), job_file(Path("two.jsonl"), *rows(4, "two"))
+    with provider(latency=0.4, latency_sigma=0) as server:
+        with running("run", one, "--base-url", server.url, "--concurrency", 2) as first:
+            server.wait_for(1)
             with running("run", two, "--base-url", server.url) as second:
                 until(lambda: b"works this store" in second.said)
                 second.send(signal.SIGINT)
@@ -123,7 +135,7 @@ def test_ctrl_c_of_a_second_run_leaves_its_job_to_the_runner() -> None:
                 assert code == 130
                 assert "another process" in out
             assert first.end()[0] == 0
-        assert server.requests == 50
+        assert server.requests == 24
     assert batcher("status", 2, "--json").json["state"] == "completed"
 
 

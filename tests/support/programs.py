@@ -1,7 +1,4 @@
-"""The program in processes of its own, and simulated providers beside it: on a thread, or in a process.
-
-As a program this file is such a provider: `programs.py SETTINGS JOURNAL` prints its base URL, serves until killed.
-"""
+"""The program in processes of its own, and providers beside it: on a thread, or in a process."""
 
 import asyncio
 import http.client
@@ -20,9 +17,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-import msgspec
-
-from batcher.simulate import Journal, RunningServer, SimulatedProvider, SimulatedServer
+from batcher.simulate import RunningServer, SimulatedProvider, SimulatedServer
+from tests.support.commands import Called, batcher, line
 
 JOBS = Path(__file__).parents[2] / "jobs"
 SHARED = Path(__file__).parents[3] / "shared"
@@ -81,7 +77,7 @@ def provider(**settings: Any) -> Iterator[Provider]:
 def provider_process(*, journal: Path | None = None, **settings: Any) -> Iterator[Provider]:
     """A simulated provider in a process of its own, so that it shares no time with the program under test."""
     told = json.dumps({"latency": 0, **settings})
-    command = [sys.executable, __file__, told, str(journal or "")]
+    command = [sys.executable, str(Path(__file__).with_name("serving.py")), told, str(journal or "")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
@@ -199,18 +195,23 @@ def until(holds: Callable[[], bool], *, within: float = 30) -> None:
         time.sleep(0.02)
 
 
+def rows(count: int, name: str = "row") -> list[dict[str, Any]]:
+    """Lines of a job file, each with a body like no other."""
+    return [line(f"{name}-{number}") for number in range(count)]
+
+
+def run_on(server: Provider, file: object, *args: object, stdin: str = "") -> Called:
+    """`batcher run` of the file against the server."""
+    return batcher("run", file, "--base-url", server.url, *args, stdin=stdin)
+
+
+def jobs_now() -> list[dict[str, Any]]:
+    """`batcher status --json`."""
+    data = batcher("status", "--json").json["data"]
+    assert isinstance(data, list)
+    return data
+
+
 def rows_of(path: Path | str) -> list[dict[str, Any]]:
     """The documents of a JSONL file."""
     return [json.loads(line) for line in Path(path).read_bytes().split(b"\n") if line]
-
-
-async def _serve(told: str, journal: str) -> None:
-    settings = msgspec.json.decode(told, type=SimulatedProvider)
-    log = Journal(path=Path(journal)) if journal else None
-    async with SimulatedServer(settings, journal=log) as server:
-        print(server.url, flush=True)  # noqa: T201 - how the test learns the port
-        await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(*sys.argv[1:]))

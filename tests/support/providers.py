@@ -62,7 +62,7 @@ class FakeProvider:
     #: The key that requests come with.
     key: str = "good"
     timeout: float = 600.0
-    script: Script = lambda _: None  # noqa: E731 - a field's default
+    script: Script = lambda _: None
     journal: list[Arrived] = field(default_factory=list)
     in_flight: int = 0
     most_in_flight: int = 0

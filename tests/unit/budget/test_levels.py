@@ -214,9 +214,11 @@ async def test_a_lane_that_comes_later_does_not_take_the_place_of_one_that_waits
     waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
     await asyncio.sleep(1)
     finish(budgets, place, lane=THIRD)
+    assert await is_held(budgets, lane=OTHER)  # asks before the other has even woken
+    assert waiting.done()
     later = asyncio.create_task(budgets.reserve(OTHER, charge()))
     await asyncio.sleep(1)
-    assert (waiting.done(), later.done()) == (True, False)
+    assert not later.done()
     finish(budgets, other_place, lane=THIRD)
     await asyncio.wait_for(later, 0.001)
 

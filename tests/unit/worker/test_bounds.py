@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -20,7 +21,7 @@ class Watch:
 
     def __init__(self, rig: Rig, worker: Any) -> None:
         self._rig, self._worker = rig, worker
-        self.most_waiting = self.most_unsettled = self.most_bytes = self.most_group = 0
+        self.most_waiting = self.most_unsettled = self.most_bytes = 0
         worker.run, self._run = self._watched, worker.run
 
     async def _watched(self, *arguments: Any, **named: Any) -> End:
@@ -72,7 +73,7 @@ async def test_replies_are_written_in_groups(rig: Rig):
         groups.append(len(group))
         return await settle(group)
 
-    rig.queue.settle = counted  # type: ignore[method-assign]  # counts
+    rig.queue.settle = counted  # type: ignore[assignment, method-assign]  # counts
     rig.provider = FakeProvider(SimulatedProvider(latency=0.1, latency_sigma=0.4))
     await worker.run([rig.submit(chats(300)).id])
     assert sum(groups) == 300
@@ -145,7 +146,9 @@ async def test_a_lane_that_cools_down_costs_no_claims(rig: Rig):
 
 
 async def test_a_retry_that_is_an_hour_away_comes_in_time(rig: Rig):
-    job = rig.submit([chat("later", simulate={"fail_times": 1, "status": 500, "retry_after": 1000})], max_wait=5000.0)
+    job = rig.submit(
+        [chat("later", simulate={"fail_times": 1, "status": 500, "retry_after": 1000})], max_wait=5000.0
+    )
     await rig.run(job)
     first, second = rig.provider.times("later")
     assert first + 1000.0 <= second <= first + 1002.0
@@ -161,10 +164,7 @@ async def test_requests_that_killed_their_workers_run_last_and_alone(rig: Rig):
     suspects = [seen for seen in rig.provider.journal if seen.text in {"row 0", "row 1", "row 2"}]
     others = [seen for seen in rig.provider.journal if seen not in suspects]
     assert min(seen.at for seen in suspects) >= max(seen.ended or 0.0 for seen in others)
-    assert [later.at >= (before.ended or 0.0) for before, later in zip(suspects, suspects[1:], strict=False)] == [
-        True,
-        True,
-    ]
+    assert all(later.at >= (before.ended or 0.0) for before, later in pairwise(suspects))
     # One after another, without idling between.
     assert suspects[-1].at - suspects[0].at < 2.0
 

@@ -38,7 +38,7 @@ async def test_a_store_that_failed_for_a_moment_loses_nothing_that_came_back(rig
     writer = BrokenWriter(rig.database)
     running = asyncio.create_task(rig.run(job, concurrency=8, writer=writer))
     await asyncio.sleep(2.2)
-    settle, failed = rig.queue.settle, []
+    settle, failed = rig.queue.settle, list[int]()
 
     async def fail_once(group):
         if not failed:
@@ -58,10 +58,13 @@ async def test_a_store_that_failed_for_a_moment_loses_nothing_that_came_back(rig
 
 
 class Broken(FakeProvider):
-    """A sender that breaks its promise never to raise."""
+    """A sender that breaks its promise never to raise, once."""
+
+    is_broken = False
 
     async def send(self, **named) -> Reply | TransportFault:
-        if len(self.journal) == 20:
+        if len(self.journal) == 20 and not self.is_broken:
+            self.is_broken = True
             raise RuntimeError("a bug")
         return await super().send(**named)
 

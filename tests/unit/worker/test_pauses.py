@@ -31,7 +31,11 @@ async def test_a_bad_key_pauses_it_and_nothing_is_spent(rig: Rig):
 
 async def test_what_is_in_flight_at_a_pause_ends_as_it_ends(rig: Rig):
     """One row's reply names an empty account while seven others are on their way."""
-    bodies = [chat("broke", simulate={"code": "insufficient_quota"}), *chats(7, simulate={"hang": 5}), *chats(50, start=7)]
+    bodies = [
+        chat("broke", simulate={"code": "insufficient_quota"}),
+        *chats(7, simulate={"hang": 5}),
+        *chats(50, start=7),
+    ]
     job = rig.submit(bodies)
     assert await rig.run(job) is End.OVER
     assert rig.states() == {"completed": 7, "pending": 51}
@@ -68,7 +72,7 @@ async def test_a_key_that_is_still_bad_costs_one_request_a_resume(rig: Rig):
 
 
 async def test_a_job_resumed_beside_its_live_runner_goes_on_there(rig: Rig):
-    """Another lane keeps the runner alive; the paused one is resumed through the store and begins with one request."""
+    """Another lane keeps the runner alive; the paused one is resumed through the store, and one request goes first."""
     bodies = [*chats(40, model="paused"), *chats(40, model="works", start=40)]
     rig.provider = FakeProvider(SimulatedProvider(models=("works",), latency=2.0, latency_sigma=0.0))
     job = rig.submit(bodies)
@@ -96,7 +100,9 @@ async def test_an_unknown_model_pauses_its_lane_while_the_others_go_on(rig: Rig)
 
 
 async def test_a_model_error_after_others_were_answered_is_that_rows_own(rig: Rig):
-    job = rig.submit([*chats(20), chat("odd", simulate={"code": "model_not_found", "hang": 3}), *chats(20, start=20)])
+    job = rig.submit(
+        [*chats(20), chat("odd", simulate={"code": "model_not_found", "hang": 3}), *chats(20, start=20)]
+    )
     await rig.run(job)
     assert rig.states() == {"completed": 40, "dead_lettered": 1}
     assert rig.pauses() == []
@@ -113,7 +119,11 @@ async def test_a_job_whose_key_is_missing_pauses_while_another_runs(rig: Rig):
     assert await rig.run(keyless, other) is End.OVER
     assert (rig.states(keyless), rig.states(other)) == ({"pending": 10}, {"completed": 10})
     (pause,) = rig.pauses()
-    assert (pause.scope, pause.ref, pause.message) == (PauseScope.JOB, str(keyless.id), "OPENAI_API_KEY is not set")
+    assert (pause.scope, pause.ref, pause.message) == (
+        PauseScope.JOB,
+        str(keyless.id),
+        "OPENAI_API_KEY is not set",
+    )
 
 
 async def test_a_key_that_vanishes_while_its_job_runs_pauses_the_job(rig: Rig):

@@ -1,5 +1,7 @@
 """At the limit and never over it; refusals cool the lane down and cost no attempt."""
 
+import asyncio
+
 import pytest
 
 from batcher.domain.settings import Limits
@@ -82,9 +84,11 @@ async def test_a_cool_down_outlives_the_runner_that_met_it(rig: Rig):
     rig.provider = FakeProvider(SimulatedProvider(latency=0.1, latency_sigma=0.0))
     job = rig.submit([chat("first", simulate={"refuse_times": 1, "retry_after": 30})])
     worker = rig.worker()
-    rig.events.emit = lambda event: (rig.events.told.append(event), worker.stop())[0]  # type: ignore[method-assign]  # stops at the first word
-    await worker.run([job.id])
-    rig.events = type(rig.events)()
+    running = asyncio.create_task(worker.run([job.id]))
+    while not rig.provider.refused:
+        await asyncio.sleep(0.01)
+    worker.stop()
+    await running
     assert now() < 2.0
     await rig.run(job)
     first, second = rig.provider.times("first")

@@ -46,7 +46,11 @@ async def test_after_its_attempts_a_row_is_a_dead_letter(rig: Rig, most: int):
     await rig.run(job)
     assert len(rig.provider.of("broken")) == most
     row = rig.rows()[0]
-    assert (row["state"], row["failure_kind"], row["failure_code"]) == ("dead_lettered", "transient", "server_error")
+    assert (row["state"], row["failure_kind"], row["failure_code"]) == (
+        "dead_lettered",
+        "transient",
+        "server_error",
+    )
     assert [attempt["send"] for attempt in rig.attempts() if attempt["request_id"] == row["id"]] == list(
         range(1, most + 1)
     )
@@ -117,7 +121,9 @@ async def test_timeouts_of_every_row_bill_each_row_at_most_twice(rig: Rig):
 
 
 async def test_a_bad_request_is_a_dead_letter_at_once(rig: Rig):
-    job = rig.submit([chat("bad", simulate={"status": 400}), chat("long", simulate={"code": "context_length_exceeded"})])
+    job = rig.submit(
+        [chat("bad", simulate={"status": 400}), chat("long", simulate={"code": "context_length_exceeded"})]
+    )
     await rig.run(job)
     assert rig.provider.counts() == {"bad": 1, "long": 1}
     assert [row["failure_code"] for row in rig.rows()] == ["invalid_request_error", "context_length_exceeded"]

@@ -1,0 +1,63 @@
+"""`python -m tests.benchmarks.rate [CASE…] [--seconds S]`: at the limit and never over it, as a table."""
+
+import argparse
+import sys
+
+from tests.benchmarks.rate.cases import CASES, Case
+from tests.benchmarks.rate.measure import Measured
+from tests.benchmarks.rate.running import run_case
+
+_HEAD = ("case", "asked", "measured", "refused: asked", "measured", "requests", "verdict")
+_WIDTHS = (12, 22, 28, 14, 10, 9, 8)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.rate", description=__doc__)
+    parser.add_argument("case", nargs="*", help=f"any of: {', '.join(CASES)}")
+    parser.add_argument("--seconds", type=float, default=45.0, help="how long a case runs, about")
+    asked = parser.parse_args()
+    unknown = [name for name in asked.case if name not in CASES]
+    if unknown:
+        parser.error(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+    _print(_HEAD)
+    verdicts = [_show(CASES[name], asked.seconds) for name in asked.case or CASES]
+    return 0 if all(verdicts) else 1
+
+
+def _show(case: Case, seconds: float) -> bool:
+    measured, rows = run_case(case, seconds)
+    passes = measured.passes(case, rows)
+    _print(
+        (
+            case.name,
+            _asked(case, measured),
+            _found(case, measured),
+            f"<= {case.refused:.1%}",
+            f"{measured.refused:.2%}",
+            str(measured.requests),
+            "ok" if passes else "SHORT",
+        )
+    )
+    return passes
+
+
+def _asked(case: Case, measured: Measured) -> str:
+    if case.asked is None:
+        return f"excess <= {measured.allowed:.0f}"
+    return f">= {case.asked:.2f}{', in order' if case.ordered else ''}"
+
+
+def _found(case: Case, measured: Measured) -> str:
+    if case.asked is None:
+        return f"excess {measured.excess:.1f}"
+    shares = ", ".join(f"{share:.3f}" for share in measured.utilization.values())
+    return f"{shares}, {measured.displaced} displaced" if case.ordered else shares
+
+
+def _print(cells: tuple[str, ...]) -> None:
+    line = "  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
+    print(line.rstrip(), flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,55 @@
+"""kill -9 at any moment: every row is answered once on disk, and little is sent twice."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.support.commands import batcher, job_file
+from tests.support.programs import jobs_now, provider_process, rows, rows_of, running, until
+
+pytestmark = pytest.mark.usefixtures("folder")
+
+CONCURRENCY = 32
+
+
+@pytest.mark.timeout(180)
+def test_a_run_killed_twice_and_resumed_repeats_at_most_what_was_in_flight() -> None:
+    count, kills = 5_000, 2
+    file = job_file(Path("j.jsonl"), *rows(count))
+    journal = Path("journal.jsonl")
+    with provider_process(journal=journal, latency=0.05) as server:
+        for at in (count // 4, count // 2):
+            with running("run", file, "--base-url", server.url, "--concurrency", CONCURRENCY) as program:
+                server.wait_for(at)
+                program.kill()
+            assert not Path("j.results.jsonl").exists()
+            (job,) = jobs_now()
+            assert job["state"] == "interrupted"
+            assert job["counts"]["total"] == count == sum(job["counts"].values()) - count
+        with running("run", file, "--base-url", server.url, "--concurrency", CONCURRENCY) as program:
+            assert program.end(within=120)[0] == 0
+        until(lambda: server.stats()["in_flight"] == 0)
+    results = rows_of("j.results.jsonl")
+    assert [row["custom_id"] for row in results] == [f"row-{number}" for number in range(count)]
+    assert len({row["response"]["body"]["id"] for row in results}) == count
+    seen = Counter(entry["body"] for entry in rows_of(journal))
+    assert len(seen) == count
+    assert sum(seen.values()) - count <= 2 * CONCURRENCY * kills
+    assert max(seen.values()) <= 1 + kills
+
+
+def test_a_submit_that_is_killed_leaves_no_half_job_and_the_next_run_works() -> None:
+    file = job_file(Path("j.jsonl"), *rows(30_000))
+    with running("submit", file, "--simulate") as program:
+        wal = Path("batcher.db-wal")
+        until(lambda: wal.exists() and wal.stat().st_size > 1_000_000)
+        program.kill()
+    assert jobs_now() == []
+    assert batcher("resume", "--json").json == {"data": []}
+    assert batcher("results").code == 2
+    again = batcher("submit", file, "--simulate", "--json")
+    assert again.code == 0
+    assert again.json["counts"]["pending"] == 30_000
+    assert batcher("run", job_file(Path("k.jsonl"), *rows(3, "other")), "--simulate").code == 0
+    assert len(rows_of("k.results.jsonl")) == 3
