@@ -1,7 +1,8 @@
 """`Batcher`: jobs in, results out, for async code."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,6 +20,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings, Limits
 from batcher.domain.states import ShownState
+from batcher.services import remembering
 from batcher.services.opening import made
 from batcher.services.running import RunControl, RunEnd, run_jobs
 from batcher.services.status import JobStatus, job_status
@@ -68,9 +70,10 @@ class Batcher:
             db=None if db is None else os.fspath(db),
             concurrency=concurrency,
         )
-        settings = resolve_job(flags, remembered=None, environ=os.environ, file=file)
+        self._flags, self._file = flags, file
+        self._limits, self._model_limits = limits, model_limits
         self._process = resolve_process(flags, os.environ, file)
-        self._settings = _with_limits(settings, limits, model_limits)
+        self._settings = self._resolve(None)
         self._api_key = api_key
         self._open: Any = None
         self._database: Database | None = None
@@ -84,7 +87,9 @@ class Batcher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for stream in self._streams:
+        for stream in [*self._streams]:
+            if kind is not None and issubclass(kind, asyncio.CancelledError):
+                stream.stop()
             await stream.close()
         self._database = None
         self._open.__exit__(None, None, None)
@@ -98,22 +103,30 @@ class Batcher:
         url: str | None = None,
         new: bool = False,
         skip_invalid: bool = False,
+        output: str | os.PathLike[str] | None = None,
     ) -> JobHandle:
-        """Check and store a job file, or any iterable of request objects; a known one is found again.
+        """Check and store a job file, or any iterable of request objects.
 
-        `key` names an iterable for a later resume: the same key is the same job. `url` is the endpoint of bare
-        bodies without `messages`. Raises InputError with the bad lines; nothing is stored then.
+        A known one is found again, and takes over the settings that are given here. `key` names an iterable for a
+        later resume: the same key is the same job. `url` is the endpoint of bare bodies without `messages`.
+        `output` is where `batcher results` and `batcher resume` would write. Raises InputError with the bad lines;
+        nothing is stored then.
         """
-        options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid)
+        path = None if output is None else _absolute(output)
+        options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid, output_path=path)
         with opened(source, name=key or name or "rows") as readable:
             stored = submit_file(self._store, readable, self._settings, options, clock=SystemClock())
-        return JobHandle(id=stored.job.id, name=stored.job.name, total=stored.job.total, is_new=stored.is_new)
+        job = stored.job
+        if not stored.is_new:
+            job, _ = remembering.change(self._store, job, self._resolve, output_path=path)
+        return JobHandle(id=job.id, name=job.name, total=job.total, is_new=stored.is_new)
 
-    async def run(self, job: JobHandle | int | str) -> AsyncIterator[Result]:
+    async def run(self, job: JobHandle | int | str) -> AsyncGenerator[Result]:
         """Run the job; gives every row's final result once, also those from before, as they finish.
 
         A dead letter has `error` set and raises nothing. Raises Paused after the last result where a person must
-        act. Leaving the loop drains: what is in flight ends, the rest waits for the next run.
+        act. Leaving the loop drains: what is in flight ends, the rest waits for the next run. Cancelled, it waits
+        for nothing: what is in flight is given back unspent.
         """
         database, found = self._store, self._find(job)
         arrivals, control = Arrivals(found.id), RunControl()
@@ -148,6 +161,10 @@ class Batcher:
         """How the job stands: what `batcher status JOB --json` prints."""
         return job_status(self._store, self._find(job))
 
+    def _resolve(self, remembered: JobSettings | None) -> JobSettings:
+        settings = resolve_job(self._flags, remembered=remembered, environ=os.environ, file=self._file)
+        return _with_limits(settings, self._limits, self._model_limits)
+
     @property
     def _store(self) -> Database:
         if self._database is None:
@@ -169,6 +186,10 @@ class Batcher:
             find_key(settings, environ)
             find_headers(settings, environ)
         return environ
+
+
+def _absolute(path: str | os.PathLike[str]) -> str:
+    return str(Path.cwd() / path)
 
 
 def _with_limits(

@@ -3,14 +3,12 @@
 import asyncio
 import os
 import threading
-from pathlib import Path
 from typing import Any
 
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
 from batcher.domain.ids import JobId
 from batcher.domain.settings import Limits
-from batcher.files.writing import check_target
 from batcher.services import exporting
 from batcher.services.status import job_status
 from batcher.store import jobs
@@ -34,12 +32,12 @@ def run_file(
     in the errors file. Raises Paused where a person must act, InputError for bad lines.
     """
     results = os.fspath(output) if output is not None else exporting.default_output(os.fspath(path))
-    check_target(Path(results))
     limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
 
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
-            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid)
+            exporting.check_places(queue._store, results, source_path=os.fspath(path))  # noqa: SLF001 - one surface
+            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=results)
             async for _ in queue.run(job):
                 pass
             return _finish(queue, JobId(job.id), results)

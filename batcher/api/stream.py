@@ -2,6 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from itertools import islice
+from time import monotonic
+
+from msgspec.structs import replace
 
 from batcher.api.results import Result, result_of
 from batcher.domain.events import Event, RequestsSettled
@@ -10,13 +14,15 @@ from batcher.domain.jobs import Job
 from batcher.services.running import RunControl, RunEnd
 from batcher.store import export
 from batcher.store.engine import Database
+from batcher.store.export import Answered, Dead
 
 #: Rows that may wait for the consumer before sending stops.
 _MOST_WAITING = 256
-#: Rows read from the store at once.
-_PAGE = 64
-#: How often a job that another process runs is looked at.
+#: Rows read from the store at once: of those that just came, of those that stand there.
+_PAGE, _STORED_PAGE = 64, 200
+#: How often a job that another process runs is looked at, at most; a look may take so much of the time.
 _POLL_SECONDS = 0.5
+_SHARE_OF_LOOKING = 0.1
 
 
 class Arrivals:
@@ -68,6 +74,7 @@ class Seen:
     def __init__(self, job: Job) -> None:
         self._first = job.first_request or 0
         self._bits = bytearray(((job.last_request or 0) - self._first) // 8 + 1)
+        self.count = 0
 
     def add(self, request_id: RequestId) -> bool:
         """True: it is new."""
@@ -76,6 +83,7 @@ class Seen:
         if self._bits[byte] & bit:
             return False
         self._bits[byte] |= bit
+        self.count += 1
         return True
 
 
@@ -91,6 +99,7 @@ class Stream:
         self._seen = Seen(job)
         #: Another process runs the job: nothing is emitted here, the store is asked instead.
         self.elsewhere = False
+        self._next_look = 0.0
 
     async def rows(self, start: Callable[[], Awaitable[RunEnd]]) -> AsyncGenerator[Result]:
         """What was there before, then what `start` brings; leaving the loop drains it."""
@@ -104,10 +113,18 @@ class Stream:
                 for result in self._arrived():
                     yield result
             await running
-            for result in self._stored():
-                yield result
+            if self._seen.count < self._job.total:
+                for result in self._stored():
+                    yield result
+        except asyncio.CancelledError:
+            self.stop()
+            raise
         finally:
             await self.close()
+
+    def stop(self) -> None:
+        """Have `close` wait for nothing: what is in flight is given back unspent."""
+        self._control.stop()
 
     async def close(self) -> None:
         """Send nothing new, let what is in flight end. Cancelled meanwhile, it waits for nothing more."""
@@ -119,20 +136,28 @@ class Stream:
             try:
                 await asyncio.wait({self._running}, timeout=0.05)
             except asyncio.CancelledError:
-                self._control.stop()
+                self.stop()
 
     def _arrived(self) -> Iterator[Result]:
-        if self.elsewhere:
+        if self.elsewhere and monotonic() >= self._next_look:
+            started = monotonic()
             yield from self._stored()
+            self._next_look = monotonic() + (monotonic() - started) / _SHARE_OF_LOOKING
         while page := self._arrivals.take():
             with self._database.read() as connection:
                 rows = export.some(connection, page)
             yield from (result_of(row) for row in rows if self._seen.add(row.request_id))
 
     def _stored(self) -> Iterator[Result]:
-        """Every row at its end that was not given yet, in input order."""
-        for pages in (export.answered, export.dead):
-            with self._database.read() as connection:
-                for row in pages(connection, self._job):
-                    if self._seen.add(row.request_id):
-                        yield result_of(row)
+        """Every row at its end that was not given yet: answers in input order, then dead letters.
+
+        No snapshot is held while a consumer takes its time: the store's log could not be cut meanwhile.
+        """
+        for of_kind in (export.answered, export.dead):
+            rest: Job | None = self._job
+            while rest is not None:
+                with self._database.read() as connection:
+                    page: list[Answered | Dead] = list(islice(of_kind(connection, rest), _STORED_PAGE))
+                yield from (result_of(row) for row in page if self._seen.add(row.request_id))
+                more = len(page) == _STORED_PAGE
+                rest = replace(rest, first_request=RequestId(page[-1].request_id + 1)) if more else None

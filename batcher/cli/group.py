@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "check": ("check", "check", "Check a job file; nothing is stored or sent."),
     "dlq": ("dlq", "dlq", "Look into the dead-letter queue, and try again."),
     "cache": ("cache", "cache", "Answers kept for reuse."),
+    "doctor": ("doctor", "doctor", "Check that it works from here, and say how to mend it."),
     "simulate": ("simulate", "simulate", "Serve a simulated provider on loopback."),
     "db": ("db", "db", "Look after the store."),
 }

@@ -3,8 +3,7 @@
 from msgspec import Struct
 
 from batcher.domain.ids import EndpointId, LaneId
-from batcher.domain.settings import Limits
-from batcher.domain.states import LimitSource
+from batcher.domain.states import ChargeRule, LimitSource
 
 
 class LaneKey(Struct, frozen=True, kw_only=True):
@@ -20,6 +19,8 @@ class Charge(Struct, frozen=True, kw_only=True):
 
     input_tokens: int
     output_tokens: int
+    #: Whether the request names its most output; else `output_tokens` is a guess.
+    bounded: bool = True
 
 
 class RateHints(Struct, frozen=True, kw_only=True):
@@ -58,11 +59,42 @@ class LaneView(Struct, frozen=True, kw_only=True):
     cooling_until: int | None
 
 
+class KnownLimits(Struct, frozen=True, kw_only=True):
+    """Limits a minute that nobody gave: announced in headers, or found out (`learned_rpm`); None: not known."""
+
+    rpm: float | None = None
+    tpm: float | None = None
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    learned_rpm: float | None = None
+
+
+class Charging(Struct, frozen=True, kw_only=True):
+    """What was learned about the size and the price of requests."""
+
+    #: How the provider charges tokens; None: not known.
+    rule: ChargeRule | None = None
+    #: How much dearer than by the rule.
+    scale: float = 1.0
+    #: Tokens of a prompt for each that was estimated from its bytes.
+    input_ratio: float = 1.0
+    #: Mean output of a request; None: none came back yet.
+    output: float | None = None
+
+
+class LaneMemory(Struct, frozen=True, kw_only=True):
+    """What a lane's budget hands to the next run. Gates start empty, so no level of a bucket is among it."""
+
+    limits: KnownLimits = KnownLimits()
+    charging: Charging = Charging()
+    #: Requests in flight that the lane had reached; None: not known.
+    level: float | None = None
+
+
 class StoredLane(Struct, frozen=True, kw_only=True):
-    """A lane as the store remembers it. `limits` are those announced; `cooling_until` is UTC microseconds."""
+    """A lane as the store remembers it. `cooling_until` is UTC microseconds."""
 
     id: LaneId
     key: LaneKey
-    limits: Limits
-    level: float | None
+    memory: LaneMemory
     cooling_until: int | None

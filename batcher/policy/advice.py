@@ -1,80 +1,87 @@
-"""What a person can do about a dead letter, in a sentence or two."""
+"""What a person can do about a dead letter, or about many of one cause, in a sentence or two."""
 
 import shlex
 from collections.abc import Mapping
 from typing import Final
 
 from batcher.domain.states import FailureKind
+from batcher.policy.overflow import Figures
 
-#: How a body is changed: the job file stays as it was run, so the row goes into another.
-_AS_NEW: Final = "put the row, mended, into a job file of its own and `batcher run` that"
+# In every text `{which}` stands for the options that mean these letters: `--code timeout`.
+_AGAIN: Final = "`batcher dlq retry {which}`"
+_EDIT: Final = "`batcher dlq retry {which} --set PATH=VALUE`"
+_OTHER_MODEL: Final = """`batcher dlq retry {which} --set model='"…"'`"""
+_MAX_TOKENS: Final = "`batcher dlq retry {which} --set max_tokens=N`"
+#: Texts are mended in a file; it is a job of its own then.
+_AS_FILE: Final = "`batcher dlq export {which} -o mend.jsonl`, then `batcher run mend.jsonl`"
 
-#: Where the code says enough. `{code}` is the letter's own.
+#: Where the code says enough.
 _BY_CODE: Final[Mapping[str, str]] = {
     "context_length_exceeded": (
-        "The prompt and its max_tokens do not fit the model's window. Shorten it, lower max_tokens, or "
-        f"take a model with a longer window: {_AS_NEW}."
+        f"The prompt and its max_tokens do not fit the model's window. Lower max_tokens: {_MAX_TOKENS}; take a "
+        f"model with a longer window: {_OTHER_MODEL}; or shorten the prompt: {_AS_FILE}."
     ),
     "content_filter": (
-        "The provider's content filter withheld the prompt or the answer; the same text is withheld "
-        f"again. Reword it: {_AS_NEW}."
+        "The provider's content filter withheld the prompt or the answer; the same text is withheld again. "
+        f"Reword it: {_AS_FILE}; or ask another model: {_OTHER_MODEL}."
     ),
     "model_not_found": (
         "The endpoint does not know the model, or the key has no access to it. Give the key access, then "
-        f"`batcher dlq retry --code {{code}}`; or name another model: {_AS_NEW}."
+        f"{_AGAIN}; or name another model: {_OTHER_MODEL}."
     ),
     "timeout": (
-        "No whole reply came in time, twice, and each may have been billed. Give it longer: `batcher dlq "
-        "retry --code {code}`, then `batcher resume --timeout 1800`; or lower its max_tokens."
+        "No whole reply came in time, twice, and each may have been billed. Give it longer: "
+        f"{_AGAIN}, then `batcher resume --timeout 1800`; or lower its max_tokens: {_MAX_TOKENS}."
     ),
     "refused_too_often": (
-        "Refused time and again while other rows of its model were answered: it is probably too large for"
-        f" the limit. Lower its max_tokens or split it: {_AS_NEW}."
+        "Refused time and again while other rows of its model were answered: it is probably too large for the "
+        f"limit. Lower its max_tokens: {_MAX_TOKENS}; or split it: {_AS_FILE}."
     ),
     "request_too_large": (
-        "The request is larger than the provider takes, so waiting cannot help. Shorten it or lower its "
-        f"max_tokens: {_AS_NEW}; or have the limit raised, then `batcher dlq retry --code {{code}}`."
+        "The request is larger than the provider takes, so waiting cannot help. Lower its max_tokens: "
+        f"{_MAX_TOKENS}; shorten it: {_AS_FILE}; or have the limit raised, then {_AGAIN}."
     ),
     "never_fits": (
-        "Its max_tokens alone is over the token limit a minute. Have the limit raised: `batcher dlq retry "
-        f"--code {{code}}`, then `batcher resume --tpm N`; or lower it: {_AS_NEW}."
+        "Its max_tokens alone is over the token limit a minute. Have the limit raised: "
+        f"{_AGAIN}, then `batcher resume --tpm N`; or lower it: {_MAX_TOKENS}."
     ),
     "reply_too_large": (
-        "The reply is larger than batcher reads. Ask for less: lower n or max_tokens, or send fewer "
-        f"inputs in one request: {_AS_NEW}."
+        "The reply is larger than batcher reads. Ask for less, a lower n or max_tokens: "
+        f"{_MAX_TOKENS}; or send fewer inputs in one request: {_AS_FILE}."
+    ),
+    "invalid_output": (
+        "The answers do not hold to the schema that the request asks for; each is billed. The message says where. "
+        f"Mend the schema: {_EDIT}; allow a longer answer: {_MAX_TOKENS}; or ask another model: {_OTHER_MODEL}."
     ),
     "invalid_json": (
-        "Every reply was cut short or was no JSON: a proxy or gateway on the way is the likely cause. See"
-        " the replies with `batcher dlq show REQUEST --json`, then `batcher dlq retry --code {code}`."
+        "Every reply was cut short or was no JSON: a proxy or gateway on the way is the likely cause. See the "
+        f"replies with `batcher dlq show REQUEST --json`, then {_AGAIN}."
     ),
     "html_reply": (
-        "A web page came in place of an answer: a proxy, a login or a firewall stands between. See it "
-        "with `batcher dlq show REQUEST --json`, then `batcher dlq retry --code {code}`."
+        "A web page came in place of an answer: a proxy, a login or a firewall stands between. See it with "
+        f"`batcher dlq show REQUEST --json`, then {_AGAIN}."
     ),
     "no_choices": (
-        "The provider answered without any choice, more than once. Try later: `batcher dlq retry --code "
-        f"{{code}}`; or with another model: {_AS_NEW}."
+        f"The provider answered without any choice, more than once. Try later: {_AGAIN}; or with another model: "
+        f"{_OTHER_MODEL}."
     ),
     "empty_answer": (
-        "The model answered with nothing, more than once; it is billed each time. A changed prompt, a "
-        f"higher max_tokens or another model may help: {_AS_NEW}."
+        "The model answered with nothing, more than once; it is billed each time. A higher max_tokens may help: "
+        f"{_MAX_TOKENS}; or another model: {_OTHER_MODEL}; or a changed prompt: {_AS_FILE}."
     ),
     "worker_lost": (
-        "The program died each time while this row was in flight, also when it ran alone. Look at its "
-        "size with `batcher dlq show REQUEST` and report it; with more memory, `batcher dlq retry --code "
-        "{code}`."
+        "The program died each time while this row was in flight, also when it ran alone. Look at its size with "
+        f"`batcher dlq show REQUEST` and report it; with more memory, {_AGAIN}."
     ),
     "invalid_request_error": (
-        f"The provider refuses the request as it is: its message names the parameter. Mend the body: {_AS_NEW}."
+        f"The provider refuses the request as it is: its message names the parameter. Mend the body: {_EDIT}, "
+        "or take it out with --unset PATH; --probe tries one row first."
     ),
     "tls": (
-        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own. Check the "
-        "base URL; then `batcher dlq retry --code {code}` and `batcher resume --ca-file FILE`."
+        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own. Check the base URL; "
+        f"then {_AGAIN} and `batcher resume --ca-file FILE`."
     ),
-    "dns": (
-        "The host's name does not resolve. Check the base URL and the network, then `batcher dlq retry "
-        "--code {code}`."
-    ),
+    "dns": f"The host's name does not resolve. Check the base URL and the network, then {_AGAIN}.",
 }
 _BY_CODE_TOO: Final[Mapping[str, str]] = {
     "content_policy_violation": "content_filter",
@@ -91,41 +98,60 @@ _BY_CODE_TOO: Final[Mapping[str, str]] = {
 }
 
 _BY_STATUS: Final[Mapping[int, str]] = {
-    401: (
-        "The key was not accepted. Put a working one into its variable, then `batcher dlq retry --code {code}`."
-    ),
+    401: f"The key was not accepted. Put a working one into its variable, then {_AGAIN}.",
     403: (
-        "The key may not do this with that model, while it may do other things. Give it the permission, "
-        f"then `batcher dlq retry --code {{code}}`; or name another model: {_AS_NEW}."
+        "The key may not do this with that model, while it may do other things. Give it the permission, then "
+        f"{_AGAIN}; or name another model: {_OTHER_MODEL}."
     ),
     404: (
-        "The endpoint does not know the path or the model. Compare the row's url and model with the "
-        f"provider's list; to change one, {_AS_NEW}."
+        "The endpoint does not know the path or the model. Compare the row's url and model with the provider's "
+        f"list; for another model {_OTHER_MODEL}, for another url {_AS_FILE}."
     ),
     405: "The endpoint does not take this path. Check the row's url and the base URL (`--base-url`).",
     413: _BY_CODE["request_too_large"],
-    501: "The server does not offer this. Use another path, parameter or model.",
+    501: f"The server does not offer this. Use another parameter or model: {_EDIT}; or another path: {_AS_FILE}.",
 }
 
-_ATTEMPTS_USED_UP: Final = (
-    "The provider's side failed on every attempt. When it is well again: `batcher dlq retry --code {code}`."
-)
-_NETWORK: Final = (
-    "The connection failed on every attempt. Check the network and the base URL, then `batcher dlq retry "
-    "--code {code}`."
-)
+_ATTEMPTS_USED_UP: Final = f"The provider's side failed on every attempt. When it is well again: {_AGAIN}."
+_NETWORK: Final = f"The connection failed on every attempt. Check the network and the base URL, then {_AGAIN}."
 _AT_FAULT: Final = (
-    "The provider refuses the request as it is. Read its message with `batcher dlq show REQUEST` (all of "
-    f"them: `batcher dlq list --code {{code}}`), mend the body: {_AS_NEW}."
+    "The provider refuses the request as it is. Read its message with `batcher dlq show REQUEST` (all of them: "
+    f"`batcher dlq list {{which}}`), mend the body: {_EDIT}; --probe tries one row first."
 )
 
+#: Where the provider has given figures.
+_OVER_CONTEXT: Final = f"shorten them ({_AS_FILE}) or set another model with {_OTHER_MODEL}"
+_OVER_BY_CODE: Final[Mapping[str, str]] = {
+    "request_too_large": (
+        f"lower max_tokens with {_MAX_TOKENS}, shorten them ({_AS_FILE}), or have the limit raised, then {_AGAIN}"
+    ),
+}
 
-def advice(code: str, kind: str, status: int | None) -> str:
-    """What to do about a dead letter of this code, kind (a FailureKind's value) and last HTTP status.
 
-    The code may be a provider's: it is quoted where it stands in a command.
+def advice(code: str, kind: str, status: int | None, *, which: str | None = None) -> str:
+    """What to do about dead letters of this code, kind (a FailureKind's value) and last HTTP status.
+
+    `which` are the options that mean them, ready for a shell; else the code, which may be a provider's: quoted.
     """
     text = _BY_CODE.get(_BY_CODE_TOO.get(code, code))
     if text is None and kind == FailureKind.TRANSIENT:
         text = _NETWORK if status is None else _ATTEMPTS_USED_UP
-    return (text or _BY_STATUS.get(status or 0, _AT_FAULT)).replace("{code}", shlex.quote(code))
+    return _of(text or _BY_STATUS.get(status or 0, _AT_FAULT), which or by_code(code))
+
+
+def advice_in_figures(code: str, figures: Figures, *, which: str) -> str:
+    """The same where the provider said how large they are."""
+    text = _OVER_BY_CODE.get(code, _OVER_CONTEXT)
+    limit = f"{figures.most_limit:,}"
+    if figures.least_limit != figures.most_limit:
+        limit = f"{figures.least_limit:,} to {limit}"
+    return f"longest {figures.longest:,} tokens, limit {limit}: {_of(text, which)}"
+
+
+def by_code(code: str) -> str:
+    """The option that means the letters of a code."""
+    return f"--code {shlex.quote(code)}"
+
+
+def _of(text: str, which: str) -> str:
+    return text.replace("{which}", which)

@@ -1,4 +1,4 @@
-"""Where the members of a JSON object stand in its bytes. For JSON that is known to be valid."""
+"""Where the members of a JSON object or list stand in its bytes. For JSON that is known to be valid."""
 
 import re
 from collections.abc import Iterator
@@ -37,8 +37,20 @@ def members(raw: bytes) -> Iterator[Member]:
         at = _skip(_COMMA, raw, end)
 
 
+def elements(raw: bytes) -> Iterator[Member]:
+    """The items of a list, each keyed by its number from 0; `start` is `value_start`."""
+    at = _skip(_GAP, raw, _skip(_GAP, raw, 0) + 1)
+    index = 0
+    while at < len(raw) and raw[at : at + 1] not in (b"]", b","):
+        end = _value_end(raw, at)
+        yield Member(key=str(index), start=at, value_start=at, end=end)
+        index += 1
+        comma = _COMMA.match(raw, end)
+        at = len(raw) if comma is None else comma.end()
+
+
 def without_member(raw: bytes, member: Member) -> bytes:
-    """The object without one of its members; every other byte stays, but for the comma that joined it."""
+    """The object or list without one of its members; every other byte stays, but for the comma that joined it."""
     comma_behind = _COMMA.match(raw, member.end)
     if comma_behind is not None:
         return raw[: member.start] + raw[comma_behind.end() :]

@@ -4,14 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, func, null, select, update
+from sqlalchemy import Connection, Select, and_, case, func, null, or_, select, update
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.causes import is_of_its_leader, with_last_attempt
 from batcher.store.hot import as_list, listed, word
-from batcher.store.tables import attempts, bodies, requests, routes
+from batcher.store.tables import attempts, bodies, jobs, requests, routes
+from batcher.store.within import of_job
 
 _DEAD = word(RequestState.DEAD_LETTERED.value)
 _LIVE = (RequestState.PENDING.value, RequestState.CLAIMED.value)
@@ -187,33 +188,31 @@ def _choose_leaders(connection: Connection, job_id: JobId, values: dict[str, str
 
     Also those that led or followed until now: nobody may follow a follower, for its answer would never come.
     """
-    bodies_of = select(requests.c.fingerprint).where(requests.c.id.in_(listed("ids")))
+    first, last = connection.execute(
+        select(jobs.c.first_request, jobs.c.last_request).where(jobs.c.id == job_id)
+    ).one()
+    same_bodies = select(requests.c.fingerprint).where(requests.c.id.in_(listed("ids"))).correlate(None)
     live = and_(
-        requests.c.job_id == job_id,
+        requests.c.id.between(first, last),
+        of_job(requests.c.job_id) == job_id,
         requests.c.state.in_(_LIVE),
-        requests.c.fingerprint.in_(bodies_of.correlate(None)),
+        requests.c.fingerprint.in_(same_bodies),
     )
     # A claimed row is on its way: it leads before any that waits.
     order = (requests.c.state == RequestState.PENDING.value, requests.c.id)
-    ranked = (
-        select(
-            requests.c.id,
-            func.first_value(requests.c.id)
-            .over(partition_by=requests.c.fingerprint, order_by=order)
-            .label("leader"),
-        )
-        .where(live)
-        .subquery()
+    leader = func.first_value(requests.c.id).over(partition_by=requests.c.fingerprint, order_by=order)
+    ranked = select(requests.c.id, leader.label("leader")).where(live).subquery()
+    leads = ranked.c.leader == requests.c.id
+    changed = or_(
+        and_(leads, requests.c.leader_id.is_not(None)),
+        and_(~leads, requests.c.leader_id.is_distinct_from(ranked.c.leader)),
     )
     connection.execute(
         update(requests)
-        .where(
-            requests.c.id == ranked.c.id,
-            requests.c.id != ranked.c.leader,
-            requests.c.state == RequestState.PENDING.value,
-        )
-        .values(leader_id=ranked.c.leader, available_at=null()),
+        .where(requests.c.id == ranked.c.id, requests.c.state == RequestState.PENDING.value, changed)
+        .values(
+            leader_id=case((leads, null()), else_=ranked.c.leader),
+            available_at=case((leads, requests.c.available_at), else_=null()),
+        ),
         values,
     )
-    lead = and_(requests.c.id == ranked.c.id, requests.c.id == ranked.c.leader, requests.c.leader_id.is_not(None))
-    connection.execute(update(requests).where(lead).values(leader_id=null()), values)

@@ -1,13 +1,16 @@
 """Lanes: what outlives a run of what was learned about a provider's limits."""
 
+from typing import TypeVar
+
 import msgspec
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import LaneId
-from batcher.domain.lanes import LaneKey, StoredLane
-from batcher.domain.settings import Limits
+from batcher.domain.lanes import Charging, KnownLimits, LaneKey, LaneMemory, StoredLane
 from batcher.store.tables import lanes
+
+_Known = TypeVar("_Known", KnownLimits, Charging)
 
 
 def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
@@ -19,12 +22,15 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
         "updated_at": now,
     }
     connection.execute(sqlite_insert(lanes).values(values).on_conflict_do_nothing())
-    query = select(lanes.c.id, lanes.c.limits, lanes.c.level, lanes.c.cooling_until).where(
+    columns = (lanes.c.id, lanes.c.limits, lanes.c.charge, lanes.c.level, lanes.c.cooling_until)
+    query = select(*columns).where(
         lanes.c.endpoint_id == key.endpoint_id, lanes.c.key_name == key.key_name, lanes.c.model == key.model
     )
     row = connection.execute(query).one()
-    limits = Limits() if row.limits is None else msgspec.json.decode(row.limits, type=Limits)
-    return StoredLane(id=LaneId(row.id), key=key, limits=limits, level=row.level, cooling_until=row.cooling_until)
+    memory = LaneMemory(
+        limits=_decoded(row.limits, KnownLimits), charging=_decoded(row.charge, Charging), level=row.level
+    )
+    return StoredLane(id=LaneId(row.id), key=key, memory=memory, cooling_until=row.cooling_until)
 
 
 def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
@@ -33,12 +39,21 @@ def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
         update(lanes)
         .where(lanes.c.id == lane.id)
         .values(
-            limits=msgspec.json.encode(lane.limits).decode(),
-            level=lane.level,
+            limits=msgspec.json.encode(lane.memory.limits).decode(),
+            charge=msgspec.json.encode(lane.memory.charging).decode(),
+            level=lane.memory.level,
             cooling_until=lane.cooling_until,
             updated_at=now,
         )
     )
+
+
+def _decoded(text: str | None, kind: type[_Known]) -> _Known:
+    """What a column holds; nothing is known where it is empty, or was written by a version that knew other words."""
+    try:
+        return kind() if text is None else msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError:
+        return kind()
 
 
 def of_endpoint(connection: Connection, endpoint_id: int, key_name: str) -> list[tuple[LaneId, str]]:

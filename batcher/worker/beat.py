@@ -81,9 +81,9 @@ class Beat:
         asked = {route.lane for route in self._state.routes.values() if not route.dry}
         for job in self._state.jobs.values():
             for lane in job.lanes:
-                since = lane.waiting_since
+                since = lane.failing_since
                 if not (lane in asked or lane.in_flight or lane.ready):
-                    lane.waiting_since = None
+                    lane.failing_since = None
                 elif since is not None and lane.pause is None and now - since >= job.job.settings.max_wait:
                     self._stop(lane, job, now - since)
 

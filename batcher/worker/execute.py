@@ -111,7 +111,7 @@ class Executor:
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
             self._budget.answered(lane.key)
             lane.answered_at = asyncio.get_running_loop().time()
-            lane.waiting_since = None
+            lane.failing_since = None
             return complete(outcome, result)
         self._react(lane, job, claim, outcome, standing)
         now_us = self._clock.now()
@@ -133,15 +133,16 @@ class Executor:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
                 self._state.refusals[claim.request_id] += standing.lane_answered
+                lane.begin_failing(asyncio.get_running_loop().time())
                 self._cool_down(lane, outcome)
             case FailureKind.BLOCKED:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
                 self._pauses.begin(outcome.pause, lane, job)
             case FailureKind.PERMANENT:
-                # No answer to deliver, but the lane does not hang.
-                lane.waiting_since = None
+                # No answer to deliver, but the lane works.
+                lane.failing_since = None
             case FailureKind.TRANSIENT:
-                pass
+                lane.begin_failing(asyncio.get_running_loop().time())
             case _:
                 assert_never(outcome.kind)
 

@@ -71,8 +71,6 @@ class Gate:
         claim = lane.ready.popleft()
         lane.in_flight += 1
         self._state.flying[claim.request_id] = claim
-        if lane.waiting_since is None:
-            lane.waiting_since = asyncio.get_running_loop().time()
         probe = lane.endpoint.breaker.is_open
         if probe:
             lane.endpoint.probing = True

@@ -131,7 +131,7 @@ class Roster:
         for lane in self._state.lanes.values():
             paused = lane.pause is not None and any(covers(lane.pause, each, lane) for each in own)
             if paused or (probe and lane in own):
-                lane.pause = lane.waiting_since = None
+                lane.pause = lane.failing_since = None
                 self._budget.cool_down(lane.key, wait_us=0, jitter=0.0, restart_ramp=True)
 
     def _drop(self, job: JobRun) -> None:

@@ -67,9 +67,9 @@ class Lane:
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     in_flight: int = 0
     pause: PauseCause | None = None
-    #: Monotonic seconds of the last success, and since when something waits for one.
+    #: Monotonic seconds of the last success, and since when nothing but refusals and faults came back.
     answered_at: float = float("-inf")
-    waiting_since: float | None = None
+    failing_since: float | None = None
     gate: asyncio.Task[None] | None = None
 
     @property
@@ -78,6 +78,11 @@ class Lane:
         target = min(_MOST_READY, max(_LEAST_READY, 2 * self.in_flight))
         ready = len(self.ready)
         return target - ready if ready <= target // 2 else 0
+
+    def begin_failing(self, now: float) -> None:
+        """A request came back refused or with a fault."""
+        if self.failing_since is None:
+            self.failing_since = now
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

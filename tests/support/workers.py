@@ -13,7 +13,6 @@ from sqlalchemy import Connection
 from batcher.budget.lanes import LaneBudgets
 from batcher.domain.errors import StoreError
 from batcher.domain.events import Event, RequestsSettled
-from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import ParsedLine
 from batcher.policy.fingerprint import fingerprint
@@ -62,7 +61,7 @@ class Recorder:
 
 
 class SlowWriter:
-    """A disk that takes so many seconds for every commit, one after another; `pending` is what it was given."""
+    """A disk that takes so many seconds for every commit, one after another."""
 
     def __init__(self, database: Database, seconds: float) -> None:
         self._inline = InlineWriter(database)
@@ -141,7 +140,7 @@ class BrokenWriter:
 
 
 class CountingQueue(SqlQueue):
-    """The real queue; counts claims, and looks at the bytes and settlements that go through it."""
+    """The real queue, which counts claims."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -250,12 +249,6 @@ def open_rig(folder: Path) -> Rig:
     return Rig(database)
 
 
-async def at(seconds: float, *actions: Callable[[], object]) -> None:
-    """Do something at a loop time."""
+async def until(seconds: float) -> None:
+    """Sleep to a loop time."""
     await asyncio.sleep(seconds - now())
-    for action in actions:
-        action()
-
-
-def job_ids(*of: Job) -> list[JobId]:
-    return [job.id for job in of]

@@ -8,7 +8,7 @@ from batcher.domain.events import BreakerChanged
 from batcher.domain.states import FaultKind, PauseReason, PauseScope
 from batcher.simulate import SimulatedProvider
 from batcher.worker.worker import End
-from tests.support.providers import FakeProvider, Outage, chats
+from tests.support.providers import FakeProvider, Outage, chat, chats
 from tests.support.workers import Rig, now
 
 
@@ -113,8 +113,6 @@ async def test_an_overloaded_model_is_no_outage_of_its_neighbour(rig: Rig):
 
 async def test_a_lane_that_cools_down_does_not_keep_the_probe_from_another(rig: Rig):
     """Lane a is told to wait for five minutes; then the endpoint goes away for ten seconds."""
-    from tests.support.providers import chat
-
     outage = Outage(3.0, 13.0)
     rig.provider = FakeProvider(SimulatedProvider(latency=0.5, latency_sigma=0.0), script=outage)
     told = chat("told", model="a", simulate={"refuse_times": 1, "retry_after": 300})

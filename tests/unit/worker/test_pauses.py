@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from batcher.domain.errors import ConfigError
 from batcher.domain.events import SendingPaused
@@ -10,9 +11,10 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.ports import Sender
 from batcher.simulate import SimulatedProvider
+from batcher.store import jobs
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
-from tests.support.workers import Rig, at, now
+from tests.support.workers import Rig, SlowWriter, now, until
 
 KEYED = SimulatedProvider(api_key="good", latency=0.5, latency_sigma=0.3)
 
@@ -72,12 +74,12 @@ async def test_a_key_that_is_still_bad_costs_one_request_a_resume(rig: Rig):
 
 
 async def test_a_job_resumed_beside_its_live_runner_goes_on_there(rig: Rig):
-    """Another lane keeps the runner alive; the paused one is resumed through the store, and one request goes first."""
+    """Another lane keeps the runner alive; the paused one is resumed through the store: one request goes first."""
     bodies = [*chats(40, model="paused"), *chats(40, model="works", start=40)]
     rig.provider = FakeProvider(SimulatedProvider(models=("works",), latency=2.0, latency_sigma=0.0))
     job = rig.submit(bodies)
     running = asyncio.create_task(rig.run(job, concurrency=4))
-    await at(5.0)
+    await until(5.0)
     assert [pause.scope for pause in rig.pauses()] == [PauseScope.LANE]
     sent = len([seen for seen in rig.provider.journal if seen.model == "paused"])
     rig.provider._provider._settings = SimulatedProvider(latency=2.0, latency_sigma=0.0)
@@ -137,7 +139,7 @@ async def test_a_key_that_vanishes_while_its_job_runs_pauses_the_job(rig: Rig):
     rig.senders = senders
     job = rig.submit(chats(200))
     running = asyncio.create_task(rig.run(job, concurrency=4))
-    await at(3.2)
+    await until(3.2)
     missing = True
     rig.resume(job)
     assert await running is End.OVER
@@ -152,11 +154,7 @@ async def test_a_key_that_vanishes_while_its_job_runs_pauses_the_job(rig: Rig):
 async def test_a_settings_change_moves_a_running_job_to_another_keys_lane(rig: Rig):
     job = rig.submit(chats(100))
     running = asyncio.create_task(rig.run(job, concurrency=4))
-    await at(3.2)
-    from msgspec.structs import replace
-
-    from batcher.store import jobs
-
+    await until(3.2)
     with rig.database.write() as connection:
         jobs.remember(connection, job.id, settings=replace(job.settings, api_key_env="OTHER_KEY"))
     await running
@@ -186,3 +184,22 @@ async def test_a_lane_without_work_is_not_silent(rig: Rig):
     assert [pause.scope for pause in rig.pauses()] == [PauseScope.LANE]
     assert rig.states() == {"dead_lettered": 1, "pending": 1}
     assert "b answered nothing" in rig.pauses()[0].message
+
+
+async def test_answers_that_take_longer_than_the_patience_are_no_silence(rig: Rig):
+    job = rig.submit([chat(f"row {number}", simulate={"hang": 300}) for number in range(8)], max_wait=100.0)
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"completed": 8}
+
+
+async def test_what_was_being_claimed_as_a_pause_began_is_not_sent(rig: Rig):
+    """The disk is slow: claims and commits are on their way when the first 401 comes."""
+    rig.provider = FakeProvider(
+        SimulatedProvider(api_key="good", latency_sigma=0.3), key="a bad key of some length"
+    )
+    job = rig.submit(chats(300))
+    await rig.run(job, writer=SlowWriter(rig.database, 0.35))
+    first = min(seen.ended or 0.0 for seen in rig.provider.journal)
+    assert [seen for seen in rig.provider.journal if seen.at > first] == []
+    assert rig.states() == {"pending": 300}
+    assert {row["sends"] for row in rig.rows()} == {0, 1}

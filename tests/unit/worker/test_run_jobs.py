@@ -15,7 +15,7 @@ from batcher.domain.states import JobState, PauseReason
 from batcher.ports import Sender
 from batcher.services.running import Parts, RunControl, RunEnd, run_jobs
 from batcher.simulate import SimulatedProvider
-from batcher.store import holders
+from batcher.store import holders, jobs
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
 from batcher.store.thread import InlineWriter, Writer
@@ -153,8 +153,6 @@ async def test_a_store_that_fails_beside_a_bug_is_told_too(rig: Rig, house: Hous
 
 
 def open_jobs(rig: Rig) -> list[Job]:
-    from batcher.store import jobs
-
     with rig.database.read() as connection:
         return jobs.unfinished(connection)
 

@@ -1,0 +1,41 @@
+"""What a lane's replies teach about the size of requests: tokens of a prompt, and of an answer without a maximum."""
+
+from batcher.domain.lanes import Charge
+from batcher.domain.outcomes import Usage
+from batcher.policy.charging import Need
+
+#: Weight of the past: of prompts a reply, of outputs a reply.
+_KEEP_PROMPTS, _OUTPUT_WEIGHT = 0.98, 0.05
+#: Bounds of the ratio: beyond them the usage counts something else (images, cached prompts).
+_LEAST_RATIO, _MOST_RATIO = 0.2, 5.0
+
+
+class Estimates:
+    """Prompt tokens counted for each that was estimated, and the mean output of a request."""
+
+    __slots__ = ("_counted", "_estimated", "output", "ratio")
+
+    def __init__(self, *, ratio: float = 1.0, output: float | None = None) -> None:
+        self.ratio = ratio
+        self.output = output
+        self._counted = self._estimated = 0.0
+
+    def need(self, charge: Charge) -> Need:
+        """What a request will take."""
+        given = float(charge.output_tokens)
+        output = self.output
+        if output is None:
+            return Need(charge.input_tokens * self.ratio, given, given)
+        most = given if charge.bounded else output
+        return Need(charge.input_tokens * self.ratio, most, output if output < most else most)
+
+    def learn(self, charge: Charge, usage: Usage) -> None:
+        """A reply counted its tokens."""
+        counted, produced = usage.input_tokens, usage.output_tokens
+        if counted and charge.input_tokens:
+            self._counted = _KEEP_PROMPTS * self._counted + counted
+            self._estimated = _KEEP_PROMPTS * self._estimated + charge.input_tokens
+            self.ratio = min(_MOST_RATIO, max(_LEAST_RATIO, self._counted / self._estimated))
+        if produced is not None and charge.output_tokens:
+            last = float(produced) if self.output is None else self.output
+            self.output = last + _OUTPUT_WEIGHT * (produced - last)

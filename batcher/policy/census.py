@@ -1,0 +1,112 @@
+"""Finding a limit that nobody names: count what was let in between two refusals (RATE §6).
+
+A refusal means that the bucket is empty, so what was let in between two of them, by the time between them, is the
+limit. Units: requests or tokens, and seconds of any clock that does not run backwards.
+"""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+#: Growth a second while seeking, and what the first refusal leaves of the rate.
+SEEK_GROWTH, FIRST_CUT = 1.1, 0.5
+#: Of the estimate: what is used while it is quiet, and from where the rate is tried upward.
+CRUISE, PROBE_FROM = 0.98, 1.02
+#: Seconds over which the upward trial grows by the estimate, and its end as a multiple of the estimate.
+PROBE_S, MOST_PROBE = 15.0, 4.0
+#: Seconds without a refusal after which the upward trial has shown the estimate to be too low, and what is believed then.
+UNREFUSED_S, UNREFUSED_SHARE = 20.0, 0.7
+#: What must lie between two refusals to count: seconds, and units of a request.
+LEAST_SPAN_S, LEAST_COUNT = 1.0, 8.0
+#: An early refusal: the cut, and how many times what was counted the rate can be at most.
+EARLY_CUT, EARLY_MOST, EARLY_SPAN_S = 0.85, 2.0, 0.2
+#: Seconds of quiet: at first, and at most either of these (the second in requests).
+FIRST_QUIET_S, QUIET_S, QUIET_COUNT = 5.0, 20.0, 200.0
+#: A new count moves the estimate by its share of so many seconds, twice that upward; beyond a tenth it replaces it.
+MEMORY_S, UPWARD, NEWS = 30.0, 2.0, 0.10
+
+
+class Refusal(Struct, frozen=True):
+    """A refused request: when it was sent, how much had been let in by then, and the rate in force."""
+
+    at: float
+    admitted: float
+    rate: float
+
+
+class Census(Struct, frozen=True, kw_only=True):
+    """Where the search stands."""
+
+    #: Since when the rate follows `rate_at`.
+    since: float
+    #: The rate at `since`, while no estimate is known.
+    rate: float
+    #: Units a second; None: seeking.
+    estimate: float | None = None
+    #: Seconds of quiet after `since`.
+    quiet: float = FIRST_QUIET_S
+    #: The refusal from which is counted.
+    noted: Refusal
+    #: Whether the last refusal came too soon to count.
+    early: bool = False
+    #: Units of a usual request.
+    unit: float = 1.0
+
+
+def rate_at(census: Census, now: float) -> float:
+    """Units a second to send at."""
+    passed = max(0.0, now - census.since)
+    estimate = census.estimate
+    if estimate is None:
+        return census.rate * float(SEEK_GROWTH ** min(passed, 60.0))
+    tried = passed - census.quiet
+    if tried < 0.0:
+        return CRUISE * estimate
+    return estimate * min(MOST_PROBE, PROBE_FROM + float((tried / PROBE_S) ** 3))
+
+
+def begun(refusal: Refusal, now: float, *, unit: float = 1.0) -> Census:
+    """After the first refusal of all."""
+    return Census(since=now, rate=max(1e-3, FIRST_CUT * refusal.rate), noted=refusal, unit=unit)
+
+
+def remembered(estimate: float, now: float) -> Census:
+    """An estimate of an earlier run."""
+    return Census(since=now, rate=estimate, estimate=estimate, noted=Refusal(now, 0.0, estimate))
+
+
+def unrefused(census: Census, now: float) -> Census:
+    """While nothing is refused: a trial that goes on for long has shown that the limit is higher."""
+    if census.estimate is None or now - census.since - census.quiet < UNREFUSED_S:
+        return census
+    rate = rate_at(census, now)
+    return replace(census, since=now, estimate=UNREFUSED_SHARE * rate, quiet=0.0)
+
+
+def idled(census: Census, seconds: float) -> Census:
+    """The rate was not what held requests back: it does not grow by that time."""
+    return replace(census, since=census.since + seconds)
+
+
+def refused(census: Census, refusal: Refusal, now: float) -> Census:
+    """After a refusal of a request that was sent after the last cut."""
+    count, span = refusal.admitted - census.noted.admitted, refusal.at - census.noted.at
+    if span >= LEAST_SPAN_S and count >= LEAST_COUNT * census.unit:
+        return _counted(census, refusal, count / span, span, now)
+    rate = EARLY_CUT * refusal.rate
+    if span >= EARLY_SPAN_S:
+        rate = min(rate, EARLY_MOST * (count + census.unit) / span)
+    estimate = max(1e-3, rate / CRUISE)
+    return replace(census, since=now, estimate=estimate, quiet=FIRST_QUIET_S, early=True)
+
+
+def _counted(census: Census, refusal: Refusal, found: float, span: float, now: float) -> Census:
+    old = census.estimate
+    if old is None or census.early or abs(found - old) > NEWS * old:
+        return replace(
+            census, since=now, estimate=found, quiet=FIRST_QUIET_S, noted=refusal, early=False
+        )
+    weight = min(1.0, span / MEMORY_S)
+    weight = min(1.0, weight * UPWARD) if found > old else weight
+    estimate = old + weight * (found - old)
+    longest = max(QUIET_S, QUIET_COUNT * census.unit / estimate)
+    return replace(census, since=now, estimate=estimate, quiet=min(2 * census.quiet, longest), noted=refusal)
