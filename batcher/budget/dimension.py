@@ -4,9 +4,13 @@ from aiolimiter import AsyncLimiter
 
 from batcher.budget.meter import Meter
 from batcher.policy.admission import (
+    FULL_MARGIN,
     Balance,
+    Margin,
     Pace,
+    cut_margin,
     drained,
+    extra_cost,
     part_to_take,
     passed,
     seconds_to_room,
@@ -25,7 +29,7 @@ class Dimension:
     wait leaves nothing behind.
     """
 
-    __slots__ = ("_at", "_balance", "_ceiling", "_meter", "pace")
+    __slots__ = ("_at", "_balance", "_ceiling", "_cost", "_margin", "_meter", "pace")
 
     def __init__(self, pace: Pace, *, now: float, debt: float = 0.0) -> None:
         self.pace = pace
@@ -33,10 +37,16 @@ class Dimension:
         self._balance: Balance = drained(pace, debt=debt)
         self._at = now
         self._meter = Meter(now)
+        self._margin = FULL_MARGIN
+        #: What a unit costs while the margin is smaller than usual: that slows, without another limiter.
+        self._cost = 1.0
 
     async def wait_for(self, amount: float, now: float) -> float:
         """Seconds after which to ask again; 0 when all that a request of `amount` needs first is taken for it."""
         pace = self.pace
+        if self._cost != 1.0:
+            self._cost = extra_cost(self._margin, now)
+            amount *= self._cost
         balance = passed(self._balance, now - self._at, pace)
         self._at = now
         while (part := part_to_take(balance, amount, pace)) and self._ceiling.has_capacity(part):
@@ -49,14 +59,19 @@ class Dimension:
 
     def spend(self, amount: float, now: float) -> None:
         """A request of `amount` goes, of what was taken; what exceeds it is debt."""
-        self._balance = spent(self._balance, amount)
+        self._balance = spent(self._balance, amount * self._cost)
         self._meter.add(amount, now)
 
     def give_back(self, amount: float, now: float) -> None:
         """It did not go after all: the next request has it, for as long as the bucket would have held it."""
-        self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount)
+        self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount * self._cost)
         self._at = now
         self._meter.add(-amount, now)
+
+    def tighten(self, now: float) -> None:
+        """A refusal: somewhat less than the limit is used, until time has shown that it was chance."""
+        self._margin = cut_margin(self._margin, now)
+        self._cost = extra_cost(self._margin, now)
 
     def debt(self, now: float) -> float:
         """Units still to be paid for what already went."""

@@ -157,7 +157,7 @@ class Observer:
         #: The rule that is believed in; None: nothing is known yet.
         self.rule = rule
         self._burst = _BURST_S * rate
-        self._at = now
+        self.at = now
         self._scale = scale
         self._beliefs = self._all_beliefs()
         self._best = self._beliefs[0]
@@ -179,8 +179,8 @@ class Observer:
         return self._best.used_scale
 
     def _pass(self, now: float) -> None:
-        drained, floor = self.rate * (now - self._at), -FULL_FOR_S * self.rate
-        self._at = now
+        drained, floor = self.rate * (now - self.at), -FULL_FOR_S * self.rate
+        self.at = now
         for belief in self._beliefs:
             before = belief.deficit
             left = before - drained

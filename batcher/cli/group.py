@@ -18,6 +18,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "dlq": ("dlq", "dlq", "Look into the dead-letter queue, and try again."),
     "cache": ("cache", "cache", "Answers kept for reuse."),
     "doctor": ("doctor", "doctor", "Check that it works from here, and say how to mend it."),
+    "bundle": ("bundle", "bundle", "Pack what a support desk asks for into one zip."),
     "simulate": ("simulate", "simulate", "Serve a simulated provider on loopback."),
     "db": ("db", "db", "Look after the store."),
 }

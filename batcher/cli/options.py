@@ -39,6 +39,11 @@ _SETTINGS: list[Callable[[Any], Any]] = [
         help="Which rows with the same body share one answer.  [default: all]",
     ),
     click.option("--no-cache", is_flag=True, default=None, help="The same as --cache off."),
+    click.option(
+        "--validate-output/--no-validate-output",
+        default=None,
+        help="Hold answers against the JSON format that a request asks for.  [default: on]",
+    ),
     click.option("--allow-http", is_flag=True, default=None, help="Send a key over plain http to a public host."),
     click.option("--ca-file", metavar="FILE", help="[env: SSL_CERT_FILE; default: the system's]"),
     click.option("--simulate", is_flag=True, default=None, help="Run against the built-in simulated provider."),
@@ -55,6 +60,7 @@ _NAMES = (
     "max_cost",
     "cache",
     "allow_http",
+    "validate_output",
     "ca_file",
     "simulate",
 )

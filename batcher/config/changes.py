@@ -35,6 +35,7 @@ def _facts(settings: JobSettings) -> list[_Fact]:
         ("cost cap", "none" if settings.max_cost is None else f"${settings.max_cost:.15g}"),
         ("cache", str(settings.cache)),
         ("answers of earlier jobs", "reused" if settings.reuse_earlier else "not reused"),
+        ("structured output", "validated" if settings.validate_output else "taken as it comes"),
         ("plain http with a key", "allowed" if settings.allow_http else "refused"),
         ("CA file", settings.ca_file or "the system's"),
         ("simulated provider", "yes" if settings.simulate else "no"),

@@ -24,6 +24,7 @@ class Flags(Struct, frozen=True, kw_only=True):
     max_cost: float | None = None
     cache: str | None = None
     allow_http: bool | None = None
+    validate_output: bool | None = None
     ca_file: str | None = None
     simulate: bool | None = None
     db: str | None = None
@@ -43,6 +44,7 @@ class Layer(Struct, frozen=True, kw_only=True):
     max_cost: float | None = None
     cache: CacheMode | None = None
     allow_http: bool | None = None
+    validate_output: bool | None = None
     ca_file: str | None = None
 
 

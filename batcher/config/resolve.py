@@ -62,6 +62,7 @@ def resolve_job(
         max_wait=_first((layer.max_wait for layer in layers), _DEFAULTS.max_wait),
         max_cost=_first((layer.max_cost for layer in layers), None),
         allow_http=_first((layer.allow_http for layer in layers), _DEFAULTS.allow_http),
+        validate_output=_first((layer.validate_output for layer in layers), _DEFAULTS.validate_output),
         ca_file=None if ca_file is None else ca_path(ca_file, environ),
         simulate=simulate,
     )
@@ -93,6 +94,7 @@ def _flag_layer(flags: Flags) -> Layer:
         max_cost=checks.optional(flags.max_cost, checks.positive, "--max-cost"),
         cache=checks.optional(flags.cache, checks.cache_mode, "--cache"),
         allow_http=flags.allow_http,
+        validate_output=flags.validate_output,
         ca_file=checks.optional(flags.ca_file, checks.text, "--ca-file"),
     )
 
@@ -108,6 +110,7 @@ def _remembered_layer(settings: JobSettings) -> Layer:
         max_cost=settings.max_cost,
         cache=settings.cache,
         allow_http=settings.allow_http,
+        validate_output=settings.validate_output,
         ca_file=settings.ca_file,
     )
 

@@ -36,6 +36,8 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     max_cost: float | None = None
     allow_http: bool = False
     ca_file: str | None = None
+    #: Whether answers are held against the format that the request asks for.
+    validate_output: bool = True
     #: Runs against the built-in simulated provider.
     simulate: bool = False
 

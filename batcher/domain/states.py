@@ -139,6 +139,19 @@ class ChargeRule(StrEnum):
     PRODUCED = "produced"
 
 
+class RefusedFor(StrEnum):
+    """What a refusal says there was too much of."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    #: Requests at once, or the server is busy.
+    IN_FLIGHT = "in_flight"
+    #: A daily limit, of requests or tokens.
+    DAY = "day"
+    #: It does not say.
+    UNSAID = "unsaid"
+
+
 class LimitSource(StrEnum):
     """Where a lane's limits come from."""
 

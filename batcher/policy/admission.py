@@ -7,14 +7,12 @@ cost three times as much.
 
 from msgspec import Struct
 
-from batcher.domain.lanes import Charge
-from batcher.domain.outcomes import Usage
-from batcher.domain.states import ChargeRule
-
 #: Seconds of budget a lane may send at once: half of what providers save up, and longer than any stall (§1, §2).
 BURST_S = 0.5
 #: Share of a limit that is used: it makes "never more than the limit in 60 s" hold with jitter (§2, §7).
 MARGIN = 0.995
+#: What a refusal leaves of the margin (at most one a second), how far it falls, and what a second brings back (§7).
+MARGIN_CUT, LEAST_MARGIN, MARGIN_RECOVERY = 0.985, 0.6, 0.0003
 #: Up to here a provider's second of saved budget is one request: no slack, so requests go a little further apart.
 NO_SLACK_RPM = 60.0
 #: From here on it holds two requests, and the extra spacing has shrunk to nothing.
@@ -26,12 +24,13 @@ SAME_LIMIT = 1 - MARGIN
 
 #: Requests in flight on a new lane until the first success (CONTRACT).
 FIRST_LEVEL = 8.0
-#: Most requests in flight where no rate is known, and where one is (there the rate is what limits).
-MOST_BLIND = 64
+#: Most requests in flight where a rate is known: there the rate is what limits.
 MOST_PACED = 1000
 #: What a refusal leaves of the level, and where traffic starts again after a cool-down.
 CUT = 0.5
 RESTART = 0.25
+#: What is left of the requests in flight where they are what was refused.
+EASED = 0.8
 #: Growth a success above the level of the last refusal, where a rate governs anyway; blind it is one a round trip.
 GENTLE = 0.125
 
@@ -138,20 +137,30 @@ def seconds_to_room(balance: Balance, part: float, pace: Pace) -> float:
     return max(SHORTEST_WAIT_S, (balance.taken + part - pace.bucket) / pace.rate)
 
 
-def tokens_charged(charge: Charge, rule: ChargeRule) -> float:
-    """Tokens taken at admission. Under `produced` all is taken, and what was not produced comes back."""
-    if rule is ChargeRule.MAX:
-        return max(charge.input_tokens, charge.output_tokens)
-    return charge.input_tokens + charge.output_tokens
+class Margin(Struct, frozen=True):
+    """The share of a limit that is used, and since when it recovers."""
+
+    share: float
+    at: float
 
 
-def tokens_returned(tokens: float, usage: Usage | None, rule: ChargeRule) -> float:
-    """Tokens to give back after the reply; negative: to take. Only `produced` corrects by usage (RATE §3)."""
-    if rule is not ChargeRule.PRODUCED or usage is None:
-        return 0.0
-    if usage.input_tokens is None or usage.output_tokens is None:
-        return 0.0
-    return tokens - usage.input_tokens - usage.output_tokens
+FULL_MARGIN = Margin(MARGIN, 0.0)
+
+
+def cut_margin(margin: Margin, now: float) -> Margin:
+    """After a refusal; those of one second are one."""
+    if margin.share < MARGIN and now - margin.at < 1.0:
+        return margin
+    return Margin(max(LEAST_MARGIN, MARGIN_CUT * _recovered(margin, now)), now)
+
+
+def extra_cost(margin: Margin, now: float) -> float:
+    """What a unit costs under a margin smaller than the usual one; 1: it has recovered."""
+    return MARGIN / _recovered(margin, now)
+
+
+def _recovered(margin: Margin, now: float) -> float:
+    return min(MARGIN, margin.share + MARGIN_RECOVERY * (now - margin.at))
 
 
 def in_force(given: float | None, announced: float | None) -> float | None:
@@ -182,13 +191,6 @@ class Level(Struct, frozen=True):
         return self.limit if self.target is None or self.target < self.limit else self.target
 
 
-def most_at_once(given: int | None, *, paced: bool) -> int:
-    """The cap of a lane's level: what the user gave, else by whether a rate is known."""
-    if given is not None:
-        return given
-    return MOST_PACED if paced else MOST_BLIND
-
-
 def places(level: float, most: int) -> int:
     """Whole requests in flight under a level of 1 or more."""
     return int(level) if level < most else most
@@ -205,6 +207,12 @@ def restarted(level: Level, *, cut: bool) -> Level:
     """After a refusal: the level to return to, halved if `cut`, and a quarter of that to start from."""
     target = max(1.0, level.limit * CUT if cut else level.overall)
     return Level(max(1.0, target * RESTART), target)
+
+
+def eased(level: Level, in_flight: int) -> Level:
+    """After a refusal for too many in flight: somewhat fewer, and from there gently on."""
+    limit = max(1.0, EASED * min(level.limit, float(in_flight)))
+    return Level(limit, limit)
 
 
 def own_wait_s(refusals: int) -> float:

@@ -5,6 +5,7 @@ from batcher.domain.states import PauseReason, PauseScope
 from batcher.policy.verdicts import Case, blocked, blocked_unless_answered, permanent
 
 _GO_ON = "then run `batcher resume`"
+_LOOK = "see with `batcher doctor` that it works"
 
 
 def pause_for_credit(case: Case) -> Failure:
@@ -23,7 +24,7 @@ def pause_for_key(case: Case) -> Failure:
     """The key is wrong, revoked, or its account is on hold."""
     fix = (
         "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default), see that "
-        f"its account is in order, {_GO_ON}"
+        f"its account is in order, {_LOOK}, {_GO_ON}"
     )
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
 
@@ -38,14 +39,14 @@ def pause_for_base_url(case: Case) -> Failure:
     """What answers at the address is not the API."""
     location = case.evidence.headers.get("location", "").partition("?")[0]
     towards = f" (it redirects to {location[:200]})" if location else ""
-    fix = f"check --base-url: it usually ends in /v1{towards}; {_GO_ON}"
+    fix = f"check --base-url: it usually ends in /v1{towards}; {_LOOK}, {_GO_ON}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
 def pause_for_model(case: Case) -> Failure:
     """The model is unknown there, or not for this key."""
     fix = (
-        "check the model's name, the key's access to it and the base URL; "
+        "check the model's name, the key's access to it and the base URL: `batcher doctor` lists the models; "
         "resume once it is mended, or `batcher cancel JOB` and submit the file with another model"
     )
     return blocked_unless_answered(case, reason=PauseReason.MODEL, fix=fix)

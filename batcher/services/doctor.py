@@ -54,7 +54,7 @@ class Question(Struct, frozen=True, kw_only=True):
 async def diagnose(
     question: Question, *, environ: Mapping[str, str], clock: Clock, simulator: Simulator
 ) -> tuple[Diagnosis, Findings]:
-    """All checks, in the order of CHECKS. Sends two tiny requests at most, and a third where one must be reworded."""
+    """All checks, in the order of CHECKS. Sends two tiny requests, and a third where one must be reworded."""
     examination = _Examination(question, environ, clock)
     async with AsyncExitStack() as stack:
         await examination.run(stack, simulator)

@@ -18,6 +18,7 @@ from batcher.policy.breaker import Breaker
 from batcher.policy.classify import Standing, classify
 from batcher.policy.rate_headers import rate_hints
 from batcher.policy.settle import MOST_REFUSALS, complete, decide, provider_request_id
+from batcher.policy.structured import check_output
 from batcher.ports import Budget, Clock, Events, Reservation
 from batcher.worker.pauses import Pauses
 from batcher.worker.settler import Settler
@@ -86,6 +87,8 @@ class Executor:
         endpoint, before = lane.endpoint, lane.endpoint.breaker
         standing = Standing(endpoint_answered=before.answered, lane_answered=lane.answered_at > sent)
         outcome = classify(result, path=claim.path, standing=standing)
+        if isinstance(outcome, Success) and isinstance(result, Reply) and job.job.settings.validate_output:
+            outcome = check_output(outcome, request=claim.body, reply=result.body)
         endpoint.breaker = _breaker_after(before, result, outcome, asyncio.get_running_loop().time())
         # The budget hears of the reply and what it meant in one go: so it tells an old refusal from news.
         self._budget.reconcile(reservation, outcome.usage)

@@ -1,12 +1,27 @@
 """The stores that contract tests work on: the real SQLite, in a folder of the test."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from batcher.domain.ids import HolderId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import Claimed
+from batcher.ports import Queue
+from batcher.store.adapter import SqlQueue
 from batcher.store.engine import Database
-from tests.support.stores import Holder, ManualClock, holder_of, open_store
+from batcher.store.thread import InlineWriter, StoreThread, Writer
+from tests.support.stores import (
+    PLENTY,
+    Holder,
+    ManualClock,
+    holder_of,
+    new_holder,
+    open_store,
+    routes_of,
+    wants,
+)
 
 
 @pytest.fixture
@@ -24,3 +39,31 @@ def clock() -> ManualClock:
 @pytest.fixture
 def holder(database: Database, clock: ManualClock) -> Holder:
     return holder_of(database, clock)
+
+
+@pytest.fixture(params=[StoreThread, InlineWriter])
+async def writer(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Writer]:
+    make: Callable[[Database], Writer] = request.param
+    made = make(database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def me(database: Database) -> HolderId:
+    return new_holder(database)
+
+
+@pytest.fixture
+def queue(writer: Writer, clock: ManualClock, me: HolderId) -> Queue:
+    return SqlQueue(writer, me, clock)
+
+
+@pytest.fixture
+def ask(queue: Queue, database: Database):
+    """Claims from jobs, all their routes."""
+
+    async def claim(*of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> Claimed:
+        return await queue.claim(wants(routes_of(database, *of), most), most_bytes=most_bytes, alone=alone)
+
+    return claim

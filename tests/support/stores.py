@@ -154,6 +154,11 @@ def rescue(database: Database, *, now: int = START) -> int:
         return holders.rescue(connection, now=now)
 
 
+def cancel(database: Database, job: Job, *, now: int = START) -> int:
+    with database.write() as connection:
+        return jobs.cancel(connection, job, now=now)
+
+
 def attempt_of(
     kind: AttemptKind,
     *,

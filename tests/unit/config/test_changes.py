@@ -63,6 +63,7 @@ OTHER_VALUES = [
     ("max_cost", 1.0),
     ("allow_http", True),
     ("ca_file", "/a.pem"),
+    ("validate_output", False),
     ("simulate", True),
 ]
 

@@ -1,0 +1,160 @@
+"""The tokens of one lane: what a request is taken for, what comes back, and what the replies teach."""
+
+from msgspec import Struct
+
+from batcher.budget.dimension import Dimension
+from batcher.budget.estimates import Estimates
+from batcher.budget.holds import Hold, Why
+from batcher.budget.observer import Observer, Sent
+from batcher.domain.lanes import Charge, Charging, RateHints
+from batcher.domain.outcomes import Usage
+from batcher.domain.states import ChargeRule
+from batcher.policy.admission import is_same_limit
+from batcher.policy.charging import Fullness, Need, reserved, returned
+
+
+class Taken(Struct, eq=False):
+    """What one request has taken, and what was expected of it."""
+
+    charge: Charge
+    need: Need
+    rule: ChargeRule
+    total: float
+    observer: Observer | None
+    sent: Sent | None
+
+
+class Tokens:
+    """The dimensions that count tokens, and the observer where headers tell of a bucket."""
+
+    __slots__ = ("_fullness", "_rule", "_scale", "estimates", "input", "observer", "output", "total")
+
+    def __init__(self, charging: Charging) -> None:
+        self.total: Dimension | None = None
+        self.input: Dimension | None = None
+        self.output: Dimension | None = None
+        self.observer: Observer | None = None
+        self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
+        self._rule, self._scale = charging.rule, charging.scale
+        self._fullness = Fullness()
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether any limit is known."""
+        return self.total is not None or self.input is not None or self.output is not None
+
+    @property
+    def rule(self) -> ChargeRule:
+        """How requests are charged now; the dearest rule until one is known."""
+        known = self._rule if self.observer is None else self.observer.rule
+        return known or ChargeRule.SUM
+
+    @property
+    def scale(self) -> float:
+        """How much dearer than by the rule."""
+        return self._scale if self.observer is None else self.observer.scale
+
+    def set_rule(self, rule: ChargeRule) -> None:
+        """How the provider is known to charge."""
+        self._rule, self._scale = rule, 1.0
+        if self.observer is not None:
+            self.observer = Observer(self.observer.rate, self.observer.at, rule=rule)
+
+    def charging(self) -> Charging:
+        """What was learned, rounded: it is written down whenever it changes."""
+        observer, output = self.observer, self.estimates.output
+        return Charging(
+            rule=self._rule if observer is None else observer.rule,
+            scale=round(self.scale, 2),
+            input_ratio=round(self.estimates.ratio, 2),
+            output=None if output is None else float(f"{output:.2g}"),
+        )
+
+    async def hold(self, need: Need, now: float) -> Hold | None:
+        """What keeps a request from going; None: all of its tokens are taken."""
+        if self.total is not None:
+            amount = reserved(self.rule, need, self.scale)
+            if (seconds := await self.total.wait_for(amount, now)) > 0:
+                return Hold(Why.TPM, seconds)
+        if self.input is not None and (seconds := await self.input.wait_for(need.prompt, now)) > 0:
+            return Hold(Why.INPUT_TPM, seconds)
+        if self.output is not None and (seconds := await self.output.wait_for(need.expected, now)) > 0:
+            return Hold(Why.OUTPUT_TPM, seconds)
+        if self.observer is not None and (seconds := self.observer.wait(need, now)) > 0:
+            return Hold(Why.TPM, seconds)
+        return None
+
+    def spend(self, charge: Charge, need: Need, now: float) -> Taken:
+        """A request goes."""
+        rule = self.rule
+        total = reserved(rule, need, self.scale) if self.total is not None else 0.0
+        if self.total is not None:
+            self.total.spend(total, now)
+        if self.input is not None:
+            self.input.spend(need.prompt, now)
+        if self.output is not None:
+            self.output.spend(need.expected, now)
+        observer = self.observer
+        return Taken(charge, need, rule, total, observer, None if observer is None else observer.sent(need, now))
+
+    def cancel(self, taken: Taken, now: float) -> None:
+        """It did not go after all."""
+        if self.total is not None:
+            self.total.give_back(taken.total, now)
+        if self.input is not None:
+            self.input.give_back(taken.need.prompt, now)
+        if self.output is not None:
+            self.output.give_back(taken.need.expected, now)
+        if taken.observer is not None and taken.sent is not None:
+            taken.observer.cancelled(taken.sent)
+
+    def come_back(self, taken: Taken, usage: Usage | None, now: float) -> bool:
+        """The request is over. Returns whether tokens came back."""
+        if usage is None:
+            return False
+        self.estimates.learn(taken.charge, usage)
+        total = returned(taken.rule, taken.need, usage)
+        if self.total is not None and total:
+            self.total.give_back(total, now)
+        if self.input is not None and usage.input_tokens is not None:
+            self.input.give_back(taken.need.prompt - usage.input_tokens, now)
+        if self.output is not None and usage.output_tokens is not None:
+            self.output.give_back(taken.need.expected - usage.output_tokens, now)
+        return total > 0 or self.input is not None or self.output is not None
+
+    def heed(self, hints: RateHints, now: float) -> None:
+        """Headers tell of a bucket: observe it, at the provider's own rate."""
+        if not hints.tpm or hints.remaining_tokens is None or self.total is None:
+            return
+        self._fullness = self._fullness.seen(hints)
+        rate, known = hints.tpm / 60.0, self.observer
+        if known is None or not is_same_limit(known.rate, rate):
+            rule, scale = (self._rule, self._scale) if known is None else (known.rule, known.scale)
+            self.observer = Observer(rate, now, rule=rule, scale=scale)
+
+    def observe(
+        self, taken: Taken, hints: RateHints, usage: Usage | None, *, refused: bool, binds: bool, now: float
+    ) -> None:
+        """A reply to a request came with these headers. `binds`: our own limit is what holds requests back."""
+        observer, sent = taken.observer, taken.sent
+        if observer is None or sent is None or observer is not self.observer or self.total is None:
+            return
+        output = 0.0 if usage is None or usage.output_tokens is None else float(usage.output_tokens)
+        deficit = self._fullness.deficit(hints)
+        slower = self.total.pace.rate < 0.98 * observer.rate
+        credit = observer.came_back(
+            sent, deficit, refused=refused, output=output, binds=binds and not slower, now=now
+        )
+        if credit > 0:
+            self.total.give_back(credit, now)
+
+    def refused(self, taken: Taken, hints: RateHints | None, now: float) -> None:
+        """A request was refused for its tokens: what is believed about them may be wrong."""
+        if self.observer is not None:
+            if taken.observer is self.observer and taken.sent is not None:
+                self.observer.doubt(taken.sent, None if hints is None else self._fullness.deficit(hints))
+            return
+        self._rule, self._scale = None, 1.0
+        for dimension in (self.total, self.input, self.output):
+            if dimension is not None:
+                dimension.tighten(now)

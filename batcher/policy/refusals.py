@@ -1,0 +1,28 @@
+"""What a refusal says there was too much of: it decides what adapts."""
+
+import re
+from typing import Final
+
+from batcher.domain.outcomes import Failure
+from batcher.domain.states import RefusedFor
+
+_IN_FLIGHT: Final = re.compile(
+    r"\bconcurren|\bin[- ]flight\b|\bparallel\b|\bsimultaneous|\bpending requests\b|\bat once\b|\bqueue (?:is )?full\b"
+    r"|\boverloaded\b|\bserver (?:is )?busy\b|\bhigh demand\b",
+    re.IGNORECASE,
+)
+_TOKENS: Final = re.compile(r"\btokens? (?:per|a) |\bTPM\b|\btoken (?:rate )?limit", re.IGNORECASE)
+_REQUESTS: Final = re.compile(r"\brequests? (?:per|a) |\bRPM\b|\brequest (?:rate )?limit", re.IGNORECASE)
+
+
+def refused_for(refusal: Failure) -> RefusedFor:
+    """Read from the code and the message of a refusal; a message that names both says nothing."""
+    if refusal.daily:
+        return RefusedFor.DAY
+    text = f"{refusal.code} {refusal.message}"
+    if _IN_FLIGHT.search(text):
+        return RefusedFor.IN_FLIGHT
+    tokens, requests = _TOKENS.search(text), _REQUESTS.search(text)
+    if (tokens is None) == (requests is None):
+        return RefusedFor.UNSAID
+    return RefusedFor.REQUESTS if tokens is None else RefusedFor.TOKENS

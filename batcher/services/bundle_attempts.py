@@ -1,0 +1,85 @@
+"""The attempts of a bundle, without the words of their prompts; or, where asked for, with them."""
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection
+
+from batcher.policy.quotations import Prompt, prompt_of, without_quotations
+from batcher.policy.shapes import PUBLIC_WORDS
+from batcher.services.status import timestamp
+from batcher.store import support
+from batcher.store.support import Asked, Tried
+
+MOST_ATTEMPTS: Final = 2_000
+
+#: What codes and request ids look like; something else in their place may be anything.
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/=+-]{1,100}")
+
+
+def attempt_lines(connection: Connection, tried: Sequence[Tried], *, with_content: bool) -> bytes:
+    """One JSON line an attempt. Messages lose what they repeat of the prompt, unless content is asked for."""
+    lines = [msgspec.json.encode(_line(connection, attempt, with_content=with_content)) for attempt in tried]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def content_members(
+    asked: Sequence[Asked], tried: Sequence[Tried], *, most_bytes: int
+) -> tuple[dict[str, bytes], list[str]]:
+    """File name → content: the bodies of these requests and the replies of their attempts; and what is left out."""
+    members: dict[str, bytes] = {}
+    room, passed_over = most_bytes, 0
+    for each in asked:
+        replies = {
+            f"content/request-{each.request}.reply-{attempt.send}.txt": attempt.reply
+            for attempt in tried
+            if attempt.request == each.request and attempt.reply is not None
+        }
+        found = {f"content/request-{each.request}.body.json": each.body, **replies}
+        size = sum(map(len, found.values()))
+        if size > room:
+            passed_over += 1
+            continue
+        members |= found
+        room -= size
+    left = [f"the content of {passed_over:,} requests: they are too large together"] if passed_over else []
+    return members, left
+
+
+def _line(connection: Connection, attempt: Tried, *, with_content: bool) -> dict[str, Any]:
+    """Ids and codes stay where they look like ids and codes."""
+    line = {
+        "request": attempt.request,
+        "line": attempt.line,
+        "attempt": attempt.send,
+        "url": attempt.url,
+        "model": attempt.model,
+        "sent": timestamp(attempt.sent_at),
+        "ended": timestamp(attempt.ended_at),
+        "latency_seconds": None if attempt.sent_at is None else (attempt.ended_at - attempt.sent_at) / 1e6,
+        "status": attempt.status,
+        "kind": attempt.kind,
+        "code": _name(attempt.code),
+        "message": attempt.message,
+        "retry_after_seconds": None if attempt.retry_after_us is None else attempt.retry_after_us / 1e6,
+        "provider_request_id": _name(attempt.provider_request_id),
+        "client_request_id": f"{attempt.public_id}-{attempt.request}-{attempt.send}",
+        "tokens": {"input": attempt.input_tokens, "output": attempt.output_tokens},
+    }
+    if with_content:
+        return {**line, "custom_id": attempt.custom_id}
+    if attempt.message is not None:
+        line["message"] = without_quotations(attempt.message, _prompt(connection, attempt))
+    return line
+
+
+def _prompt(connection: Connection, attempt: Tried) -> Prompt:
+    found = support.asked(connection, [attempt.request])
+    bodies = [body for each in found for body in (each.body, *each.former)]
+    return prompt_of(bodies, more=[attempt.custom_id], keep=[*PUBLIC_WORDS, attempt.model])
+
+
+def _name(text: str | None) -> str | None:
+    return text if text is None or _NAME.fullmatch(text) else f"[{len(text)} characters, left out]"
