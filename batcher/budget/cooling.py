@@ -20,11 +20,13 @@ class Probe(Enum):
 class Cooling:
     """The cool-downs of one lane. Each begins an epoch: a refusal of an earlier epoch's request is old news."""
 
-    __slots__ = ("_patient_until", "_refusals", "epoch", "probe", "until")
+    __slots__ = ("_patient_until", "_refusals", "epoch", "is_daily", "probe", "until")
 
     def __init__(self) -> None:
         #: Loop time.
         self.until = -inf
+        #: Whether the last of them is for a daily limit.
+        self.is_daily = False
         self.epoch = 0
         self.probe = Probe.NONE
         self._patient_until = -inf
@@ -40,12 +42,12 @@ class Cooling:
             self.probe = Probe.NONE
         return 0.0
 
-    def admitted(self, now: float) -> bool:
-        """A request goes. Returns whether it is the probe."""
+    def admitted(self, now: float, *, patience_s: float = PROBE_PATIENCE_S) -> bool:
+        """A request goes. Returns whether it is the probe; not refused for `patience_s`, it counts as let in."""
         if self.probe is not Probe.DUE:
             return False
         self.probe = Probe.OUT
-        self._patient_until = now + PROBE_PATIENCE_S
+        self._patient_until = now + patience_s
         return True
 
     def probe_back(self, *, sent: bool) -> None:
@@ -57,13 +59,15 @@ class Cooling:
         """A success: our own waits start small again."""
         self._refusals = 0
 
-    def hold_until(self, until: float) -> None:
+    def hold_until(self, until: float, *, is_daily: bool = False) -> None:
         """Admit nobody before `until`, then one alone. Only ever extends."""
         if until > self.until:
-            self.until = until
+            self.until, self.is_daily = until, is_daily
             self.probe = Probe.DUE
 
-    def refused(self, now: float, *, told_s: float | None, jitter: float, epoch: int) -> bool:
+    def refused(
+        self, now: float, *, told_s: float | None, jitter: float, epoch: int, is_daily: bool = False
+    ) -> bool:
         """A request of `epoch` was refused. Returns whether that was news, and began the next epoch.
 
         A time that the server named is kept in any case; our own wait grows only with news, so that one storm of
@@ -74,6 +78,6 @@ class Cooling:
             self.epoch += 1
         wait_s = told_s if told_s is not None else own_wait_s(self._refusals) if news else None
         if wait_s is not None:
-            self.hold_until(now + lengthened(wait_s, jitter))
+            self.hold_until(now + lengthened(wait_s, jitter), is_daily=is_daily)
         self._refusals += news
         return news

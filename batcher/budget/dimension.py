@@ -6,7 +6,6 @@ from batcher.budget.meter import Meter
 from batcher.policy.admission import (
     FULL_MARGIN,
     Balance,
-    Margin,
     Pace,
     cut_margin,
     drained,

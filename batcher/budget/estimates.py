@@ -1,4 +1,4 @@
-"""What a lane's replies teach about the size of requests: tokens of a prompt, and of an answer without a maximum."""
+"""What replies teach about the size of requests: tokens of a prompt, and of an answer without a maximum."""
 
 from batcher.domain.lanes import Charge
 from batcher.domain.outcomes import Usage
@@ -27,7 +27,7 @@ class Estimates:
         if output is None:
             return Need(charge.input_tokens * self.ratio, given, given)
         most = given if charge.bounded else output
-        return Need(charge.input_tokens * self.ratio, most, output if output < most else most)
+        return Need(charge.input_tokens * self.ratio, most, min(output, most))
 
     def learn(self, charge: Charge, usage: Usage) -> None:
         """A reply counted its tokens."""

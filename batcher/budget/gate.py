@@ -1,66 +1,90 @@
 """The gate of one lane: who may go, and when."""
 
 import asyncio
-from enum import StrEnum
 from math import inf
 
 from msgspec import Struct
 
+from batcher.budget.blind import Blind
 from batcher.budget.cooling import Cooling, Probe
 from batcher.budget.dimension import Dimension
+from batcher.budget.holds import Hold, Why
 from batcher.budget.slots import Slots
-from batcher.domain.lanes import LaneKey
+from batcher.budget.tokens import Taken, Tokens
+from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
-from batcher.domain.states import ChargeRule
-from batcher.policy.admission import Level, grown, most_at_once, places, restarted, tokens_returned
+from batcher.domain.states import RefusedFor
+from batcher.policy import climbing
+from batcher.policy.admission import (
+    FIRST_LEVEL,
+    MOST_PACED,
+    PROBE_PATIENCE_S,
+    Level,
+    eased,
+    grown,
+    lengthened,
+    places,
+    restarted,
+)
+from batcher.policy.census import Refusal
+from batcher.policy.charging import Need
+from batcher.policy.climbing import Climb
 
-
-class Why(StrEnum):
-    """What holds the next request back."""
-
-    #: A cool-down, or its probe.
-    PROVIDER = "provider"
-    #: The process has its most requests in flight.
-    PROCESS = "process"
-    #: The lane has as many as its level allows.
-    LEVEL = "level"
-    RPM = "rpm"
-    TPM = "tpm"
-
-
-class Hold(Struct, frozen=True):
-    """Why the next request cannot go, and the seconds after which to look again (None: only when woken)."""
-
-    why: Why
-    seconds: float | None = None
+#: Seconds for which what held the last request back still counts as what binds.
+RECENT_S = 1.0
 
 
 class Place(Struct, eq=False, kw_only=True):
     """A `Reservation`: what one request has taken, until it is cancelled or comes back."""
 
     lane: LaneKey
-    tokens: float
+    #: Loop time.
+    at: float
+    taken: Taken
+    #: What is told where it is refused and no limit of requests is known.
+    mark: Refusal | None
     #: The cool-down epoch it went in.
     epoch: int
     probe: bool
+    #: Requests in flight, with it.
+    beside: int
     held: bool = True
+    usage: Usage | None = None
+    refused: bool = False
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """Why nobody is to be admitted for a while."""
+
+    #: None: no refusal, but a reason of our own to hold the lane.
+    why: RefusedFor | None = None
+    #: Seconds to wait; None: it names no time.
+    told_s: float | None = None
+    #: U(0, 1); only ever lengthens.
+    jitter: float = 0.0
+    restart_ramp: bool = False
 
 
 class Gate:
     """Admits the requests of one lane, in their order, when every dimension has room; then takes from all at once.
 
-    What became of a request is told in this order: `come_back`, then `answered` or `refused`, nothing between.
+    What became of a request is told in this order: `come_back`, then `answered` or `refused`, then `observe`,
+    nothing between.
     """
 
-    def __init__(self, key: LaneKey, slots: Slots) -> None:
+    def __init__(self, key: LaneKey, slots: Slots, memory: LaneMemory) -> None:
         self.key = key
-        self.rule = ChargeRule.SUM
         self.requests: Dimension | None = None
-        self.tokens: Dimension | None = None
+        self.tokens = Tokens(memory.charging)
+        learned = memory.limits.learned_rpm
+        self.blind = Blind(_loop_time(), estimate=None if learned is None else learned / 60.0)
         self.cooling = Cooling()
-        self.level = Level()
+        self.level = Level(FIRST_LEVEL, memory.level)
         self.in_flight = 0
-        #: Of those, the ones admitted since the last cool-down began.
+        self._climb = Climb()
+        #: Loop time of the last refusal that made the level lower; those of older requests are old news.
+        self._eased_at = -inf
+        #: Of those in flight, the ones admitted since the last cool-down began.
         self._recent = 0
         self._slots = slots
         self._turn = asyncio.Lock()
@@ -70,39 +94,50 @@ class Gate:
         self._held_at = -inf
         self._last_back: Place | None = None
 
-    async def enter(self, tokens: float) -> Place:
-        """Wait until a request of so many tokens may go, and let it go."""
+    async def enter(self, charge: Charge) -> Place:
+        """Wait until a request of this charge may go, and let it go."""
         async with self._turn:
             clock = asyncio.get_running_loop().time
             try:
-                while (hold := await self._hold(tokens, now := clock())) is not None:
+                while (
+                    hold := await self._hold(need := self.tokens.estimates.need(charge), now := clock())
+                ) is not None:
                     await self._rest(hold)
-                return self._admit(tokens, now)
+                return self._admit(charge, need, now)
             finally:
                 self._slots.leave(self.look_again)
 
-    async def _hold(self, tokens: float, now: float) -> Hold | None:
+    async def _hold(self, need: Need, now: float) -> Hold | None:
         """What keeps a request from going now. None: nothing, and no other task has run since it was found so."""
         if (seconds := self.cooling.wait(now)) > 0:
-            return Hold(Why.PROVIDER, seconds)
+            return Hold(Why.DAY if self.cooling.is_daily else Why.PROVIDER, seconds)
         if self.cooling.probe is not Probe.DUE and not self._level_has_room():
             return Hold(Why.LEVEL)
-        if self.requests is not None and (seconds := await self.requests.wait_for(1.0, now)) > 0:
-            return Hold(Why.RPM, seconds)
-        if self.tokens is not None and (seconds := await self.tokens.wait_for(tokens, now)) > 0:
-            return Hold(Why.TPM, seconds)
+        if self.requests is not None:
+            if (seconds := await self.requests.wait_for(1.0, now)) > 0:
+                return Hold(Why.RPM, seconds)
+        elif (seconds := self.blind.wait(now)) > 0:
+            return Hold(Why.LEARNED, seconds)
+        if self.tokens.is_limited and (hold := await self.tokens.hold(need, now)) is not None:
+            return hold
         return None if self._slots.has_room(self.look_again) else Hold(Why.PROCESS)
 
-    def _admit(self, tokens: float, now: float) -> Place:
+    def _admit(self, charge: Charge, need: Need, now: float) -> Place:
         if self.requests is not None:
             self.requests.spend(1.0, now)
-        if self.tokens is not None:
-            self.tokens.spend(tokens, now)
         self._slots.take()
         self.in_flight += 1
         self._recent += 1
-        probe = self.cooling.admitted(now)
-        return Place(lane=self.key, tokens=tokens, epoch=self.cooling.epoch, probe=probe)
+        patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
+        return Place(
+            lane=self.key,
+            at=now,
+            taken=self.tokens.spend(charge, need, now),
+            mark=None if self.requests is not None else self.blind.spend(now),
+            epoch=self.cooling.epoch,
+            probe=self.cooling.admitted(now, patience_s=patience),
+            beside=self.in_flight,
+        )
 
     async def _rest(self, hold: Hold) -> None:
         """Sleep until it is time to look again, or something has changed."""
@@ -135,31 +170,38 @@ class Gate:
 
     @property
     def _cap(self) -> int:
-        return most_at_once(self._slots.most, paced=self._is_paced)
+        if self._slots.most is not None:
+            return self._slots.most
+        return MOST_PACED if self._is_paced else self._climb.cap
+
+    @property
+    def _is_learned(self) -> bool:
+        """Whether the pace is one that was found out."""
+        return self.requests is None and self.blind.census is not None
 
     @property
     def _is_paced(self) -> bool:
-        return self.requests is not None or self.tokens is not None
+        return self.requests is not None or self.tokens.is_limited or self._is_learned
 
     def cancel(self, place: Place) -> None:
         """Nothing was sent: all of it comes back."""
-        now = asyncio.get_running_loop().time()
+        now = _loop_time()
         if self.requests is not None:
             self.requests.give_back(1.0, now)
-        if self.tokens is not None:
-            self.tokens.give_back(place.tokens, now)
+        if place.mark is not None:
+            self.blind.give_back()
+        self.tokens.cancel(place.taken, now)
         self._leave(place, sent=False)
         self.look_again()
 
     def come_back(self, place: Place, usage: Usage | None) -> None:
         """The request is over; its place is free."""
-        returned = tokens_returned(place.tokens, usage, self.rule)
-        if returned and self.tokens is not None:
-            self.tokens.give_back(returned, asyncio.get_running_loop().time())
+        returned = self.tokens.come_back(place.taken, usage, _loop_time())
+        place.usage = usage
         self._last_back = place
         self._leave(place, sent=True)
         # A gate that waits for its rate has nothing to gain from a free place.
-        if returned or (self._resting is not None and self._resting.why in {Why.LEVEL, Why.PROVIDER}):
+        if returned or (self._resting is not None and self._resting.why in {Why.LEVEL, Why.PROVIDER, Why.DAY}):
             self.look_again()
 
     def _leave(self, place: Place, *, sent: bool) -> None:
@@ -174,7 +216,13 @@ class Gate:
     def answered(self) -> None:
         """The request that came back last is a success."""
         self.cooling.answered()
-        if self._is_old(self._last_back) or not self._level_binds():
+        self.blind.answered()
+        place = self._last_back
+        if place is not None and not self._is_paced:
+            now = _loop_time()
+            is_full = self.in_flight + 1 >= self._climb.cap
+            self._climb = climbing.answered(self._climb, now, now - place.at, is_full=is_full)
+        if self._is_old(place) or not self._level_binds():
             return
         self.level = grown(self.level, self._cap, paced=self._is_paced)
         self.look_again()
@@ -186,22 +234,93 @@ class Gate:
         resting_for_level = self._resting is not None and self._resting.why is Why.LEVEL
         return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
 
-    def refused(self, *, told_s: float | None, jitter: float, restart_ramp: bool) -> None:
-        """The request that came back last is a refusal."""
-        place, now = self._last_back, asyncio.get_running_loop().time()
-        epoch = self.cooling.epoch if place is None else place.epoch
-        if self.cooling.refused(now, told_s=told_s, jitter=jitter, epoch=epoch):
-            # That one request alone was refused says nothing about how many may be in flight.
-            self._recent = 0
-            alone = place is not None and place.probe
-            cut = not alone and (told_s is None or restart_ramp or not self._is_paced)
-            self.level = restarted(self.level, cut=cut)
+    def refused(self, refusal: Refused) -> None:
+        """The request that came back last is a refusal, or the lane is to be held for another reason."""
+        place, now = self._last_back, _loop_time()
+        if place is None or refusal.why is None:
+            self._cool_down(place, refusal, now)
+        else:
+            place.refused = True
+            self._adapt(place, refusal.why, refusal, now)
         self.look_again()
+
+    def _adapt(self, place: Place, why: RefusedFor, refusal: Refused, now: float) -> None:
+        """What there was too much of is what changes."""
+        tokens = self.tokens
+        if self.requests is not None and why in {RefusedFor.REQUESTS, RefusedFor.UNSAID}:
+            self.requests.tighten(now)
+        if tokens.is_limited and (
+            why is RefusedFor.TOKENS or (why is RefusedFor.UNSAID and self.requests is None)
+        ):
+            tokens.refused(place.taken, None, now)
+        if why is RefusedFor.IN_FLIGHT and not refusal.restart_ramp:
+            self._ease(place, refusal, now)
+        elif place.mark is not None and self._finds_out(why):
+            self._count(place, place.mark, refusal, now)
+        else:
+            self._cool_down(place, refusal, now)
+
+    def _finds_out(self, why: RefusedFor) -> bool:
+        """Whether the refusal is one of a request rate that nobody names."""
+        if self.requests is not None or why is RefusedFor.DAY:
+            return False
+        return why is RefusedFor.REQUESTS or not self.tokens.is_limited
+
+    def _count(self, place: Place, mark: Refusal, refusal: Refused, now: float) -> None:
+        """The census learns from it, and says how long to hold; what the server said is kept in any case."""
+        hold_s = self.blind.refused(mark, now, probe=place.probe)
+        wait_s = max(hold_s, refusal.told_s or 0.0)
+        if wait_s > 0:
+            self.cooling.hold_until(now + lengthened(wait_s, refusal.jitter))
+        if refusal.restart_ramp:
+            self._restart(cut=True)
+
+    def _ease(self, place: Place, refusal: Refused, now: float) -> None:
+        """Too many at once: fewer. Time is only waited where the server names one, or nothing was let in."""
+        if place.beside <= 1 or refusal.told_s is not None:
+            self._cool_down(place, refusal, now)
+        elif place.at >= self._eased_at:
+            self._eased_at = now
+            self.level = eased(self.level, place.beside - 1)
+
+    def _cool_down(self, place: Place | None, refusal: Refused, now: float) -> None:
+        epoch = self.cooling.epoch if place is None else place.epoch
+        if not self.cooling.refused(
+            now,
+            told_s=refusal.told_s,
+            jitter=refusal.jitter,
+            epoch=epoch,
+            is_daily=refusal.why is RefusedFor.DAY,
+        ):
+            return
+        # That one request alone was refused says nothing about how many may be in flight.
+        alone = place is not None and place.probe
+        self._restart(cut=not alone and (refusal.told_s is None or refusal.restart_ramp or not self._is_paced))
+
+    def _restart(self, *, cut: bool) -> None:
+        self._recent = 0
+        self.level = restarted(self.level, cut=cut)
+
+    def observe(self, hints: RateHints) -> None:
+        """The headers of the request that came back last."""
+        place, now = self._last_back, _loop_time()
+        self.tokens.heed(hints, now)
+        if place is not None:
+            binds = self.held_by(now, recent_s=RECENT_S) is Why.TPM
+            self.tokens.observe(place.taken, hints, place.usage, refused=place.refused, binds=binds, now=now)
+
+    def hold_for_the_day(self, seconds: float) -> None:
+        """A daily limit is used up."""
+        self.cooling.hold_until(_loop_time() + seconds, is_daily=True)
 
     def held_by(self, now: float, *, recent_s: float) -> Why | None:
         """What the waiting request waits for, or waited for at most `recent_s` ago."""
         if self.cooling.wait(now) > 0:
-            return Why.PROVIDER
+            return Why.DAY if self.cooling.is_daily else Why.PROVIDER
         if self._resting is not None:
             return self._resting.why
         return self._held_by if now - self._held_at <= recent_s else None
+
+
+def _loop_time() -> float:
+    return asyncio.get_running_loop().time()

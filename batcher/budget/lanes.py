@@ -5,20 +5,21 @@ from collections.abc import Callable
 from math import ceil
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.budget.dimension import Dimension
-from batcher.budget.gate import Gate, Place, Why
+from batcher.budget.gate import RECENT_S, Gate, Place, Refused
+from batcher.budget.holds import Why
 from batcher.budget.limits import LaneLimits
 from batcher.budget.slots import Slots
-from batcher.domain.lanes import Charge, LaneKey, LaneView, RateHints
+from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import ChargeRule
-from batcher.policy.admission import Pace, is_same_limit, requests_pace, tokens_charged, tokens_pace
+from batcher.domain.states import ChargeRule, RefusedFor
+from batcher.policy.admission import Pace, is_same_limit, requests_pace, tokens_pace
 from batcher.ports import Clock, Reservation
 
-#: Seconds for which what held the last request back still counts as what binds.
-RECENT_S = 1.0
+_DAY_S = 86_400.0
 
 
 class Lane(Struct, eq=False):
@@ -26,14 +27,15 @@ class Lane(Struct, eq=False):
 
     gate: Gate
     limits: LaneLimits
-    applied: Limits = Limits()
+    applied: KnownLimits = KnownLimits()
 
 
 class LaneBudgets:
     """`ports.Budget` for the lanes of one process, in memory.
 
     For each request that was sent the caller tells `reconcile` first, and then, before anything else of that lane,
-    `answered` or `cool_down` where it applies: so an old refusal is told from news. All on one event loop.
+    `answered` or `cool_down` where it applies, and `heed`: so an old refusal is told from news, and a reading
+    belongs to its request. All on one event loop.
     """
 
     def __init__(self, clock: Clock, *, most_in_flight: int | None) -> None:
@@ -41,21 +43,38 @@ class LaneBudgets:
         self._slots = Slots(most_in_flight)
         self._lanes: dict[LaneKey, Lane] = {}
 
-    def open_lane(self, lane: LaneKey, limits: Limits, *, cooling_until: int | None) -> None:
+    def open_lane(
+        self,
+        lane: LaneKey,
+        limits: Limits,
+        *,
+        cooling_until: int | None,
+        memory: LaneMemory = LaneMemory(),  # noqa: B008 - frozen
+    ) -> None:
         """Make a lane known, or change its given limits; what was announced and what is in flight stay."""
         known = self._lanes.get(lane)
         if known is None:
-            known = self._lanes[lane] = Lane(Gate(lane, self._slots), LaneLimits(limits))
+            announced = replace(memory.limits, learned_rpm=None)
+            known = self._lanes[lane] = Lane(Gate(lane, self._slots, memory), LaneLimits(limits, announced))
         known.limits.given = limits
         _apply(known)
         left_us = 0 if cooling_until is None else cooling_until - self._clock.now()
         if left_us > 0:
             known.gate.cooling.hold_until(_loop_time() + left_us / 1e6)
 
+    def memory(self, lane: LaneKey) -> LaneMemory:
+        """What the next run is to know."""
+        known = self._lane(lane)
+        gate = known.gate
+        return LaneMemory(
+            limits=replace(known.limits.announced, learned_rpm=_learned_rpm(gate)),
+            charging=gate.tokens.charging(),
+            level=gate.level.target,
+        )
+
     async def reserve(self, lane: LaneKey, charge: Charge) -> Reservation:
         """Wait for the lane's turn, then take. Several tasks are served in the order in which they came."""
-        gate = self._lane(lane).gate
-        return await gate.enter(tokens_charged(charge, gate.rule))
+        return await self._lane(lane).gate.enter(charge)
 
     def cancel(self, reservation: Reservation) -> None:
         """Give everything back; the next request has it. A second time does nothing."""
@@ -74,31 +93,44 @@ class LaneBudgets:
         self._lane(lane).gate.answered()
 
     def heed(self, lane: LaneKey, hints: RateHints) -> None:
-        """Adopt what reply headers say of requests and tokens a minute; the other fields are not used here."""
+        """Adopt the limits that reply headers announce, and learn from what they say is left of them."""
         known = self._lane(lane)
-        known.limits.heed(hints)
-        _apply(known)
+        if known.limits.heed(hints):
+            _apply(known)
+        known.gate.observe(hints)
+        if hints.rpd and hints.remaining_requests_day == 0:
+            # A bucket has one more after its share of the day; a window says when it is refused.
+            known.gate.hold_for_the_day(_DAY_S / hints.rpd)
 
-    def cool_down(self, lane: LaneKey, *, wait_us: int | None, jitter: float, restart_ramp: bool) -> int:
+    def cool_down(
+        self,
+        lane: LaneKey,
+        *,
+        wait_us: int | None,
+        jitter: float,
+        restart_ramp: bool,
+        why: RefusedFor | None = None,
+    ) -> int:
         """Hold the lane; a wait of 0 or less names no time. Returns the end in UTC microseconds."""
         gate = self._lane(lane).gate
         told_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
-        gate.refused(told_s=told_s, jitter=jitter, restart_ramp=restart_ramp)
+        gate.refused(Refused(why=why, told_s=told_s, jitter=jitter, restart_ramp=restart_ramp))
         return self._in_utc(max(gate.cooling.until, _loop_time()))
 
     def set_charge_rule(self, lane: LaneKey, rule: ChargeRule) -> None:
         """How the provider charges tokens. What is in flight keeps what it took."""
-        self._lane(lane).gate.rule = rule
+        self._lane(lane).gate.tokens.set_rule(rule)
 
     def view(self, lane: LaneKey) -> LaneView:
         """The lane as `status` shows it."""
         known = self._lane(lane)
         gate, now = known.gate, _loop_time()
         why = gate.held_by(now, recent_s=RECENT_S)
+        learned = _learned_rpm(gate) if gate.requests is None else None
         return LaneView(
             key=lane,
-            rpm=known.applied.rpm,
-            tpm=known.applied.tpm,
+            rpm=known.applied.rpm or learned,
+            tpm=known.applied.tpm or known.applied.input_tpm,
             source=known.limits.source(),
             binding=_binding(why),
             utilization=self._utilization(known, why, now),
@@ -107,21 +139,28 @@ class LaneBudgets:
         )
 
     def _utilization(self, lane: Lane, why: Why | None, now: float) -> float | None:
-        gate = lane.gate
-        requests = _share(gate.requests, lane.applied.rpm, now)
-        tokens = _share(gate.tokens, lane.applied.tpm, now)
-        match why:
-            case Why.RPM:
-                share = requests
-            case Why.TPM:
-                share = tokens
-            case Why.LEVEL:
-                share = gate.in_flight / gate.most
-            case Why.PROCESS:
-                share = self._slots.share()
-            case Why.PROVIDER | None:
-                share = max((known for known in (requests, tokens) if known is not None), default=None)
+        share = self._share_of(lane, why, now)
         return None if share is None else min(1.0, share)
+
+    def _share_of(self, lane: Lane, why: Why | None, now: float) -> float | None:
+        gate, tokens = lane.gate, lane.gate.tokens
+        shares = {
+            Why.RPM: _share(gate.requests, lane.applied.rpm, now),
+            Why.TPM: _share(tokens.total, lane.applied.tpm, now),
+            Why.INPUT_TPM: _share(tokens.input, lane.applied.input_tpm, now),
+            Why.OUTPUT_TPM: _share(tokens.output, lane.applied.output_tpm, now),
+        }
+        match why:
+            case Why.LEVEL:
+                return gate.in_flight / gate.most
+            case Why.PROCESS:
+                return self._slots.share()
+            case Why.LEARNED:
+                return gate.blind.utilization(now)
+            case Why.RPM | Why.TPM | Why.INPUT_TPM | Why.OUTPUT_TPM:
+                return shares[why]
+            case Why.PROVIDER | Why.DAY | None:
+                return max((share for share in shares.values() if share is not None), default=None)
 
     def _lane(self, lane: LaneKey) -> Lane:
         try:
@@ -136,23 +175,41 @@ class LaneBudgets:
 
 def _apply(lane: Lane) -> None:
     """Remake the dimensions whose limit is another than the one in force, drained, and let the gate look again."""
-    kept, applied, gate, now = lane.limits.kept(), lane.applied, lane.gate, _loop_time()
-    if not is_same_limit(kept.rpm, applied.rpm):
-        gate.requests = _remade(gate.requests, kept.rpm, requests_pace, now)
-        applied = Limits(rpm=kept.rpm, tpm=applied.tpm)
-    if not is_same_limit(kept.tpm, applied.tpm):
-        gate.tokens = _remade(gate.tokens, kept.tpm, tokens_pace, now)
-        applied = Limits(rpm=applied.rpm, tpm=kept.tpm)
-    if applied is not lane.applied:
-        lane.applied = applied
+    kept, before, gate = lane.limits.kept(), lane.applied, lane.gate
+    tokens = gate.tokens
+    gate.requests = _kept(gate.requests, before.rpm, kept.rpm, requests_pace)
+    tokens.total = _kept(tokens.total, before.tpm, kept.tpm, tokens_pace)
+    tokens.input = _kept(tokens.input, before.input_tpm, kept.input_tpm, tokens_pace)
+    tokens.output = _kept(tokens.output, before.output_tpm, kept.output_tpm, tokens_pace)
+    lane.applied = KnownLimits(
+        rpm=_in_force(before.rpm, kept.rpm),
+        tpm=_in_force(before.tpm, kept.tpm),
+        input_tpm=_in_force(before.input_tpm, kept.input_tpm),
+        output_tpm=_in_force(before.output_tpm, kept.output_tpm),
+    )
+    if lane.applied != before:
         gate.look_again()
 
 
-def _remade(
-    old: Dimension | None, limit: float | None, pace: Callable[[float], Pace], now: float
+def _in_force(before: float | None, now: float | None) -> float | None:
+    return before if is_same_limit(before, now) else now
+
+
+def _kept(
+    dimension: Dimension | None, before: float | None, limit: float | None, pace: Callable[[float], Pace]
 ) -> Dimension | None:
-    debt = 0.0 if old is None else old.debt(now)
+    """The dimension itself where its limit is the same, else a new one, drained and with the old one's debt."""
+    if is_same_limit(before, limit):
+        return dimension
+    now = _loop_time()
+    debt = 0.0 if dimension is None else dimension.debt(now)
     return None if limit is None else Dimension(pace(limit), now=now, debt=debt)
+
+
+def _learned_rpm(gate: Gate) -> float | None:
+    """What the provider takes, as far as is found out; rounded, as it is written down whenever it changes."""
+    estimate = gate.blind.estimate
+    return None if estimate is None else float(f"{60.0 * estimate:.3g}")
 
 
 def _share(dimension: Dimension | None, limit: float | None, now: float) -> float | None:
@@ -168,7 +225,9 @@ def _binding(why: Why | None) -> str:
             return "input"
         case Why.PROCESS | Why.LEVEL:
             return "concurrency"
-        case Why.PROVIDER | Why.RPM | Why.TPM:
+        case Why.LEARNED:
+            return Why.RPM.value
+        case Why.PROVIDER | Why.DAY | Why.RPM | Why.TPM | Why.INPUT_TPM | Why.OUTPUT_TPM:
             return why.value
 
 

@@ -1,39 +1,52 @@
 """The limits of one lane: what the user gave, what the server announced, and what is kept of both."""
 
-from batcher.domain.lanes import RateHints
+from batcher.domain.lanes import KnownLimits, RateHints
 from batcher.domain.settings import Limits
 from batcher.domain.states import LimitSource
 from batcher.policy.admission import in_force
 
 
 class LaneLimits:
-    """Two sources, one answer. A lane without either is `LEARNED`: its level and its cool-downs are all it has."""
+    """Two sources, one answer. A lane without either is `LEARNED`: what it finds out is all it has."""
 
-    __slots__ = ("_announced", "given")
+    __slots__ = ("announced", "given")
 
-    def __init__(self, given: Limits) -> None:
+    def __init__(self, given: Limits, announced: KnownLimits) -> None:
         self.given = given
-        self._announced = Limits()
+        #: By this run's headers, or by an earlier one's.
+        self.announced = announced
 
-    def heed(self, hints: RateHints) -> None:
-        """Remember what a reply announced; what it does not say stays."""
-        rpm = _known(hints.rpm) or self._announced.rpm
-        tpm = _known(hints.tpm) or self._announced.tpm
-        if rpm != self._announced.rpm or tpm != self._announced.tpm:
-            self._announced = Limits(rpm=rpm, tpm=tpm)
+    def heed(self, hints: RateHints) -> bool:
+        """Remember what a reply announced; what it does not say stays. Returns whether anything is new."""
+        known = self.announced
+        apart = hints.input_tpm is not None and hints.output_tpm is not None
+        now = KnownLimits(
+            rpm=_known(hints.rpm) or known.rpm,
+            # Where both are told apart, the third number repeats the tighter of them (PROVIDERS §2.2).
+            tpm=None if apart else _known(hints.tpm) or known.tpm,
+            input_tpm=_known(hints.input_tpm) or known.input_tpm,
+            output_tpm=_known(hints.output_tpm) or known.output_tpm,
+        )
+        if now == known:
+            return False
+        self.announced = now
+        return True
 
-    def kept(self) -> Limits:
+    def kept(self) -> KnownLimits:
         """The limits to keep."""
-        return Limits(
-            rpm=in_force(self.given.rpm, self._announced.rpm),
-            tpm=in_force(self.given.tpm, self._announced.tpm),
+        known = self.announced
+        return KnownLimits(
+            rpm=in_force(self.given.rpm, known.rpm),
+            tpm=in_force(self.given.tpm, known.tpm),
+            input_tpm=known.input_tpm,
+            output_tpm=known.output_tpm,
         )
 
     def source(self) -> LimitSource:
         """Where they come from; given ones are named first."""
         if self.given != Limits():
             return LimitSource.GIVEN
-        return LimitSource.LEARNED if self._announced == Limits() else LimitSource.ANNOUNCED
+        return LimitSource.LEARNED if self.announced == KnownLimits() else LimitSource.ANNOUNCED
 
 
 def _known(limit: float | None) -> float | None:

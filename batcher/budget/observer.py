@@ -1,6 +1,6 @@
 """Learns from reply headers how a provider charges tokens and how full its bucket is (RATE §3).
 
-Six beliefs, one for each charging rule and for each way of writing the header, run beside one another; each reply's
+Six beliefs, one for each charging rule and each way of writing the header, run beside one another; each reply's
 reading says which of them foresaw it. The observer only ever delays: the ceiling of the lane holds beside it.
 """
 
@@ -99,11 +99,8 @@ class Belief:
         """A request goes."""
         cost = charged(self.rule, prompt, most)
         scaled = cost * self.used_scale
-        if self.deficit < 0.0:
-            self.deficit = 0.0
-        mark = Mark(
-            self, self.deficit, self.corrected, self.filled, self.charged, self.produced, cost, scaled
-        )
+        self.deficit = max(self.deficit, 0.0)
+        mark = Mark(self, self.deficit, self.corrected, self.filled, self.charged, self.produced, cost, scaled)
         self.deficit += scaled
         self.charged += cost
         return mark

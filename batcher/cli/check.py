@@ -11,6 +11,7 @@ from batcher.cli.session import Session, shared
 from batcher.config import Flags, resolve_job
 from batcher.domain.errors import UsageError
 from batcher.policy.paths import normal_path
+from batcher.policy.repeats import advice
 
 if TYPE_CHECKING:
     from batcher.services.checking import Checked, Workload
@@ -41,7 +42,7 @@ def check(
     """
     from batcher.files.source import open_source  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.checking import check_file  # noqa: PLC0415
-    from batcher.services.submitting import SHOWN_BAD_LINES  # noqa: PLC0415
+    from batcher.services.door import SHOWN_BAD_LINES  # noqa: PLC0415
 
     settings = resolve_job(Flags(rpm=rpm, tpm=tpm), remembered=None, environ=os.environ, file=session.file())
     path = None if url is None else normal_path(url)
@@ -83,8 +84,6 @@ def _row(load: "Workload") -> list[str]:
 
 
 def _say_repeats(checked: "Checked") -> None:
-    from batcher.services.repeats import advice  # noqa: PLC0415 - heavy modules only where they are used
-
     if checked.repeats.rows:
         say()
         say(f"{number(checked.repeats.rows)} rows repeat another row's body and share its answer: not sent")

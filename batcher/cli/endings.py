@@ -9,8 +9,9 @@ from batcher.cli.output import duration, number, print_json, say, shown_path
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import ShownState
+from batcher.policy.repeats import advice
 from batcher.services.exporting import Exported
-from batcher.services.repeats import advice, random_repeats
+from batcher.services.repeats import random_repeats
 from batcher.services.status import JobStatus, job_status
 from batcher.store.engine import Database
 

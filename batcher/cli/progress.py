@@ -27,7 +27,9 @@ from batcher.worker.worker import Worker
 
 #: Rates are taken over this many seconds.
 _WINDOW = 20.0
-_TITLE_WIDTH = 40
+_TITLE_WIDTH, _BAR_WIDTH = 28, 20
+#: A terminal shows Ctrl-C as ^C behind the last line; where that wraps, the display leaves a line behind.
+_ECHO_WIDTH = 3
 _LIVE_SECONDS, _PLAIN_SECONDS = 0.25, 5.0
 
 
@@ -141,20 +143,23 @@ class Numbers:
         left = (
             f"{waited:.0f} s so far" if drain.deadline is None else f"at most {drain.deadline - waited:.0f} s more"
         )
-        return f"for {self.in_flight} in flight to end before it stops, {left}; Ctrl-C stops at once"
+        return f"for {self.in_flight} in flight to end, {left}; Ctrl-C stops at once"
 
     def facts(self) -> list[str]:
         """The line of figures."""
-        facts = [
+        return [
             f"{number(self.done)} done",
             f"{number(self.failed)} failed",
             f"{number(self.cached)} cached",
             f"{self.in_flight} in flight",
-            f"{number(round(self.requests.per_minute()))} requests/min",
-            f"{number(round(self.tokens.per_minute()))} tokens/min",
+            f"{number(round(self.requests.per_minute()))} rpm",
+            f"{number(round(self.tokens.per_minute()))} tpm",
         ]
+
+    def outlook(self) -> list[str]:
+        """How long it will take, if that can be told."""
         left = self.left_seconds()
-        return facts if left is None else [*facts, f"{duration(left)} left"]
+        return [] if left is None else [f"{duration(left)} left"]
 
 
 class Display(Protocol):
@@ -176,7 +181,7 @@ class PlainDisplay:
         """One line."""
         waiting = numbers.waiting()
         parts = [f"{numbers.title}: {number(numbers.done + numbers.failed)}/{number(numbers.total)}"]
-        parts += [*numbers.facts(), *([f"waiting: {waiting}"] if waiting else [])]
+        parts += [*numbers.facts(), *numbers.outlook(), *([f"waiting: {waiting}"] if waiting else [])]
         click.echo(one_line(" · ".join(parts), 300), err=True)
 
 
@@ -191,6 +196,7 @@ class LiveDisplay:
     def show(self, numbers: Numbers) -> None:
         """Draw it anew."""
         from rich.console import Group  # noqa: PLC0415 - only on a terminal
+        from rich.constrain import Constrain  # noqa: PLC0415
         from rich.progress_bar import ProgressBar  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
@@ -198,8 +204,9 @@ class LiveDisplay:
         ended = numbers.done + numbers.failed
         head = Table.grid(padding=(0, 1))
         share = f"{100 * ended / max(1, numbers.total):.0f}%"
-        bar = ProgressBar(total=max(1, numbers.total), completed=ended, width=30)
-        head.add_row(Text(numbers.title), bar, Text(share), Text(f"{number(ended)}/{number(numbers.total)}"))
+        bar = ProgressBar(total=max(1, numbers.total), completed=ended, width=_BAR_WIDTH)
+        count = " · ".join([f"{number(ended)}/{number(numbers.total)}", *numbers.outlook()])
+        head.add_row(Text(numbers.title), bar, Text(share), Text(count))
         lines: list[Table | Text] = [
             head,
             Text("  " + " · ".join(numbers.facts()), overflow="ellipsis", no_wrap=True),
@@ -207,7 +214,8 @@ class LiveDisplay:
         waiting = numbers.waiting()
         if waiting:
             lines.append(Text("  waiting: " + one_line(waiting, 200), style="yellow", overflow="ellipsis"))
-        self._live.update(Group(*lines), refresh=True)
+        width = self._live.console.width - _ECHO_WIDTH
+        self._live.update(Constrain(Group(*lines), width), refresh=True)
 
 
 @contextmanager

@@ -17,19 +17,27 @@ _GRACE = {signal.SIGINT: None, signal.SIGTERM: 25.0, signal.SIGHUP: 25.0}
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 
 
+#: A closed terminal hangs up on the program and on its shell, which passes it on; `timeout` and others that start
+#: programs do alike. Within so many seconds it is the same signal.
+_ECHO_SECONDS = 0.2
+
+
 class Interruption:
     """What came, if anything."""
 
     def __init__(self, control: RunControl) -> None:
         self._control = control
+        self._first_at = 0.0
         self.exit_code: int | None = None
 
     def take(self, which: signal.Signals) -> None:
         """One signal arrived."""
+        now = asyncio.get_running_loop().time()
         if self.exit_code is None:
+            self._first_at = now
             self.exit_code = _EXIT_CODES[which]
             self._control.drain(_GRACE[which])
-        else:
+        elif now - self._first_at > _ECHO_SECONDS:
             self._control.stop()
 
 

@@ -15,12 +15,14 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.files.source import STDIN, open_source
 from batcher.policy.paths import normal_path
+from batcher.policy.repeats import advice
 from batcher.ports import Clock
 from batcher.services import remembering
+from batcher.services.door import SHOWN_BAD_LINES
 from batcher.services.exporting import check_places, default_output
 from batcher.services.redriving import retry_job
-from batcher.services.repeats import advice, random_repeats
-from batcher.services.submitting import SHOWN_BAD_LINES, SubmitOptions, Submitted, submit_file
+from batcher.services.repeats import random_repeats
+from batcher.services.submitting import SubmitOptions, Submitted, submit_file
 from batcher.store.engine import Database
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 BURST_S = 0.5
 #: Share of a limit that is used: it makes "never more than the limit in 60 s" hold with jitter (§2, §7).
 MARGIN = 0.995
-#: What a refusal leaves of the margin (at most one a second), how far it falls, and what a second brings back (§7).
+#: What a refusal leaves of the margin (one a second counts), its floor, and what a second brings back (§7).
 MARGIN_CUT, LEAST_MARGIN, MARGIN_RECOVERY = 0.985, 0.6, 0.0003
 #: Up to here a provider's second of saved budget is one request: no slack, so requests go a little further apart.
 NO_SLACK_RPM = 60.0

@@ -13,7 +13,7 @@ SEEK_GROWTH, FIRST_CUT = 1.1, 0.5
 CRUISE, PROBE_FROM = 0.98, 1.02
 #: Seconds over which the upward trial grows by the estimate, and its end as a multiple of the estimate.
 PROBE_S, MOST_PROBE = 15.0, 4.0
-#: Seconds without a refusal after which the upward trial has shown the estimate to be too low, and what is believed then.
+#: Seconds of the upward trial without a refusal: the estimate was too low. What of the rate is believed then.
 UNREFUSED_S, UNREFUSED_SHARE = 20.0, 0.7
 #: What must lie between two refusals to count: seconds, and units of a request.
 LEAST_SPAN_S, LEAST_COUNT = 1.0, 8.0
@@ -21,7 +21,7 @@ LEAST_SPAN_S, LEAST_COUNT = 1.0, 8.0
 EARLY_CUT, EARLY_MOST, EARLY_SPAN_S = 0.85, 2.0, 0.2
 #: Seconds of quiet: at first, and at most either of these (the second in requests).
 FIRST_QUIET_S, QUIET_S, QUIET_COUNT = 5.0, 20.0, 200.0
-#: A new count moves the estimate by its share of so many seconds, twice that upward; beyond a tenth it replaces it.
+#: A count moves the estimate by its share of so many seconds, twice that upward; beyond a tenth it replaces it.
 MEMORY_S, UPWARD, NEWS = 30.0, 2.0, 0.10
 
 
@@ -102,9 +102,7 @@ def refused(census: Census, refusal: Refusal, now: float) -> Census:
 def _counted(census: Census, refusal: Refusal, found: float, span: float, now: float) -> Census:
     old = census.estimate
     if old is None or census.early or abs(found - old) > NEWS * old:
-        return replace(
-            census, since=now, estimate=found, quiet=FIRST_QUIET_S, noted=refusal, early=False
-        )
+        return replace(census, since=now, estimate=found, quiet=FIRST_QUIET_S, noted=refusal, early=False)
     weight = min(1.0, span / MEMORY_S)
     weight = min(1.0, weight * UPWARD) if found > old else weight
     estimate = old + weight * (found - old)

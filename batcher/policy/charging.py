@@ -98,7 +98,7 @@ def allowed_deficit(cost: float, burst: float, rate: float) -> float:
 
 
 class Fullness(Struct, frozen=True):
-    """What `remaining` is when the bucket is full: the limit, or, where it is the bucket's own level, the most seen."""
+    """What `remaining` is when the bucket is full: the limit; of a bucket's own level the most seen."""
 
     full: float = 0.0
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 FIRST_CAP, LAST_CAP = 64, 1000
 #: A step up, and the growth of the throughput that keeps it.
 STEP, WORTH_IT = 1.5, 1.15
-#: Seconds over which throughput is measured, at least, and in latencies; and until the next trial after a vain one.
+#: Seconds over which throughput is measured, at least, and in latencies; seconds until the trial after a vain one.
 LEAST_SPAN_S, SPAN_LATENCIES, LATER_S = 1.0, 2.0, 60.0
 
 
@@ -20,7 +20,7 @@ class Climb(Struct, frozen=True, kw_only=True):
     cap: int = FIRST_CAP
     #: Replies a second under the cap before this one; None: not measured.
     before: float | None = None
-    #: Since when is counted (in the future: after the requests of the last step), and how many came; None: not yet.
+    #: Since when is counted (in the future: after the requests of the last step), and how many came.
     since: float | None = None
     count: int = 0
     #: No step before.

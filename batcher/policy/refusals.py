@@ -7,22 +7,28 @@ from batcher.domain.outcomes import Failure
 from batcher.domain.states import RefusedFor
 
 _IN_FLIGHT: Final = re.compile(
-    r"\bconcurren|\bin[- ]flight\b|\bparallel\b|\bsimultaneous|\bpending requests\b|\bat once\b|\bqueue (?:is )?full\b"
-    r"|\boverloaded\b|\bserver (?:is )?busy\b|\bhigh demand\b",
+    r"\bconcurren|\bin[- ]flight\b|\bparallel\b|\bsimultaneous|\bpending requests\b|\bat once\b"
+    r"|\bqueue (?:is )?full\b|\boverloaded\b|\bserver (?:is )?busy\b|\bhigh demand\b",
     re.IGNORECASE,
 )
 _TOKENS: Final = re.compile(r"\btokens? (?:per|a) |\bTPM\b|\btoken (?:rate )?limit", re.IGNORECASE)
 _REQUESTS: Final = re.compile(r"\brequests? (?:per|a) |\bRPM\b|\brequest (?:rate )?limit", re.IGNORECASE)
 
 
-def refused_for(refusal: Failure) -> RefusedFor:
-    """Read from the code and the message of a refusal; a message that names both says nothing."""
+def refused_for(refusal: Failure, *, again: bool) -> RefusedFor | None:
+    """Read from the code and the message of a refusal; a message that names both says nothing.
+
+    `again`: the same request was given back before. Once more it says more about that request than about a rate:
+    None.
+    """
     if refusal.daily:
         return RefusedFor.DAY
     text = f"{refusal.code} {refusal.message}"
     if _IN_FLIGHT.search(text):
         return RefusedFor.IN_FLIGHT
     tokens, requests = _TOKENS.search(text), _REQUESTS.search(text)
-    if (tokens is None) == (requests is None):
-        return RefusedFor.UNSAID
-    return RefusedFor.REQUESTS if tokens is None else RefusedFor.TOKENS
+    if tokens is not None and requests is None:
+        return RefusedFor.TOKENS
+    if again:
+        return None
+    return RefusedFor.REQUESTS if tokens is None and requests is not None else RefusedFor.UNSAID

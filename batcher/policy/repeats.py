@@ -1,11 +1,18 @@
-"""Whether asking twice gives two different answers."""
+"""Rows that share another row's answer, and whether asking twice would give two different ones."""
 
 from collections.abc import Mapping
 from typing import Final
 
+from batcher.domain.requests import ParsedLine
+from batcher.domain.states import CacheMode
 from batcher.policy.paths import EMBEDDINGS, MODERATIONS
 
 _FIXED: Final = frozenset({EMBEDDINGS, MODERATIONS})
+
+
+def shares_answer(line: ParsedLine, mode: CacheMode) -> bool:
+    """Whether the row may share its answer with rows of the same body."""
+    return mode is CacheMode.ALL or (mode is CacheMode.DETERMINISTIC and line.deterministic)
 
 
 def samples_at_random(path: str, body: Mapping[str, object]) -> bool:
@@ -14,3 +21,11 @@ def samples_at_random(path: str, body: Mapping[str, object]) -> bool:
         return False
     temperature = body.get("temperature")
     return isinstance(temperature, bool) or temperature != 0
+
+
+def advice(count: int) -> str:
+    """What to tell people about rows that share an answer though the model samples at random."""
+    return (
+        f"{count:,} rows repeat another row's body and share its answer, though the model samples at random; "
+        "for independent samples give each row its own `seed`, or run with --no-cache --new"
+    )

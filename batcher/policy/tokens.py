@@ -22,6 +22,7 @@ _MESSAGE_TOKENS: Final = 3
 _MOST: Final = 2**31 - 1
 
 _MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in _MAXIMA)
 #: Fields whose JSON text the provider puts into the prompt.
 _SCHEMAS: Final = ("tools", "functions", "response_format", "text")
 _MEDIA: Final = ("image", "audio", "video", "file")
@@ -38,6 +39,16 @@ class TokenEstimate(Struct, frozen=True, kw_only=True):
 
     input_tokens: int
     output_tokens: int
+
+
+def names_maximum(body: bytes, est_output: int) -> bool:
+    """Whether a body names its most output. Only where the estimate may be our guess is the body looked at.
+
+    Within a JSON string a quote stands behind a backslash, so a prompt never looks like the field.
+    """
+    if est_output == 0 or est_output % DEFAULT_OUTPUT_TOKENS:
+        return True
+    return any(name in body for name in _MAXIMUM_FIELDS)
 
 
 class _Size(Struct, kw_only=True):

@@ -1,7 +1,7 @@
 """`batcher bundle`: one zip for a support desk. The same store and the same time give the same bytes."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, tzinfo
 from io import BytesIO
 from pathlib import Path
@@ -13,11 +13,13 @@ from msgspec import Struct
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
 from batcher.files.writing import check_target, write_atomically
 from batcher.policy.redact import redact
 from batcher.policy.shapes import shape_of
 from batcher.policy.shown import shown_base_url
+from batcher.sender.target import Target, secrets_of
 from batcher.services.bundle_attempts import MOST_ATTEMPTS, attempt_lines, content_members
 from batcher.services.bundle_readme import readme
 from batcher.services.jobs import find
@@ -27,8 +29,9 @@ from batcher.store import jobs, support
 from batcher.store.engine import Database
 from batcher.store.support import Asked
 
-#: Requests whose shape, or whose content, is shown.
+#: Requests whose shape, or whose content, is shown; and how many of a job in which nothing failed.
 _MOST_SHAPES: Final = 100
+_FEW_SHAPES: Final = 10
 #: Bytes of bodies and replies, with content.
 _MOST_CONTENT: Final = 20 << 20
 #: A zip knows no earlier time; each member has this one.
@@ -107,12 +110,17 @@ def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, byt
         total = support.attempt_count(connection, job, choice.request)
         tried = support.attempts_of(connection, job, choice.request, limit=MOST_ATTEMPTS)
         causes = support.causes(connection, job, choice.request)
-        chosen = support.failed_requests(connection, job, choice.request, limit=_MOST_SHAPES)
+        failed = support.failed_requests(connection, job, choice.request, limit=_MOST_SHAPES)
+        chosen = failed or support.first_requests(connection, job, choice.request, limit=_FEW_SHAPES)
         asked = support.asked(connection, chosen)
-        lines = attempt_lines(connection, tried, with_content=choice.with_content)
-        content, content_left = (
-            content_members(asked, tried, most_bytes=_MOST_CONTENT) if choice.with_content else ({}, [])
-        )
+
+        def bodies(number: RequestId) -> list[bytes]:
+            return [body for each in support.asked(connection, [number]) for body in (each.body, *each.former)]
+
+        lines = attempt_lines(tried, bodies, with_content=choice.with_content)
+    # Of a job without failures no prompt is needed; of a request that is named, it is.
+    shown = asked if choice.with_content and (failed or choice.request) else []
+    content, content_left = content_members(shown, tried, most_bytes=_MOST_CONTENT)
     left_out = [f"{total - len(tried):,} older attempts (of {total:,})"] if total > len(tried) else []
     dead = sum(cause.count for cause in causes)
     if dead > len(asked):
@@ -122,7 +130,7 @@ def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, byt
     members = {
         "attempts.jsonl": lines,
         "dead_letters.json": _json([msgspec.structs.asdict(cause) for cause in causes]),
-        "job.json": _json(_about_job(database, job)),
+        "job.json": _json(_about_job(database, job, with_content=choice.with_content)),
         "shapes.json": _json([_shape(by_number[number]) for number in chosen]),
         "versions.json": _json(versions()),
         **content,
@@ -133,18 +141,20 @@ def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, byt
     return members, left_out
 
 
-def _about_job(database: Database, job: Job) -> dict[str, Any]:
-    """Settings and status, without places of this machine."""
-    status = msgspec.structs.asdict(job_status(database, job))
-    lanes = [
-        {**msgspec.structs.asdict(lane), "endpoint": shown_base_url(lane.endpoint)} for lane in status["lanes"]
-    ]
+def _about_job(database: Database, job: Job, *, with_content: bool) -> dict[str, Any]:
+    """Settings and status, without places of this machine; what a provider said may quote a prompt."""
+    status: dict[str, Any] = msgspec.to_builtins(job_status(database, job))
     for name in ("source", "output", "runner_pid", "name"):
         status.pop(name)
-    settings = msgspec.to_builtins(job.settings)
+    for lane in status["lanes"]:
+        lane["endpoint"] = shown_base_url(lane["endpoint"])
+    for holder in (status, *status["lanes"]):
+        if holder["paused"] is not None and not with_content:
+            del holder["paused"]["message"]
+    settings: dict[str, Any] = msgspec.to_builtins(job.settings)
     settings["base_url"] = shown_base_url(job.settings.base_url)
     settings["ca_file"] = None if job.settings.ca_file is None else Path(job.settings.ca_file).name
-    return {"batch": job.public_id, "settings": settings, "status": {**status, "lanes": lanes}}
+    return {"batch": job.public_id, "settings": settings, "status": status}
 
 
 def _shape(asked: Asked) -> dict[str, Any]:
@@ -166,8 +176,14 @@ def _time(now: int, zone: tzinfo | None) -> dict[str, str | None]:
 
 def _secrets(settings: JobSettings, environ: Mapping[str, str]) -> tuple[bytes, ...]:
     """What this machine would send as a key: it must not be in the bundle, wherever it came from."""
-    values = {environ.get(name, "").strip() for name in (settings.api_key_env, *settings.headers.values())}
-    return tuple(sorted((value.encode() for value in values if value), key=lambda value: (-len(value), value)))
+    key = environ.get(settings.api_key_env, "").strip()
+    headers = {name: environ.get(variable, "").strip() for name, variable in settings.headers.items()}
+    target = Target(
+        base_url=settings.base_url,
+        key=Secret(key) if key else None,
+        headers={name: Secret(value) for name, value in headers.items() if value},
+    )
+    return secrets_of(target)
 
 
 def _json(document: object) -> bytes:

@@ -1,16 +1,15 @@
 """The attempts of a bundle, without the words of their prompts; or, where asked for, with them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection
 
+from batcher.domain.ids import RequestId
 from batcher.policy.quotations import Prompt, prompt_of, without_quotations
 from batcher.policy.shapes import PUBLIC_WORDS
 from batcher.services.status import timestamp
-from batcher.store import support
 from batcher.store.support import Asked, Tried
 
 MOST_ATTEMPTS: Final = 2_000
@@ -19,16 +18,20 @@ MOST_ATTEMPTS: Final = 2_000
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/=+-]{1,100}")
 
 
-def attempt_lines(connection: Connection, tried: Sequence[Tried], *, with_content: bool) -> bytes:
+#: The bodies of a request, those before a redrive included.
+Bodies = Callable[[RequestId], Sequence[bytes]]
+
+
+def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool) -> bytes:
     """One JSON line an attempt. Messages lose what they repeat of the prompt, unless content is asked for."""
-    lines = [msgspec.json.encode(_line(connection, attempt, with_content=with_content)) for attempt in tried]
+    lines = [msgspec.json.encode(_line(attempt, bodies, with_content=with_content)) for attempt in tried]
     return b"".join(line + b"\n" for line in lines)
 
 
 def content_members(
     asked: Sequence[Asked], tried: Sequence[Tried], *, most_bytes: int
 ) -> tuple[dict[str, bytes], list[str]]:
-    """File name → content: the bodies of these requests and the replies of their attempts; and what is left out."""
+    """File name → content: these requests' bodies and the replies of their attempts; and what is left out."""
     members: dict[str, bytes] = {}
     room, passed_over = most_bytes, 0
     for each in asked:
@@ -48,7 +51,7 @@ def content_members(
     return members, left
 
 
-def _line(connection: Connection, attempt: Tried, *, with_content: bool) -> dict[str, Any]:
+def _line(attempt: Tried, bodies: Bodies, *, with_content: bool) -> dict[str, Any]:
     """Ids and codes stay where they look like ids and codes."""
     line = {
         "request": attempt.request,
@@ -71,14 +74,13 @@ def _line(connection: Connection, attempt: Tried, *, with_content: bool) -> dict
     if with_content:
         return {**line, "custom_id": attempt.custom_id}
     if attempt.message is not None:
-        line["message"] = without_quotations(attempt.message, _prompt(connection, attempt))
+        line["message"] = without_quotations(attempt.message, _prompt(attempt, bodies))
     return line
 
 
-def _prompt(connection: Connection, attempt: Tried) -> Prompt:
-    found = support.asked(connection, [attempt.request])
-    bodies = [body for each in found for body in (each.body, *each.former)]
-    return prompt_of(bodies, more=[attempt.custom_id], keep=[*PUBLIC_WORDS, attempt.model])
+def _prompt(attempt: Tried, bodies: Bodies) -> Prompt:
+    keep = [*PUBLIC_WORDS, attempt.model]
+    return prompt_of(bodies(attempt.request), more=[attempt.custom_id], keep=keep)
 
 
 def _name(text: str | None) -> str | None:

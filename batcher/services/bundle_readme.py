@@ -2,11 +2,17 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from batcher.domain.jobs import Job
 from batcher.policy.shown import shown_base_url
 from batcher.policy.urls import request_url
 from batcher.store.support import Asked
+
+_CLOSING: Final = (
+    "A provider finds a request by `provider_request_id` in attempts.jsonl, and by `client_request_id`, which was "
+    "sent as X-Client-Request-Id. Times are RFC 3339 UTC; time.json has the clock and zone of the machine."
+)
 
 
 def readme(
@@ -24,11 +30,7 @@ def readme(
     lines += [f"- {each}" for each in left_out] or ["- nothing"]
     if asked is not None:
         lines += ["", "## To reproduce", "", *_how(job, asked, has_content=has_content)]
-    lines += [
-        "",
-        "A provider finds a request by `provider_request_id` in attempts.jsonl, and by `client_request_id`, which "
-        "was sent as X-Client-Request-Id. Times are RFC 3339 UTC; time.json has the clock and zone of the machine.",
-    ]
+    lines += ["", _CLOSING]
     return "\n".join([*lines, ""])
 
 

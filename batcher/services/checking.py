@@ -11,8 +11,9 @@ from batcher.domain.settings import JobSettings, Limits, limits_for
 from batcher.files.reading import read_lines
 from batcher.files.source import Source
 from batcher.policy.fingerprint import fingerprint
+from batcher.policy.repeats import shares_answer
 from batcher.policy.seen import KEY_BYTES, Seen
-from batcher.services.submitting import checked_lines, shares_answer
+from batcher.services.door import checked_lines
 
 
 class LineError(Struct, frozen=True, kw_only=True):

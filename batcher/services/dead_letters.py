@@ -1,24 +1,18 @@
-"""Dead letters listed, shown with their whole history, and put back to pending."""
+"""Dead letters listed, and one shown with its whole history."""
 
 from collections.abc import Sequence
 
 import msgspec
 from msgspec import Raw, Struct
 
-from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.policy.advice import advice
-from batcher.services.jobs import find, live_runner
+from batcher.services.jobs import find
 from batcher.services.status import timestamp
-from batcher.store import dead_letters, jobs, redrive
+from batcher.store import dead_letters
 from batcher.store.dead_letters import Attempt, Filters, Letter
 from batcher.store.engine import Database
-
-#: Put back in one transaction, so that a runner beside is not held up.
-_AT_ONCE = 5_000
-#: Request ids that an error names.
-_NAMED = 10
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -57,6 +51,8 @@ class Sending(Struct, frozen=True, kw_only=True):
     """One entry of the history."""
 
     attempt: int
+    #: Of the body that was sent: 0 as in the job file, one more for each edit.
+    revision: int
     #: When it was sent; None: whether it was sent is unknown.
     time: str | None
     ended: str | None
@@ -81,14 +77,6 @@ class ShownLetter(DeadLetter, frozen=True, kw_only=True):
     #: The request's own bytes.
     body: Raw
     history: list[Sending]
-
-
-class Retried(Struct, frozen=True, kw_only=True):
-    """What went back to pending. `runner` is the pid of a runner that takes all of it up by itself."""
-
-    count: int
-    jobs: list[JobId]
-    runner: int | None
 
 
 def choose(
@@ -129,42 +117,6 @@ def show(database: Database, request: RequestId) -> ShownLetter:
     )
 
 
-def retry(database: Database, filters: Filters) -> Retried:
-    """Put all that the filters mean back to pending, history kept; their jobs are open again.
-
-    Raises UsageError, with nothing put back, where a request is named that is no dead letter.
-    """
-    with database.read() as connection:
-        chosen = redrive.ids(connection, filters)
-    _refuse_others(filters.requests, chosen)
-    count, touched = 0, set[JobId]()
-    for start in range(0, len(chosen), _AT_ONCE):
-        with database.write() as connection:
-            moved, of = redrive.put_back(connection, chosen[start : start + _AT_ONCE])
-        count += moved
-        touched.update(of)
-    return Retried(count=count, jobs=sorted(touched), runner=_taker(database, touched))
-
-
-def _refuse_others(named: Sequence[RequestId], found: Sequence[RequestId]) -> None:
-    others = sorted(set(named).difference(found))
-    if others:
-        shown = ", ".join(str(request) for request in others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
-        raise UsageError(
-            f"not among the dead letters that are meant: {shown}; nothing was put back",
-            hint="`batcher dlq list` names them by their number",
-        )
-
-
-def _taker(database: Database, job_ids: set[JobId]) -> int | None:
-    """The runner that has all these jobs on its list."""
-    pid = live_runner(database)
-    if pid is None:
-        return None
-    with database.read() as connection:
-        return pid if all(jobs.get(connection, job_id).wanted for job_id in job_ids) else None
-
-
 def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
     return DeadLetter(
         request=letter.request,
@@ -185,6 +137,7 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
 def _sending(attempt: Attempt) -> Sending:
     return Sending(
         attempt=attempt.send,
+        revision=attempt.revision,
         time=timestamp(attempt.sent_at),
         ended=timestamp(attempt.ended_at),
         latency_seconds=None if attempt.sent_at is None else (attempt.ended_at - attempt.sent_at) / 1e6,

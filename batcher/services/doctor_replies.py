@@ -22,6 +22,7 @@ MODELS: Final = "/v1/models"
 _NOTHING_KNOWN: Final = Standing(endpoint_answered=False, lane_answered=False)
 #: Statuses by which a server says that it keeps no list of models, or shows it to others.
 _NO_LIST: Final = frozenset({400, 403, 404, 405, 501})
+_NOT_THERE: Final = frozenset({404, 405})
 _CLEAN: Final = frozenset({400, 422})
 #: An answer of one token may well be empty: the model thought, or began with a space.
 _ANSWERED_ALL_THE_SAME: Final = frozenset({"empty_answer"})
@@ -88,7 +89,9 @@ def read_models(result: Result, given: str | None) -> Listed:
     is_key = _is_of_key(outcome)
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
         return Listed(verdict=skipped(f"no list of models to be had: {evidence}"))
-    fix = f"{_fix(outcome)}; or, where the endpoint lists no models, name one with --model"
+    # A 404 is about the address here: no model was asked for, though the path has the word in it.
+    fix = _MEND_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
+    fix = fix if is_key else f"{fix}; where the endpoint lists no models, name one with --model"
     return Listed(verdict=bad(evidence, fix), ends_here=is_key)
 
 

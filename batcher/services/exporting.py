@@ -1,8 +1,8 @@
 """Results and errors come out: in input order, from the store to a temporary file, then renamed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from msgspec import Struct
 
@@ -12,6 +12,9 @@ from batcher.files.writing import check_target, remove_if_present, write_atomica
 from batcher.policy.result_lines import error_line, rejected_line, result_line
 from batcher.store import export
 from batcher.store.engine import Database
+
+#: What SQLite and the locks add to the name of the store's file.
+_PARTS_OF_A_STORE: Final = ("", "-wal", "-shm", "-journal", "-write", "-runner")
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -48,16 +51,29 @@ def errors_beside(results: str) -> str:
     return str(path.with_name(f"{path.stem}.errors{suffix or '.jsonl'}"))
 
 
-def check_places(database: Database, results: str, *, source_path: str | None) -> None:
-    """Raise UsageError where results or errors could not be written, or would destroy what is dear."""
-    dear = {database.path.resolve(): "the store"}
-    if source_path is not None:
-        dear[Path(source_path).resolve()] = "the job file"
-    for place in (Path(results), Path(errors_beside(results))):
+def check_places(database: Database, results: str, *, source_path: str | None, errors: str | None = None) -> None:
+    """Raise UsageError where results or errors could not be written, or would destroy what is dear.
+
+    Errors go beside the results unless a place is named.
+    """
+    check_target(Path(results))
+    places = [Path(results), Path(errors or errors_beside(results))]
+    check_files(database, places, sources=[] if source_path is None else [source_path])
+
+
+def check_files(database: Database, places: Sequence[Path], *, sources: Iterable[str]) -> None:
+    """Raise UsageError for a file that cannot be written, is the store or a job file, or is named twice."""
+    dear = {
+        database.path.with_name(database.path.name + part).resolve(): "the store" for part in _PARTS_OF_A_STORE
+    }
+    dear.update({Path(source).resolve(): "the job file" for source in sources})
+    for place in places:
         check_target(place)
         what = dear.get(place.resolve())
         if what is not None:
-            raise UsageError(f"{place} is {what}; it is not written over", hint="name another output file with -o")
+            raise UsageError(f"{place} is {what}; it is not overwritten", hint="name another output file with -o")
+    if len({place.resolve() for place in places}) < len(places):
+        raise UsageError(f"results and errors would both go to {places[0]}", hint="name two files")
 
 
 def public_request_id(job: Job, line: int) -> str:
@@ -111,23 +127,28 @@ def failed_lines(database: Database, job: Job) -> Iterator[bytes]:
 
 
 def write_job(database: Database, job: Job, *, results: str, errors: str | None = None) -> Exported:
-    """Write both files; the errors file is removed where nothing failed, so that none from before misleads."""
+    """Write both files; see `write_errors`."""
     errors_path = Path(errors or errors_beside(results))
     with write_atomically(Path(results)) as file:
-        answered = _write(file, answered_lines(database, job))
-    failing = failed_lines(database, job)
-    first = next(failing, None)
-    failed = 0
-    if first is None:
-        remove_if_present(errors_path)
-    else:
-        with write_atomically(errors_path) as file:
-            file.write(first)
-            failed = 1 + _write(file, failing)
+        answered = write_lines(file, answered_lines(database, job))
+    failed = write_errors(database, job, errors_path)
     return Exported(results=results, errors=str(errors_path) if failed else None, answered=answered, failed=failed)
 
 
-def _write(file: BinaryIO, lines: Iterator[bytes]) -> int:
+def write_errors(database: Database, job: Job, place: Path) -> int:
+    """The errors file, removed where nothing failed so that none from before misleads; returns how many lines."""
+    lines = failed_lines(database, job)
+    first = next(lines, None)
+    if first is None:
+        remove_if_present(place)
+        return 0
+    with write_atomically(place) as file:
+        file.write(first)
+        return 1 + write_lines(file, lines)
+
+
+def write_lines(file: BinaryIO, lines: Iterator[bytes]) -> int:
+    """Write them all; returns how many."""
     count = 0
     for count, line in enumerate(lines, 1):  # noqa: B007 - the last number is the count
         file.write(line)

@@ -16,11 +16,3 @@ def random_repeats(database: Database, job: Job) -> int:
             for path, body, followers in read.repeat_groups(connection, job)
             if samples_at_random(path, msgspec.json.decode(body))
         )
-
-
-def advice(count: int) -> str:
-    """What to tell people about them."""
-    return (
-        f"{count:,} rows repeat another row's body and share its answer, though the model samples at random; "
-        "for independent samples give each row its own `seed`, or run with --no-cache --new"
-    )

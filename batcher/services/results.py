@@ -1,20 +1,20 @@
 """The results of one job, written where a person asks for them."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from batcher.domain.errors import NotFinished, UsageError
+from batcher.domain.errors import NotFinished
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.files.writing import check_target, remove_if_present, write_atomically
 from batcher.services.exporting import (
     Exported,
     answered_lines,
+    check_files,
+    check_places,
     default_output,
-    errors_beside,
-    failed_lines,
+    write_errors,
     write_job,
+    write_lines,
 )
 from batcher.store import read
 from batcher.store.engine import Database
@@ -35,14 +35,14 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
     anything is written: a place that cannot be written to, or that holds something dear.
     """
     if output == STDOUT:
-        _check_places(database, job, [Path(errors)] if errors else [])
-        failed = _write_errors(database, job, Path(errors)) if errors else 0
-        answered = _stream(stdout, answered_lines(database, job))
+        if errors is not None:
+            sources = [] if job.source_path is None else [job.source_path]
+            check_files(database, [Path(errors)], sources=sources)
+        failed = write_errors(database, job, Path(errors)) if errors is not None else 0
+        answered = write_lines(stdout, answered_lines(database, job))
         return Exported(results=STDOUT, errors=errors if failed else None, answered=answered, failed=failed)
     results = output or remembered_output(job)
-    check_target(Path(results))
-    errors = errors or errors_beside(results)
-    _check_places(database, job, [Path(results), Path(errors)])
+    check_places(database, results, errors=errors, source_path=job.source_path)
     return write_job(database, job, results=results, errors=errors)
 
 
@@ -57,36 +57,3 @@ def require_finished(database: Database, job: Job) -> None:
             f"job {job.id} ({job.name}) is not finished: {counts.unfinished:,} of {counts.total:,} rows are open",
             hint=f"`batcher resume {job.id}` goes on; --partial writes what is there",
         )
-
-
-def _check_places(database: Database, job: Job, places: list[Path]) -> None:
-    dear = {database.path.resolve(): "the store"}
-    if job.source_path is not None:
-        dear[Path(job.source_path)] = "the job file"
-    for place in places:
-        check_target(place)
-        if place.resolve() in dear:
-            raise UsageError(
-                f"{place} is {dear[place.resolve()]}; it is not overwritten", hint="name another output file"
-            )
-    if len({place.resolve() for place in places}) < len(places):
-        raise UsageError(f"results and errors would both go to {places[0]}", hint="name two files")
-
-
-def _write_errors(database: Database, job: Job, place: Path) -> int:
-    """The errors file alone, removed where nothing failed; returns how many lines."""
-    lines = failed_lines(database, job)
-    first = next(lines, None)
-    if first is None:
-        remove_if_present(place)
-        return 0
-    with write_atomically(place) as file:
-        file.write(first)
-        return 1 + _stream(file, lines)
-
-
-def _stream(file: BinaryIO, lines: Iterator[bytes]) -> int:
-    count = 0
-    for count, line in enumerate(lines, 1):  # noqa: B007 - the last number is the count
-        file.write(line)
-    return count

@@ -12,19 +12,17 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine, ParsedLine
 from batcher.domain.settings import JobSettings
-from batcher.domain.states import CacheMode
 from batcher.files.reading import RawLine, digest, read_lines
 from batcher.files.source import Source
 from batcher.policy.fingerprint import fingerprint
-from batcher.policy.parse import parse_line, refuse_too_long
+from batcher.policy.repeats import shares_answer
 from batcher.ports import Clock
+from batcher.services.door import SHOWN_BAD_LINES, checked_lines
 from batcher.store import jobs, submit
 from batcher.store.engine import Database
 
 _CHUNK_ROWS = 2_000
 _CHUNK_BYTES = 8 * 1024 * 1024
-#: Bad lines an error carries, unless all are asked for.
-SHOWN_BAD_LINES = 100
 
 
 class SubmitOptions(Struct, frozen=True, kw_only=True):
@@ -121,20 +119,6 @@ def _name_of(source: str) -> str:
     for ending in (".gz", ".zst", ".jsonl", ".ndjson", ".json"):
         stem = stem.removesuffix(ending)
     return f"job-{stem}" if stem.isdigit() else stem or "job"
-
-
-def shares_answer(line: ParsedLine, mode: CacheMode) -> bool:
-    """Whether the row may share its answer with rows of the same body."""
-    return mode is CacheMode.ALL or (mode is CacheMode.DETERMINISTIC and line.deterministic)
-
-
-def checked_lines(lines: Iterator[RawLine], url: str | None) -> Iterator[ParsedLine | BadLine]:
-    """Every line through the door."""
-    for line in lines:
-        if line.data is None:
-            yield refuse_too_long(line.head, line=line.number)
-        else:
-            yield parse_line(line.data, line=line.number, default_path=url)
 
 
 class _Loading:

@@ -5,9 +5,14 @@ locks       the two side-file locks: one around writes, one held by the runner
 engine      opening a store; write and read transactions
 migrate     Alembic, only when the version row differs
 hot         statements built in Core, compiled once
+within      a job as a range of the table
 submit      loading a job
-queue       claim; settle; rescue and holders each in their own module
-thread      one thread that commits in groups
+claim       claims by route; what is answered already is settled on the way
+settle      the ends of claims, in groups
+followers   rows that share the end of another
+causes      what a failed request died of
+holders     who claims; giving back what a dead holder had
+thread      the writers: one thread that commits in groups, or inline in a simulation
 adapter     the port `Queue` over all of these
-read, export, dead_letters, cache, jobs, pauses, lanes   what services ask
+read, export, dead_letters, redrive, cache, jobs, pauses, lanes, maintenance, support   what services ask
 """

@@ -49,7 +49,7 @@ def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
 
 
 def _decoded(text: str | None, kind: type[_Known]) -> _Known:
-    """What a column holds; nothing is known where it is empty, or was written by a version that knew other words."""
+    """What a column holds; nothing is known where it is empty, or where a version with other words wrote it."""
     try:
         return kind() if text is None else msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError:

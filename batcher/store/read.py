@@ -28,7 +28,8 @@ def counts(connection: Connection, job: Job) -> Counts:
         dead_lettered=number.get(RequestState.DEAD_LETTERED.value, 0),
         cancelled=number.get(RequestState.CANCELLED.value, 0),
         cached=sum(row[2] for row in by_state),
-        attempts=sum(row[3] for row in by_state),
+        # A claim counts its send when it is made; what is in hand may not have gone out yet.
+        attempts=sum(row[3] for row in by_state) - number.get(RequestState.CLAIMED.value, 0),
         rate_limited=sent[0],
         input_tokens=sent[1],
         output_tokens=sent[2],

@@ -1,23 +1,32 @@
-"""Dead letters back to pending and their jobs open again, a chunk a transaction."""
+"""Dead letters moved on, a chunk a transaction: back to pending with their jobs open again, or given up."""
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, update
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.states import RequestState
 from batcher.store import dead_letters, jobs
+from batcher.store.hot import as_list, listed
+from batcher.store.meant import DEAD
+from batcher.store.tables import requests
 
 
-def ids(connection: Connection, filters: dead_letters.Filters) -> list[RequestId]:
-    """The dead letters that the filters mean, in file order."""
-    return [letter.request for letter in dead_letters.letters(connection, filters, limit=None)]
-
-
-def put_back(connection: Connection, requests: Sequence[RequestId]) -> tuple[int, list[JobId]]:
+def put_back(connection: Connection, ids: Sequence[RequestId]) -> tuple[int, list[JobId]]:
     """Put those that are dead letters now back to pending; returns how many, and their jobs, which are open."""
-    chosen = dead_letters.Filters(requests=tuple(requests))
-    still_dead = dead_letters.count(connection, chosen) if requests else 0
-    job_ids = dead_letters.retry(connection, requests) if still_dead else []
+    chosen = dead_letters.Filters(requests=tuple(ids))
+    still_dead = dead_letters.count(connection, chosen) if ids else 0
+    job_ids = dead_letters.retry(connection, ids) if still_dead else []
     for job_id in job_ids:
         jobs.reopen(connection, job_id)
     return still_dead, job_ids
+
+
+def discard(connection: Connection, ids: Sequence[RequestId]) -> int:
+    """Give up those that are dead letters now; returns how many.
+
+    When and of what they failed stays: rows that died with one of them are still explained by its attempts.
+    """
+    still_dead = (requests.c.id.in_(listed("ids")), requests.c.state == DEAD)
+    given_up = update(requests).where(*still_dead).values(state=RequestState.CANCELLED.value)
+    return connection.execute(given_up, {"ids": as_list(ids)}).rowcount

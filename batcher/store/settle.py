@@ -195,9 +195,9 @@ def settle(
     _write_completes(connection, completes, tally, holder, now)
     _write_dead_letters(connection, dead, tally, holder, now)
     _write_back(connection, back, cancelled, holder, now)
-    _write_attempts(
-        connection, valid if len(valid) == len(settlements) else _known(connection, settlements), holder
-    )
+    # A stale settlement changes nothing, but the attempt was made, and is kept.
+    recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
+    _write_attempts(connection, recorded, holder)
     return tally.result()
 
 

@@ -134,21 +134,22 @@ def causes(connection: Connection, job: Job, request: RequestId | None) -> list[
 
 
 def failed_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
-    """Dead letters, the newest first; where there are none, rows that failed on the way, else the first rows."""
+    """Dead letters, the newest first; where there are none, rows that failed on the way."""
     meant = select(requests.c.id).where(_meant(job, request))
     dead = meant.where(requests.c.state == word(RequestState.DEAD_LETTERED.value))
-    unlucky = meant.where(
-        requests.c.id.in_(select(attempts.c.request_id).where(attempts.c.kind != AttemptKind.SUCCESS.value))
-    )
-    for query in (
-        dead.order_by(requests.c.settled_at.desc(), requests.c.id),
-        unlucky.order_by(requests.c.id),
-        meant.order_by(requests.c.id),
-    ):
-        found = connection.execute(query.limit(limit)).scalars().all()
-        if found:
-            return [RequestId(row) for row in found]
-    return []
+    failed = select(attempts.c.request_id).where(attempts.c.kind != AttemptKind.SUCCESS.value)
+    newest = dead.order_by(requests.c.settled_at.desc(), requests.c.id).limit(limit)
+    found = connection.execute(newest).scalars().all()
+    if not found:
+        unlucky = meant.where(requests.c.id.in_(failed)).order_by(requests.c.id).limit(limit)
+        found = connection.execute(unlucky).scalars().all()
+    return [RequestId(row) for row in found]
+
+
+def first_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
+    """The first rows of the job; or the one request."""
+    query = select(requests.c.id).where(_meant(job, request)).order_by(requests.c.id).limit(limit)
+    return [RequestId(row) for row in connection.execute(query).scalars()]
 
 
 def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:

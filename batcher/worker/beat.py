@@ -4,9 +4,6 @@ import asyncio
 
 from msgspec.structs import replace
 
-from batcher.domain.lanes import LaneView
-from batcher.domain.settings import Limits
-from batcher.domain.states import LimitSource
 from batcher.policy.breaker import Breaker
 from batcher.ports import Budget, Queue
 from batcher.worker.jobs import Roster
@@ -70,10 +67,10 @@ class Beat:
         )
 
     async def _save(self, lane: Lane) -> None:
-        """Keep the limits that were announced. Cool-downs are written with the refusals that begin them."""
-        limits = _announced(self._budget.view(lane.key))
-        if limits not in {None, lane.stored.limits}:
-            lane.stored = replace(lane.stored, limits=limits)
+        """Keep what was learned of the lane. Cool-downs are written with the refusals that begin them."""
+        memory = self._budget.memory(lane.key)
+        if memory != lane.stored.memory:
+            lane.stored = replace(lane.stored, memory=memory)
             await self._queue.save_lane(lane.stored)
 
     def _watch_silence(self, now: float) -> None:
@@ -92,7 +89,3 @@ class Beat:
         self._pauses.begin(unreachable(lane.endpoint) if in_outage else silent(lane, seconds), lane, job)
         if in_outage:
             lane.endpoint.breaker = Breaker()
-
-
-def _announced(view: LaneView) -> Limits | None:
-    return Limits(rpm=view.rpm, tpm=view.tpm) if view.source is LimitSource.ANNOUNCED else None

@@ -17,6 +17,7 @@ from batcher.policy.backoff import BASE_US
 from batcher.policy.breaker import Breaker
 from batcher.policy.classify import Standing, classify
 from batcher.policy.rate_headers import rate_hints
+from batcher.policy.refusals import refused_for
 from batcher.policy.settle import MOST_REFUSALS, complete, decide, provider_request_id
 from batcher.policy.structured import check_output
 from batcher.ports import Budget, Clock, Events, Reservation
@@ -137,7 +138,7 @@ class Executor:
             case FailureKind.RATE_LIMITED:
                 self._state.refusals[claim.request_id] += standing.lane_answered
                 lane.begin_failing(asyncio.get_running_loop().time())
-                self._cool_down(lane, outcome)
+                self._cool_down(lane, claim, outcome)
             case FailureKind.BLOCKED:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
                 self._pauses.begin(outcome.pause, lane, job)
@@ -149,9 +150,13 @@ class Executor:
             case _:
                 assert_never(outcome.kind)
 
-    def _cool_down(self, lane: Lane, refusal: Failure) -> None:
+    def _cool_down(self, lane: Lane, claim: Claim, refusal: Failure) -> None:
         until = self._budget.cool_down(
-            lane.key, wait_us=refusal.retry_after_us, jitter=self._jitter(), restart_ramp=refusal.restart_ramp
+            lane.key,
+            wait_us=refusal.retry_after_us,
+            jitter=self._jitter(),
+            restart_ramp=refusal.restart_ramp,
+            why=refused_for(refusal, again=claim.send - 1 > claim.spent + claim.lost),
         )
         lane.stored = replace(lane.stored, cooling_until=until)
         self._settler.remember(lane)

@@ -5,6 +5,7 @@ import asyncio
 from batcher.domain.lanes import Charge
 from batcher.domain.requests import Claim
 from batcher.policy.breaker import Breaker, Verdict, verdict
+from batcher.policy.tokens import names_maximum
 from batcher.ports import Budget, Reservation
 from batcher.worker.execute import Executor
 from batcher.worker.pauses import Pauses, unreachable
@@ -53,7 +54,11 @@ class Gate:
         await self._settler.room()
         if not _is_next(lane, claim):
             return
-        charge = Charge(input_tokens=claim.est_input, output_tokens=claim.est_output)
+        charge = Charge(
+            input_tokens=claim.est_input,
+            output_tokens=claim.est_output,
+            bounded=names_maximum(claim.body, claim.est_output),
+        )
         reservation = await self._budget.reserve(lane.key, charge)
         # The last wait is over: from here to the start nothing else runs.
         if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):

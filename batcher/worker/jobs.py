@@ -97,7 +97,7 @@ class Roster:
             return lane
         stored = await self._queue.open_lane(key)
         lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job))
-        self._budget.open_lane(key, given, cooling_until=stored.cooling_until)
+        self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=stored.memory)
         self._open_gate(lane)
         return lane
 

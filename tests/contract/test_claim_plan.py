@@ -56,7 +56,7 @@ def hot_statements() -> list[tuple[str, Hot]]:
     ]
 
 
-@pytest.mark.parametrize(("name", "statement"), hot_statements(), ids=str)
+@pytest.mark.parametrize(("name", "statement"), hot_statements(), ids=[name for name, _ in hot_statements()])
 def test_no_hot_statement_scans_a_table(database, name, statement):
     scans = [
         line

@@ -1,5 +1,6 @@
 """The store against a model in memory: whatever the order of things, each row is answered once or explained."""
 
+import atexit
 import shutil
 import tempfile
 from collections import Counter
@@ -105,6 +106,7 @@ def template() -> Path:
     """A migrated store to copy: migrating costs more than a whole example."""
     if not _template:
         folder = Path(tempfile.mkdtemp(prefix="batcher-template-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         open_store(folder).close()
         _template.append(folder / "batcher.db")
     return _template[0]

@@ -2,6 +2,7 @@
 
 import signal
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ def test_a_signal_drains_and_resume_goes_on(which: signal.Signals, code: int) ->
     with provider(latency=0.2, latency_sigma=0) as server:
         with running("run", file, "--base-url", server.url, "--concurrency", 8, "--json") as program:
             server.wait_for(20)
+            program.send(which)
+            # A shell passes on what its terminal told both.
+            time.sleep(0.02)
             program.send(which)
             ended = program.end()
         sent = server.requests

@@ -1,0 +1,56 @@
+"""`batcher dlq discard`."""
+
+import click
+
+from batcher.cli.asking import agreed
+from batcher.cli.dlq.which import Which, chosen_or_all, no_store
+from batcher.cli.failing import FAILED
+from batcher.cli.output import note, number, say
+from batcher.cli.session import Session, shared
+
+_EPILOG = """\b
+Examples:
+  batcher dlq discard 17 18
+  batcher dlq discard --job 3 --code content_filter --yes    without being asked
+"""
+
+
+@click.command(epilog=_EPILOG)
+@chosen_or_all
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@shared
+@click.pass_obj
+def discard(session: Session, *, which: Which, yes: bool) -> int:
+    """Give dead letters up: they are cancelled for good.
+
+    REQUESTs by their number, or all that the filters mean, or --all. Asks first. Rows with the same body stay as
+    they are, and so do the jobs; results and errors files written from then on lack these rows.
+    """
+    from batcher.services import discarding  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs import opened_to_look  # noqa: PLC0415
+
+    which.require()
+    with opened_to_look(session.db, job=which.job) as database:
+        if database is None:
+            raise no_store(session.db)
+        filters = which.filters(database)
+        by_job = discarding.would_go(database, filters)
+        if not by_job:
+            say("no dead letter is meant; nothing was discarded")
+            return 0
+        numbers = ", ".join(str(job) for job in by_job)
+        rows = _rows(sum(by_job.values()))
+        of = f"{rows} of job{'s' if len(by_job) > 1 else ''} {numbers}"
+        if not agreed(f"Discard {of}? They cannot be put back.", yes=yes):
+            note("nothing was discarded")
+            return FAILED
+        count = discarding.discard(database, filters)
+    say(
+        f"{_rows(count)} cancelled; neither results nor errors files have {'it' if count == 1 else 'them'} from now on"
+    )
+    say(f"next: batcher results {min(by_job)} writes the files again")
+    return 0
+
+
+def _rows(count: int) -> str:
+    return "1 dead letter" if count == 1 else f"{number(count)} dead letters"

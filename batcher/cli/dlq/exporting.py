@@ -1,0 +1,47 @@
+"""`batcher dlq export`."""
+
+import shlex
+import sys
+
+import click
+
+from batcher.cli.dlq.which import Which, chosen, no_store
+from batcher.cli.output import note, number, shown_path
+from batcher.cli.session import Session, shared
+
+_EPILOG = """\b
+Examples:
+  batcher dlq export -o mend.jsonl --code context_length_exceeded
+  batcher dlq export -o - 17 18
+"""
+
+
+@click.command(epilog=_EPILOG)
+@chosen
+@click.option("-o", "--output", required=True, metavar="FILE", help="Where the lines go; `-` is stdout.")
+@shared
+@click.pass_obj
+def export(session: Session, *, which: Which, output: str) -> None:
+    """Write dead letters as a job file again.
+
+    All of them, or those that are named or meant by the filters: their bodies as they stand now, byte for byte,
+    under their custom_ids. They stay dead letters; the file can be mended and run as a job of its own.
+    """
+    from batcher.services import extracting  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs import opened_to_look  # noqa: PLC0415
+
+    with opened_to_look(session.db, job=which.job) as database:
+        if database is None:
+            raise no_store(session.db)
+        done = extracting.extract(database, which.filters(database), output=output, stdout=sys.stdout.buffer)
+    sys.stdout.buffer.flush()
+    if not done.count:
+        note("no dead letter is meant; nothing was written")
+        return
+    rows = "1 dead letter" if done.count == 1 else f"{number(done.count)} dead letters"
+    if output == extracting.STDOUT:
+        note(f"{rows} → stdout")
+        return
+    note(f"{rows} → {shown_path(output)}")
+    to = f" --base-url {shlex.quote(done.base_urls[0])}" if len(done.base_urls) == 1 else ""
+    note(f"next: mend the lines, then batcher run {shlex.quote(shown_path(output))}{to}")
