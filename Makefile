@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
+# Branch coverage; it only rises.
+COVERAGE_FLOOR := 90
 
 .PHONY: help demo test check lint types layers docs tools wheel clean
 
@@ -23,10 +25,10 @@ demo: $(STAMP) ## install, and run a job file to its results without a key
 	@echo && echo "The first answer, in .demo/chat.results.jsonl:" && head -n 1 .demo/chat.results.jsonl
 
 test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest -q -n 2
+	$(BIN)/python -m pytest -q -n 2 $(PYTEST)
 
-check: lint types layers docs $(STAMP) ## everything that must hold before a change lands
-	$(BIN)/python -m pytest -q -n 2 --cov --cov-report= --cov-report=term:skip-covered --cov-fail-under=90
+check: lint types layers docs ## everything that must hold before a change lands
+	$(MAKE) test PYTEST='--cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)'
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

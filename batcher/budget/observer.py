@@ -209,8 +209,8 @@ class Observer:
     ) -> float:
         """A reply: what its header said the bucket lacked, and what it brought.
 
-        `binds`: our own limit is what holds requests back. Returns tokens that were taken too dearly so far, where a
-        cheaper rule is believed in from now on for the first time.
+        `binds`: our own limit is what holds requests back. Returns the tokens that were taken too dearly so far,
+        where a cheaper rule is believed in from now on for the first time.
         """
         self._pass(now)
         for mark in sent.marks:

@@ -18,8 +18,8 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 
 
 #: A closed terminal hangs up on the program and on its shell, which passes it on; `timeout` and others that start
-#: programs do alike. Within so many seconds it is the same signal.
-_ECHO_SECONDS = 0.2
+#: programs do alike. Within so many seconds it is the same signal; a person may be quick with Ctrl-C.
+_ECHO_SECONDS = {signal.SIGINT: 0.05, signal.SIGTERM: 0.5, signal.SIGHUP: 0.5}
 
 
 class Interruption:
@@ -37,7 +37,7 @@ class Interruption:
             self._first_at = now
             self.exit_code = _EXIT_CODES[which]
             self._control.drain(_GRACE[which])
-        elif now - self._first_at > _ECHO_SECONDS:
+        elif now - self._first_at > _ECHO_SECONDS[which]:
             self._control.stop()
 
 

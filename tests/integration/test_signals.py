@@ -36,7 +36,6 @@ def test_a_signal_drains_and_resume_goes_on(which: signal.Signals, code: int) ->
             server.wait_for(20)
             program.send(which)
             # A shell passes on what its terminal told both.
-            time.sleep(0.02)
             program.send(which)
             ended = program.end()
         sent = server.requests
@@ -58,6 +57,7 @@ def test_a_second_signal_stops_at_once_and_gives_back_what_was_in_flight() -> No
             server.wait_for(4)
             program.send(signal.SIGINT)
             until(lambda: b"Ctrl-C stops at once" in program.said)
+            time.sleep(0.1)
             assert not program.is_over
             program.send(signal.SIGINT)
             code, out, _ = program.end(within=20)

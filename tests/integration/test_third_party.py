@@ -1,4 +1,4 @@
-"""Runs against servers that nobody here wrote. `.ci/run` installs them in build/tools; absent, these are skipped."""
+"""Runs against servers that nobody here wrote, in build/tools (`make tools`); skipped where they are absent."""
 
 import json
 import os
