@@ -21,6 +21,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings, Limits
 from batcher.domain.states import ShownState
 from batcher.services import remembering
+from batcher.services.exporting import absolute
 from batcher.services.opening import made
 from batcher.services.running import RunControl, RunEnd, run_jobs
 from batcher.services.status import JobStatus, job_status
@@ -112,7 +113,7 @@ class Batcher:
         `output` is where `batcher results` and `batcher resume` would write. Raises InputError with the bad lines;
         nothing is stored then.
         """
-        path = None if output is None else _absolute(output)
+        path = None if output is None else absolute(output)
         options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid, output_path=path)
         with opened(source, name=key or name or "rows") as readable:
             stored = submit_file(self._store, readable, self._settings, options, clock=SystemClock())
@@ -186,10 +187,6 @@ class Batcher:
             find_key(settings, environ)
             find_headers(settings, environ)
         return environ
-
-
-def _absolute(path: str | os.PathLike[str]) -> str:
-    return str(Path.cwd() / path)
 
 
 def _with_limits(

@@ -71,10 +71,10 @@ class Blind:
     def spend(self, now: float) -> Refusal:
         """A request goes. Returns what is to be told if it is refused."""
         self._sent += 1
+        idle, self._last = now - self._last, now
         if self.census is None:
             return Refusal(now, self._sent - self._refused, self._count_lately(now))
-        rate, idle = rate_at(self.census, now), now - self._last
-        self._last = now
+        rate = rate_at(self.census, now)
         if idle > _IDLE_S + 2.0 / rate:
             # Too few rows or connections, or a hold: no reason to try a higher rate.
             self.census = idled(self.census, idle)
@@ -110,5 +110,7 @@ class Blind:
         before = Refusal(mark.at, mark.admitted - 1, mark.rate)
         self.census = begun(before, now) if self.census is None else refused(self.census, before, now)
         self._lately.clear()
-        self._next = now
-        return 1.0 / rate_at(self.census, now)
+        hold_s = 1.0 / rate_at(self.census, now)
+        # What the provider refuses it has not: nothing goes at once after the hold.
+        self._next = now + hold_s + _BURST_S
+        return hold_s

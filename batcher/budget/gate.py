@@ -220,7 +220,7 @@ class Gate:
         place = self._last_back
         if place is not None and not self._is_paced:
             now = _loop_time()
-            is_full = self.in_flight + 1 >= self._climb.cap
+            is_full = self.level.limit >= self._climb.cap and self._level_binds()
             self._climb = climbing.answered(self._climb, now, now - place.at, is_full=is_full)
         if self._is_old(place) or not self._level_binds():
             return

@@ -27,7 +27,7 @@ class Taken(Struct, eq=False):
 class Tokens:
     """The dimensions that count tokens, and the observer where headers tell of a bucket."""
 
-    __slots__ = ("_fullness", "_rule", "_scale", "estimates", "input", "observer", "output", "total")
+    __slots__ = ("_asked", "_fullness", "_rule", "_scale", "estimates", "input", "observer", "output", "total")
 
     def __init__(self, charging: Charging) -> None:
         self.total: Dimension | None = None
@@ -37,6 +37,8 @@ class Tokens:
         self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
         self._rule, self._scale = charging.rule, charging.scale
         self._fullness = Fullness()
+        #: What was asked of `total` last: it is asked and spent in one go.
+        self._asked = 0.0
 
     @property
     def is_limited(self) -> bool:
@@ -73,7 +75,7 @@ class Tokens:
     async def hold(self, need: Need, now: float) -> Hold | None:
         """What keeps a request from going; None: all of its tokens are taken."""
         if self.total is not None:
-            amount = reserved(self.rule, need, self.scale)
+            self._asked = amount = reserved(self.rule, need, self.scale)
             if (seconds := await self.total.wait_for(amount, now)) > 0:
                 return Hold(Why.TPM, seconds)
         if self.input is not None and (seconds := await self.input.wait_for(need.prompt, now)) > 0:
@@ -86,16 +88,16 @@ class Tokens:
 
     def spend(self, charge: Charge, need: Need, now: float) -> Taken:
         """A request goes."""
-        rule = self.rule
-        total = reserved(rule, need, self.scale) if self.total is not None else 0.0
+        total = 0.0
         if self.total is not None:
+            total = self._asked
             self.total.spend(total, now)
         if self.input is not None:
             self.input.spend(need.prompt, now)
         if self.output is not None:
             self.output.spend(need.expected, now)
         observer = self.observer
-        return Taken(charge, need, rule, total, observer, None if observer is None else observer.sent(need, now))
+        return Taken(charge, need, self.rule, total, observer, None if observer is None else observer.sent(need, now))
 
     def cancel(self, taken: Taken, now: float) -> None:
         """It did not go after all."""

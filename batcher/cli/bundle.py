@@ -59,7 +59,7 @@ def bundle(
             now=SystemClock().now(),
             zone=None,
             environ=os.environ,
-            replace=force,
+            force=force,
         )
     if as_json:
         print_json(done)

@@ -1,6 +1,7 @@
 """Progress of a run: a live display on a terminal, plain lines elsewhere. It listens; nothing waits for it."""
 
 import asyncio
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -223,7 +224,7 @@ def display(*, quiet: bool) -> Iterator[Display | None]:
     """The display that fits where stderr goes; None: none is wanted."""
     if quiet:
         yield None
-    elif not sys.stderr.isatty():
+    elif not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield PlainDisplay()
     else:
         from rich.console import Console  # noqa: PLC0415 - only on a terminal

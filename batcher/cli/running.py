@@ -6,9 +6,11 @@ from contextlib import ExitStack
 
 from batcher.cli import logs, signals
 from batcher.cli.endings import summarize
+from batcher.cli.failing import FAILED, report_error
 from batcher.cli.output import note
 from batcher.cli.progress import Numbers, display, keep_showing
 from batcher.cli.session import Session
+from batcher.domain.errors import BatcherError
 from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
@@ -54,24 +56,34 @@ def run_to_end(
         exporting.check_places(database, output_of(job), source_path=job.source_path)
     with logs.opened(session, parts.clock) as log:
         signal_code = asyncio.run(_run(database, jobs, parts, session, log=log, concurrency=concurrency))
-    current, written = [], {}
+    current = _reread(database, jobs)
     with signals.raised():
-        for job in jobs:
-            now = _reread(database, job)
-            current.append(now)
-            if now.state in {JobState.COMPLETED, JobState.CANCELLED}:
-                written[now.id] = _write(database, now)
+        written, errors = _write(database, current)
     code = summarize(database, current, written, as_json=as_json)
-    return code if signal_code is None else signal_code
+    for error in errors:
+        report_error(error, ())
+    if signal_code is not None:
+        return signal_code
+    return FAILED if errors else code
 
 
-def _reread(database: Database, job: Job) -> Job:
+def _reread(database: Database, jobs: Sequence[Job]) -> list[Job]:
     with database.read() as connection:
-        return stored_jobs.get(connection, job.id)
+        return [stored_jobs.get(connection, job.id) for job in jobs]
 
 
-def _write(database: Database, job: Job) -> Exported:
-    return exporting.write_job(database, job, results=output_of(job))
+def _write(database: Database, jobs: Sequence[Job]) -> tuple[dict[JobId, Exported], list[BatcherError]]:
+    """Write the results of those that are at their end. One that cannot be written does not keep the others."""
+    written: dict[JobId, Exported] = {}
+    errors: list[BatcherError] = []
+    for job in jobs:
+        if job.state not in {JobState.COMPLETED, JobState.CANCELLED}:
+            continue
+        try:
+            written[job.id] = exporting.write_job(database, job, results=output_of(job))
+        except BatcherError as error:
+            errors.append(error)
+    return written, errors
 
 
 async def _run(

@@ -1,7 +1,6 @@
 """Which jobs `resume` means, and its flags laid over what they remember."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from batcher.cli.storing import check_credentials
 from batcher.config import FileSettings, Flags, resolve_job
@@ -10,7 +9,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.services import remembering
-from batcher.services.exporting import check_places
+from batcher.services.exporting import absolute, check_places
 from batcher.store import jobs
 from batcher.store.engine import Database
 
@@ -37,7 +36,7 @@ def with_flags(
     """The job with the flags laid over, and what changed, in words. Raises a ConfigError before anything runs."""
     if output is not None and not alone:
         raise UsageError("-o names one file, but several jobs would run", hint="name one job")
-    path = None if output is None else str(Path.cwd() / output)
+    path = None if output is None else absolute(output)
     if path is not None:
         check_places(database, path, source_path=job.source_path)
 

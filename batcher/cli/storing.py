@@ -1,7 +1,6 @@
 """What `run` and `submit` share: a file becomes a job, or is found to be one already."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from msgspec import Struct
 
@@ -19,7 +18,7 @@ from batcher.policy.repeats import advice
 from batcher.ports import Clock
 from batcher.services import remembering
 from batcher.services.door import SHOWN_BAD_LINES
-from batcher.services.exporting import check_places, default_output
+from batcher.services.exporting import absolute, check_places, default_output
 from batcher.services.redriving import retry_job
 from batcher.services.repeats import random_repeats
 from batcher.services.submitting import SubmitOptions, Submitted, submit_file
@@ -100,9 +99,9 @@ def _output(database: Database, intake: Intake) -> str:
         raise UsageError("results go to a file here", hint="then `batcher results -o -` writes them to stdout")
     from_stdin = intake.file == STDIN
     path = intake.output or default_output("<stdin>" if from_stdin else intake.file)
-    absolute = str(Path.cwd() / path)
-    check_places(database, absolute, source_path=None if from_stdin else intake.file)
-    return absolute
+    place = absolute(path)
+    check_places(database, place, source_path=None if from_stdin else intake.file)
+    return place
 
 
 def _url(given: str | None) -> str | None:

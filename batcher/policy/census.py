@@ -19,8 +19,8 @@ UNREFUSED_S, UNREFUSED_SHARE = 20.0, 0.7
 LEAST_SPAN_S, LEAST_COUNT = 1.0, 8.0
 #: An early refusal: the cut, and how many times what was counted the rate can be at most.
 EARLY_CUT, EARLY_MOST, EARLY_SPAN_S = 0.85, 2.0, 0.2
-#: Seconds of quiet: at first, and at most either of these (the second in requests).
-FIRST_QUIET_S, QUIET_S, QUIET_COUNT = 5.0, 20.0, 200.0
+#: Seconds of quiet: after a guess, at first, and at most either of these (the second in requests).
+SHORT_QUIET_S, FIRST_QUIET_S, QUIET_S, QUIET_COUNT = 1.0, 5.0, 20.0, 200.0
 #: A count moves the estimate by its share of so many seconds, twice that upward; beyond a tenth it replaces it.
 MEMORY_S, UPWARD, NEWS = 30.0, 2.0, 0.10
 
@@ -61,6 +61,9 @@ def rate_at(census: Census, now: float) -> float:
     tried = passed - census.quiet
     if tried < 0.0:
         return CRUISE * estimate
+    if census.early:
+        # A guess below the limit: the sooner it is left the better.
+        return CRUISE * estimate * float(SEEK_GROWTH ** min(tried, 60.0))
     return estimate * min(MOST_PROBE, PROBE_FROM + float((tried / PROBE_S) ** 3))
 
 
@@ -96,13 +99,16 @@ def refused(census: Census, refusal: Refusal, now: float) -> Census:
     if span >= EARLY_SPAN_S:
         rate = min(rate, EARLY_MOST * (count + census.unit) / span)
     estimate = max(1e-3, rate / CRUISE)
-    return replace(census, since=now, estimate=estimate, quiet=FIRST_QUIET_S, early=True)
+    return replace(census, since=now, estimate=estimate, quiet=SHORT_QUIET_S, early=True)
 
 
 def _counted(census: Census, refusal: Refusal, found: float, span: float, now: float) -> Census:
     old = census.estimate
     if old is None or census.early or abs(found - old) > NEWS * old:
-        return replace(census, since=now, estimate=found, quiet=FIRST_QUIET_S, noted=refusal, early=False)
+        # More than was believed: the bucket was full for a while, and not even this is all of it.
+        more = old is not None and found > old
+        quiet = SHORT_QUIET_S if more else FIRST_QUIET_S
+        return replace(census, since=now, estimate=found, quiet=quiet, noted=refusal, early=False)
     weight = min(1.0, span / MEMORY_S)
     weight = min(1.0, weight * UPWARD) if found > old else weight
     estimate = old + weight * (found - old)

@@ -3,8 +3,6 @@
 Units: tokens and seconds. A deficit is what the provider's bucket lacks; 0 and below: it is full.
 """
 
-from typing import assert_never
-
 from msgspec import Struct
 
 from batcher.domain.lanes import RateHints
@@ -48,15 +46,12 @@ class Need(Struct, frozen=True):
 
 def charged(rule: ChargeRule, prompt: float, most: float) -> float:
     """Tokens that a provider takes at admission."""
-    match rule:
-        case ChargeRule.SUM:
-            return prompt + most
-        case ChargeRule.MAX:
-            return prompt if prompt > most else most  # noqa: FURB136 - speed: at every admission
-        case ChargeRule.PRODUCED:
-            return prompt
-        case _:
-            assert_never(rule)
+    # At every admission: `is` costs a tenth of a match over a StrEnum.
+    if rule is ChargeRule.SUM:
+        return prompt + most
+    if rule is ChargeRule.MAX:
+        return prompt if prompt > most else most  # noqa: FURB136 - as above
+    return prompt
 
 
 def reserved(rule: ChargeRule, need: Need, scale: float) -> float:

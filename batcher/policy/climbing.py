@@ -11,7 +11,7 @@ FIRST_CAP, LAST_CAP = 64, 1000
 #: A step up, and the growth of the throughput that keeps it.
 STEP, WORTH_IT = 1.5, 1.15
 #: Seconds over which throughput is measured, at least, and in latencies; seconds until the trial after a vain one.
-LEAST_SPAN_S, SPAN_LATENCIES, LATER_S = 1.0, 2.0, 60.0
+LEAST_SPAN_S, SPAN_LATENCIES, LATER_S = 1.0, 1.0, 60.0
 
 
 class Climb(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,12 @@ exporting     results and errors come out
 status        how a job stands
 jobs          cancel and delete
 checking      a job file looked at without a store or a network
-dead_letters  listing, showing, retrying
+door          lines of a job file, checked
+dead_letters  listed, and one shown with its history
+summarizing   dead letters by cause, with figures
+redriving     dead letters back to pending; editing changes their bodies, probing sends one first
+extracting    dead letters as a job file again
+discarding    dead letters given up
 cache         answers kept for reuse
 database      upgrade, check and backup of the store
 """

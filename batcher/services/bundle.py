@@ -9,19 +9,21 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
-from batcher.files.writing import check_target, write_atomically
+from batcher.files.writing import write_atomically
 from batcher.policy.redact import redact
 from batcher.policy.shapes import shape_of
 from batcher.policy.shown import shown_base_url
 from batcher.sender.target import Target, secrets_of
-from batcher.services.bundle_attempts import MOST_ATTEMPTS, attempt_lines, content_members
+from batcher.services.bundle_attempts import MOST_ATTEMPTS, attempt_lines, content_members, name_like
 from batcher.services.bundle_readme import readme
+from batcher.services.exporting import check_places
 from batcher.services.jobs import find
 from batcher.services.status import job_status, timestamp
 from batcher.services.versions import versions
@@ -73,18 +75,16 @@ def write_bundle(
     now: int,
     zone: tzinfo | None,
     environ: Mapping[str, str],
-    replace: bool,
+    force: bool,
 ) -> Bundled:
     """Write the zip, 0600, whole or not at all. `now` is UTC microseconds; `zone` None is this machine's.
 
     Raises UsageError where it would destroy something, or there is no such job or request.
     """
-    check_target(place)
-    if place.exists() and place.samefile(database.path):
-        raise UsageError(f"{place} is the store", hint="name another file with -o")
-    if place.exists() and not replace:
-        raise UsageError(f"{place} is there already", hint="name another file with -o, or give --force")
     job = _job(database, choice)
+    check_places(database, str(place), source_path=job.source_path)
+    if place.exists() and not force:
+        raise UsageError(f"{place} is there already", hint="name another file with -o, or give --force")
     members, left_out = _gather(database, job, choice)
     members["time.json"] = _json(_time(now, zone))
     secrets = _secrets(job.settings, environ)
@@ -129,7 +129,7 @@ def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, byt
     by_number = {each.request: each for each in asked}
     members = {
         "attempts.jsonl": lines,
-        "dead_letters.json": _json([msgspec.structs.asdict(cause) for cause in causes]),
+        "dead_letters.json": _json([replace(cause, code=name_like(cause.code) or "") for cause in causes]),
         "job.json": _json(_about_job(database, job, with_content=choice.with_content)),
         "shapes.json": _json([_shape(by_number[number]) for number in chosen]),
         "versions.json": _json(versions()),

@@ -64,10 +64,10 @@ def _line(attempt: Tried, bodies: Bodies, *, with_content: bool) -> dict[str, An
         "latency_seconds": None if attempt.sent_at is None else (attempt.ended_at - attempt.sent_at) / 1e6,
         "status": attempt.status,
         "kind": attempt.kind,
-        "code": _name(attempt.code),
+        "code": name_like(attempt.code),
         "message": attempt.message,
         "retry_after_seconds": None if attempt.retry_after_us is None else attempt.retry_after_us / 1e6,
-        "provider_request_id": _name(attempt.provider_request_id),
+        "provider_request_id": name_like(attempt.provider_request_id),
         "client_request_id": f"{attempt.public_id}-{attempt.request}-{attempt.send}",
         "tokens": {"input": attempt.input_tokens, "output": attempt.output_tokens},
     }
@@ -83,5 +83,6 @@ def _prompt(attempt: Tried, bodies: Bodies) -> Prompt:
     return prompt_of(bodies(attempt.request), more=[attempt.custom_id], keep=keep)
 
 
-def _name(text: str | None) -> str | None:
+def name_like(text: str | None) -> str | None:
+    """A code or an id as the provider gave it, where it looks like one; a prompt in its place does not."""
     return text if text is None or _NAME.fullmatch(text) else f"[{len(text)} characters, left out]"

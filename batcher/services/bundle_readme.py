@@ -9,6 +9,8 @@ from batcher.policy.shown import shown_base_url
 from batcher.policy.urls import request_url
 from batcher.store.support import Asked
 
+#: Where `batcher simulate` listens unless told otherwise.
+_SIMULATED: Final = "http://127.0.0.1:8000/v1"
 _CLOSING: Final = (
     "A provider finds a request by `provider_request_id` in attempts.jsonl, and by `client_request_id`, which was "
     "sent as X-Client-Request-Id. Times are RFC 3339 UTC; time.json has the clock and zone of the machine."
@@ -37,7 +39,8 @@ def readme(
 def curl_line(job: Job, asked: Asked, body_file: str) -> str:
     """One line of shell that sends the request again; the key is named by its variable."""
     settings = job.settings
-    url = shown_base_url(request_url(job.base_url, asked.url))
+    base_url = _SIMULATED if settings.simulate else job.base_url
+    url = shown_base_url(request_url(base_url, asked.url))
     headers = ["-H 'Content-Type: application/json'", f'-H "Authorization: Bearer ${settings.api_key_env}"']
     headers += [f'-H "{name}: ${variable}"' for name, variable in sorted(settings.headers.items())]
     return f"curl -sS -i {shlex.quote(url)} {' '.join(headers)} --data-binary @{body_file}"
@@ -53,4 +56,6 @@ def _how(job: Job, asked: Asked, *, has_content: bool) -> list[str]:
             f"Whoever has the store writes the body of request {asked.request} (line {asked.line}) to {body}: "
             f"`batcher dlq show {asked.request} --json` prints it as `body`. Then:"
         )
+    if job.settings.simulate:
+        first = f"The provider was the built-in simulated one: `batcher simulate` serves it. {first}"
     return [first, "", f"    {curl_line(job, asked, body)}"]

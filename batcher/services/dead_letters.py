@@ -51,6 +51,8 @@ class Sending(Struct, frozen=True, kw_only=True):
     """One entry of the history."""
 
     attempt: int
+    #: What was sent: this request, or the one whose answer it was to share.
+    request: RequestId
     #: Of the body that was sent: 0 as in the job file, one more for each edit.
     revision: int
     #: When it was sent; None: whether it was sent is unknown.
@@ -137,6 +139,7 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
 def _sending(attempt: Attempt) -> Sending:
     return Sending(
         attempt=attempt.send,
+        request=attempt.request_id,
         revision=attempt.revision,
         time=timestamp(attempt.sent_at),
         ended=timestamp(attempt.ended_at),

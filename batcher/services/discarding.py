@@ -1,24 +1,34 @@
 """Dead letters given up for good."""
 
-from batcher.domain.ids import JobId
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from batcher.domain.ids import JobId, RequestId
 from batcher.services.redriving import AT_ONCE, chosen_ids
 from batcher.store import meant, redrive
 from batcher.store.dead_letters import Filters
 from batcher.store.engine import Database
 
 
-def would_go(database: Database, filters: Filters) -> dict[JobId, int]:
-    """How many dead letters of which jobs are meant. Raises UsageError where one is named that is none."""
-    chosen_ids(database, filters)
-    with database.read() as connection:
-        return meant.by_job(connection, filters)
+class Meant(Struct, frozen=True, kw_only=True):
+    """What would be given up."""
+
+    ids: Sequence[RequestId]
+    jobs: Sequence[JobId]
 
 
-def discard(database: Database, filters: Filters) -> int:
-    """Cancel them; returns how many. Rows that died with them, and their jobs, stay as they are."""
+def meant_by(database: Database, filters: Filters) -> Meant:
+    """What the filters mean. Raises UsageError where a request is named that is no dead letter of them."""
     ids = chosen_ids(database, filters)
+    with database.read() as connection:
+        return Meant(ids=ids, jobs=list(meant.by_job(connection, filters)))
+
+
+def discard(database: Database, doomed: Meant) -> int:
+    """Cancel them; returns how many. Rows that died with them, and their jobs, stay as they are."""
     count = 0
-    for start in range(0, len(ids), AT_ONCE):
+    for start in range(0, len(doomed.ids), AT_ONCE):
         with database.write() as connection:
-            count += redrive.discard(connection, ids[start : start + AT_ONCE])
+            count += redrive.discard(connection, doomed.ids[start : start + AT_ONCE])
     return count

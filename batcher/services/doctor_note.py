@@ -20,7 +20,7 @@ _WIDTH: Final = 400
 def check_note(place: Path) -> None:
     """Raise UsageError where no note can be written, or where something else than a note stands."""
     check_target(place)
-    if not place.exists() or place.stat().st_size == 0:
+    if not place.exists():
         return
     with place.open("rb") as file:
         is_note = file.read(len(_TITLE)) == _TITLE.encode()

@@ -1,5 +1,6 @@
 """Results and errors come out: in input order, from the store to a temporary file, then renamed."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -49,6 +50,11 @@ def errors_beside(results: str) -> str:
         return str(path.with_name(name.removesuffix(".results.jsonl") + ".errors.jsonl"))
     suffix = path.suffix or ""
     return str(path.with_name(f"{path.stem}.errors{suffix or '.jsonl'}"))
+
+
+def absolute(path: str | os.PathLike[str]) -> str:
+    """Where a path leads, from whatever folder it is asked later. Links are not followed."""
+    return os.path.abspath(path)  # noqa: PTH100 - pathlib leaves `..` in, or follows links
 
 
 def check_places(database: Database, results: str, *, source_path: str | None, errors: str | None = None) -> None:

@@ -68,9 +68,9 @@ def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None
     rows = "1 row" if unfinished == 1 else f"{unfinished:,} rows"
     by = "" if runner is None else f" (runner: pid {runner})"
     return UsageError(
-        f"request {shown.request} cannot go alone: job {job.id} ({job.name}) has {rows} that are not finished{by}, "
-        "and a probe would send them too; nothing was changed",
-        hint=f"let `batcher resume {job.id}` finish them first, probe in another job (--job), or leave --probe away",
+        f"request {shown.request} cannot go alone: job {job.id} ({job.name}) has {rows} not finished{by}, which a "
+        "probe would send too; nothing was changed",
+        hint=f"let `batcher resume {job.id}` finish them first, take another job (--job), or leave out --probe",
     )
 
 

@@ -1,12 +1,18 @@
 """What a job remembers, and what a command's flags change of it."""
 
 from collections.abc import Callable
+from typing import Final
 
 from batcher.config import remembered_changes
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.store import jobs
 from batcher.store.engine import Database
+
+#: Said beside a change of the cache mode: followers found their leader when the job was stored.
+_CACHE_CAVEAT: Final = (
+    "matters for answers of earlier jobs alone: rows of the job go on sharing, --new matches them anew"
+)
 
 
 def change(
@@ -18,6 +24,8 @@ def change(
     """
     settings = resolve(job.settings)
     changes = remembered_changes(job.settings, settings)
+    if settings.cache is not job.settings.cache:
+        changes.append(_CACHE_CAVEAT)
     moved = output_path is not None and output_path != job.output_path
     if moved:
         changes.append(f"results: {output_path}, was {job.output_path or 'beside the file'}")

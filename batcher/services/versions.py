@@ -14,6 +14,7 @@ DEPENDENCIES: Final = (
     "aiolimiter",
     "alembic",
     "click",
+    "jsonschema",
     "msgspec",
     "rich",
     "sqlalchemy",

@@ -47,6 +47,8 @@ class Letter(Struct, frozen=True, kw_only=True):
 class Attempt(Struct, frozen=True, kw_only=True):
     """One sending, as its record has it. Times are UTC microseconds."""
 
+    #: What was sent: the row itself, or its leader.
+    request_id: RequestId
     send: int
     revision: int
     sent_at: int | None
@@ -144,13 +146,15 @@ def show(connection: Connection, request: RequestId) -> Shown:
 
 
 def _history(connection: Connection, request: RequestId) -> list[Attempt]:
-    """The row's own attempts; where it has none, those of its leader up to their common end."""
+    """The row's own attempts; where it followed after them, those of its leader up to their common end."""
     columns = [attempts.c[name] for name in Attempt.__struct_fields__]
     own = select(*columns).where(attempts.c.request_id == request).order_by(attempts.c.send)
     leaders = (
         select(*columns).join(requests, and_(requests.c.id == request, is_of_its_leader)).order_by(attempts.c.send)
     )
-    rows = connection.execute(own).mappings().all() or connection.execute(leaders).mappings().all()
+    rows = list(connection.execute(own).mappings())
+    since = rows[-1]["ended_at"] if rows else -1
+    rows += [row for row in connection.execute(leaders).mappings() if row["ended_at"] > since]
     return [Attempt(**row) for row in rows]
 
 

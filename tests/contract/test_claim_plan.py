@@ -3,7 +3,20 @@
 import pytest
 from sqlalchemy import Connection, event
 
-from batcher.store import claim, dead_letters, export, followers, holders, jobs, read, settle
+from batcher.domain.ids import JobId
+from batcher.store import (
+    claim,
+    dead_letters,
+    edits,
+    export,
+    followers,
+    holders,
+    jobs,
+    meant,
+    read,
+    settle,
+    summary,
+)
 from batcher.store.engine import Database
 from batcher.store.hot import Hot
 from tests.support.stores import START, Row, buried, holder_of, submit_rows
@@ -50,7 +63,7 @@ def test_followers_are_found_by_their_leader(database):
 def hot_statements() -> list[tuple[str, Hot]]:
     return [
         (f"{module.__name__}.{name}", value)
-        for module in (claim, settle, followers)
+        for module in (claim, settle, followers, edits)
         for name, value in vars(module).items()
         if isinstance(value, Hot)
     ]
@@ -128,3 +141,23 @@ def test_a_rescue_looks_only_at_what_is_claimed(database):
     plans = recorded(database, lambda c: holders.rescue(c, now=START))
     assert "SEARCH requests USING INDEX ix_requests_claimed (holder_id=?)" in plans
     assert "SCAN requests" not in plans
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c: summary.groups(c, None),
+        lambda c: summary.groups(c, JobId(1)),
+        lambda c: list(summary.said(c, dead_letters.Filters(code="bad_request", kind="permanent", status=400))),
+        lambda c: meant.ids(c, dead_letters.Filters()),
+        lambda c: meant.ids(c, dead_letters.Filters(status=400)),
+        lambda c: meant.by_job(c, dead_letters.Filters(code="bad_request")),
+        lambda c: meant.smallest(c, dead_letters.Filters()),
+    ],
+    ids=["groups", "groups of a job", "said", "ids", "ids by status", "by job", "smallest"],
+)
+def test_dead_letters_are_summed_up_without_a_look_at_the_other_rows(database, ask):
+    plans = recorded(database, ask)
+    assert "ix_requests_dead" in plans
+    assert not [line for line in plans.splitlines() if line == "SCAN requests"]

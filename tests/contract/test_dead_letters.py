@@ -262,3 +262,21 @@ def test_groups_of_two_jobs_stay_apart(database, holder):
     holder.settle(buried(holder.claim(two).claims[0]))
     assert retry(database, "a", "b", "x", "y") == [one.id, two.id]
     assert leaders(database) == {"a": None, "b": "a", "x": None, "y": "x"}
+
+
+def test_a_row_that_was_sent_itself_and_then_followed_shows_both(database, holder, clock):
+    job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN)])
+    holder.settle(buried(holder.claim(job).claims[0], "first"))
+    retry(database, "f1")
+    clock.at += SECOND
+    holder.settle(buried(holder.claim(job).claims[0], "second", at=clock.at))
+    retry(database, "lead", "f1")
+    clock.at += SECOND
+    holder.settle(buried(holder.claim(job).claims[0], "third", at=clock.at))
+    lead, follower = ids_of(database, "lead", "f1")
+    with database.read() as connection:
+        history = dead_letters.show(connection, follower).history
+    assert [(each.request_id, each.send, each.code) for each in history] == [
+        (follower, 1, "second"),
+        (lead, 2, "third"),
+    ]

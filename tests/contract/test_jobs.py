@@ -118,7 +118,7 @@ def test_a_job_is_counted_whole_in_every_state(database, holder):
         dead_lettered=1,
         cancelled=0,
         cached=2,
-        attempts=4,
+        attempts=3,
         rate_limited=1,
         input_tokens=9,
         output_tokens=12,

@@ -1,6 +1,8 @@
 """`batcher check`: a job file looked at; nothing is stored or sent."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -189,3 +191,14 @@ def test_wrong_use_is_exit_2_with_a_reason(folder, args, says):
 def test_an_escape_in_a_bad_line_does_not_reach_the_terminal(folder):
     job_file(folder / "bad.jsonl", line("\x1b[2J", chat("a")), line("\x1b[2J", chat("b")))
     assert "\x1b" not in batcher("check", "bad.jsonl").out
+
+
+def test_a_check_loads_no_database(folder):
+    job_file(folder / "job.jsonl", line("a"), line("b"))
+    program = (
+        "import sys\nfrom batcher.cli import main\n"
+        "try: main(['check', 'job.jsonl'])\nexcept SystemExit: pass\n"
+        "print([name for name in ('sqlalchemy', 'alembic', 'aiohttp') if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"

@@ -120,6 +120,8 @@ def test_show_has_the_body_and_every_attempt(folder):
     assert (first["attempt"], first["status"], first["kind"], first["reply"]) == (1, 429, "transient", None)
     assert second == {
         "attempt": 2,
+        "request": 1,
+        "revision": 0,
         "time": "2023-11-14T22:13:19.750Z",
         "ended": "2023-11-14T22:13:20.000Z",
         "latency_seconds": 0.25,

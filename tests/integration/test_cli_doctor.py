@@ -3,6 +3,7 @@
 import json
 import socket
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def states(checks):
 
 def failing(**checks):
     """What is expected where all else is well."""
-    return {name: True for name in CHECKS} | checks
+    return dict.fromkeys(CHECKS, True) | checks
 
 
 def test_all_is_well_with_a_provider_that_is(monkeypatch):
@@ -262,8 +263,6 @@ def test_a_tiny_request_that_fails_is_told_with_its_way_out(reply, says, fix):
 
 
 def test_an_endpoint_that_never_answers_is_told_in_time():
-    import threading
-
     over = threading.Event()
 
     def hang(came):

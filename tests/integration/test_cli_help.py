@@ -108,6 +108,7 @@ def said_commands() -> list[str]:
     """Every command that the advice about dead letters names."""
     texts = [*advice._BY_CODE.values(), *advice._BY_STATUS.values()]
     texts += [advice._ATTEMPTS_USED_UP, advice._NETWORK, advice._AT_FAULT]
+    texts += [advice._OVER_CONTEXT, *advice._OVER_BY_CODE.values()]
     return sorted({said for text in texts for said in re.findall(r"`batcher ([^`]*)`", text)})
 
 

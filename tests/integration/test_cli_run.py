@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -382,3 +383,22 @@ def test_retrying_dead_letters_says_what_is_sent_again() -> None:
         assert server.requests == 4
     assert called.code == 0
     assert "nothing is sent" not in called.err
+
+
+def test_results_that_cannot_be_written_do_not_keep_those_of_other_jobs() -> None:
+    Path("gone").mkdir()
+    with provider(latency=0.3) as server:
+
+        def vanish() -> None:
+            server.wait_for(2)
+            Path("gone").rmdir()
+
+        batcher("submit", job_file(Path("a.jsonl"), line("a")), "--base-url", server.url, "-o", "gone/a.jsonl")
+        batcher("submit", job_file(Path("b.jsonl"), line("b")), "--base-url", server.url)
+        with ThreadPoolExecutor(1) as beside:
+            beside.submit(vanish)
+            called = batcher("resume", "--json")
+    assert called.code == 1
+    assert "gone does not exist" in called.err
+    assert [job["state"] for job in called.json["data"]] == ["completed", "completed"]
+    assert rows_of("b.results.jsonl")

@@ -128,3 +128,14 @@ def test_a_cleared_cache_leaves_results_as_they_are(server: Provider) -> None:
     assert run_on(server, file, "--cache", "all").code == 0
     assert Path("j.results.jsonl").read_bytes() == before
     assert seen(server) == (5, 5)
+
+
+def test_a_cache_mode_that_comes_too_late_says_so(server: Provider) -> None:
+    file = job_file(Path("j.jsonl"), *repeats(10, 1))
+    batcher("submit", file, "--base-url", server.url)
+    late = run_on(server, file, "--no-cache")
+    assert "cache: off, was all" in late.err
+    assert "rows of the job go on sharing, --new matches them anew" in late.err
+    assert seen(server) == (1, 1)
+    run_on(server, file, "--no-cache", "--new")
+    assert seen(server) == (11, 1)

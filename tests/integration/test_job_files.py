@@ -40,21 +40,22 @@ def test_a_file_is_answered_whole(name: str) -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_the_file_of_failures_ends_as_its_readme_says_and_its_letters_can_be_sent_again() -> None:
+def test_the_file_of_failures_ends_as_its_readme_says_and_a_letter_can_be_mended() -> None:
     called = batcher("run", "jobs/failures.jsonl", "--simulate")
     assert called.code == 3
     results, errors = rows_of("jobs/failures.results.jsonl"), rows_of("jobs/failures.errors.jsonl")
     assert (len(results), len(errors)) == (8, 6)
     assert sum(row["batcher"]["attempts"] > 1 or row["batcher"]["latency_seconds"] > 1 for row in results) == 7
+    assert batcher("dlq", "summary").code == 0
     letters = batcher("dlq", "list", "--json").json
     assert [letter["custom_id"] for letter in letters["data"]] == [row["custom_id"] for row in errors]
     assert all(letter["advice"] for letter in letters["data"])
 
-    hot = letters["data"][-2]
-    assert batcher("dlq", "retry", hot["request"]).code == 0
+    (hot,) = [letter["request"] for letter in letters["data"] if letter["custom_id"] == "too-hot"]
+    assert batcher("dlq", "retry", hot, "--set", "temperature=0.7").code == 0
     assert batcher("resume").code == 3
-    again = batcher("dlq", "show", hot["request"], "--json").json
-    assert [attempt["attempt"] for attempt in again["history"]] == [1, 2]
+    assert len(rows_of("jobs/failures.results.jsonl")) == 9
+    assert [attempt["attempt"] for attempt in batcher("dlq", "show", hot, "--json").json["history"]] == [1, 2]
 
 
 def test_the_readme_names_every_file_and_no_other() -> None:

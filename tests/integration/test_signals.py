@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.commands import batcher, job_file
-from tests.support.programs import Provider, provider, rows, rows_of, running, until
+from tests.support.programs import Provider, on_terminal, provider, rows, rows_of, running, until
 
 pytestmark = pytest.mark.usefixtures("folder")
 
@@ -81,6 +81,35 @@ def test_a_signal_while_the_file_is_read_leaves_nothing_behind(which: signal.Sig
     with closing(sqlite3.connect("batcher.db")) as store:
         assert store.execute("SELECT count(*) FROM jobs").fetchone() == (0,)
         assert store.execute("SELECT count(*) FROM requests").fetchone() == (0,)
+
+
+def test_a_closed_terminal_drains_the_run_however_much_it_wanted_to_draw() -> None:
+    file = job_file(Path("j.jsonl"), *rows(200))
+    with (
+        provider(latency=0.2, latency_sigma=0) as server,
+        on_terminal("run", file, "--base-url", server.url, "--concurrency", 4, "-v") as (process, terminal),
+    ):
+        assert terminal.shows("in flight")
+        server.wait_for(8)
+        terminal.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(30) == 143
+        counts = only_job()["counts"]
+        assert (counts["claimed"], counts["completed"]) == (0, server.requests)
+
+
+def test_a_terminal_sees_how_it_goes_and_how_to_stop_it() -> None:
+    file = job_file(Path("j.jsonl"), *rows(40))
+    with (
+        provider(latency=1, latency_sigma=0) as server,
+        on_terminal("run", file, "--base-url", server.url, "--concurrency", 4) as (process, terminal),
+    ):
+        server.wait_for(1)
+        process.send_signal(signal.SIGINT)
+        assert terminal.shows("Ctrl-C stops at once")
+        assert terminal.shows("next: batcher resume 1")
+        assert process.wait(30) == 130
+        terminal.close()
 
 
 def test_an_ignored_hangup_stays_ignored() -> None:

@@ -4,6 +4,8 @@ import asyncio
 import http.client
 import json
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
@@ -161,6 +163,46 @@ class Running:
         """SIGKILL, and wait for its end."""
         self._process.kill()
         self.end()
+
+
+class Terminal:
+    """A terminal that the program believes it runs on."""
+
+    def __init__(self) -> None:
+        self._ours, self.theirs = pty.openpty()
+        self._shown = b""
+
+    def shows(self, text: str, *, within: float = 30) -> bool:
+        """Whether it comes to show this, among all that was ever drawn."""
+        deadline = time.monotonic() + within
+        while text.encode() not in self._shown and time.monotonic() < deadline:
+            if select.select([self._ours], [], [], 0.1)[0]:
+                self._shown += os.read(self._ours, 65_536)
+        return text.encode() in self._shown
+
+    def close(self) -> None:
+        """Its window is closed: what is written to it from now on fails."""
+        for end in (self._ours, self.theirs):
+            os.close(end)
+
+
+@contextmanager
+def on_terminal(*args: object, **environ: str) -> Iterator[tuple[subprocess.Popen[bytes], Terminal]]:
+    """`batcher` on a terminal of its own."""
+    terminal = Terminal()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batcher", *map(str, args)],
+        stdin=terminal.theirs,
+        stdout=terminal.theirs,
+        stderr=terminal.theirs,
+        start_new_session=True,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "80", **environ},
+    )
+    try:
+        yield process, terminal
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _gather(stream: IO[bytes], into: bytearray) -> None:

@@ -33,22 +33,17 @@ def discard(session: Session, *, which: Which, yes: bool) -> int:
     with opened_to_look(session.db, job=which.job) as database:
         if database is None:
             raise no_store(session.db)
-        filters = which.filters(database)
-        by_job = discarding.would_go(database, filters)
-        if not by_job:
+        meant = discarding.meant_by(database, which.filters(database))
+        if not meant.ids:
             say("no dead letter is meant; nothing was discarded")
             return 0
-        numbers = ", ".join(str(job) for job in by_job)
-        rows = _rows(sum(by_job.values()))
-        of = f"{rows} of job{'s' if len(by_job) > 1 else ''} {numbers}"
-        if not agreed(f"Discard {of}? They cannot be put back.", yes=yes):
+        jobs = f"job{'s' if len(meant.jobs) > 1 else ''} {', '.join(str(job) for job in meant.jobs)}"
+        if not agreed(f"Discard {_rows(len(meant.ids))} of {jobs}? They cannot be put back.", yes=yes):
             note("nothing was discarded")
             return FAILED
-        count = discarding.discard(database, filters)
-    say(
-        f"{_rows(count)} cancelled; neither results nor errors files have {'it' if count == 1 else 'them'} from now on"
-    )
-    say(f"next: batcher results {min(by_job)} writes the files again")
+        count = discarding.discard(database, meant)
+    say(f"{_rows(count)} cancelled; results and errors files lack {'it' if count == 1 else 'them'} from now on")
+    say(f"next: batcher results {meant.jobs[0]} writes the files again")
     return 0
 
 

@@ -44,4 +44,5 @@ def export(session: Session, *, which: Which, output: str) -> None:
         return
     note(f"{rows} → {shown_path(output)}")
     to = f" --base-url {shlex.quote(done.base_urls[0])}" if len(done.base_urls) == 1 else ""
-    note(f"next: mend the lines, then batcher run {shlex.quote(shown_path(output))}{to}")
+    # As it is, the file may equal the one that the job came from: without --new nothing would be sent.
+    note(f"next: mend the lines, then batcher run {shlex.quote(shown_path(output))} --new{to}")

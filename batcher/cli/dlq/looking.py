@@ -111,6 +111,8 @@ def _say_shown(shown: "ShownLetter") -> None:
         say()
         head = ["attempt", "revision", "sent", "took", "status", "kind", "code", "provider's id", "message"]
         table([head, *(_history_row(each) for each in shown.history)], right=frozenset({0, 1, 3, 4}))
+        for leader in dict.fromkeys(each.request for each in shown.history if each.request != shown.request):
+            say(f"(of request {leader}, which has the same body: its answer was to be shared)")
     say()
     say("body")
     _say_body(bytes(shown.body))

@@ -90,9 +90,7 @@ def _say_answered(probe: Probe, probed: Probed) -> None:
     request = probed.request
     last = request.history[-1] if request.attempts > probe.request.attempts else None
     if last is None:
-        say(
-            f"request {request.request} has its answer without a request of its own: another row's body is the same"
-        )
+        say(f"request {request.request} shares the answer of a row with the same body; nothing was sent")
     else:
         took = "" if last.latency_seconds is None else f" in {last.latency_seconds:.2f} s"
         tokens = f"{number(last.tokens.input or 0)} tokens in, {number(last.tokens.output or 0)} out"

@@ -38,8 +38,8 @@ Examples:
 def retry(session: Session, *, which: Which, sets: tuple[str, ...], unsets: tuple[str, ...], probe: bool) -> int:
     """Put dead letters back to pending, history kept.
 
-    REQUESTs by their number, or all that the filters mean, or --all. Each has all its attempts again. Edited bodies
-    are checked as a job file is: if one is refused, nothing is changed.
+    REQUESTs by their number, or all that the filters mean, or --all. Each has all its attempts again. Edited
+    bodies are checked as a job file is: if one is refused, nothing is changed.
     """
     from batcher.services.jobs import opened_to_look  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.redriving import choose, put_back  # noqa: PLC0415

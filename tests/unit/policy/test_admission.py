@@ -2,18 +2,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.domain.lanes import Charge
-from batcher.domain.outcomes import Usage
-from batcher.domain.states import ChargeRule
 from batcher.policy.admission import (
+    FULL_MARGIN,
+    LEAST_MARGIN,
+    MARGIN,
     Balance,
     Level,
+    cut_margin,
     drained,
+    eased,
+    extra_cost,
     grown,
     in_force,
     is_same_limit,
     lengthened,
-    most_at_once,
     own_wait_s,
     part_to_take,
     passed,
@@ -22,9 +24,7 @@ from batcher.policy.admission import (
     restarted,
     seconds_to_room,
     spent,
-    tokens_charged,
     tokens_pace,
-    tokens_returned,
     took,
     without_room,
 )
@@ -128,21 +128,6 @@ def test_all_debt_comes_before_the_request_and_one_bucketful_lets_it_go(owed, am
 
 
 @pytest.mark.parametrize(
-    ("rule", "taken", "returned"),
-    [(ChargeRule.SUM, 70, 0), (ChargeRule.MAX, 50, 0), (ChargeRule.PRODUCED, 70, 40)],
-)
-def test_the_rule_says_what_is_taken_and_what_comes_back(rule, taken, returned):
-    tokens = tokens_charged(Charge(input_tokens=20, output_tokens=50), rule)
-    assert tokens == taken
-    assert tokens_returned(tokens, Usage(input_tokens=22, output_tokens=8), rule) == returned
-
-
-@pytest.mark.parametrize("usage", [None, Usage(), Usage(input_tokens=3), Usage(output_tokens=3)])
-def test_nothing_comes_back_for_a_usage_that_is_not_known(usage):
-    assert tokens_returned(70, usage, ChargeRule.PRODUCED) == 0
-
-
-@pytest.mark.parametrize(
     ("given_", "announced", "kept"),
     [(None, None, None), (5, None, 5), (None, 5, 5), (5, 9, 5), (9, 5, 5)],
 )
@@ -163,14 +148,6 @@ def test_a_given_limit_is_a_ceiling(given_, announced, kept):
 )
 def test_limits_that_differ_by_less_than_the_margin_are_the_same(one, other, same):
     assert is_same_limit(one, other) is same
-
-
-@pytest.mark.parametrize(
-    ("given_", "paced", "most"),
-    [(None, False, 64), (None, True, 1000), (5, True, 5), (2000, True, 2000), (90, False, 90)],
-)
-def test_the_cap_is_what_was_given_else_by_what_is_known(given_, paced, most):
-    assert most_at_once(given_, paced=paced) == most
 
 
 @pytest.mark.parametrize(("level", "most", "expected"), [(8.0, 64, 8), (9.9, 64, 9), (70.0, 64, 64), (1.0, 1, 1)])
@@ -216,3 +193,29 @@ def test_own_waits_double_up_to_a_minute():
 @given(wait_s=st.floats(0, 1e6), jitter=st.floats(0, 1))
 def test_jitter_only_lengthens_and_little(wait_s, jitter):
     assert wait_s <= lengthened(wait_s, jitter) <= wait_s + max(0.01, min(0.25, 0.1 * wait_s)) + 1e-9
+
+
+def test_a_margin_shrinks_once_a_second_and_recovers_with_time():
+    cut = cut_margin(FULL_MARGIN, 100.0)
+    assert extra_cost(cut, 100.0) == pytest.approx(1 / 0.985)
+    assert cut_margin(cut, 100.9) is cut
+    assert extra_cost(cut_margin(cut, 101.0), 101.0) == pytest.approx(1 / 0.985**2, rel=1e-3)
+    assert extra_cost(cut, 150.0) == pytest.approx(1.0, abs=1e-3)
+    assert extra_cost(FULL_MARGIN, 1e9) == 1.0
+
+
+@given(st.lists(st.floats(0, 30), max_size=200))
+def test_a_margin_never_leaves_its_bounds(pauses):
+    margin, at = FULL_MARGIN, 0.0
+    for pause in pauses:
+        at += pause
+        margin = cut_margin(margin, at)
+        assert 1.0 <= extra_cost(margin, at) <= MARGIN / LEAST_MARGIN + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("level", "in_flight", "limit"),
+    [(Level(64.0), 20, 16.0), (Level(16.2, 16.0), 16, 12.8), (Level(8.0), 1, 1.0), (Level(1.0), 1, 1.0)],
+)
+def test_too_many_at_once_leave_four_fifths_of_what_was_in_flight(level, in_flight, limit):
+    assert eased(level, in_flight) == Level(limit, limit)

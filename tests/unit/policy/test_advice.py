@@ -2,7 +2,8 @@
 
 import pytest
 
-from batcher.policy.advice import advice
+from batcher.policy.advice import advice, advice_in_figures, by_code
+from batcher.policy.overflow import Figures, Overflow, together
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,7 @@ from batcher.policy.advice import advice
         ("html_reply", "transient", 200, "web page"),
         ("no_choices", "transient", 200, "another model"),
         ("empty_answer", "transient", 200, "nothing"),
+        ("invalid_output", "transient", 200, "schema"),
         ("worker_lost", "transient", None, "report it"),
         ("tls", "transient", None, "--ca-file"),
         ("dns", "transient", None, "does not resolve"),
@@ -39,7 +41,7 @@ from batcher.policy.advice import advice
 def test_each_cause_has_its_own_way_out(code, kind, status, says):
     text = advice(code, kind, status)
     assert says in text
-    assert "{code}" not in text
+    assert "{" not in text
     assert "  " not in text
 
 
@@ -49,3 +51,46 @@ def test_the_command_names_the_code_it_is_about():
 
 def test_a_code_that_a_shell_would_read_is_quoted():
     assert "--code '$(reboot); x'" in advice("$(reboot); x", "permanent", 400)
+
+
+@pytest.mark.parametrize(
+    ("code", "command"),
+    [
+        ("context_length_exceeded", """batcher dlq retry --code context_length_exceeded --set model='"…"'"""),
+        ("invalid_request_error", "batcher dlq retry --code invalid_request_error --set PATH=VALUE"),
+        ("content_filter", "batcher dlq export --code content_filter -o mend.jsonl"),
+        ("empty_answer", "batcher dlq retry --code empty_answer --set max_tokens=N"),
+    ],
+)
+def test_a_body_at_fault_is_mended_by_a_command(code, command):
+    assert f"`{command}`" in advice(code, "permanent", 400)
+
+
+def test_the_options_that_mean_the_letters_can_be_given():
+    text = advice("http_502", "transient", 502, which="--job 3 --code http_502")
+    assert "`batcher dlq retry --job 3 --code http_502`" in text
+
+
+CONTEXT = (
+    "longest 9,310 tokens, limit 8,192: shorten them (`batcher dlq export --code c -o mend.jsonl`, then "
+    """`batcher run mend.jsonl`) or set another model with `batcher dlq retry --code c --set model='"…"'`"""
+)
+
+
+def test_figures_come_first():
+    figures = Figures(longest=9310, least_limit=8192, most_limit=8192)
+    assert advice_in_figures("context_length_exceeded", figures, which=by_code("c")) == CONTEXT
+    assert advice_in_figures("a_code_of_tomorrow", figures, which=by_code("c")) == CONTEXT
+
+
+def test_a_rate_limit_that_is_too_small_can_be_raised():
+    figures = Figures(longest=35210, least_limit=10000, most_limit=30000)
+    text = advice_in_figures("request_too_large", figures, which=by_code("request_too_large"))
+    assert text.startswith("longest 35,210 tokens, limit 10,000 to 30,000: lower max_tokens")
+    assert "limit raised" in text
+
+
+def test_several_overflows_are_one_longest_and_a_range_of_limits():
+    three = [Overflow(tokens=5, limit=4), Overflow(tokens=9, limit=8), Overflow(tokens=7, limit=2)]
+    assert together(three) == Figures(longest=9, least_limit=2, most_limit=8)
+    assert together([]) is None
