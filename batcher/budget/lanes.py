@@ -15,7 +15,7 @@ from batcher.budget.slots import Slots
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import ChargeRule, RefusedFor
+from batcher.domain.states import RefusedFor
 from batcher.policy.admission import Pace, is_same_limit, requests_pace, tokens_pace
 from batcher.ports import Clock, Reservation
 
@@ -116,10 +116,6 @@ class LaneBudgets:
         told_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
         gate.refused(Refused(why=why, told_s=told_s, jitter=jitter, restart_ramp=restart_ramp))
         return self._in_utc(max(gate.cooling.until, _loop_time()))
-
-    def set_charge_rule(self, lane: LaneKey, rule: ChargeRule) -> None:
-        """How the provider charges tokens. What is in flight keeps what it took."""
-        self._lane(lane).gate.tokens.set_rule(rule)
 
     def view(self, lane: LaneKey) -> LaneView:
         """The lane as `status` shows it."""

@@ -176,6 +176,8 @@ class Observer:
         return self._best.used_scale
 
     def _pass(self, now: float) -> None:
+        if now == self.at:
+            return
         drained, floor = self.rate * (now - self.at), -FULL_FOR_S * self.rate
         self.at = now
         for belief in self._beliefs:

@@ -56,12 +56,6 @@ class Tokens:
         """How much dearer than by the rule."""
         return self._scale if self.observer is None else self.observer.scale
 
-    def set_rule(self, rule: ChargeRule) -> None:
-        """How the provider is known to charge."""
-        self._rule, self._scale = rule, 1.0
-        if self.observer is not None:
-            self.observer = Observer(self.observer.rate, self.observer.at, rule=rule)
-
     def charging(self) -> Charging:
         """What was learned, rounded: it is written down whenever it changes."""
         observer, output = self.observer, self.estimates.output
@@ -97,7 +91,9 @@ class Tokens:
         if self.output is not None:
             self.output.spend(need.expected, now)
         observer = self.observer
-        return Taken(charge, need, self.rule, total, observer, None if observer is None else observer.sent(need, now))
+        return Taken(
+            charge, need, self.rule, total, observer, None if observer is None else observer.sent(need, now)
+        )
 
     def cancel(self, taken: Taken, now: float) -> None:
         """It did not go after all."""

@@ -28,6 +28,9 @@ class BatcherError(Exception):
         self.message = message
         self.hint = hint
 
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  → {self.hint}"
+
 
 class UsageError(BatcherError):
     """Wrong use; nothing was sent."""

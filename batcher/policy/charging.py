@@ -4,8 +4,9 @@ Units: tokens and seconds. A deficit is what the provider's bucket lacks; 0 and 
 """
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from batcher.domain.lanes import RateHints
+from batcher.domain.lanes import LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
 
@@ -36,12 +37,25 @@ FULL_READINGS, TOO_DEAR = 8, 0.9
 _FINE_RATE = 1_000.0
 
 
+#: What providers say of themselves (PROVIDERS §2); headers may show otherwise.
+_RULES = {"api.openai.com": ChargeRule.MAX, "api.anthropic.com": ChargeRule.PRODUCED}
+_AZURE = (".openai.azure.com", ".services.ai.azure.com")
+
+
 class Need(Struct, frozen=True):
     """A request's tokens: its prompt, the most it may produce, and what it will probably produce."""
 
     prompt: float
     most: float
     expected: float
+
+
+def with_known_rule(memory: LaneMemory, host: str) -> LaneMemory:
+    """How the provider at a host says that it charges, where nothing was learned yet."""
+    known = ChargeRule.SUM if host.endswith(_AZURE) else _RULES.get(host)
+    if known is None or memory.charging.rule is not None:
+        return memory
+    return replace(memory, charging=replace(memory.charging, rule=known))
 
 
 def charged(rule: ChargeRule, prompt: float, most: float) -> float:

@@ -29,6 +29,8 @@ class Climb(Struct, frozen=True, kw_only=True):
 
 def answered(climb: Climb, now: float, latency: float, *, is_full: bool) -> Climb:
     """After a success. `is_full`: as many are in flight as the cap allows."""
+    if climb.cap >= LAST_CAP:
+        return climb
     if not is_full:
         return climb if climb.since is None else replace(climb, since=None, count=0)
     if climb.since is None:

@@ -20,6 +20,7 @@ from batcher.ports import Clock
 from batcher.services.door import SHOWN_BAD_LINES, checked_lines
 from batcher.store import jobs, submit
 from batcher.store.engine import Database
+from batcher.store.locks import loading_lock
 
 _CHUNK_ROWS = 2_000
 _CHUNK_BYTES = 8 * 1024 * 1024
@@ -95,7 +96,15 @@ def submit_file(
         created_at=clock.now(),
     )
     loading = _Loading(database, job, settings, options)
-    stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
+    lock = loading_lock(database.path)
+    try:
+        with lock.held_if_free() as alone:
+            if alone:
+                _remove_half_loaded(database)
+        with lock.shared():
+            stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
+    finally:
+        lock.close()
     if stored.public_id != job.public_id:
         return Submitted(job=stored, is_new=False)
     return Submitted(
@@ -105,6 +114,21 @@ def submit_file(
         rejected=loading.rejected,
         followers=loading.followers,
     )
+
+
+def _remove_half_loaded(database: Database) -> None:
+    """Nobody loads a job now, so what is half loaded was left by a loader that was killed."""
+    with database.read() as connection:
+        left = submit.half_loaded(connection)
+    for job_id in left:
+        _remove(database, job_id)
+
+
+def _remove(database: Database, job_id: JobId) -> None:
+    while True:
+        with database.write() as connection:
+            if not submit.remove_some(connection, job_id):
+                return
 
 
 def _check_name(name: str | None) -> None:
@@ -145,10 +169,10 @@ class _Loading:
             self._refuse()
             opened = self._open(job_id)
         except BaseException:
-            self._remove(job_id)
+            _remove(self._database, job_id)
             raise
         if opened.id != job_id:
-            self._remove(job_id)
+            _remove(self._database, job_id)
         return opened
 
     def _open(self, job_id: JobId) -> Job:
@@ -198,12 +222,6 @@ class _Loading:
         if not self._good_count:
             raise InputError(f"{name} holds no request", source=name, hint="one JSON request a line")
         self.rejected = self._bad_count
-
-    def _remove(self, job_id: JobId) -> None:
-        while True:
-            with self._database.write() as connection:
-                if not submit.remove_some(connection, job_id):
-                    return
 
 
 def _chunks(

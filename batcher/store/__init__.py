@@ -1,7 +1,7 @@
 """SQL lives here and nowhere else: SQLAlchemy Core over SQLite, one named function an operation.
 
 tables      the schema, with the invariants the database itself holds
-locks       the two side-file locks: one around writes, one held by the runner
+locks       the side-file locks: around writes, of the runner, of those who load a job
 engine      opening a store; write and read transactions
 migrate     Alembic, only when the version row differs
 hot         statements built in Core, compiled once

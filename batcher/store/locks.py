@@ -1,4 +1,4 @@
-"""Two advisory locks on files beside the store, released by the system however a process ends.
+"""Three advisory locks on files beside the store, released by the system however a process ends.
 
 `flock` rather than POSIX locks: right in containers, and not dropped when another descriptor of the file closes.
 """
@@ -44,6 +44,25 @@ class SideLock:
             yield
         finally:
             fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold the lock for the block together with others who share it."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @contextmanager
+    def held_if_free(self) -> Iterator[bool]:
+        """Hold the lock for the block if nobody has it; gives whether it is held."""
+        held = self._try(fcntl.LOCK_EX)
+        try:
+            yield held
+        finally:
+            if held:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def try_hold(self) -> bool:
         """Take the lock for as long as this object lives, or say that another has it."""
@@ -91,6 +110,11 @@ def write_lock(store: Path) -> SideLock:
     SQLite before 3.51.3 can corrupt a WAL when one connection checkpoints while another commits.
     """
     return SideLock(_side_file(store, "write"))
+
+
+def loading_lock(store: Path) -> SideLock:
+    """Shared by all who load a job now: where nobody does, a half-loaded job is one whose loader died."""
+    return SideLock(_side_file(store, "loading"))
 
 
 class RunnerLock:

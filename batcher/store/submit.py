@@ -226,6 +226,12 @@ def _choose_leaders(connection: Connection, job_id: JobId, first: int, last: int
     return connection.execute(follow).rowcount
 
 
+def half_loaded(connection: Connection) -> list[JobId]:
+    """Jobs that are `submitting`: being loaded, or left by a loader that died."""
+    query = select(jobs.c.id).where(jobs.c.state == JobState.SUBMITTING.value).order_by(jobs.c.id)
+    return [JobId(row) for row in connection.execute(query).scalars()]
+
+
 #: Rows removed in one transaction, so that a runner beside is not held up.
 _REMOVED_AT_ONCE = 20_000
 

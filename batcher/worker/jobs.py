@@ -11,6 +11,7 @@ from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Route
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseReason, PauseScope
+from batcher.policy.charging import with_known_rule
 from batcher.ports import Budget, Queue, Sender
 from batcher.worker.pauses import Pauses, covers
 from batcher.worker.settler import Settler
@@ -97,7 +98,8 @@ class Roster:
             return lane
         stored = await self._queue.open_lane(key)
         lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job))
-        self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=stored.memory)
+        memory = with_known_rule(stored.memory, lane.endpoint.host)
+        self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=memory)
         self._open_gate(lane)
         return lane
 

@@ -56,7 +56,8 @@ def _found(case: Case, measured: Measured) -> str:
 
 def _print(cells: tuple[str, ...]) -> None:
     line = "  ".join(cell.ljust(width) for cell, width in zip(cells, _WIDTHS, strict=True))
-    print(line.rstrip(), flush=True)
+    sys.stdout.write(f"{line.rstrip()}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -78,13 +78,13 @@ def _utilization(
 ) -> float:
     """Of what was let in from `settle` seconds after the first to the last."""
     start, end = admitted[0]["at"] + settle, admitted[-1]["at"]
-    in_tokens = per_second > 1_000  # noqa: PLR2004 - the token cases' limits are in thousands a second
+    in_tokens = per_second > 1_000  # only tokens come in thousands a second
     took = sum(
         costs.get(each["body"], each["charge"] if in_tokens else 1.0)
         for each in admitted
         if start < each["at"] <= end
     )
-    return took / (per_second * (end - start))
+    return float(took / (per_second * (end - start)))
 
 
 def _displaced(admitted: list[dict[str, Any]]) -> int:

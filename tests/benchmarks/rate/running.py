@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.rate.cases import Case, Row
+from tests.benchmarks.rate.cases import Case
 from tests.benchmarks.rate.measure import Measured, measure
 
 _BATCHER = (sys.executable, "-m", "batcher")
@@ -50,7 +50,11 @@ def _run(case: Case, here: Path, url: str, seconds: float) -> None:
         if not _killed(command, here):
             raise RuntimeError(f"{case.name}: it ended before it could be killed")
         command = [*_BATCHER, "resume"]
-    subprocess.run(command, cwd=here, check=True, capture_output=True, timeout=seconds + _PATIENCE)
+    done = subprocess.run(
+        command, cwd=here, check=False, capture_output=True, text=True, timeout=seconds + _PATIENCE
+    )
+    if done.returncode:
+        raise RuntimeError(f"{case.name}: exit {done.returncode}: {done.stderr}")
 
 
 def _killed(command: list[str], here: Path) -> bool:

@@ -1,4 +1,4 @@
-"""A lane's budget against the simulated provider's own limiter, in virtual time, headers and refusals as a worker tells them."""
+"""A lane's budget against the simulated provider's limiter, in virtual time; it is told what a worker tells."""
 
 import asyncio
 import random

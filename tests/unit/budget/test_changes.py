@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from batcher.domain.lanes import Charge, RateHints
+from batcher.domain.lanes import Charge, Charging, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import ChargeRule, LimitSource
@@ -171,8 +171,9 @@ async def test_a_waiting_request_is_let_in_when_another_is_cancelled():
     ],
 )
 async def test_only_produced_corrects_by_usage(rule, usage, next_after):
-    budgets = opened(Limits(tpm=60_000))
-    budgets.set_charge_rule(LANE, rule)
+    budgets = opened(lanes=[])
+    memory = LaneMemory(charging=Charging(rule=rule))
+    budgets.open_lane(LANE, Limits(tpm=60_000), cooling_until=None, memory=memory)
     await asyncio.sleep(10)
     place = await budgets.reserve(LANE, Charge(input_tokens=100, output_tokens=350))
     budgets.reconcile(place, usage)

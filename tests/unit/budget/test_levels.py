@@ -43,7 +43,6 @@ async def test_the_level_doubles_a_round_trip():
 @pytest.mark.parametrize(
     ("limits", "most", "cap"),
     [
-        (Limits(), None, 64),
         (FAST, None, 1000),
         (Limits(tpm=1e12), None, 1000),
         (Limits(), 5, 5),

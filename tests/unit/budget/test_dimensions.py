@@ -1,0 +1,83 @@
+"""Input and output tokens apart, and limits of a day."""
+
+import asyncio
+
+import pytest
+
+from batcher.domain.lanes import Charge, RateHints
+from batcher.domain.outcomes import Usage
+from batcher.domain.settings import Limits
+from batcher.domain.states import RefusedFor
+from tests.unit.budget.runs import LANE, charge, finish, is_held, now, opened, take
+
+APART = RateHints(tpm=8_000, input_tpm=60_000, output_tpm=8_000, remaining_tokens=8_000)
+
+
+async def run(budgets, count, *, prompt, output, most=4000):
+    """Requests that bring `output` of at most `most` tokens; the times they went at."""
+    times = []
+
+    async def exchange(place):
+        await asyncio.sleep(0.2)
+        budgets.reconcile(place, Usage(input_tokens=prompt, output_tokens=output))
+        budgets.answered(LANE)
+        budgets.heed(LANE, APART)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(count):
+            place = await budgets.reserve(LANE, Charge(input_tokens=prompt, output_tokens=most))
+            times.append(now())
+            group.create_task(exchange(place))
+    return times
+
+
+@pytest.mark.parametrize(
+    ("prompt", "output", "binding", "a_minute"),
+    [(500, 10, "input_tpm", 120), (100, 100, "output_tpm", 80)],
+)
+async def test_input_and_output_tokens_are_limits_of_their_own(prompt, output, binding, a_minute):
+    budgets = opened()
+    times = await run(budgets, 200, prompt=prompt, output=output)
+    assert 100 * 60 / (times[-1] - times[-101]) == pytest.approx(a_minute, rel=0.03)
+    working = asyncio.create_task(run(budgets, 100, prompt=prompt, output=output))
+    await asyncio.sleep(20)
+    view = budgets.view(LANE)
+    working.cancel()
+    assert view.binding == binding
+    assert view.utilization == pytest.approx(1.0, abs=0.1)
+    assert budgets.memory(LANE).limits.input_tpm == 60_000
+
+
+async def test_a_daily_refusal_holds_the_lane_until_its_time_and_says_so():
+    budgets = opened(Limits(rpm=600))
+    (place,) = await take(budgets, 1)
+    budgets.reconcile(place, None)
+    budgets.cool_down(LANE, wait_us=3_600_000_000, jitter=0.0, restart_ramp=False, why=RefusedFor.DAY)
+    view = budgets.view(LANE)
+    assert view.binding == "day"
+    assert view.cooling_until is not None
+    assert await is_held(budgets, seconds=3599)
+    await budgets.reserve(LANE, charge())
+    assert now() == pytest.approx(3600, abs=1.1)
+
+
+async def test_the_last_request_of_the_day_is_followed_by_the_next_share_of_it():
+    budgets = opened()
+    (place,) = await take(budgets, 1)
+    finish(budgets, place)
+    budgets.heed(LANE, RateHints(rpd=1440, remaining_requests_day=0))
+    assert budgets.view(LANE).binding == "day"
+    await budgets.reserve(LANE, charge())
+    assert now() == pytest.approx(60, abs=0.1)
+
+
+async def test_a_busy_server_named_by_its_refusal_gets_fewer_at_once_and_no_long_wait():
+    budgets = opened()
+    places = await take(budgets, 8)
+    budgets.reconcile(places[7], None)
+    budgets.cool_down(LANE, wait_us=None, jitter=0.0, restart_ramp=False, why=RefusedFor.IN_FLIGHT)
+    assert await is_held(budgets)
+    finish(budgets, places[0])
+    finish(budgets, places[1])
+    finish(budgets, places[2])
+    assert not await is_held(budgets)
