@@ -9,7 +9,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane
 from batcher.domain.outcomes import PauseCause, Usage
-from batcher.domain.requests import Claimed, Route, SettledIds, Want
+from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.settings import Limits
 from batcher.domain.settlements import Settlement
 from batcher.domain.states import RefusedFor
@@ -79,6 +79,18 @@ class Queue(Protocol):
 
     async def add_active(self, jobs: Sequence[JobId], spent_us: int) -> None:
         """Count time that was worked on the jobs."""
+        ...
+
+
+class Flights(Protocol):
+    """Which claims are out, told so that it outlives this process: only those can have killed it."""
+
+    def begin(self, claim: Claim) -> None:
+        """The claim is about to be sent. Returns at once; never raises."""
+        ...
+
+    def end(self, claim: Claim) -> None:
+        """Its settlement is on disk; nothing happens where it never began. Returns at once; never raises."""
         ...
 
 

@@ -191,6 +191,8 @@ class Gate:
         if place.mark is not None:
             self.blind.give_back()
         self.tokens.cancel(place.taken, now)
+        # Headers that come now belong to no request that was let in.
+        self._last_back = None
         self._leave(place, sent=False)
         self.look_again()
 
@@ -255,15 +257,17 @@ class Gate:
             tokens.refused(place.taken, None, now)
         if why is RefusedFor.IN_FLIGHT and not refusal.restart_ramp:
             self._ease(place, refusal, now)
-        elif place.mark is not None and self._finds_out(why):
+        elif place.mark is not None and self._finds_out(why, place):
             self._count(place, place.mark, refusal, now)
         else:
             self._cool_down(place, refusal, now)
 
-    def _finds_out(self, why: RefusedFor) -> bool:
+    def _finds_out(self, why: RefusedFor, place: Place) -> bool:
         """Whether the refusal is one of a request rate that nobody names."""
         if self.requests is not None or why is RefusedFor.DAY:
             return False
+        if why is RefusedFor.AGAIN:
+            return place.probe and self._is_learned
         return why is RefusedFor.REQUESTS or not self.tokens.is_limited
 
     def _count(self, place: Place, mark: Refusal, refusal: Refused, now: float) -> None:
@@ -300,6 +304,10 @@ class Gate:
     def _restart(self, *, cut: bool) -> None:
         self._recent = 0
         self.level = restarted(self.level, cut=cut)
+
+    def forget_level(self) -> None:
+        """A rate is known from now on: where the level came to before says nothing."""
+        self.level = Level(self.level.limit)
 
     def observe(self, hints: RateHints) -> None:
         """The headers of the request that came back last."""

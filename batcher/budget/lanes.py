@@ -69,7 +69,8 @@ class LaneBudgets:
         return LaneMemory(
             limits=replace(known.limits.announced, learned_rpm=_learned_rpm(gate)),
             charging=gate.tokens.charging(),
-            level=gate.level.target,
+            # Where a rate is known it governs, and the level only follows.
+            level=gate.level.target if known.applied == KnownLimits() else None,
         )
 
     async def reserve(self, lane: LaneKey, charge: Charge) -> Reservation:
@@ -183,6 +184,8 @@ def _apply(lane: Lane) -> None:
         input_tpm=_in_force(before.input_tpm, kept.input_tpm),
         output_tpm=_in_force(before.output_tpm, kept.output_tpm),
     )
+    if before == KnownLimits() != lane.applied:
+        gate.forget_level()
     if lane.applied != before:
         gate.look_again()
 

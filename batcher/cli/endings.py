@@ -87,6 +87,6 @@ def _say_next(status: JobStatus) -> None:
         again = "is still run by another process; " if status.state is ShownState.RUNNING else ""
         say(f"next: {again}batcher resume {status.job}   (so far: batcher results {status.job} --partial -o -)")
     elif status.counts["dead_lettered"]:
-        say(f"next: batcher dlq list --job {status.job}")
+        say(f"next: batcher dlq summary --job {status.job}")
     else:
         say(f"next: batcher status {status.job}")

@@ -42,5 +42,5 @@ def results(session: Session, *, named: str | None, output: str | None, errors: 
     where = "stdout" if done.results == writing.STDOUT else shown_path(done.results)
     note(f"job {job.id} ({job.name}): {done.answered:,} answers → {where}")
     if done.errors is not None:
-        told = f"`batcher dlq list --job {job.id}` says what to do"
+        told = f"`batcher dlq summary --job {job.id}` says what to do"
         note(f"  {done.failed:,} errors → {shown_path(done.errors)}; {told}")

@@ -158,7 +158,7 @@ def _say_lane_trouble(lane: "LaneStatus") -> None:
 def _next(status: "JobStatus") -> list[str]:
     """The commands that make sense now."""
     dead = status.counts["dead_lettered"]
-    look = [f"next: batcher dlq list --job {status.job}"] if dead else []
+    look = [f"next: batcher dlq summary --job {status.job}"] if dead else []
     match status.state:
         case ShownState.PENDING | ShownState.INTERRUPTED | ShownState.PAUSED:
             return [f"next: batcher resume {status.job}"]

@@ -150,6 +150,8 @@ class RefusedFor(StrEnum):
     DAY = "day"
     #: It does not say.
     UNSAID = "unsaid"
+    #: It does not say, and the request was refused before: that says more about the request than about a rate.
+    AGAIN = "again"
 
 
 class LimitSource(StrEnum):

@@ -50,8 +50,9 @@ _BY_CODE: Final[Mapping[str, str]] = {
         f"{_MAX_TOKENS}; or send fewer inputs in one request: {_AS_FILE}."
     ),
     "invalid_output": (
-        "The answers do not hold to the schema that the request asks for; each is billed. The message says where. "
-        f"Mend the schema: {_EDIT}; allow a longer answer: {_MAX_TOKENS}; or ask another model: {_OTHER_MODEL}."
+        "The answers do not hold to the schema that the request asks for; the message says where. Each is billed. "
+        f"Mend the schema: {_EDIT}; allow a longer answer: {_MAX_TOKENS}; ask another model: {_OTHER_MODEL}; "
+        f"or take answers as they come: {_AGAIN}, then `batcher resume --no-validate-output`."
     ),
     "invalid_json": (
         "Every reply was cut short or was no JSON: a proxy or gateway on the way is the likely cause. See the "

@@ -15,11 +15,10 @@ _TOKENS: Final = re.compile(r"\btokens? (?:per|a) |\bTPM\b|\btoken (?:rate )?lim
 _REQUESTS: Final = re.compile(r"\brequests? (?:per|a) |\bRPM\b|\brequest (?:rate )?limit", re.IGNORECASE)
 
 
-def refused_for(refusal: Failure, *, again: bool) -> RefusedFor | None:
+def refused_for(refusal: Failure, *, again: bool) -> RefusedFor:
     """Read from the code and the message of a refusal; a message that names both says nothing.
 
-    `again`: the same request was given back before. Once more it says more about that request than about a rate:
-    None.
+    `again`: the same request was given back before.
     """
     if refusal.daily:
         return RefusedFor.DAY
@@ -30,5 +29,5 @@ def refused_for(refusal: Failure, *, again: bool) -> RefusedFor | None:
     if tokens is not None and requests is None:
         return RefusedFor.TOKENS
     if again:
-        return None
+        return RefusedFor.AGAIN
     return RefusedFor.REQUESTS if tokens is None and requests is not None else RefusedFor.UNSAID

@@ -15,7 +15,7 @@ from batcher.store import export
 from batcher.store.engine import Database
 
 #: What SQLite and the locks add to the name of the store's file.
-_PARTS_OF_A_STORE: Final = ("", "-wal", "-shm", "-journal", "-write", "-runner")
+_PARTS_OF_A_STORE: Final = ("", "-wal", "-shm", "-journal", "-write", "-runner", "-loading", "-flights")
 
 
 class Exported(Struct, frozen=True, kw_only=True):

@@ -19,6 +19,7 @@ from batcher.services.status import job_status
 from batcher.store import holders, jobs, lanes, migrate, pauses
 from batcher.store.adapter import SqlQueue
 from batcher.store.engine import Database
+from batcher.store.flights import FlightLog, last_sent
 from batcher.store.locks import RunnerLock
 from batcher.store.thread import Writer
 from batcher.worker.worker import Worker, WorkerSettings
@@ -190,7 +191,7 @@ async def _run_here(
     probing: Sequence[JobId],
 ) -> RunEnd:
     migrate.upgrade(database, now=parts.clock.now())
-    holder = _begin(database, wanted, parts.clock)
+    holder, flights = _begin(database, wanted, parts.clock)
     writer = parts.writer(database)
     try:
         async with AsyncExitStack() as stack:
@@ -202,6 +203,7 @@ async def _run_here(
                 senders=_Senders(stack, parts).of,
                 settings=WorkerSettings(concurrency=concurrency),
                 jitter=parts.jitter,
+                flights=flights,
             )
             control.attach(worker)
             await worker.run(wanted, probing=probing)
@@ -214,17 +216,21 @@ async def _run_here(
     finally:
         control.worker = None
         writer.close()
+        flights.close()
     with database.write() as connection:
         holders.end(connection, holder, now=parts.clock.now())
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
 
 
-def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> HolderId:
-    now = clock.now()
+def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FlightLog]:
+    now, boot = clock.now(), _boot()
+    sent = last_sent(database.path, boot=boot)
     with database.write() as connection:
-        holders.rescue(connection, now=now)
+        holders.rescue(connection, now=now, sent=sent)
         jobs.want_only(connection, wanted)
-        return holders.start(connection, pid=os.getpid(), host=platform.node(), boot=_boot(), now=now)
+        holder = holders.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)
+    # Not before the rescue is on disk: until then the log speaks of the one before.
+    return holder, FlightLog(database.path, holder=holder, boot=boot)
 
 
 def _boot() -> str | None:

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from msgspec import Struct
@@ -96,15 +97,8 @@ def submit_file(
         created_at=clock.now(),
     )
     loading = _Loading(database, job, settings, options)
-    lock = loading_lock(database.path)
-    try:
-        with lock.held_if_free() as alone:
-            if alone:
-                _remove_half_loaded(database)
-        with lock.shared():
-            stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
-    finally:
-        lock.close()
+    with _told_as_loading(database):
+        stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
     if stored.public_id != job.public_id:
         return Submitted(job=stored, is_new=False)
     return Submitted(
@@ -114,6 +108,20 @@ def submit_file(
         rejected=loading.rejected,
         followers=loading.followers,
     )
+
+
+@contextmanager
+def _told_as_loading(database: Database) -> Iterator[None]:
+    """Inside the block other processes know that a job is being loaded; what none of them loads goes first."""
+    lock = loading_lock(database.path)
+    try:
+        with lock.held_if_free() as alone:
+            if alone:
+                _remove_half_loaded(database)
+        with lock.shared():
+            yield
+    finally:
+        lock.close()
 
 
 def _remove_half_loaded(database: Database) -> None:

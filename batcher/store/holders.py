@@ -2,18 +2,21 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, insert, literal, null, select, update
+from sqlalchemy import Connection, and_, func, insert, literal, null, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Orders, Runner
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
 from batcher.store import followers
-from batcher.store.hot import word
+from batcher.store.flights import Sent
+from batcher.store.hot import as_list, word
 from batcher.store.tables import SUSPECT_AFTER, attempts, holders, jobs, requests
 
 #: Three holders lost in company, then two alone: the request kills its worker (DESIGN: States).
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2
+
+_CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
 
 
 def start(connection: Connection, *, pid: int, host: str, boot: str | None, now: int) -> HolderId:
@@ -50,19 +53,41 @@ def latest_runner(connection: Connection) -> Runner | None:
     return None if row is None else Runner(**row)
 
 
-def rescue(connection: Connection, *, now: int) -> int:
+def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int:
     """Give back what runners held that are gone. The caller holds the runner's lock, so all of them are.
 
-    What was sent is unknown, so each is recorded as a lost attempt and counted; returns how many.
+    `sent` tells what of the last one's claims had gone out; the others are released. Of all the rest it is
+    unknown what came of them, so each is recorded as a lost attempt and counted. Returns how many were given back.
     """
     dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
     held = and_(requests.c.state == word(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
+    released = 0 if sent is None else _release_unsent(connection, held, sent, now)
     _record_lost(connection, held, now)
     rescued = _give_back(connection, held, now)
     connection.execute(
         update(holders).where(holders.c.kind == "runner", holders.c.ended_at.is_(None)).values(ended_at=now)
     )
-    return rescued
+    return released + rescued
+
+
+def _release_unsent(connection: Connection, held: Any, sent: Sent, now: int) -> int:  # noqa: ANN401 - a condition
+    """Claimed ahead and never sent: no attempt was made, and the row cannot have killed its runner."""
+    claimed = connection.execute(
+        select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)
+    )
+    unsent = [row.id for row in claimed if (row.id, row.sends) not in sent.sends]
+    these = requests.c.id.in_(select(func.json_each(as_list(unsent)).table_valued("value").c.value))
+    given_up = connection.execute(
+        update(requests)
+        .where(these, requests.c.job_id.in_(_CANCELLED_JOBS))
+        .values(state=RequestState.CANCELLED.value, holder_id=null(), sends=requests.c.sends - 1, settled_at=now)
+    ).rowcount
+    back = connection.execute(
+        update(requests)
+        .where(these, held)
+        .values(state=RequestState.PENDING.value, holder_id=null(), sends=requests.c.sends - 1)
+    ).rowcount
+    return given_up + back
 
 
 def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: ANN401 - a condition
@@ -82,10 +107,9 @@ def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: 
 
 
 def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition
-    cancelled = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
     given_up = connection.execute(
         update(requests)
-        .where(held, requests.c.job_id.in_(cancelled))
+        .where(held, requests.c.job_id.in_(_CANCELLED_JOBS))
         .values(state=RequestState.CANCELLED.value, holder_id=null(), settled_at=now)
     ).rowcount
     fatal = requests.c.lost >= WORKER_LOST_AFTER - 1

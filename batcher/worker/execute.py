@@ -32,6 +32,8 @@ _KEPT_MESSAGE = 2_000
 #: Faults that say nothing about the endpoint.
 _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.REPLY_TOO_LARGE})
 _SERVER_ERROR = 500
+#: A single request larger than the limit itself (policy/rules.py).
+_TOO_LARGE = "request_too_large"
 
 
 class Executor:
@@ -92,7 +94,11 @@ class Executor:
             outcome = check_output(outcome, request=claim.body, reply=result.body)
         endpoint.breaker = _breaker_after(before, result, outcome, asyncio.get_running_loop().time())
         # The budget hears of the reply and what it meant in one go: so it tells an old refusal from news.
-        self._budget.reconcile(reservation, outcome.usage)
+        if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
+            # Never let in: what it would have taken is not owed, which may be minutes of the limit.
+            self._budget.cancel(reservation)
+        else:
+            self._budget.reconcile(reservation, outcome.usage)
         decision = self._decide(lane, job, claim, result, outcome, standing)
         if isinstance(result, Reply):
             self._budget.heed(lane.key, rate_hints(result.headers, host=endpoint.host))

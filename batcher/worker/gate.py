@@ -75,7 +75,7 @@ class Gate:
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
         lane.in_flight += 1
-        self._state.flying[claim.request_id] = claim
+        self._state.depart(claim)
         probe = lane.endpoint.breaker.is_open
         if probe:
             lane.endpoint.probing = True

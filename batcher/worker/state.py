@@ -11,7 +11,7 @@ from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Claim, Route, SettledIds
 from batcher.policy.breaker import Breaker
-from batcher.ports import Sender
+from batcher.ports import Flights, Sender
 
 #: Bytes of bodies in hand above which nothing more is claimed. One body, of 64 MiB at most, may come on top: that
 #: stays below the 256 MiB of DESIGN (The store).
@@ -143,6 +143,16 @@ class JobRun:
         return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_spent))
 
 
+class Untold:
+    """`ports.Flights` where nobody asks later what was out."""
+
+    def begin(self, claim: Claim) -> None:
+        """See `ports.Flights`."""
+
+    def end(self, claim: Claim) -> None:
+        """See `ports.Flights`."""
+
+
 @dataclass(slots=True, kw_only=True)
 class State:
     """Everything in hand."""
@@ -155,6 +165,7 @@ class State:
     held_bytes: int = 0
     #: Requests that are out.
     flying: dict[RequestId, Claim] = field(default_factory=dict)
+    flights: Flights = field(default_factory=Untold)
     #: A request that runs by itself, as several holders died with it: nothing else is claimed meanwhile.
     alone: RequestId | None = None
     #: How often a request was refused while others of its lane were answered.
@@ -174,8 +185,14 @@ class State:
         job.is_stuck = False
         self.held_bytes += len(claim.body)
 
+    def depart(self, claim: Claim) -> None:
+        """A claim goes out."""
+        self.flying[claim.request_id] = claim
+        self.flights.begin(claim)
+
     def let_go(self, claim: Claim) -> None:
         """A claim's settlement is on disk."""
+        self.flights.end(claim)
         self.jobs[claim.job_id].held -= 1
         self.held_bytes -= len(claim.body)
         if self.alone == claim.request_id:

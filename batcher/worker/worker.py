@@ -9,7 +9,7 @@ from msgspec import Struct
 from batcher.domain.events import DrainStarted
 from batcher.domain.ids import JobId
 from batcher.domain.settlements import Release, Settlement
-from batcher.ports import Budget, Clock, Events, Queue
+from batcher.ports import Budget, Clock, Events, Flights, Queue
 from batcher.worker.beat import Beat
 from batcher.worker.execute import Executor
 from batcher.worker.gate import Gate
@@ -17,7 +17,7 @@ from batcher.worker.intake import Intake
 from batcher.worker.jobs import Roster, Senders
 from batcher.worker.pauses import Pauses
 from batcher.worker.settler import Settler
-from batcher.worker.state import Lane, State
+from batcher.worker.state import Lane, State, Untold
 from batcher.worker.waiting import cancel_all, first_of
 
 #: Replies that may wait for their commit where no concurrency is given.
@@ -53,8 +53,9 @@ class Worker:
         senders: Senders,
         settings: WorkerSettings,
         jitter: Callable[[], float],
+        flights: Flights | None = None,
     ) -> None:
-        self.state = State()
+        self.state = State(flights=flights or Untold())
         self._queue = queue
         self._budget = budget
         self._clock = clock

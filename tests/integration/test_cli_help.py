@@ -117,5 +117,6 @@ def test_advice_names_only_commands_and_options_that_there_are(said):
     words = shlex.split(said)
     path = (words[0],) if not isinstance(ALL[words[0],], click.Group) else (words[0], words[1])
     assert path in ALL
-    known = {option for parameter in ALL[path].params for option in parameter.opts}
+    parameters = ALL[path].params
+    known = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
     assert {word for word in words if word.startswith("--")} <= known

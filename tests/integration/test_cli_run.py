@@ -46,7 +46,7 @@ def test_results_and_errors_stand_beside_the_file_in_input_order() -> None:
     }
     assert "in/tickets.results.jsonl" in called.out
     assert "in/tickets.errors.jsonl" in called.out
-    assert "batcher dlq list --job 1" in called.out
+    assert "batcher dlq summary --job 1" in called.out
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_job_is_found_by_number_and_by_name(folder):
     ("of", "next_command"),
     [
         (rows(answered=1), "next: batcher results 1"),
-        (rows(answered=1, dead=1), "next: batcher dlq list --job 1"),
+        (rows(answered=1, dead=1), "next: batcher dlq summary --job 1"),
         (rows(answered=1, pending=1), "next: batcher resume 1"),
     ],
 )

@@ -3,11 +3,14 @@ import random
 from itertools import accumulate
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from batcher.domain.lanes import Charge, KnownLimits, LaneMemory
 from batcher.domain.settings import Limits
 from batcher.domain.states import ChargeRule
 from tests.support.providers import most_in_a_window
+from tests.support.virtual_time import run_virtual
 from tests.unit.budget.lane import OVERESTIMATED, Row, Strict, run_lane
 from tests.unit.budget.runs import LANE, OTHER, now, opened
 
@@ -39,10 +42,10 @@ async def test_1200_requests_a_minute_given():
 
 
 @pytest.mark.parametrize("rule", list(ChargeRule))
-@pytest.mark.parametrize(("given", "most_refused"), [(300_000, 0.005), (None, 0.01)])
-async def test_300000_tokens_a_minute_whose_rule_nobody_tells(rule, given, most_refused):
+@pytest.mark.parametrize(("told", "most_refused"), [(300_000, 0.005), (None, 0.01)])
+async def test_300000_tokens_a_minute_whose_rule_nobody_tells(rule, told, most_refused):
     provider = Strict(Limits(tpm=300_000), rule)
-    await run_lane(opened(Limits(tpm=given)), provider, mixed(500))
+    await run_lane(opened(Limits(tpm=told)), provider, mixed(500))
     assert provider.utilization(5) >= 0.95
     # Before the first reply nothing is known, and the first requests are eight.
     assert provider.refused <= most_refused
@@ -207,3 +210,23 @@ def excess(times: list[float], rate: float) -> float:
     """The most that came within any window beyond what the rate gives it."""
     levels = [number - rate * at for number, at in enumerate(times)]
     return max(level + 1 - lowest for level, lowest in zip(levels, accumulate(levels, min), strict=True))
+
+
+@given(
+    rule=st.sampled_from(ChargeRule),
+    latency=st.floats(0.02, 4.0),
+    sizes=st.lists(st.tuples(st.integers(5, 3000), st.integers(5, 3000)), min_size=40, max_size=80),
+    share=st.floats(0.0, 1.0),
+)
+@settings(max_examples=40, deadline=None)
+def test_whatever_the_rule_and_the_sizes_order_is_kept_and_hardly_anything_refused(rule, latency, sizes, share):
+    provider = Strict(Limits(tpm=600_000), rule, latency=latency)
+    rows = [Row(prompt, most, max(1, int(most * share))) for prompt, most in sizes]
+    run_virtual(run_in(provider, rows))
+    first = list(dict.fromkeys(each.number for each in provider.arrived))
+    assert first == list(range(len(rows)))
+    assert provider.refused <= 0.02
+
+
+async def run_in(provider: Strict, rows: list[Row]) -> None:
+    await run_lane(opened(Limits(tpm=600_000)), provider, rows)

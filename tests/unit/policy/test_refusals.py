@@ -34,7 +34,8 @@ def test_a_daily_limit_is_one_whatever_the_words():
 
 
 @pytest.mark.parametrize(
-    ("message", "why"), [("requests per min", None), ("", None), ("tokens per min", RefusedFor.TOKENS)]
+    ("message", "why"),
+    [("requests per min", RefusedFor.AGAIN), ("", RefusedFor.AGAIN), ("tokens per min", RefusedFor.TOKENS)],
 )
 def test_the_same_request_refused_again_says_nothing_about_a_rate(message, why):
     assert refused_for(refusal(message), again=True) is why
