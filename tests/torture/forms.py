@@ -1,0 +1,30 @@
+"""How long the torture takes: a short form within the suite, a long one by `make torture`."""
+
+import os
+import random
+from dataclasses import dataclass
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Form:
+    """Sizes of the kill test, and how often each other fault is repeated."""
+
+    rows: int
+    kills: int
+    times: int
+
+
+IS_LONG = os.environ.get("TORTURE") == "long"
+FORM = Form(rows=5_000, kills=200, times=5) if IS_LONG else Form(rows=2_000, kills=20, times=1)
+#: Printed by a test that fails; TORTURE_SEED=N repeats its draws.
+SEED = int(os.environ.get("TORTURE_SEED", "1"))
+CONCURRENCY = 32
+
+patient = pytest.mark.timeout(3_600 if IS_LONG else 180)
+
+
+def draws(name: str) -> random.Random:
+    """The draws of one test, the same for the same seed."""
+    return random.Random(f"{SEED} {name}")
