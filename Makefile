@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 # Branch coverage; it only rises.
 COVERAGE_FLOOR := 90
 
-.PHONY: help demo test check lint types layers docs tools wheel clean
+.PHONY: help demo test check lint types layers docs tools torture wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ tools: ## third-party servers that the suite runs against where they are there
 
 bench-rate: $(STAMP) ## at the limit and never over it: utilization and refusals, case by case (CASES="rpm blind")
 	$(BIN)/python -m tests.benchmarks.rate $(CASES)
+
+torture: $(STAMP) ## the long form: real processes killed, stopped, starved and cut off (TORTURE_SEED=N: other draws)
+	TORTURE=long $(BIN)/python -m pytest -q -p no:randomly tests/torture
 
 wheel: $(STAMP) ## build it, install it in a clean venv, run it there
 	rm -rf dist build/clean build/lib && $(BIN)/python -m build --quiet --wheel

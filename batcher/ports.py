@@ -30,8 +30,8 @@ class Events(Protocol):
         """Tell the listeners. Returns at once; never raises."""
         ...
 
-    async def ready(self) -> None:
-        """Return when the listeners can take more: a slow consumer slows sending."""
+    def is_behind(self, job_id: JobId) -> bool:
+        """Whether a listener has enough of this job for now: none of it is claimed until the worker is woken."""
         ...
 
 

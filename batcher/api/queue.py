@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +10,7 @@ from typing import Any, Self
 from msgspec.structs import replace
 
 from batcher.api.results import JobHandle, Result
-from batcher.api.sources import opened
+from batcher.api.sources import Rows, opened
 from batcher.api.stream import Arrivals, Stream
 from batcher.app import make_parts
 from batcher.clock import SystemClock
@@ -25,7 +25,7 @@ from batcher.services.exporting import absolute
 from batcher.services.opening import made
 from batcher.services.running import RunControl, RunEnd, run_jobs
 from batcher.services.status import JobStatus, job_status
-from batcher.services.submitting import SubmitOptions, submit_file
+from batcher.services.submitting import SubmitOptions, Submitted, submit_file
 from batcher.store import jobs
 from batcher.store.engine import Database
 
@@ -94,10 +94,14 @@ class Batcher:
             await stream.close()
         self._database = None
         self._open.__exit__(None, None, None)
+        failed = next((stream.error for stream in self._streams if stream.error is not None), None)
+        self._streams.clear()
+        if failed is not None and kind is None:
+            raise failed
 
     async def submit(
         self,
-        source: str | os.PathLike[str] | Iterable[Mapping[str, Any]],
+        source: Rows,
         *,
         name: str | None = None,
         key: str | None = None,
@@ -115,12 +119,16 @@ class Batcher:
         """
         path = None if output is None else absolute(output)
         options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid, output_path=path)
-        with opened(source, name=key or name or "rows") as readable:
-            stored = submit_file(self._store, readable, self._settings, options, clock=SystemClock())
+        # On a thread: a large file takes its time, and other jobs may run in this loop.
+        stored = await asyncio.to_thread(self._submit, source, options)
         job = stored.job
         if not stored.is_new:
             job, _ = remembering.change(self._store, job, self._resolve, output_path=path)
         return JobHandle(id=job.id, name=job.name, total=job.total, is_new=stored.is_new)
+
+    def _submit(self, source: Rows, options: SubmitOptions) -> Submitted:
+        with opened(source, name=options.key or options.name or "rows") as readable:
+            return submit_file(self._store, readable, self._settings, options, clock=SystemClock())
 
     async def run(self, job: JobHandle | int | str) -> AsyncGenerator[Result]:
         """Run the job; gives every row's final result once, also those from before, as they finish.
@@ -130,7 +138,8 @@ class Batcher:
         for nothing: what is in flight is given back unspent.
         """
         database, found = self._store, self._find(job)
-        arrivals, control = Arrivals(found.id), RunControl()
+        control = RunControl()
+        arrivals = Arrivals(found.id, control)
         stream = Stream(database, found, arrivals, control)
         self._streams.append(stream)
         parts = make_parts(environ=self._environ(found.settings))
@@ -155,7 +164,8 @@ class Batcher:
                 yield result
         finally:
             await rows.aclose()
-            self._streams.remove(stream)
+            if stream.error is None and stream in self._streams:
+                self._streams.remove(stream)
         _raise_if_paused(job_status(database, found))
 
     def status(self, job: JobHandle | int | str) -> JobStatus:

@@ -3,6 +3,8 @@
 import asyncio
 import os
 import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any
 
 from batcher.api.queue import Batcher
@@ -70,23 +72,37 @@ def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
     )
 
 
-def _run_anywhere(work: Any) -> Summary:  # noqa: ANN401 - a coroutine function
+def _run_anywhere(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
     """`asyncio.run`, on a thread of its own where a loop runs already: in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())  # type: ignore[no-any-return]  # work gives a Summary
-    outcome: list[Summary | BaseException] = []
+        return asyncio.run(work())
+    done: Future[Summary] = Future()
+    running = threading.Event()
+    stop: list[Callable[[], object]] = []
+
+    async def cancellable() -> Summary:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker: this is one
+        stop.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        running.set()
+        return await work()
 
     def run() -> None:
         try:
-            outcome.append(asyncio.run(work()))
+            done.set_result(asyncio.run(cancellable()))
         except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
-            outcome.append(error)
+            done.set_exception(error)
 
     thread = threading.Thread(target=run, name="batcher-run-file")
     thread.start()
-    thread.join()
-    if isinstance(outcome[0], BaseException):
-        raise outcome[0]
-    return outcome[0]
+    try:
+        thread.join()
+    except BaseException:
+        # Interrupted while it runs: nothing more is sent, what is in flight goes back.
+        running.wait()
+        stop[0]()
+        thread.join()
+        raise
+    return done.result()

@@ -11,9 +11,12 @@ import msgspec
 from batcher.domain.errors import UsageError
 from batcher.files.source import Source, open_source
 
+#: A job file's path, or any iterable of request objects.
+Rows = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
+
 
 @contextmanager
-def opened(source: str | os.PathLike[str] | Iterable[Mapping[str, Any]], *, name: str) -> Iterator[Source]:
+def opened(source: Rows, *, name: str) -> Iterator[Source]:
     """The source as a job file; objects are written to an unnamed temporary file first."""
     if isinstance(source, str | os.PathLike):
         with open_source(os.fspath(source)) as readable:

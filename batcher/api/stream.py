@@ -28,11 +28,11 @@ _SHARE_OF_LOOKING = 0.1
 class Arrivals:
     """`ports.Events` for one job: keeps the ids of rows that reached their end until they are read."""
 
-    def __init__(self, job_id: JobId) -> None:
+    def __init__(self, job_id: JobId, control: RunControl) -> None:
         self._job_id = job_id
+        self._control = control
         self._waiting: list[RequestId] = []
         self._came = asyncio.Event()
-        self._taken = asyncio.Event()
 
     def emit(self, event: Event) -> None:
         """See `ports.Events`."""
@@ -40,16 +40,15 @@ class Arrivals:
             self._waiting += [*event.completed, *event.dead_lettered]
             self._came.set()
 
-    async def ready(self) -> None:
+    def is_behind(self, job_id: JobId) -> bool:
         """See `ports.Events`."""
-        while len(self._waiting) >= _MOST_WAITING:
-            self._taken.clear()
-            await self._taken.wait()
+        return job_id == self._job_id and len(self._waiting) >= _MOST_WAITING
 
     def take(self) -> list[RequestId]:
         """The next rows, oldest first; [] where none wait."""
         page, self._waiting = self._waiting[:_PAGE], self._waiting[_PAGE:]
-        self._taken.set()
+        if page and self._control.worker is not None:
+            self._control.worker.wake()
         return page
 
     async def wait(self, seconds: float) -> None:
@@ -100,6 +99,7 @@ class Stream:
         #: Another process runs the job: nothing is emitted here, the store is asked instead.
         self.elsewhere = False
         self._next_look = 0.0
+        self.error: BaseException | None = None
 
     async def rows(self, start: Callable[[], Awaitable[RunEnd]]) -> AsyncGenerator[Result]:
         """What was there before, then what `start` brings; leaving the loop drains it."""
@@ -127,7 +127,11 @@ class Stream:
         self._control.stop()
 
     async def close(self) -> None:
-        """Send nothing new, let what is in flight end. Cancelled meanwhile, it waits for nothing more."""
+        """Send nothing new, let what is in flight end. Cancelled meanwhile, it waits for nothing more.
+
+        `error` holds what the run failed of meanwhile: nobody else is told.
+        """
+        early = self._running is not None and not self._running.done()
         while self._running is not None and not self._running.done():
             self._control.drain(None)
             # Nobody reads any more: what arrives must not hold the drain up.
@@ -137,6 +141,8 @@ class Stream:
                 await asyncio.wait({self._running}, timeout=0.05)
             except asyncio.CancelledError:
                 self.stop()
+        if early and self._running is not None and not self._running.cancelled():
+            self.error = self._running.exception()
 
     def _arrived(self) -> Iterator[Result]:
         if self.elsewhere and monotonic() >= self._next_look:

@@ -24,6 +24,11 @@ _IDLE_S = 0.5
 _FIRST_WAIT_S, _MOST_WAIT_S = 0.1, 5.0
 #: A probe that was not refused within so many times the usual time of a refusal was let in; seconds, at least.
 _PATIENCE, _LEAST_PATIENCE_S = 2.5, 0.05
+#: Of so many requests so many refused, though the rate was cut to this share of the first: the refusals have
+#: nothing to do with the rate. At a limit a cut rate is refused once in a hundred.
+_LOOKED_AT, _MOST_REFUSED, _MUCH_CUT = 40, 6, 0.5
+#: Seconds to hold the lane after such a refusal.
+_UNRELATED_HOLD_S = 1.0
 #: Weight of a new refusal's time.
 _WEIGHT = 0.2
 
@@ -31,7 +36,19 @@ _WEIGHT = 0.2
 class Blind:
     """Counts what goes; once something was refused, paces it."""
 
-    __slots__ = ("_last", "_lately", "_next", "_refusal_s", "_refused", "_sent", "_waits", "census", "cut_at")
+    __slots__ = (
+        "_ends",
+        "_first_rate",
+        "_last",
+        "_lately",
+        "_next",
+        "_refusal_s",
+        "_refused",
+        "_sent",
+        "_waits",
+        "census",
+        "cut_at",
+    )
 
     def __init__(self, now: float, *, estimate: float | None = None) -> None:
         self.census: Census | None = None if estimate is None else remembered(estimate, now)
@@ -42,6 +59,9 @@ class Blind:
         self._last = now
         self._waits = 0
         self._refusal_s = 0.02
+        #: Whether each of the last requests since the first refusal was refused; None: refusals tell no rate.
+        self._ends: deque[bool] | None = deque(maxlen=_LOOKED_AT)
+        self._first_rate = 0.0
 
     @property
     def estimate(self) -> float | None:
@@ -96,6 +116,8 @@ class Blind:
     def answered(self) -> None:
         """A success: our own waits start small again."""
         self._waits = 0
+        if self.census is not None and self._ends is not None:
+            self._ends.append(False)
 
     def refused(self, mark: Refusal, now: float, *, probe: bool) -> float:
         """A request was refused. Returns the seconds to hold the lane before one goes alone; 0: old news."""
@@ -107,10 +129,29 @@ class Blind:
         if mark.at < self.cut_at:
             return 0.0
         self.cut_at = now
+        if self._tells_no_rate(now):
+            self.census = None
+            return _UNRELATED_HOLD_S
         before = Refusal(mark.at, mark.admitted - 1, mark.rate)
-        self.census = begun(before, now) if self.census is None else refused(self.census, before, now)
+        if self.census is None:
+            self._first_rate = before.rate
+            self.census = begun(before, now)
+        else:
+            self.census = refused(self.census, before, now)
         self._lately.clear()
         hold_s = 1.0 / rate_at(self.census, now)
         # What the provider refuses it has not: nothing goes at once after the hold.
         self._next = now + hold_s + _BURST_S
         return hold_s
+
+    def _tells_no_rate(self, now: float) -> bool:
+        """Whether refusals come as often as ever though the rate was cut: then no rate is looked for any more."""
+        if self._ends is None:
+            return True
+        if self.census is None:
+            return False
+        self._ends.append(True)
+        often = len(self._ends) == _LOOKED_AT and sum(self._ends) >= _MOST_REFUSED
+        if often and rate_at(self.census, now) < _MUCH_CUT * self._first_rate:
+            self._ends = None
+        return self._ends is None

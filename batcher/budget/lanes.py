@@ -7,6 +7,7 @@ from math import ceil
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batcher.budget.cooling import Cooling
 from batcher.budget.dimension import Dimension
 from batcher.budget.gate import RECENT_S, Gate, Place, Refused
 from batcher.budget.holds import Why
@@ -20,6 +21,8 @@ from batcher.policy.admission import Pace, is_same_limit, requests_pace, tokens_
 from batcher.ports import Clock, Reservation
 
 _DAY_S = 86_400.0
+#: Seconds: for the µs by which the same moment is another when it is asked for later.
+_DAY_SLACK_S = 0.001
 
 
 class Lane(Struct, eq=False):
@@ -54,24 +57,37 @@ class LaneBudgets:
         """Make a lane known, or change its given limits; what was announced and what is in flight stay."""
         known = self._lanes.get(lane)
         if known is None:
-            announced = replace(memory.limits, learned_rpm=None)
+            announced = replace(memory.limits, learned_rpm=None, day_until=None)
             known = self._lanes[lane] = Lane(Gate(lane, self._slots, memory), LaneLimits(limits, announced))
         known.limits.given = limits
         _apply(known)
-        left_us = 0 if cooling_until is None else cooling_until - self._clock.now()
+        self._hold_again(known.gate.cooling, cooling_until or 0, memory.limits.day_until or 0)
+
+    def _hold_again(self, cooling: Cooling, until_us: int, day_until: int) -> None:
+        """A cool-down of an earlier run, and a hold for the day: often the same, and then the day's."""
+        day_us = 1_000_000 * day_until
+        left_us = max(until_us, day_us) - self._clock.now()
         if left_us > 0:
-            known.gate.cooling.hold_until(_loop_time() + left_us / 1e6)
+            cooling.hold_until(_loop_time() + left_us / 1e6, is_daily=day_us >= until_us)
 
     def memory(self, lane: LaneKey) -> LaneMemory:
         """What the next run is to know."""
         known = self._lane(lane)
         gate = known.gate
         return LaneMemory(
-            limits=replace(known.limits.announced, learned_rpm=_learned_rpm(gate)),
+            limits=replace(
+                known.limits.announced, learned_rpm=_learned_rpm(gate), day_until=self._day_until(gate.cooling)
+            ),
             charging=gate.tokens.charging(),
             # Where a rate is known it governs, and the level only follows.
             level=gate.level.target if known.applied == KnownLimits() else None,
         )
+
+    def _day_until(self, cooling: Cooling) -> int | None:
+        """In whole seconds, as it is written down whenever it changes."""
+        if not cooling.is_daily or cooling.until <= _loop_time():
+            return None
+        return ceil(self._in_utc(cooling.until) / 1e6 + _DAY_SLACK_S)
 
     async def reserve(self, lane: LaneKey, charge: Charge) -> Reservation:
         """Wait for the lane's turn, then take. Several tasks are served in the order in which they came."""

@@ -6,6 +6,7 @@ options    the settings of `run`, `submit` and `resume`
 failing    errors as people and scripts see them
 """
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import click
 from batcher import __version__
 from batcher.cli.failing import report_click, report_error
 from batcher.cli.group import LazyGroup
-from batcher.cli.session import shared
+from batcher.cli.session import ReaderGone, shared
 from batcher.domain.errors import BatcherError
 
 _INTERRUPTED = 130
@@ -38,6 +39,10 @@ def cli() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `batcher` command."""
     args = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that cannot show a sign gets another; that is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
     try:
         code = cli.main(args, prog_name="batcher", standalone_mode=False)
     except click.ClickException as error:
@@ -46,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _INTERRUPTED
     except KeyboardInterrupt:
         code = _INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, ReaderGone):
         # Whoever read our answer has gone, `head` for one; nothing that is left to say would be read.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

@@ -25,7 +25,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 @click.option("--rpm", multiple=True, metavar="N", help="Requests a minute; MODEL=N for one model.")
 @click.option("--tpm", multiple=True, metavar="N", help="Tokens a minute; MODEL=N for one model.")
 @click.option("--url", metavar="PATH", help="Endpoint of bare bodies that have no `messages`, as /v1/embeddings.")

@@ -84,8 +84,11 @@ def _say_next(status: JobStatus) -> None:
         say(f"  → {status.paused['fix']}")
         say(f"next: batcher resume {status.job}")
     elif status.state in {ShownState.PENDING, ShownState.INTERRUPTED, ShownState.RUNNING}:
-        again = "is still run by another process; " if status.state is ShownState.RUNNING else ""
-        say(f"next: {again}batcher resume {status.job}   (so far: batcher results {status.job} --partial -o -)")
+        if status.state is ShownState.RUNNING:
+            say(
+                f"another process (pid {status.runner_pid}) goes on with it; `batcher cancel {status.job}` ends it"
+            )
+        say(f"next: batcher resume {status.job}   (so far: batcher results {status.job} --partial -o -)")
     elif status.counts["dead_lettered"]:
         say(f"next: batcher dlq summary --job {status.job}")
     else:

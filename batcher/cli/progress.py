@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
 
@@ -21,6 +21,7 @@ from batcher.domain.events import (
     RequestsSettled,
     SendingPaused,
 )
+from batcher.domain.lanes import LaneView
 from batcher.policy.sanitize import one_line
 from batcher.ports import Clock
 from batcher.services.following import Standing
@@ -32,6 +33,9 @@ _TITLE_WIDTH, _BAR_WIDTH = 28, 20
 #: A terminal shows Ctrl-C as ^C behind the last line; where that wraps, the display leaves a line behind.
 _ECHO_WIDTH = 3
 _LIVE_SECONDS, _PLAIN_SECONDS = 0.25, 5.0
+_MODEL_WIDTH = 24
+#: What binds a lane with fewer rows than it could send.
+_INPUT = "input"
 
 
 class Meter:
@@ -155,12 +159,34 @@ class Numbers:
             f"{self.in_flight} in flight",
             f"{number(round(self.requests.per_minute()))} rpm",
             f"{number(round(self.tokens.per_minute()))} tpm",
+            *self._bound(),
         ]
+
+    def _bound(self) -> list[str]:
+        worker = self.worker()
+        bound = None if worker is None else what_binds(worker.views(), self._clock.now())
+        return [] if bound is None else [bound]
 
     def outlook(self) -> list[str]:
         """How long it will take, if that can be told."""
         left = self.left_seconds()
         return [] if left is None else [f"{duration(left)} left"]
+
+
+def what_binds(views: Sequence[LaneView], now: int) -> str | None:
+    """What holds the next request back, of several lanes at the busiest; None: there is none. `now` is UTC µs."""
+    if not views:
+        return None
+    busiest = max(views, key=lambda view: (view.binding != _INPUT, view.utilization or 0.0))
+    where = "at" if len(views) == 1 else f"{len(views)} lanes, {one_line(busiest.key.model, _MODEL_WIDTH)} at"
+    return f"{where} {_binding(busiest, now)}"
+
+
+def _binding(view: LaneView, now: int) -> str:
+    """The limit and how much of it is used; of a cool-down how long it still takes."""
+    if view.cooling_until is not None and view.cooling_until > now:
+        return f"{view.binding} for {duration(max(1.0, (view.cooling_until - now) / 1e6))}"
+    return view.binding if view.utilization is None else f"{view.binding} {view.utilization:.0%}"
 
 
 class Display(Protocol):

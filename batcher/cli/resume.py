@@ -19,7 +19,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("named", metavar="[JOB]...", nargs=-1)
-@click.option("-o", "--output", metavar="RESULTS", help="Where the results go; for one job.")
+@click.option("-o", "--output", metavar="RESULTS", type=click.Path(), help="Where the results go; for one job.")
 @click.option("--json", "as_json", is_flag=True, help="Print the status as JSON at the end.")
 @settings
 @shared

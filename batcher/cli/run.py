@@ -18,7 +18,7 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("file", metavar="FILE")
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 @click.option(
     "-o", "--output", metavar="RESULTS", help="Where the results go.  [default: FILE's stem + .results.jsonl]"
 )

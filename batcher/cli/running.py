@@ -3,43 +3,40 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import ExitStack
+from pathlib import Path
 
 from batcher.cli import logs, signals
 from batcher.cli.endings import summarize
 from batcher.cli.failing import FAILED, report_error
-from batcher.cli.output import note
+from batcher.cli.output import note, shown_path
 from batcher.cli.progress import Numbers, display, keep_showing
 from batcher.cli.session import Session
-from batcher.domain.errors import BatcherError
+from batcher.cli.writing import Results
+from batcher.domain.errors import UsageError
 from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.services import exporting
-from batcher.services.exporting import Exported
 from batcher.services.following import Follower, stand
+from batcher.services.results import remembered_output
 from batcher.services.running import Parts, RunControl, run_jobs
-from batcher.store import jobs as stored_jobs
 from batcher.store.engine import Database
 
 
 class _Listeners:
     """`ports.Events` for the command line: everything that listens is quick."""
 
-    def __init__(self, listeners: Sequence[Numbers | logs.Log]) -> None:
+    def __init__(self, listeners: Sequence[Numbers | logs.Log | Results]) -> None:
         self._listeners = listeners
 
     def emit(self, event: Event) -> None:
         for listener in self._listeners:
             listener.emit(event)
 
-    async def ready(self) -> None:
+    def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
         """Nothing here is ever behind."""
-
-
-def output_of(job: Job) -> str:
-    """Where the job's results go."""
-    return job.output_path or exporting.default_output(job.source_name)
+        return False
 
 
 def run_to_end(
@@ -52,38 +49,35 @@ def run_to_end(
     as_json: bool,
 ) -> int:
     """Run the jobs, write what is finished, say how it ended; returns the exit code."""
+    _refuse_shared_place(jobs)
     for job in jobs:
-        exporting.check_places(database, output_of(job), source_path=job.source_path)
+        exporting.check_places(database, remembered_output(job), source_path=job.source_path)
+    results = Results(database, jobs)
     with logs.opened(session, parts.clock) as log:
-        signal_code = asyncio.run(_run(database, jobs, parts, session, log=log, concurrency=concurrency))
-    current = _reread(database, jobs)
+        signal_code = asyncio.run(
+            _run(database, jobs, parts, session, log=log, concurrency=concurrency, results=results)
+        )
     with signals.raised():
-        written, errors = _write(database, current)
-    code = summarize(database, current, written, as_json=as_json)
-    for error in errors:
+        current = results.write_the_rest()
+    code = summarize(database, current, results.written, as_json=as_json)
+    for error in results.errors:
         report_error(error, ())
     if signal_code is not None:
         return signal_code
-    return FAILED if errors else code
+    return FAILED if results.errors else code
 
 
-def _reread(database: Database, jobs: Sequence[Job]) -> list[Job]:
-    with database.read() as connection:
-        return [stored_jobs.get(connection, job.id) for job in jobs]
-
-
-def _write(database: Database, jobs: Sequence[Job]) -> tuple[dict[JobId, Exported], list[BatcherError]]:
-    """Write the results of those that are at their end. One that cannot be written does not keep the others."""
-    written: dict[JobId, Exported] = {}
-    errors: list[BatcherError] = []
+def _refuse_shared_place(jobs: Sequence[Job]) -> None:
+    """Two jobs of one file that has changed go to the same place by default: the second would hide the first."""
+    places: dict[str, Job] = {}
     for job in jobs:
-        if job.state not in {JobState.COMPLETED, JobState.CANCELLED}:
-            continue
-        try:
-            written[job.id] = exporting.write_job(database, job, results=output_of(job))
-        except BatcherError as error:
-            errors.append(error)
-    return written, errors
+        other = places.setdefault(str(Path(remembered_output(job)).resolve()), job)
+        if other is not job:
+            place = shown_path(remembered_output(job))
+            raise UsageError(
+                f"the results of jobs {other.id} and {job.id} would both go to {place}",
+                hint=f"run one with another place first: batcher resume {other.id} -o FILE",
+            )
 
 
 async def _run(
@@ -94,6 +88,7 @@ async def _run(
     *,
     log: logs.Log | None,
     concurrency: int | None,
+    results: Results,
 ) -> int | None:
     """Returns the exit code of the signal that ended it, if one did."""
     unfinished = [job for job in jobs if job.state is JobState.OPEN]
@@ -102,12 +97,14 @@ async def _run(
     numbers = _numbers(database, unfinished, parts)
     control = RunControl()
     numbers.worker = lambda: control.worker
-    listeners: list[Numbers | logs.Log] = [numbers] if log is None else [numbers, log]
+    listeners: list[Numbers | logs.Log | Results] = [numbers, results]
+    if log is not None:
+        listeners.append(log)
     with ExitStack() as stack:
         interruption = stack.enter_context(signals.heeded(control))
         shown = stack.enter_context(display(quiet=session.quiet))
         async with asyncio.TaskGroup() as tasks:
-            beside = []
+            beside = [tasks.create_task(results.run())]
             if shown is not None:
                 beside.append(tasks.create_task(keep_showing(shown, numbers)))
 
@@ -115,7 +112,7 @@ async def _run(
                 numbers_of = ", ".join(str(job.id) for job in unfinished)
                 note(f"a runner (pid {pid}) works this store; it takes job {numbers_of}, shown here")
                 follower = Follower(database, [job.id for job in unfinished], numbers.follow)
-                beside.append(tasks.create_task(follower.run()))
+                beside.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
             try:
                 await run_jobs(

@@ -26,6 +26,10 @@ _SHARED: list[Callable[[Any], Any]] = [
 _NAMES = ("db", "config", "verbose", "quiet", "debug", "log_file", "log_format")
 
 
+class ReaderGone(Exception):
+    """Whoever read our answer has gone."""
+
+
 @dataclass(slots=True)
 class Session:
     """What the shared options of one call say, and what is read on their behalf."""
@@ -82,7 +86,11 @@ def shared(command: F) -> F:
         context = click.get_current_context()
         session = context.ensure_object(Session)
         session.take({name: kwargs.pop(name) for name in _NAMES})
-        return context.invoke(command, *args, **kwargs)
+        try:
+            return context.invoke(command, *args, **kwargs)
+        except BrokenPipeError as error:
+            # click would make this exit 1; who pipes into `head` has done nothing wrong.
+            raise ReaderGone from error
 
     wrapped: Any = update_wrapper(taking, command)
     for option in reversed(_SHARED):

@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from batcher.cli import signals
 from batcher.cli.output import note, shown_path
-from batcher.cli.running import output_of
 from batcher.config import FileSettings, Flags, check_ca_file, find_headers, find_key, resolve_job
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
@@ -21,6 +20,7 @@ from batcher.services.door import SHOWN_BAD_LINES
 from batcher.services.exporting import absolute, check_places, default_output
 from batcher.services.redriving import retry_job
 from batcher.services.repeats import random_repeats
+from batcher.services.results import remembered_output
 from batcher.services.submitting import SubmitOptions, Submitted, submit_file
 from batcher.store.engine import Database
 
@@ -143,5 +143,5 @@ def _what_comes(job: Job, intake: Intake, *, retried: int) -> str:
     if job.state is JobState.OPEN:
         return "this file is known; the job goes on where it stopped"
     if intake.runs:
-        return f"known and finished; nothing is sent, {shown_path(output_of(job))} is written again"
+        return f"known and finished; nothing is sent, {shown_path(remembered_output(job))} is written again"
     return f"known and finished; `batcher results {job.id}` writes its results again"

@@ -18,8 +18,8 @@ Example:
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("file", metavar="FILE")
-@click.option("-o", "--output", metavar="RESULTS", help="Where the results will go.")
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.option("-o", "--output", metavar="RESULTS", type=click.Path(), help="Where the results will go.")
 @click.option("--new", is_flag=True, help="Make a new job even where this file is known.")
 @click.option("--name", metavar="N", help="Name the job.  [default: FILE's stem]")
 @click.option("--url", metavar="PATH", help="Endpoint of bare bodies that have no `messages`, as /v1/embeddings.")

@@ -19,6 +19,9 @@ from collections.abc import Sequence
 
 from batcher.domain.requests import BadLine
 
+#: Of the bad lines an error carries, its words name the first.
+_BAD_LINES_IN_WORDS = 5
+
 
 class BatcherError(Exception):
     """Base of all errors of this package."""
@@ -54,6 +57,10 @@ class InputError(UsageError):
         self.source = source
         self.bad = tuple(bad)
         self.count = count
+
+    def __str__(self) -> str:
+        first = "".join(f"\n{self.source}:{line.line}: {line.reason}" for line in self.bad[:_BAD_LINES_IN_WORDS])
+        return super().__str__() + first
 
 
 class StoreError(BatcherError):

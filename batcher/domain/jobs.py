@@ -71,6 +71,11 @@ class Pause(Struct, frozen=True, kw_only=True):
     since: int
 
 
+def key_ref(endpoint_id: EndpointId, key_name: str) -> str:
+    """The `ref` of a key's pause: one variable may hold keys of several endpoints."""
+    return f"{endpoint_id}:{key_name}"
+
+
 class Runner(Struct, frozen=True, kw_only=True):
     """The process that works a store, as it last told."""
 

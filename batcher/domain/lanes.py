@@ -50,7 +50,7 @@ class LaneView(Struct, frozen=True, kw_only=True):
     rpm: float | None
     tpm: float | None
     source: LimitSource
-    #: What binds now: rpm, tpm, concurrency, provider or input.
+    #: What binds now: rpm, tpm, input_tpm, output_tpm, concurrency, provider, day, or input (too few rows).
     binding: str
     #: Share of the binding limit in use, 0 to 1; None where nothing is limited.
     utilization: float | None
@@ -60,13 +60,15 @@ class LaneView(Struct, frozen=True, kw_only=True):
 
 
 class KnownLimits(Struct, frozen=True, kw_only=True):
-    """Limits a minute that nobody gave: announced in headers, or found out (`learned_rpm`); None: not known."""
+    """Limits a minute that nobody gave: announced in headers, or found out; None: not known."""
 
     rpm: float | None = None
     tpm: float | None = None
     input_tpm: float | None = None
     output_tpm: float | None = None
     learned_rpm: float | None = None
+    #: UTC seconds, rounded up, until which a daily limit that is used up holds the lane; None: none does.
+    day_until: int | None = None
 
 
 class Charging(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """Settings, checked once at the door into frozen parts: what a job remembers, and what the process is given."""
 
+from collections.abc import Iterable
+
 from msgspec import Struct, field
 
 from batcher.domain.states import CacheMode
@@ -49,6 +51,15 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
     db: str = "batcher.db"
     #: Most requests in flight; None: adaptive.
     concurrency: int | None = None
+
+
+def strictest(given: Iterable[Limits]) -> Limits:
+    """What jobs that share a lane may do together: no more than the strictest of them allows."""
+    each = list(given)
+    return Limits(
+        rpm=min((limits.rpm for limits in each if limits.rpm is not None), default=None),
+        tpm=min((limits.tpm for limits in each if limits.tpm is not None), default=None),
+    )
 
 
 def limits_for(settings: JobSettings, model: str) -> Limits:

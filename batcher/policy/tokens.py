@@ -1,7 +1,8 @@
 """An estimate of a request's tokens, for the rate gate and for `check`. Sources: PROVIDERS §2 and §5.
 
-UTF-8 bytes of the text divided by 3.5: right for English, code and JSON, high for Russian and Chinese. Never
-exact; it decides when a request is sent, never whether.
+OpenAI's models with the `tokens` extra: exact for chats of text, nearly so with tools, schemas and elsewhere. Else
+UTF-8 bytes of the text divided by 3.5: right for English, code and JSON, high for Russian and Chinese. It decides
+when a request is sent, never whether.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from batcher.policy.paths import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
+from batcher.policy.vocabularies import exact_tokens
 
 #: Taken as the output of each answer where the request names no maximum.
 DEFAULT_OUTPUT_TOKENS: Final = 512
@@ -52,26 +54,35 @@ def names_maximum(body: bytes, est_output: int) -> bool:
 
 
 class _Size(Struct, kw_only=True):
-    """What has been counted so far."""
+    """What has been found so far: texts, which the provider reads one by one, and what has no text of its own."""
 
-    text_bytes: int = 0
+    texts: list[str] = []
     tokens: int = 0
 
-    def total(self) -> int:
-        return min(_MOST, (self.text_bytes * 2 + 6) // 7 + self.tokens)
+    def total(self, model: object) -> int:
+        exact = exact_tokens(self.texts, model) if isinstance(model, str) else None
+        return min(_MOST, self.tokens + (_by_bytes(sum(map(_bytes_of, self.texts))) if exact is None else exact))
+
+
+def _by_bytes(size: int) -> int:
+    return (size * 2 + 6) // 7
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def estimate(path: str, body: object, size: int) -> TokenEstimate:
     """Estimate a decoded body. `size` is its JSON in bytes, used for endpoints whose fields are not known."""
     if not isinstance(body, dict):
-        return TokenEstimate(input_tokens=min(_MOST, (size * 2 + 6) // 7), output_tokens=0)
+        return TokenEstimate(input_tokens=min(_MOST, _by_bytes(size)), output_tokens=0)
     seen = _Size()
     count = _COUNTS.get(path) or (_count_chat if isinstance(body.get("messages"), list) else None)
     if count is None:
-        seen.text_bytes = size
+        seen.tokens = _by_bytes(size)
     else:
         count(body, seen)
-    return TokenEstimate(input_tokens=seen.total(), output_tokens=_output(path, body))
+    return TokenEstimate(input_tokens=seen.total(body.get("model")), output_tokens=_output(path, body))
 
 
 def _output(path: str, body: _Body) -> int:
@@ -138,17 +149,17 @@ def _count_message(message: object, seen: _Size) -> None:
     if not isinstance(message, dict):
         _count_part(message, seen)
         return
-    seen.tokens += _MESSAGE_TOKENS
+    seen.tokens += _MESSAGE_TOKENS + ("name" in message)
     for key, value in message.items():
         if key in _SPOKEN:
             _count_content(value, seen)
         elif key in _CALLS and value is not None:
-            seen.text_bytes += len(_encode(value))
+            seen.texts.append(_encode(value).decode())
 
 
 def _count_content(value: object, seen: _Size) -> None:
     if isinstance(value, str):
-        seen.text_bytes += len(value) if value.isascii() else len(value.encode())
+        seen.texts.append(value)
     elif isinstance(value, list):
         for part in value:
             _count_part(part, seen)
@@ -169,14 +180,14 @@ def _count_part(part: object, seen: _Size) -> None:
     elif "content" in part:
         _count_content(part["content"], seen)
     else:
-        seen.text_bytes += len(_encode(part))
+        seen.texts.append(_encode(part).decode())
 
 
 def _count_schemas(body: _Body, seen: _Size) -> None:
     for name in _SCHEMAS:
         value = body.get(name)
         if value is not None:
-            seen.text_bytes += len(_encode(value))
+            seen.texts.append(_encode(value).decode())
 
 
 _COUNTS: Final[Mapping[str, Callable[[_Body, _Size], None]]] = {

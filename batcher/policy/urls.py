@@ -2,7 +2,7 @@
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from batcher.domain.errors import ConfigError
 
@@ -10,6 +10,7 @@ _EXAMPLE = "it looks like https://api.openai.com/v1"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 #: The prefix of every request's path; the base URL stands in its place.
 _PATH_PREFIX = "/v1/"
+_SECRET_NAME = re.compile(r"(^|[-_.])(key|apikey|token|secret|sig|signature|password)$", re.IGNORECASE)
 
 #: RFC 3986: what a path and a query may hold; everything else is percent-encoded there.
 _URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*")
@@ -48,11 +49,22 @@ def normalize_base_url(text: str) -> str:
             f"the base URL {_shown(text)!r} holds characters that a URL cannot hold",
             hint="fill in placeholders such as {resource}, and percent-encode the rest",
         )
+    _refuse_key_in_query(parts.query)
     host = _host(parts, text)
     port = _port(parts, text)
     authority = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{scheme}://{authority}{parts.path.rstrip('/')}{query}"
+
+
+def _refuse_key_in_query(query: str) -> None:
+    """The base URL is stored and shown; a key must not be."""
+    for name, _ in parse_qsl(query, keep_blank_values=True):
+        if _SECRET_NAME.search(name):
+            raise ConfigError(
+                f"the base URL carries a secret in its query ({name}=…), and a base URL is stored and shown",
+                hint="send it as a header: [provider.headers] in batcher.toml names a variable that holds it",
+            )
 
 
 def request_url(base_url: str, path: str) -> str:

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from msgspec import Struct
 
+from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId
 from batcher.store import jobs, read
 from batcher.store.engine import Database
@@ -31,9 +33,13 @@ class Follower:
         self._followed = followed
         self._tell = tell
 
-    async def run(self) -> None:
-        """Until cancelled."""
-        while True:
+    async def run(self, until: Callable[[], bool]) -> None:
+        """Until cancelled, or until this process runs them itself; a job that is deleted ends it too."""
+        with suppress(UnknownJob):
+            await self._follow(until)
+
+    async def _follow(self, until: Callable[[], bool]) -> None:
+        while not until():
             self._tell(await asyncio.to_thread(stand, self._database, self._followed))
             await asyncio.sleep(_SECONDS)
 

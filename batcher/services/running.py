@@ -16,7 +16,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Budget, Clock, Events, Sender
 from batcher.services.status import job_status
-from batcher.store import holders, jobs, lanes, migrate, pauses
+from batcher.store import holders, jobs, lanes, migrate, pauses, read
 from batcher.store.adapter import SqlQueue
 from batcher.store.engine import Database
 from batcher.store.flights import FlightLog, last_sent
@@ -126,7 +126,9 @@ def _want(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[Job
     with database.write() as connection:
         for job_id in wanted:
             job = jobs.get(connection, job_id)
-            lane_ids = [lane for lane, _ in lanes.of_endpoint(connection, job.endpoint_id, job.key_name)]
+            models = {route.model for route in jobs.routes_of(connection, job)}
+            known = lanes.of_endpoint(connection, job.endpoint_id, job.key_name)
+            lane_ids = [lane for lane, model in known if model in models]
             ended = pauses.end_for(
                 connection,
                 endpoint_id=job.endpoint_id,
@@ -175,7 +177,8 @@ def _has_ended(database: Database, job_id: JobId, *, alive: bool) -> bool:
     with database.read() as connection:
         job = jobs.get(connection, job_id)
         if job.state is not JobState.OPEN:
-            return True
+            # What a cancel finds in flight ends as it ends.
+            return not (alive and read.counts(connection, job).claimed)
         paused = bool(pauses.in_force(connection))
     return paused and job_status(database, job, runner_lives=alive).state in _ENDED
 

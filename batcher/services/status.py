@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from batcher.domain.jobs import Counts, Job, Pause, Runner
+from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, LimitSource, PauseScope, ShownState
 from batcher.store import holders, jobs, lanes, pauses, read
@@ -148,7 +148,7 @@ def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownS
 def _pause_of(job: Job, lane_id: int | None, in_force: list[Pause]) -> Pause | None:
     refs = {
         (PauseScope.ENDPOINT, str(job.endpoint_id)),
-        (PauseScope.KEY, pauses.key_ref(job.endpoint_id, job.key_name)),
+        (PauseScope.KEY, key_ref(job.endpoint_id, job.key_name)),
         (PauseScope.LANE, str(lane_id)),
         (PauseScope.JOB, str(job.id)),
     }

@@ -16,6 +16,7 @@ DEPENDENCIES: Final = (
     "click",
     "jsonschema",
     "msgspec",
+    "referencing",
     "rich",
     "sqlalchemy",
     "zstandard",

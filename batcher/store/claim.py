@@ -1,5 +1,8 @@
 """The claim: due retries first, then fresh rows in file order; answered rows are settled on the way.
 
+Rows that a holder died with come after those that none did: so a runner that is killed again and again takes other
+rows with it each time, and no healthy one becomes a suspect.
+
 Everything here runs inside one write transaction, so what was read stays true until it is written.
 """
 
@@ -51,7 +54,7 @@ select_due = Hot(
 )
 select_fresh = Hot(
     _columns.where(_pending, _healthy, requests.c.available_at.is_(None))
-    .order_by(requests.c.id)
+    .order_by(requests.c.lost, requests.c.id)
     .limit(bindparam("most")),
     "route",
     "most",
@@ -62,7 +65,7 @@ select_suspect = Hot(
         requests.c.lost >= word(SUSPECT_AFTER),
         or_(requests.c.available_at.is_(None), requests.c.available_at <= bindparam("now")),
     )
-    .order_by(requests.c.id)
+    .order_by(requests.c.lost, requests.c.id)
     .limit(word(1)),
     "route",
     "now",

@@ -54,6 +54,15 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     cursor.close()
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands at the path; None: none does. It is not opened for that."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _make_engine(path: Path) -> Engine:
     engine = create_engine(
         "sqlite://",
@@ -83,6 +92,7 @@ class Database:
         self.path = path
         self._mutex = threading.Lock()
         _prepare_file(path)
+        self._file = _identity(path)
         self._engine = _make_engine(path)
         with storage_errors(path), ExitStack() as undo:
             self._writer = self._engine.connect()
@@ -107,6 +117,7 @@ class Database:
         BEGIN IMMEDIATE, as a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout.
         """
         with self._mutex, self._lock.held(), storage_errors(self.path):
+            self._refuse_another_file()
             self._writer.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -118,6 +129,14 @@ class Database:
             except BaseException:
                 self._roll_back()
                 raise
+
+    def _refuse_another_file(self) -> None:
+        """What is written to a file that was deleted or replaced is lost, and reading would make an empty one."""
+        if _identity(self.path) != self._file:
+            raise StoreError(
+                f"the store {self.path} was deleted or replaced while it was in use",
+                hint="put the file back, or run the job files again: what was not exported is lost with it",
+            )
 
     def _roll_back(self) -> None:
         driver = self._writer.connection.dbapi_connection
@@ -131,6 +150,7 @@ class Database:
         Closing it checkpoints nothing: SQLite does that for the last connection, and our writer stays open.
         """
         with storage_errors(self.path):
+            self._refuse_another_file()
             connection = self._engine.connect()
             try:
                 connection.exec_driver_sql("PRAGMA query_only = ON")

@@ -101,12 +101,15 @@ def by_source(connection: Connection, digest: bytes, base_url: str) -> Job | Non
     return None if row is None else _job(row)
 
 
-def by_path(connection: Connection, path: str, base_url: str) -> Job | None:
-    """The newest job that came from the file at this path to this base URL, whatever it contained."""
+def by_path(connection: Connection, path: str, base_url: str, *, but_not: bytes) -> Job | None:
+    """The newest job that came from the file at this path to this base URL when it held something else."""
     query = (
         _query()
         .where(
-            jobs.c.source_path == path, endpoints.c.base_url == base_url, jobs.c.state != JobState.SUBMITTING.value
+            jobs.c.source_path == path,
+            jobs.c.source_digest != but_not,
+            endpoints.c.base_url == base_url,
+            jobs.c.state != JobState.SUBMITTING.value,
         )
         .order_by(jobs.c.id.desc())
         .limit(1)

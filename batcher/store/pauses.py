@@ -6,15 +6,10 @@ from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, JobId, LaneId
-from batcher.domain.jobs import Pause
+from batcher.domain.jobs import Pause, key_ref
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseScope
 from batcher.store.tables import pauses
-
-
-def key_ref(endpoint_id: EndpointId, key_name: str) -> str:
-    """The `ref` of a key's pause: the same variable may hold keys of several endpoints."""
-    return f"{endpoint_id}:{key_name}"
 
 
 def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> None:

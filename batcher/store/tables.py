@@ -146,6 +146,7 @@ requests = Table(
     Index(
         "ix_requests_fresh",
         "route_id",
+        "lost",
         "id",
         sqlite_where=text(
             f"state = 'pending' AND available_at IS NULL AND leader_id IS NULL AND lost < {SUSPECT_AFTER}"
@@ -162,6 +163,7 @@ requests = Table(
     Index(
         "ix_requests_suspect",
         "route_id",
+        "lost",
         "id",
         sqlite_where=text(f"state = 'pending' AND leader_id IS NULL AND lost >= {SUSPECT_AFTER}"),
     ),

@@ -39,7 +39,6 @@ class Intake:
     async def run(self) -> None:
         """Claim until cancelled. Calls `over` when no job can go on."""
         while True:
-            await self._events.ready()
             self._state.wake.clear()
             began = _now()
             wants = self._wants(began)
@@ -79,8 +78,13 @@ class Intake:
             for each in routes
         ]
 
+    def _willing(self) -> list[JobRun]:
+        """Jobs of which more may be claimed: a slow consumer slows its own job alone."""
+        wanted = [job for job in self._state.jobs.values() if job.is_wanted]
+        return [job for job in wanted if not self._events.is_behind(job.job.id)]
+
     def _in_turn(self) -> list[RouteRun]:
-        routes = [route for job in self._state.jobs.values() if job.is_wanted for route in job.routes]
+        routes = [route for job in self._willing() for route in job.routes]
         self._turn += 1
         first = self._turn % len(routes) if routes else 0
         return routes[first:] + routes[:first]

@@ -1,6 +1,6 @@
 """Taking jobs up and letting them go, as people ask for them through the store."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from batcher.domain.errors import BatcherError, UnknownJob
@@ -9,7 +9,7 @@ from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Route
-from batcher.domain.settings import limits_for
+from batcher.domain.settings import limits_for, strictest
 from batcher.domain.states import JobState, PauseReason, PauseScope
 from batcher.policy.charging import with_known_rule
 from batcher.ports import Budget, Queue, Sender
@@ -54,6 +54,8 @@ class Roster:
         for job_id, version in orders.jobs.items():
             if self._versions.get(job_id) != version or job_id not in self._state.jobs:
                 await self._try_to_take_up(job_id)
+        # A job that is over binds its lanes no more.
+        self._limit(self._state.lanes.values())
 
     async def _try_to_take_up(self, job_id: JobId) -> None:
         try:
@@ -75,6 +77,7 @@ class Roster:
         sender = await self._sender_of(job)
         # Nothing waits from here on, so nobody sees the job half changed.
         known = self._enter(job, routes, lanes)
+        self._limit(known.lanes)
         self._lift_pauses(known, probe=probe)
         if isinstance(sender, BatcherError):
             known.sender = None
@@ -94,7 +97,6 @@ class Roster:
         given = limits_for(job.settings, route.model)
         lane = self._state.lanes.get(key)
         if lane is not None:
-            self._budget.open_lane(key, given, cooling_until=None)
             return lane
         stored = await self._queue.open_lane(key)
         lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job))
@@ -102,6 +104,14 @@ class Roster:
         self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=memory)
         self._open_gate(lane)
         return lane
+
+    def _limit(self, lanes: Iterable[Lane]) -> None:
+        """Jobs that share a lane keep the strictest of the limits that were given with them."""
+        for lane in lanes:
+            sharing = [each.job for each in self._state.jobs.values() if not each.dropped and lane in each.lanes]
+            if sharing:
+                given = strictest(limits_for(job.settings, lane.key.model) for job in sharing)
+                self._budget.open_lane(lane.key, given, cooling_until=None)
 
     def _endpoint(self, job: Job) -> Endpoint:
         if job.endpoint_id not in self._state.endpoints:

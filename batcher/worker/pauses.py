@@ -4,6 +4,7 @@ import asyncio
 from typing import assert_never
 
 from batcher.domain.events import SendingPaused
+from batcher.domain.jobs import key_ref
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.ports import Events, Queue
@@ -83,7 +84,7 @@ def _ref(scope: PauseScope, lane: Lane, job: JobRun) -> str:
         case PauseScope.ENDPOINT:
             return str(lane.key.endpoint_id)
         case PauseScope.KEY:
-            return f"{lane.key.endpoint_id}:{lane.key.key_name}"
+            return key_ref(lane.key.endpoint_id, lane.key.key_name)
         case PauseScope.LANE:
             return str(lane.stored.id)
         case PauseScope.JOB:

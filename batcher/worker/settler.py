@@ -94,6 +94,7 @@ class Settler:
             settled = await self._queue.settle(group)
         except BaseException:
             self._waiting[:0] = group
+            self._cooled[:0] = cooled
             raise
         self._account(group)
         self._tell(settled)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from batcher.domain.events import DrainStarted
 from batcher.domain.ids import JobId
+from batcher.domain.lanes import LaneView
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, Flights, Queue
 from batcher.worker.beat import Beat
@@ -73,10 +74,18 @@ class Worker:
         self._deadline = deadline
         self._drain.set()
 
+    def wake(self) -> None:
+        """A listener that was behind can take more."""
+        self.state.wake.set()
+
     def stop(self) -> None:
         """Wait for nothing: what is in flight goes back unspent."""
         self._drain.set()
         self._stop.set()
+
+    def views(self) -> list[LaneView]:
+        """The budget of every lane at work, as it is now."""
+        return [self._budget.view(key) for key in self.state.lanes]
 
     async def run(self, jobs: Sequence[JobId], *, probing: Sequence[JobId] = ()) -> End:
         """Work until no job can go on, or until drained. Everything in hand is settled or given back by then.

@@ -35,14 +35,14 @@ def plan_of(database: Database, hot: Hot) -> str:
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
-        (claim.select_fresh, "SEARCH requests USING INDEX ix_requests_fresh (route_id=?)"),
+        (claim.select_fresh, "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)"),
         (
             claim.select_due,
             "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>? AND available_at<?)",
         ),
-        (claim.select_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=?)"),
+        (claim.select_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=? AND lost>?)"),
         (claim.select_next_due, "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>?)"),
-        (claim._select_next_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=?)"),
+        (claim._select_next_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=? AND lost>?)"),
     ],
 )
 def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, statement, expected):

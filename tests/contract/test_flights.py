@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from batcher.domain.ids import HolderId
+from batcher.domain.ids import HolderId, RequestId
 from batcher.domain.requests import Claim
 from batcher.store import holders
 from batcher.store.flights import FlightLog, Sent, last_sent
@@ -98,7 +98,7 @@ def test_the_log_outlives_a_killed_process(tmp_path):
     )
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "batcher.db")], check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert told(tmp_path) == Sent(holder=HolderId(7), sends=frozenset({(3, 2)}))
+    assert told(tmp_path) == Sent(holder=HolderId(7), sends=frozenset({(RequestId(3), 2)}))
 
 
 def rescue(database, sent: Sent) -> int:

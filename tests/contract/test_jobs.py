@@ -67,8 +67,8 @@ def test_a_file_is_known_by_its_content_unless_its_job_was_cancelled(database):
         assert jobs.by_source(connection, digest, BASE_URL) == job
         assert jobs.by_source(connection, b"other", BASE_URL) is None
         assert jobs.by_source(connection, digest, "http://127.0.0.1:9/v1") is None
-        assert jobs.by_path(connection, "/somewhere/one.jsonl", BASE_URL) == job
-        assert jobs.by_path(connection, "/elsewhere/one.jsonl", BASE_URL) is None
+        assert jobs.by_path(connection, "/somewhere/one.jsonl", BASE_URL, but_not=b"other") == job
+        assert jobs.by_path(connection, "/elsewhere/one.jsonl", BASE_URL, but_not=b"other") is None
     with database.write() as connection:
         jobs.cancel(connection, job, now=START)
         assert jobs.by_source(connection, digest, BASE_URL) is None

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from batcher.domain.errors import UnknownJob
+from batcher.domain.jobs import key_ref
 from batcher.domain.lanes import Charging, KnownLimits, LaneKey, LaneMemory, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import ChargeRule, JobState, PauseReason, PauseScope
@@ -103,7 +104,7 @@ CAUSE = PauseCause(
 
 async def test_a_pause_stays_in_force_in_its_first_words_until_a_person_ends_it(database, queue, clock):
     job = submit_rows(database, rows_named("a"))
-    ref = pauses.key_ref(job.endpoint_id, job.key_name)
+    ref = key_ref(job.endpoint_id, job.key_name)
     await queue.pause(CAUSE, ref)
     clock.at += SECOND
     await queue.pause(PauseCause(scope=CAUSE.scope, reason=CAUSE.reason, message="again", fix="again"), ref)
@@ -125,7 +126,7 @@ async def test_a_pause_stays_in_force_in_its_first_words_until_a_person_ends_it(
 
 async def test_a_pause_may_begin_again_after_it_ended(database, queue):
     job = submit_rows(database, rows_named("a"))
-    ref = pauses.key_ref(job.endpoint_id, job.key_name)
+    ref = key_ref(job.endpoint_id, job.key_name)
     await queue.pause(CAUSE, ref)
     with database.write() as connection:
         connection.execute(text("UPDATE pauses SET ended_at = 1"))
@@ -136,7 +137,7 @@ async def test_a_pause_may_begin_again_after_it_ended(database, queue):
 
 async def test_resuming_a_job_ends_no_pause_of_another(database, queue):
     job = submit_rows(database, rows_named("a"))
-    await queue.pause(CAUSE, pauses.key_ref(job.endpoint_id, "ANOTHER_KEY"))
+    await queue.pause(CAUSE, key_ref(job.endpoint_id, "ANOTHER_KEY"))
     with database.write() as connection:
         ended = pauses.end_for(
             connection, endpoint_id=job.endpoint_id, key_name=job.key_name, lane_ids=[], job_id=job.id, now=START

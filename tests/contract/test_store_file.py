@@ -143,6 +143,19 @@ def test_a_broken_rule_is_not_told_as_a_broken_file(database):
         connection.execute(text("INSERT INTO store VALUES (2, '', 0, '')"))
 
 
+@pytest.mark.parametrize("left", [None, b"something else"])
+def test_a_store_that_is_deleted_or_replaced_while_in_use_takes_nothing_more(tmp_path, left):
+    database = open_store(tmp_path)
+    database.path.unlink()
+    if left is not None:
+        database.path.write_bytes(left)
+    for use in (database.read, database.write):
+        with pytest.raises(StoreError, match="was deleted or replaced while it was in use"), use():
+            pass
+    database.close()
+    assert (database.path.read_bytes() if database.path.exists() else None) == left
+
+
 # --- the schema ---
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from batcher.budget.lanes import LaneBudgets
 from batcher.domain.errors import StoreError
 from batcher.domain.events import Event, RequestsSettled
+from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import ParsedLine
 from batcher.policy.fingerprint import fingerprint
@@ -47,9 +48,8 @@ class Recorder:
     def emit(self, event: Event) -> None:
         self.told.append(event)
 
-    async def ready(self) -> None:
-        if self.gate is not None:
-            await self.gate.wait()
+    def is_behind(self, job_id: JobId) -> bool:
+        return self.gate is not None and not self.gate.is_set()
 
     def of(self, kind: type[T]) -> list[T]:
         return [event for event in self.told if isinstance(event, kind)]

@@ -14,10 +14,16 @@ class Form:
     rows: int
     kills: int
     times: int
+    #: Seconds of a reply: such that the rows outlast the kills.
+    latency: float
 
 
 IS_LONG = os.environ.get("TORTURE") == "long"
-FORM = Form(rows=5_000, kills=200, times=5) if IS_LONG else Form(rows=2_000, kills=20, times=1)
+FORM = (
+    Form(rows=5_000, kills=200, times=5, latency=0.3)
+    if IS_LONG
+    else Form(rows=2_000, kills=20, times=1, latency=0.15)
+)
 #: Printed by a test that fails; TORTURE_SEED=N repeats its draws.
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
 CONCURRENCY = 32

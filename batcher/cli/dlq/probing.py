@@ -11,6 +11,7 @@ from batcher.cli.output import note, number, say
 from batcher.cli.session import Session
 from batcher.cli.storing import check_credentials
 from batcher.domain.events import Event
+from batcher.domain.ids import JobId
 from batcher.domain.states import RequestState, ShownState
 from batcher.policy.sanitize import one_line
 from batcher.services.probing import Probe, Probed, pick, send
@@ -31,8 +32,9 @@ class _Listening:
         if self._log is not None:
             self._log.emit(event)
 
-    async def ready(self) -> None:
+    def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
         """Nothing here is ever behind."""
+        return False
 
 
 def probe_first(database: Database, chosen: Chosen, session: Session) -> int:

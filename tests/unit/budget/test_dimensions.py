@@ -81,3 +81,26 @@ async def test_a_busy_server_named_by_its_refusal_gets_fewer_at_once_and_no_long
     finish(budgets, places[1])
     finish(budgets, places[2])
     assert not await is_held(budgets)
+
+
+@pytest.mark.parametrize("by_refusal", [True, False])
+async def test_a_hold_for_the_day_is_still_one_after_a_restart(by_refusal):
+    first = opened()
+    (place,) = await take(first, 1)
+    first.reconcile(place, None)
+    stored = None
+    if by_refusal:
+        stored = first.cool_down(LANE, wait_us=60_000_000, jitter=0.0, restart_ramp=False, why=RefusedFor.DAY)
+    else:
+        first.heed(LANE, RateHints(rpd=1440, remaining_requests_day=0))
+    memory = first.memory(LANE)
+    await asyncio.sleep(20)
+    assert first.memory(LANE) == memory
+    second = opened(lanes=[])
+    second.open_lane(LANE, Limits(), cooling_until=stored, memory=memory)
+    view = second.view(LANE)
+    assert view.binding == "day"
+    assert view.cooling_until is not None
+    await second.reserve(LANE, charge())
+    assert now() == pytest.approx(60, abs=1.1)
+    assert second.memory(LANE).limits.day_until is None
