@@ -21,6 +21,7 @@ from batcher.domain.events import (
     RequestsSettled,
     SendingPaused,
 )
+from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.policy.sanitize import one_line
 from batcher.ports import Clock
@@ -62,8 +63,9 @@ class Meter:
 class Numbers:
     """What the display shows, kept up by events. It starts where the jobs stand."""
 
-    def __init__(self, clock: Clock, *, title: str, total: int, standing: Standing) -> None:
+    def __init__(self, clock: Clock, *, title: str, jobs: Sequence[JobId], total: int, standing: Standing) -> None:
         self._clock = clock
+        self._jobs = frozenset(jobs)
         self.title = one_line(title, _TITLE_WIDTH)
         self.total = total
         self.done, self.failed, self.cached = standing.completed, standing.dead_lettered, standing.cached
@@ -81,7 +83,9 @@ class Numbers:
         self._elsewhere = 0
 
     def emit(self, event: Event) -> None:
-        """Take the event in."""
+        """Take the event in; what the runner does for other people's jobs is not counted here."""
+        if isinstance(event, AttemptEnded | RequestsSettled) and event.job_id not in self._jobs:
+            return
         match event:
             case AttemptEnded():
                 self.requests.total += 1

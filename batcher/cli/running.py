@@ -134,4 +134,5 @@ def _numbers(database: Database, jobs: Sequence[Job], parts: Parts) -> Numbers:
     standing = stand(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
-    return Numbers(parts.clock, title=title, total=sum(job.total for job in jobs), standing=standing)
+    ids = [job.id for job in jobs]
+    return Numbers(parts.clock, title=title, jobs=ids, total=sum(job.total for job in jobs), standing=standing)

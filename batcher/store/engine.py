@@ -139,6 +139,11 @@ class Database:
             )
 
     def _roll_back(self) -> None:
+        if self._writer.invalidated:
+            # A signal came within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
+            self._writer.close()
+            self._writer = self._engine.connect()
+            return
         driver = self._writer.connection.dbapi_connection
         if driver is not None and getattr(driver, "in_transaction", False):
             self._writer.exec_driver_sql("ROLLBACK")
