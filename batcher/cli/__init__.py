@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -36,9 +37,18 @@ def cli() -> None:
     """
 
 
+def _open_what_is_closed() -> None:
+    """Where a stream was closed before we began (`1>&-`), what is said there goes nowhere, and the work goes on."""
+    if sys.stdout is None:
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the same
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `batcher` command."""
     args = list(sys.argv[1:] if arguments is None else arguments)
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         # A terminal that cannot show a sign gets another; that is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):

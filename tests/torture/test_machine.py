@@ -139,10 +139,7 @@ def test_a_run_whose_store_is_taken_away_stops_sending(tell, then) -> None:
     tell(f"store {then} in use", times=1, rows=1_500, lost="-", repeats="-", in_flight=ledger.in_flight)
 
 
-_CLOSED = pytest.mark.xfail(reason="batcher/cli takes sys.stdout for a stream; it is None where 1 is closed")
-
-
-@pytest.mark.parametrize("stdout", [pytest.param("closed", marks=_CLOSED), "nobody reads"])
+@pytest.mark.parametrize("stdout", ["closed", "nobody reads"])
 def test_a_run_that_nobody_listens_to_ends_as_any_other(tell, stdout) -> None:
     with provider_process(journal=_JOURNAL) as server:
         ledger = submitted(server, 200)
