@@ -38,7 +38,7 @@ def cli() -> None:
 
 
 def _open_what_is_closed() -> None:
-    """Where a stream was closed before we began (`1>&-`), what is said there goes nowhere, and the work goes on."""
+    """Where a stream was closed before we began (`1>&-`), what is said there goes nowhere, the work goes on."""
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
     if sys.stderr is None:
