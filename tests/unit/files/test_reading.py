@@ -189,7 +189,9 @@ def test_a_fault_while_reading_is_an_input_error():
         list(read_lines(SimpleNamespace(read=read), name="job.jsonl"))
 
 
-@pytest.mark.parametrize("packed", [CONTENT, gzip.compress(CONTENT), zstandard.compress(CONTENT)])
+@pytest.mark.parametrize(
+    "packed", [CONTENT, gzip.compress(CONTENT), zstandard.compress(CONTENT)], ids=["plain", "gzip", "zstd"]
+)
 def test_stdin_is_kept_so_that_it_can_be_read_twice(monkeypatch, packed):
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=Dribble(packed, 3)))
     with open_source("-") as source:
