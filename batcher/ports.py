@@ -1,13 +1,13 @@
 """The seams of the worker: small Protocols, each method a contract."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from batcher.domain.events import Event
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
-from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane
+from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane, TokenLimit
 from batcher.domain.outcomes import PauseCause, Usage
 from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.settings import Limits
@@ -53,6 +53,12 @@ class Queue(Protocol):
         """
         ...
 
+    async def exchange(
+        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
+    ) -> tuple[Sequence[SettledIds], Claimed]:
+        """Settle a group and claim the next, in one commit where the two would take one each."""
+        ...
+
     async def beat(self, snapshot: str) -> Orders:
         """Say that this holder lives and what it does; learn which jobs people want."""
         ...
@@ -89,8 +95,8 @@ class Flights(Protocol):
         """The claim is about to be sent. Returns at once; never raises."""
         ...
 
-    def end(self, claim: Claim) -> None:
-        """Its settlement is on disk; nothing happens where it never began. Returns at once; never raises."""
+    def end(self, claims: Iterable[Claim]) -> None:
+        """Their settlements are on disk; some may never have begun. Returns at once; never raises."""
         ...
 
 
@@ -129,6 +135,10 @@ class Budget(Protocol):
 
         `cooling_until` is UTC microseconds; `memory` is what an earlier run left, of a lane that is not known yet.
         """
+        ...
+
+    def never_fits(self, lane: LaneKey, charge: Charge) -> TokenLimit | None:
+        """The limit that the stated maximum of the charge alone is over, so that no waiting helps; None: none."""
         ...
 
     def memory(self, lane: LaneKey) -> LaneMemory:

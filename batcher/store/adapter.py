@@ -42,6 +42,18 @@ class SqlQueue:
             lambda connection: settle.settle(connection, settlements, holder=self._holder, now=now)
         )
 
+    async def exchange(
+        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
+    ) -> tuple[Sequence[SettledIds], Claimed]:
+        """See `ports.Queue`."""
+        now, holder = self._clock.now(), self._holder
+
+        def both(connection: Connection) -> tuple[Sequence[SettledIds], Claimed]:
+            ended = settle.settle(connection, settlements, holder=holder, now=now)
+            return ended, claim.claim(connection, wants, holder=holder, now=now, most_bytes=most_bytes)
+
+        return await self._write(both)
+
     async def beat(self, snapshot: str) -> Orders:
         """See `ports.Queue`."""
         now = self._clock.now()

@@ -36,6 +36,7 @@ _columns = select(
     requests.c.est_input,
     requests.c.est_output,
     requests.c.sends,
+    requests.c.sends_before,
     requests.c.spent,
     requests.c.lost,
     requests.c.timeouts,
@@ -158,7 +159,7 @@ def claim(
         if len(rows) < want.most and len(taken) == len(to_send):
             next_in_line = _select_next_suspect if alone else select_next_due
             # Asked when all the others are claimed or parked: what is left is not due yet.
-            next_due[want.route.id] = next_in_line.run(connection, want.route.id).scalar()
+            next_due[want.route.id] = next_in_line.scalar(connection, want.route.id)
         if claims and (most_bytes <= 0 or alone):
             break
     return Claimed(claims=claims, settled=settled, next_due=next_due)
@@ -167,10 +168,10 @@ def claim(
 def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) -> list[Any]:
     route = want.route.id
     if alone:
-        return list(select_suspect.run(connection, route, now))
-    due = list(select_due.run(connection, route, now, want.most))
+        return select_suspect.rows(connection, route, now)
+    due = select_due.rows(connection, route, now, want.most)
     if len(due) < want.most:
-        due += select_fresh.run(connection, route, want.most - len(due))
+        due += select_fresh.rows(connection, route, want.most - len(due))
     return due
 
 
@@ -198,8 +199,8 @@ def _ask(connection: Connection, route: Route, ids: list[int], queries: tuple[Ho
     everywhere, in_job = queries
     listed_ids = as_list(ids)
     if route.reuse_earlier:
-        return list(everywhere.run(connection, route.endpoint_id, listed_ids))
-    return list(in_job.run(connection, route.endpoint_id, listed_ids, route.job_id))
+        return everywhere.rows(connection, route.endpoint_id, listed_ids)
+    return in_job.rows(connection, route.endpoint_id, listed_ids, route.job_id)
 
 
 def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:
@@ -218,7 +219,7 @@ def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: Hol
         return []
     ids = as_list(row.id for row in rows)
     _claim.run(connection, holder, ids)
-    read = {row[0]: row[1] for row in _select_bodies.run(connection, ids)}
+    read = dict(_select_bodies.rows(connection, ids))
     return [
         Claim(
             request_id=RequestId(row.id),
@@ -230,6 +231,7 @@ def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: Hol
             path=route.path,
             model=route.model,
             send=row.sends + 1,
+            sends_before=row.sends_before,
             spent=row.spent,
             lost=row.lost,
             timeouts=row.timeouts,

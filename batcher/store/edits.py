@@ -85,7 +85,7 @@ class Edited(Struct, frozen=True, kw_only=True):
 
 def stored(connection: Connection, ids: Sequence[RequestId]) -> list[Stored]:
     """Those of the requests that are dead letters now, job by job; their bodies are in memory together."""
-    return [Stored(**row) for row in _stored.run(connection, as_list(ids)).mappings()]
+    return [Stored(**row._asdict()) for row in _stored.rows(connection, as_list(ids))]
 
 
 def replace(connection: Connection, edited: Sequence[Edited]) -> None:
@@ -95,7 +95,7 @@ def replace(connection: Connection, edited: Sequence[Edited]) -> None:
     """
     for job_id, group in groupby(edited, key=lambda each: each.job):
         rows = list(group)
-        before = set(_routes_of.run(connection, job_id).scalars())
+        before = set(_routes_of.column(connection, job_id))
         by_target = submit.Routes(job_id).of(connection, [row.line for row in rows])
         _keep_former.many(connection, ((row.request,) for row in rows))
         _replace_body.many(connection, ((row.line.parsed.body, row.request) for row in rows))

@@ -7,6 +7,7 @@ just as well. A power cut may lose it, so what it says counts only within the sa
 
 import os
 import struct
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -62,6 +63,8 @@ class FlightLog:
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:
         self._slots: dict[tuple[RequestId, int], int] = {}
         self._free: list[int] = []
+        #: What the file holds after its head.
+        self._content = bytearray()
         self._descriptor = -1
         if boot is None:
             return
@@ -76,14 +79,23 @@ class FlightLog:
         """See `ports.Flights`."""
         slot = self._free.pop() if self._free else len(self._slots)
         self._slots[claim.request_id, claim.send] = slot
-        self._write(slot, _SLOT.pack(claim.request_id, claim.send))
+        self._set(slot, _SLOT.pack(claim.request_id, claim.send))
+        self._write(slot, slot)
 
-    def end(self, claim: Claim) -> None:
-        """See `ports.Flights`."""
-        slot = self._slots.pop((claim.request_id, claim.send), None)
-        if slot is not None:
-            self._write(slot, _FREE)
-            self._free.append(slot)
+    def end(self, claims: Iterable[Claim]) -> None:
+        """See `ports.Flights`. One write for the group."""
+        freed = [
+            slot for each in claims if (slot := self._slots.pop((each.request_id, each.send), None)) is not None
+        ]
+        for slot in freed:
+            self._set(slot, _FREE)
+        self._free += freed
+        if freed:
+            self._write(min(freed), max(freed))
+
+    def _set(self, slot: int, content: bytes) -> None:
+        start = slot * _SLOT.size
+        self._content[start : start + _SLOT.size] = content
 
     def close(self) -> None:
         """Let go of the file; what it says stays."""
@@ -91,11 +103,13 @@ class FlightLog:
             os.close(self._descriptor)
             self._descriptor = -1
 
-    def _write(self, slot: int, content: bytes) -> None:
+    def _write(self, first: int, last: int) -> None:
+        """Bring the file up to what is known of these slots and those between."""
         if self._descriptor < 0:
             return
+        start, end = first * _SLOT.size, (last + 1) * _SLOT.size
         try:
-            os.pwrite(self._descriptor, content, _HEAD.size + slot * _SLOT.size)
+            os.pwrite(self._descriptor, self._content[start:end], _HEAD.size + start)
         except OSError:
             self._give_up()
 

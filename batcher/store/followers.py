@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, null, select, update
+from sqlalchemy import Connection, bindparam, null, select, update
 
 from batcher.domain.ids import RequestId
 from batcher.domain.states import RequestState
@@ -17,7 +17,7 @@ _select = Hot(
     "ids",
 )
 #: Followers as they are returned: (id, leader_id, job_id).
-Followers = Sequence[Row[Any]]
+Followers = Sequence[Any]
 
 _pending = (requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
 #: Completes a pending row with an answer that another was sent for.
@@ -54,13 +54,13 @@ _bury = Hot(
 
 def complete(connection: Connection, answers: Mapping[RequestId, int], *, now: int) -> Followers:
     """Followers of these leaders share their answers, given as leader → response; returns them."""
-    found = _select.run(connection, as_list(answers)).all()
+    found = _select.rows(connection, as_list(answers))
     complete_cached.many(connection, [(answers[row.leader_id], now, row.id) for row in found])
     return found
 
 
 def bury(connection: Connection, causes: Mapping[RequestId, tuple[str, str]], *, now: int) -> Followers:
     """Followers of these leaders die of the same, given as leader → (kind, code); returns them."""
-    found = _select.run(connection, as_list(causes)).all()
+    found = _select.rows(connection, as_list(causes))
     _bury.many(connection, [(*causes[row.leader_id], now, row.id) for row in found])
     return found

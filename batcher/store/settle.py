@@ -16,7 +16,7 @@ from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
 from batcher.store import followers
-from batcher.store.hot import Hot, as_list, listed, word
+from batcher.store.hot import Hot, HotInsert, as_list, listed, word
 from batcher.store.tables import attempts, cache, jobs, requests, responses
 
 _claimed = requests.c.state == word(RequestState.CLAIMED.value)
@@ -47,22 +47,21 @@ _RESPONSE = (
     "created_at",
     "body",
 )
-_insert_responses = Hot(insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE)
+_insert_responses = HotInsert(insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE)
+# All answers of a group at once, which are the last ones of their table.
+_new = responses.c.id >= bindparam("first")
 _upsert = sqlite_insert(cache).from_select(
     ["endpoint_id", "fingerprint", "response_id", "created_at"],
-    select(
-        bindparam("endpoint_id"), requests.c.fingerprint, bindparam("response_id"), bindparam("created_at")
-    ).where(requests.c.id == bindparam("request_id"), requests.c.fingerprint.is_not(None)),
+    select(responses.c.endpoint_id, requests.c.fingerprint, responses.c.id, responses.c.created_at)
+    .join(requests, requests.c.id == responses.c.request_id)
+    .where(_new, requests.c.fingerprint.is_not(None)),
 )
-_insert_cache = Hot(
+_cache_new = Hot(
     _upsert.on_conflict_do_update(
         index_elements=["endpoint_id", "fingerprint"],
         set_={"response_id": _upsert.excluded.response_id, "created_at": _upsert.excluded.created_at},
     ),
-    "endpoint_id",
-    "response_id",
-    "created_at",
-    "request_id",
+    "first",
 )
 _ATTEMPT = (
     "request_id",
@@ -82,20 +81,18 @@ _ATTEMPT = (
     "output_tokens",
     "reply",
 )
-_insert_attempts = Hot(
+_insert_attempts = HotInsert(
     sqlite_insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing(),
     *_ATTEMPT,
 )
 _free: dict[str, Any] = {"holder_id": null(), "settled_at": bindparam("now")}
-_complete = Hot(
+_complete_new = Hot(
     update(requests)
-    .where(_still_held)
-    .values(state=word(RequestState.COMPLETED.value), response_id=bindparam("response"), **_free),
-    "response",
+    .where(_new, requests.c.id == responses.c.request_id, requests.c.holder_id == bindparam("holder"), _claimed)
+    .values(state=word(RequestState.COMPLETED.value), response_id=responses.c.id, **_free),
     "now",
-    "id_",
+    "first",
     "holder",
-    "send",
 )
 _bury = Hot(
     update(requests)
@@ -174,12 +171,11 @@ def settle(
 ) -> list[SettledIds]:
     """Write the group; returns what reached its end by it, followers included."""
     asked = as_list(s.claim.request_id for s in settlements)
-    held = {row[0]: row[1] for row in _select_held.run(connection, asked, holder)}
+    held = dict(_select_held.rows(connection, asked, holder))
     # One settlement a request, should a group bring the same twice.
     valid = list(
         {s.claim.request_id: s for s in settlements if held.get(s.claim.request_id) == s.claim.send}.values()
     )
-    cancelled = set(_select_cancelled.run(connection, as_list({s.claim.job_id for s in valid})).scalars())
     completes: list[tuple[Settlement, Complete]] = []
     dead: list[tuple[Settlement, DeadLetter]] = []
     back: list[Settlement] = []
@@ -194,7 +190,7 @@ def settle(
     tally = _Tally()
     _write_completes(connection, completes, tally, holder, now)
     _write_dead_letters(connection, dead, tally, holder, now)
-    _write_back(connection, back, cancelled, holder, now)
+    _write_back(connection, back, holder, now)
     # A stale settlement changes nothing, but the attempt was made, and is kept.
     recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
     _write_attempts(connection, recorded, holder)
@@ -210,19 +206,14 @@ def _write_completes(
 ) -> None:
     if not completes:
         return
-    first = (_last_response.run(connection).scalar() or 0) + 1
+    first = (_last_response.scalar(connection) or 0) + 1
     made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
-    _insert_responses.many(
+    _insert_responses.all(
         connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
     )
-    _insert_cache.many(
-        connection,
-        ((s.claim.endpoint_id, made[s.claim.request_id], now, s.claim.request_id) for s, _ in completes),
-    )
-    _complete.many(
-        connection,
-        ((made[s.claim.request_id], now, s.claim.request_id, holder, s.claim.send) for s, _ in completes),
-    )
+    _cache_new.run(connection, first)
+    # That each is still held, and by this send, was asked above, in this transaction.
+    _complete_new.run(connection, now, first, holder)
     for s, _ in completes:
         tally.of(s.claim.job_id).completed.append(s.claim.request_id)
     for row in followers.complete(connection, made, now=now):
@@ -266,9 +257,10 @@ def _write_dead_letters(
         tally.of(row.job_id).dead_lettered.append(RequestId(row.id))
 
 
-def _write_back(
-    connection: Connection, back: Sequence[Settlement], cancelled: set[int], holder: HolderId, now: int
-) -> None:
+def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:
+    if not back:
+        return
+    cancelled = set(_select_cancelled.column(connection, as_list({s.claim.job_id for s in back})))
     requeued, released, given_up = [], [], []
     for settlement in back:
         fence = (settlement.claim.request_id, holder, settlement.claim.send)
@@ -287,7 +279,7 @@ def _write_back(
 def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
     """Those whose request is still there: its job may have been deleted meanwhile."""
     asked = as_list(s.claim.request_id for s in settlements)
-    there = set(_select_existing.run(connection, asked).scalars())
+    there = set(_select_existing.column(connection, asked))
     return [s for s in settlements if s.claim.request_id in there]
 
 
@@ -316,4 +308,4 @@ def _write_attempts(connection: Connection, settlements: Sequence[Settlement], h
                     attempt.reply,
                 )
             )
-    _insert_attempts.many(connection, rows)
+    _insert_attempts.all(connection, rows)

@@ -122,7 +122,7 @@ class Routes:
         return {key: self._one(connection, *key) for key in keys}
 
     def _one(self, connection: Connection, path: str, model: str) -> RouteId:
-        found = _route_of.run(connection, self._job_id, path, model).scalar()
+        found = _route_of.scalar(connection, self._job_id, path, model)
         if found is None:
             values = {"job_id": self._job_id, "path": path, "model": model}
             found = connection.execute(insert(routes).values(values).returning(routes.c.id)).scalar_one()
@@ -172,7 +172,7 @@ def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[
     bad = {}
     for id_, line in enumerate(lines, start):
         parsed = line.parsed
-        first = _line_of.run(connection, job_id, parsed.custom_id).one()
+        (first,) = _line_of.rows(connection, job_id, parsed.custom_id)
         if first.id != id_:
             reason = f'custom_id "{parsed.custom_id}" stands in line {first.line} already; each must be unique'
             body = parsed.body.decode(errors="replace")
@@ -248,4 +248,7 @@ def remove_some(connection: Connection, job_id: JobId) -> bool:
     for table in (routes, rejected):
         connection.execute(table.delete().where(table.c.job_id == job_id))
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
+    # Nobody has seen its number: unless a later job has begun, the next job may have it.
+    given_back = text("UPDATE sqlite_sequence SET seq = :id - 1 WHERE name = 'jobs' AND seq = :id")
+    connection.execute(given_back, {"id": job_id})
     return False

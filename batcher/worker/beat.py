@@ -1,11 +1,13 @@
 """What a runner does once a second: says that it lives and what it does, and learns what people want."""
 
 import asyncio
+from collections import Counter
 
 from msgspec.structs import replace
 
-from batcher.policy.breaker import Breaker
+from batcher.policy.breaker import paused
 from batcher.ports import Budget, Queue
+from batcher.worker.active import write_active
 from batcher.worker.jobs import Roster
 from batcher.worker.pauses import Pauses, silent, unreachable
 from batcher.worker.snapshot import Snapshot, encode, lane_snapshot
@@ -30,13 +32,10 @@ class Beat:
     async def run(self) -> None:
         """Beat until cancelled."""
         loop = asyncio.get_running_loop()
-        before = loop.time()
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
             now = loop.time()
-            working = [job.job.id for job in self._state.jobs.values() if not job.is_paused]
-            await self._queue.add_active(working, int((now - before) * 1e6))
-            before = now
+            await write_active(self._queue, self._state.jobs.values(), now)
             for job in self._state.jobs.values():
                 job.pace.tick(now)
             await self.once()
@@ -63,6 +62,7 @@ class Beat:
             in_flight=state.in_flight,
             lanes=[lane_snapshot(self._budget.view(key)) for key in state.lanes],
             rates={job_id: rate for job_id, job in state.jobs.items() if (rate := job.pace.per_second())},
+            flying=Counter(claim.job_id for claim in state.flying.values()),
             outages=[each.base_url for each in state.endpoints.values() if each.breaker.is_open],
         )
 
@@ -88,4 +88,4 @@ class Beat:
         in_outage = lane.endpoint.breaker.is_open
         self._pauses.begin(unreachable(lane.endpoint) if in_outage else silent(lane, seconds), lane, job)
         if in_outage:
-            lane.endpoint.breaker = Breaker()
+            lane.endpoint.breaker = paused(lane.endpoint.breaker)

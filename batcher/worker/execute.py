@@ -18,9 +18,10 @@ from batcher.policy.breaker import Breaker
 from batcher.policy.classify import Standing, classify
 from batcher.policy.rate_headers import rate_hints
 from batcher.policy.refusals import refused_for
-from batcher.policy.settle import MOST_REFUSALS, complete, decide, provider_request_id
+from batcher.policy.settle import MOST_REFUSALS, complete, decide, provider_request_id, unspent_sends
 from batcher.policy.structured import check_output
 from batcher.ports import Budget, Clock, Events, Reservation
+from batcher.worker.crew import Errand
 from batcher.worker.pauses import Pauses
 from batcher.worker.settler import Settler
 from batcher.worker.state import Endpoint, JobRun, Lane, State
@@ -58,8 +59,9 @@ class Executor:
         self._events = events
         self._jitter = jitter
 
-    async def execute(self, lane: Lane, claim: Claim, reservation: Reservation, *, probe: bool) -> None:
+    async def execute(self, errand: Errand) -> None:
         """Send the claim and see to everything that follows. Cancelled, it gives the claim back unspent."""
+        lane, claim, reservation = errand.lane, errand.claim, errand.reservation
         job = self._state.jobs[claim.job_id]
         assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
         sent_at, sent = self._clock.now(), asyncio.get_running_loop().time()
@@ -73,7 +75,7 @@ class Executor:
         finally:
             lane.in_flight -= 1
             del self._state.flying[claim.request_id]
-            if probe:
+            if errand.probe:
                 lane.endpoint.probing = False
                 lane.endpoint.changed.set()
         self._conclude(lane, job, claim, reservation, result, sent)
@@ -134,8 +136,7 @@ class Executor:
             # The claim's own numbers also count what was given back for other reasons, as in an outage.
             lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
         )
-        never_sent = isinstance(result, TransportFault) and not result.sent
-        if outcome.kind is FailureKind.TRANSIENT and (never_sent or lane.endpoint.breaker.is_open):
+        if outcome.kind is FailureKind.TRANSIENT and (not _was_sent(result) or lane.endpoint.breaker.is_open):
             return _unspent(decision, now_us)
         return decision
 
@@ -162,7 +163,7 @@ class Executor:
             wait_us=refusal.retry_after_us,
             jitter=self._jitter(),
             restart_ramp=refusal.restart_ramp,
-            why=refused_for(refusal, again=claim.send - 1 > claim.spent + claim.lost),
+            why=refused_for(refusal, again=unspent_sends(claim) > 1),
         )
         lane.stored = replace(lane.stored, cooling_until=until)
         self._settler.remember(lane)
@@ -207,6 +208,11 @@ def _unspent(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLette
     return Requeue(available_at=now_us + BASE_US, spent=False)
 
 
+def _was_sent(result: Reply | TransportFault) -> bool:
+    """Whether the provider may have seen the request."""
+    return isinstance(result, Reply) or result.sent
+
+
 def _kind(outcome: Outcome) -> AttemptKind:
     return AttemptKind.SUCCESS if isinstance(outcome, Success) else AttemptKind(outcome.kind.value)
 
@@ -216,7 +222,7 @@ def _record(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> Att
     failure = outcome if isinstance(outcome, Failure) else None
     return AttemptRecord(
         lane_id=lane.stored.id,
-        sent_at=result.sent_at,
+        sent_at=result.sent_at if _was_sent(result) else None,
         ended_at=result.sent_at + result.latency_us,
         status=reply.status if reply else None,
         kind=_kind(outcome),
@@ -262,4 +268,5 @@ def _told(claim: Claim, lane: Lane, result: Reply | TransportFault, record: Atte
         latency_us=result.latency_us,
         input_tokens=record.usage.input_tokens,
         output_tokens=record.usage.output_tokens,
+        sent=_was_sent(result),
     )

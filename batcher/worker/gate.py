@@ -4,10 +4,11 @@ import asyncio
 
 from batcher.domain.lanes import Charge
 from batcher.domain.requests import Claim
-from batcher.policy.breaker import Breaker, Verdict, verdict
+from batcher.policy.breaker import Verdict, paused, verdict
 from batcher.policy.tokens import names_maximum
 from batcher.ports import Budget, Reservation
-from batcher.worker.execute import Executor
+from batcher.worker.crew import Crew, Errand
+from batcher.worker.misfits import Misfits
 from batcher.worker.pauses import Pauses, unreachable
 from batcher.worker.settler import Settler
 from batcher.worker.state import JobRun, Lane, State
@@ -19,7 +20,7 @@ _SHORTEST_LOOK = 0.01
 
 
 class Gate:
-    """Admits; `tasks` runs what was admitted."""
+    """Admits; the crew carries out what was admitted."""
 
     def __init__(
         self,
@@ -27,18 +28,16 @@ class Gate:
         state: State,
         budget: Budget,
         settler: Settler,
-        executor: Executor,
+        crew: Crew,
         pauses: Pauses,
-        tasks: asyncio.TaskGroup,
+        misfits: Misfits,
     ) -> None:
         self._state = state
         self._budget = budget
         self._settler = settler
-        self._executor = executor
+        self._crew = crew
         self._pauses = pauses
-        self._tasks = tasks
-        #: Requests that are out; a second signal cancels them.
-        self.out: set[asyncio.Task[None]] = set()
+        self._misfits = misfits
 
     async def run(self, lane: Lane) -> None:
         """Admit the lane's claims one by one until cancelled; what was not sent stays in `lane.ready`."""
@@ -59,6 +58,8 @@ class Gate:
             output_tokens=claim.est_output,
             bounded=names_maximum(claim.body, claim.est_output),
         )
+        if self._misfits.bury(lane, claim, charge):
+            return
         reservation = await self._budget.reserve(lane.key, charge)
         # The last wait is over: from here to the start nothing else runs.
         if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):
@@ -81,9 +82,7 @@ class Gate:
             lane.endpoint.probing = True
         if lane.room:
             self._state.wake.set()
-        task = self._tasks.create_task(self._executor.execute(lane, claim, reservation, probe=probe))
-        self.out.add(task)
-        task.add_done_callback(self.out.discard)
+        self._crew.send(Errand(lane, claim, reservation, probe))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, loop = lane.endpoint, asyncio.get_running_loop()
@@ -108,7 +107,7 @@ class Gate:
 
     def _give_up(self, lane: Lane, job: JobRun) -> None:
         self._pauses.begin(unreachable(lane.endpoint), lane, job)
-        lane.endpoint.breaker = Breaker()
+        lane.endpoint.breaker = paused(lane.endpoint.breaker)
 
 
 def _is_next(lane: Lane, claim: Claim) -> bool:

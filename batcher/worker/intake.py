@@ -7,6 +7,7 @@ from batcher.domain.events import JobFinished
 from batcher.domain.requests import Claimed, Want
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Clock, Events, Queue
+from batcher.worker.active import write_active
 from batcher.worker.settler import Settler, told
 from batcher.worker.state import MOST_BYTES, JobRun, Lane, RouteRun, State
 from batcher.worker.waiting import wait_for
@@ -52,7 +53,12 @@ class Intake:
     async def _claim(self, wants: list[Want], *, alone: bool = False) -> bool:
         # What is claimed while this is cancelled would be nobody's: the claim is waited for, then handed out.
         claiming = asyncio.ensure_future(
-            self._queue.claim(wants, most_bytes=MOST_BYTES - self._state.held_bytes, alone=alone)
+            self._settler.claim(
+                wants,
+                most_bytes=MOST_BYTES - self._state.held_bytes,
+                alone=alone,
+                urgent=alone or any(not self._state.routes[want.route.id].lane.ready for want in wants),
+            )
         )
         try:
             claimed = await asyncio.shield(claiming)
@@ -120,8 +126,10 @@ class Intake:
         spent = [job for job in self._state.jobs.values() if job.is_spent and job.look_at <= now]
         for job in spent:
             job.look_at = now + _POLL_SECONDS
-        dry = [job.job.id for job in spent if job.is_dry]
-        finished = await self._queue.finish(dry) if dry else []
+        over = [job for job in spent if job.is_dry]
+        # Before they are closed: who sees a finished job sees the whole of the time it took.
+        await write_active(self._queue, over, now)
+        finished = await self._queue.finish([job.job.id for job in over]) if over else []
         for job_id in finished:
             self._forget(self._state.jobs[job_id])
             self._events.emit(JobFinished(job_id=job_id))

@@ -1,16 +1,18 @@
 """Taking jobs up and letting them go, as people ask for them through the store."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from batcher.domain.errors import BatcherError, UnknownJob
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
-from batcher.domain.lanes import LaneKey
+from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Route
 from batcher.domain.settings import limits_for, strictest
 from batcher.domain.states import JobState, PauseReason, PauseScope
+from batcher.policy.breaker import Breaker
 from batcher.policy.charging import with_known_rule
 from batcher.ports import Budget, Queue, Sender
 from batcher.worker.pauses import Pauses, covers
@@ -99,7 +101,7 @@ class Roster:
         if lane is not None:
             return lane
         stored = await self._queue.open_lane(key)
-        lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job))
+        lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job, stored))
         memory = with_known_rule(stored.memory, lane.endpoint.host)
         self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=memory)
         self._open_gate(lane)
@@ -113,16 +115,19 @@ class Roster:
                 given = strictest(limits_for(job.settings, lane.key.model) for job in sharing)
                 self._budget.open_lane(lane.key, given, cooling_until=None)
 
-    def _endpoint(self, job: Job) -> Endpoint:
+    def _endpoint(self, job: Job, lane: StoredLane) -> Endpoint:
         if job.endpoint_id not in self._state.endpoints:
             host = urlsplit(job.base_url).hostname or ""
-            made = Endpoint(id=job.endpoint_id, base_url=job.base_url, host=host)
+            breaker = Breaker(known=lane.endpoint_answered)
+            made = Endpoint(id=job.endpoint_id, base_url=job.base_url, host=host, breaker=breaker)
             self._state.endpoints[job.endpoint_id] = made
         return self._state.endpoints[job.endpoint_id]
 
     def _enter(self, job: Job, routes: Sequence[Route], lanes: Mapping[str, Lane]) -> JobRun:
         known = self._state.jobs.setdefault(job.id, JobRun(job=job))
         known.job, known.pause, known.dropped, known.is_stuck = job, None, False, False
+        if known.active_to is None:
+            known.active_to = asyncio.get_running_loop().time()
         for route in routes:
             self._enter_route(known, route, lanes[route.model])
         return known

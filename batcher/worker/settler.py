@@ -1,15 +1,37 @@
-"""Settlements are written in groups: each group is what came back while the last one was being committed."""
+"""Settlements are written in groups, and with each group the next requests are claimed: one commit for both.
+
+A group is what came back while the last one was being committed. Where that took no time it waits until half of
+what was out is back, but never for long: each group costs as much as thirty rows.
+"""
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId
-from batcher.domain.requests import Claim, SettledIds
+from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Release, Requeue, Settlement
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.state import Lane, State
+from batcher.worker.waiting import wait_for
+
+#: Seconds a group waits at most for others to come back.
+_LINGER = 0.01
+_NOTHING = Claimed(claims=[], settled=[], next_due={})
+
+
+class Ask(Struct, frozen=True, kw_only=True):
+    """Requests that are wanted, and who waits for them."""
+
+    wants: Sequence[Want]
+    most_bytes: int
+    alone: bool
+    #: A lane stands still for want of them.
+    urgent: bool
+    done: asyncio.Future[Claimed]
 
 
 class Settler:
@@ -29,13 +51,33 @@ class Settler:
         self._most = most
         self._waiting: list[Settlement] = []
         self._cooled: list[Lane] = []
+        self._ask: Ask | None = None
+        #: What is claimed once this has ended would be nobody's.
+        self._claims = True
         self._arrived = asyncio.Event()
+        #: Nothing is to be gained by waiting for more.
+        self._due = asyncio.Event()
         self._emptied = asyncio.Event()
 
     def add(self, settlement: Settlement) -> None:
         """Have it written with the next group."""
         self._waiting.append(settlement)
+        self._look()
+
+    async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool, urgent: bool) -> Claimed:
+        """Claim with the next group, until `run` has ended; one task at a time may ask. See `ports.Queue`."""
+        if not self._claims:
+            return _NOTHING
+        done: asyncio.Future[Claimed] = asyncio.get_running_loop().create_future()
+        self._ask = Ask(wants=wants, most_bytes=most_bytes, alone=alone, urgent=urgent, done=done)
+        self._look()
+        return await done
+
+    def _look(self) -> None:
         self._arrived.set()
+        asked = self._ask is not None and self._ask.urgent
+        if asked or len(self._waiting) >= self._state.in_flight:
+            self._due.set()
 
     def release(self, lane: Lane, *, job_id: JobId | None = None) -> None:
         """Give back what the lane has ready, of one job or of all: it was never sent."""
@@ -63,9 +105,17 @@ class Settler:
 
     async def run(self) -> None:
         """Write groups until cancelled. A group that is being written is finished first."""
-        while True:
-            await self._arrived.wait()
-            await self._whole_flush()
+        try:
+            while True:
+                await self._arrived.wait()
+                if not self._due.is_set():
+                    await wait_for(self._due, _LINGER)
+                await self._whole_flush()
+        finally:
+            self._claims = False
+            if self._ask is not None:
+                self._ask.done.set_result(_NOTHING)
+                self._ask = None
 
     async def _whole_flush(self) -> None:
         flushing = asyncio.ensure_future(self.flush())
@@ -83,22 +133,36 @@ class Settler:
     async def flush(self) -> None:
         """Write what waits now, if anything. A group that could not be written waits again."""
         self._arrived.clear()
-        if not self._waiting:
-            return
+        self._due.clear()
         group, self._waiting = self._waiting, []
         cooled, self._cooled = self._cooled, []
+        ask, self._ask = self._ask, None
         self._emptied.set()
         try:
             for lane in dict.fromkeys(cooled):
                 await self._queue.save_lane(lane.stored)
-            settled = await self._queue.settle(group)
-        except BaseException:
+            settled, claimed = await self._write(group, ask)
+        except BaseException as error:
             self._waiting[:0] = group
             self._cooled[:0] = cooled
+            if ask is not None and not ask.done.done():
+                ask.done.set_exception(error)
             raise
         self._account(group)
         self._tell(settled)
+        if ask is not None and claimed is not None and not ask.done.done():
+            ask.done.set_result(claimed)
         self._state.wake.set()
+
+    async def _write(
+        self, group: Sequence[Settlement], ask: Ask | None
+    ) -> tuple[Sequence[SettledIds], Claimed | None]:
+        if ask is None:
+            return (await self._queue.settle(group) if group else []), None
+        if not group or ask.alone:
+            settled = await self._queue.settle(group) if group else []
+            return settled, await self._queue.claim(ask.wants, most_bytes=ask.most_bytes, alone=ask.alone)
+        return await self._queue.exchange(group, ask.wants, most_bytes=ask.most_bytes)
 
     def _tell(self, settled: Iterable[SettledIds]) -> None:
         self._state.count(settled)
@@ -107,6 +171,7 @@ class Settler:
 
     def _account(self, group: list[Settlement]) -> None:
         now, wall = asyncio.get_running_loop().time(), self._clock.now()
+        self._state.flights.end(settlement.claim for settlement in group)
         for settlement in group:
             self._state.let_go(settlement.claim)
             decision = settlement.decision

@@ -34,6 +34,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     lanes: Sequence[LaneSnapshot]
     #: Requests of a job settled a second, lately.
     rates: Mapping[JobId, float]
+    #: Requests of a job that are out; a job that has none is not named.
+    flying: Mapping[JobId, int] = {}
     #: Base URLs to which sending has stopped in an outage.
     outages: Sequence[str] = ()
 

@@ -75,7 +75,7 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more claims it should have ready; nothing until half of them are gone."""
-        target = min(_MOST_READY, max(_LEAST_READY, 2 * self.in_flight))
+        target = min(_MOST_READY, max(_LEAST_READY, 4 * self.in_flight))
         ready = len(self.ready)
         return target - ready if ready <= target // 2 else 0
 
@@ -114,8 +114,15 @@ class JobRun:
     dropped: bool = False
     #: Monotonic seconds; its end is not looked for before.
     look_at: float = 0.0
+    #: Monotonic seconds up to which the time worked on it is accounted for; None: nothing of it yet.
+    active_to: float | None = None
     #: When last looked at, nothing of it could be claimed, also not alone: the rest is behind a pause.
     is_stuck: bool = False
+
+    def take_active_us(self, now: float) -> int:
+        """Microseconds since this was last asked; what goes by in a pause is not work."""
+        since, self.active_to = self.active_to, now
+        return 0 if since is None or self.is_paused else int((now - since) * 1e6)
 
     @property
     def is_wanted(self) -> bool:
@@ -149,7 +156,7 @@ class Untold:
     def begin(self, claim: Claim) -> None:
         """See `ports.Flights`."""
 
-    def end(self, claim: Claim) -> None:
+    def end(self, claims: Iterable[Claim]) -> None:
         """See `ports.Flights`."""
 
 
@@ -192,7 +199,6 @@ class State:
 
     def let_go(self, claim: Claim) -> None:
         """A claim's settlement is on disk."""
-        self.flights.end(claim)
         self.jobs[claim.job_id].held -= 1
         self.held_bytes -= len(claim.body)
         if self.alone == claim.request_id:

@@ -11,11 +11,14 @@ from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, Flights, Queue
+from batcher.worker.active import write_active
 from batcher.worker.beat import Beat
+from batcher.worker.crew import Crew
 from batcher.worker.execute import Executor
 from batcher.worker.gate import Gate
 from batcher.worker.intake import Intake
 from batcher.worker.jobs import Roster, Senders
+from batcher.worker.misfits import Misfits
 from batcher.worker.pauses import Pauses
 from batcher.worker.settler import Settler
 from batcher.worker.state import Lane, State, Untold
@@ -123,7 +126,16 @@ class Worker:
             events=events,
             jitter=self._jitter,
         )
-        gate = Gate(state=state, budget=budget, settler=settler, executor=executor, pauses=pauses, tasks=tasks)
+        crew = Crew(executor.execute, tasks)
+        misfits = Misfits(budget=budget, settler=settler, clock=clock, events=events)
+        gate = Gate(
+            state=state,
+            budget=budget,
+            settler=settler,
+            crew=crew,
+            pauses=pauses,
+            misfits=misfits,
+        )
 
         def open_gate(lane: Lane) -> None:
             lane.gate = tasks.create_task(gate.run(lane))
@@ -137,7 +149,7 @@ class Worker:
             pauses=pauses,
             open_gate=open_gate,
         )
-        self._settler, self._pauses, self._gate, self._roster = settler, pauses, gate, roster
+        self._settler, self._pauses, self._crew, self._roster = settler, pauses, crew, roster
         self._beat = Beat(queue=queue, state=state, budget=budget, roster=roster, pauses=pauses)
         self._intake = Intake(
             queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
@@ -164,6 +176,7 @@ class Worker:
         await self._beat.stop_following()
         gates = [lane.gate for lane in self.state.lanes.values() if lane.gate is not None]
         await cancel_all([*self._claiming, *gates])
+        self._crew.go_home()
         if drain:
             await self._let_flights_end()
         for lane in self.state.lanes.values():
@@ -174,10 +187,11 @@ class Worker:
         await cancel_all(self._writing)
         await self._settler.finish()
         await self._pauses.write()
+        await write_active(self._queue, self.state.jobs.values(), asyncio.get_running_loop().time())
         await self._beat.once()
 
     async def _let_flights_end(self) -> None:
-        out = set(self._gate.out)
+        out = set(self._crew.out)
         if not self._stop.is_set():
             self._events.emit(DrainStarted(in_flight=len(out), deadline=self._deadline))
         if not out:

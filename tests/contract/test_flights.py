@@ -34,8 +34,8 @@ def test_what_began_and_did_not_end_is_known_to_whoever_comes_after(tmp_path, cl
     log = log_of(tmp_path)
     for claim in claims:
         log.begin(claim)
-    log.end(claims[1])
-    log.end(claims[1])
+    log.end([claims[1]])
+    log.end([claims[1]])
     assert told(tmp_path) == Sent(
         holder=HolderId(1), sends=frozenset((claims[n].request_id, 1) for n in (0, 2, 3, 4))
     )
@@ -82,7 +82,7 @@ def test_where_no_log_can_be_made_all_goes_on_without(tmp_path, claims):
     (tmp_path / "batcher.db-flights").mkdir()
     log = log_of(tmp_path)
     log.begin(claims[0])
-    log.end(claims[0])
+    log.end([claims[0]])
     assert told(tmp_path) is None
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from batcher.domain.requests import Want
 from batcher.domain.settlements import Settlement
 from batcher.simulate import SimulatedProvider
 from batcher.worker import intake
@@ -67,13 +68,18 @@ async def test_replies_that_wait_for_their_commit_never_exceed_the_concurrency(
 async def test_replies_are_written_in_groups(rig: Rig):
     groups: list[int] = []
     worker = rig.worker(concurrency=32, writer=SlowWriter(rig.database, 0.2))
-    settle = rig.queue.settle
+    settle, exchange = rig.queue.settle, rig.queue.exchange
 
     async def counted(group: Sequence[Settlement]) -> Any:
         groups.append(len(group))
         return await settle(group)
 
+    async def counted_too(group: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int) -> Any:
+        groups.append(len(group))
+        return await exchange(group, wants, most_bytes=most_bytes)
+
     rig.queue.settle = counted  # type: ignore[assignment, method-assign]  # counts
+    rig.queue.exchange = counted_too  # type: ignore[assignment, method-assign]  # counts
     rig.provider = FakeProvider(SimulatedProvider(latency=0.1, latency_sigma=0.4))
     await worker.run([rig.submit(chats(300)).id])
     assert sum(groups) == 300

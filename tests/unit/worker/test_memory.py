@@ -50,3 +50,18 @@ async def test_a_request_that_can_never_fit_dies_and_its_tokens_are_not_owed(rig
     assert rig.rows()[0]["failure_code"] == "request_too_large"
     assert rig.states() == {"completed": 50, "dead_lettered": 1}
     assert now() < 60.0
+
+
+async def test_what_can_never_fit_dies_unsent_once_the_rule_is_known_and_says_by_which_figures(rig: Rig):
+    rig.provider = FakeProvider(SimulatedProvider(latency=0.2, tpm=60_000.0, charge=ChargeRule.MAX))
+    small = [chat(f"row {number}", max_tokens=600) for number in range(150)]
+    job = rig.submit([*small, chat("never", max_tokens=60_001), *small[:1]], limits=Limits(tpm=60_000.0))
+    await rig.run(job)
+    row = rig.rows()[150]
+    assert (row["state"], row["failure_kind"], row["failure_code"]) == ("dead_lettered", "permanent", "never_fits")
+    assert rig.states() == {"completed": 151, "dead_lettered": 1}
+    [attempt] = [each for each in rig.attempts() if each["code"] == "never_fits"]
+    assert attempt["sent_at"] is None
+    assert "60,001 tokens" in attempt["message"]
+    assert "60,000 tokens a minute" in attempt["message"]
+    assert rig.provider.counts()["never"] == 0

@@ -4,9 +4,11 @@ from itertools import pairwise
 
 import pytest
 
-from batcher.domain.events import BreakerChanged
+from batcher.domain.events import AttemptEnded, BreakerChanged
+from batcher.domain.lanes import LaneKey
 from batcher.domain.states import FaultKind, PauseReason, PauseScope
 from batcher.simulate import SimulatedProvider
+from batcher.store import dead_letters, export, lanes, read
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, Outage, chat, chats
 from tests.support.workers import Rig, now
@@ -50,6 +52,21 @@ async def test_an_outage_is_waited_out_and_nothing_is_lost(rig: Rig, kind: Fault
     assert sum(row["spent"] for row in rig.rows()) <= (7 if kind is FaultKind.RESET else 0)
     assert max(row["spent"] for row in rig.rows()) <= 1
     assert [event.open for event in rig.events.of(BreakerChanged)] == [True, False]
+
+
+async def test_attempts_are_what_the_provider_has_seen_not_connections_that_failed(rig: Rig):
+    rig.provider = FakeProvider(SimulatedProvider(latency=0.5, latency_sigma=0.0), script=Outage(0.0, 20.0))
+    job = rig.submit(chats(30))
+    assert await rig.run(job, concurrency=8) is End.OVER
+    assert len(rig.attempts()) > 30
+    with rig.database.read() as connection:
+        counted = read.counts(connection, rig.job(job)).attempts
+        each = [row.attempts for row in export.answered(connection, rig.job(job))]
+        shown = [dead_letters.show(connection, row["id"]).letter.attempts for row in rig.rows()]
+    assert counted == len(rig.provider.journal) == 30
+    assert each == shown == [1] * 30
+    told = rig.events.of(AttemptEnded)
+    assert (len(told), sum(event.sent for event in told)) == (len(rig.attempts()), 30)
 
 
 async def test_in_an_outage_one_request_at_a_time_probes_further_and_further_apart(rig: Rig):
@@ -120,3 +137,31 @@ async def test_a_lane_that_cools_down_does_not_keep_the_probe_from_another(rig: 
     await rig.run(job, concurrency=8)
     assert max(seen.at for seen in rig.provider.journal if seen.model == "b") < 60.0
     assert rig.states() == {"completed": 121}
+
+
+async def test_an_endpoint_that_answered_an_earlier_run_is_waited_for_not_given_up_after_half_a_minute(rig: Rig):
+    assert await rig.run(rig.submit(chats(5), name="before")) is End.OVER
+    rig.provider = FakeProvider(
+        SimulatedProvider(latency=0.5, latency_sigma=0.0), script=Outage(now(), now() + 300.0)
+    )
+    job = rig.submit(chats(20, start=50), name="after")
+    assert await rig.run(job) is End.OVER
+    assert rig.pauses() == []
+    assert rig.states(job) == {"completed": 20}
+
+
+async def test_answers_of_another_endpoint_tell_nothing_of_this_one(rig: Rig):
+    elsewhere = rig.submit(chats(5), name="before", base_url="http://127.0.0.1:7/v1")
+    assert await rig.run(elsewhere) is End.OVER
+    rig.provider.script = Outage(0.0, 1e9)
+    assert await rig.run(rig.submit(chats(3, start=50), name="after")) is End.OVER
+    assert [pause.reason for pause in rig.pauses()] == [PauseReason.ENDPOINT]
+    assert now() < 60.0
+
+
+async def test_an_answer_that_is_not_in_the_cache_is_known_too(rig: Rig):
+    await rig.run(job := rig.submit(chats(2), name="before"))
+    with rig.database.write() as connection:
+        connection.exec_driver_sql("DELETE FROM cache")
+        key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model="m")
+        assert lanes.open_lane(connection, key, now=rig.clock.now()).endpoint_answered
