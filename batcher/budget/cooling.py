@@ -20,13 +20,15 @@ class Probe(Enum):
 class Cooling:
     """The cool-downs of one lane. Each begins an epoch: a refusal of an earlier epoch's request is old news."""
 
-    __slots__ = ("_patient_until", "_refusals", "epoch", "is_daily", "probe", "until")
+    __slots__ = ("_patient_until", "_refusals", "epoch", "is_daily", "is_on", "probe", "until")
 
     def __init__(self) -> None:
         #: Loop time.
         self.until = -inf
         #: Whether the last of them is for a daily limit.
         self.is_daily = False
+        #: Whether there is anything to wait for, or may be: until a wait has found nothing left.
+        self.is_on = False
         self.epoch = 0
         self.probe = Probe.NONE
         self._patient_until = -inf
@@ -40,13 +42,14 @@ class Cooling:
             if now < self._patient_until:
                 return self._patient_until - now
             self.probe = Probe.NONE
+        self.is_on = False
         return 0.0
 
     def admitted(self, now: float, *, patience_s: float = PROBE_PATIENCE_S) -> bool:
         """A request goes. Returns whether it is the probe; not refused for `patience_s`, it counts as let in."""
         if self.probe is not Probe.DUE:
             return False
-        self.probe = Probe.OUT
+        self.probe, self.is_on = Probe.OUT, True
         self._patient_until = now + patience_s
         return True
 
@@ -62,7 +65,7 @@ class Cooling:
     def hold_until(self, until: float, *, is_daily: bool = False) -> None:
         """Admit nobody before `until`, then one alone. Only ever extends."""
         if until > self.until:
-            self.until, self.is_daily = until, is_daily
+            self.until, self.is_daily, self.is_on = until, is_daily, True
             self.probe = Probe.DUE
 
     def refused(

@@ -24,8 +24,8 @@ class Dimension:
 
     The limiter is the ceiling: whatever the balance believes, no more than a bucketful and the rate goes. It knows
     no debt, no refund and does not tell its level, so these stand beside it. It is never waited in: the gate
-    sleeps until there should be room and asks again. So whatever changes meanwhile wakes the gate, and a cancelled
-    wait leaves nothing behind.
+    sleeps until there should be room and asks again. So whatever changes meanwhile wakes the gate, a cancelled
+    wait leaves nothing behind, and where there is room nothing is awaited at all.
     """
 
     __slots__ = ("_at", "_balance", "_ceiling", "_cost", "_margin", "_meter", "pace")
@@ -40,7 +40,7 @@ class Dimension:
         #: What a unit costs while the margin is smaller than usual: that slows, without another limiter.
         self._cost = 1.0
 
-    async def wait_for(self, amount: float, now: float) -> float:
+    def ask(self, amount: float, now: float) -> float:
         """Seconds after which to ask again; 0 when all that a request of `amount` needs first is taken for it."""
         pace = self.pace
         if self._cost != 1.0:
@@ -49,7 +49,7 @@ class Dimension:
         balance = passed(self._balance, now - self._at, pace)
         self._at = now
         while (part := part_to_take(balance, amount, pace)) and self._ceiling.has_capacity(part):
-            await self._ceiling.acquire(part)  # has room: returns at once
+            _acquire(self._ceiling, part)
             balance = took(balance, part)
         if part:
             balance = without_room(balance, part, pace)
@@ -79,3 +79,12 @@ class Dimension:
     def use(self, now: float) -> float:
         """Units a second that went lately."""
         return self._meter.rate(now)
+
+
+def _acquire(limiter: AsyncLimiter, amount: float) -> None:
+    """Take what it has room for: `acquire` then returns at its first step, without a task in between."""
+    try:
+        limiter.acquire(amount).send(None)
+    except StopIteration:
+        return
+    raise RuntimeError(f"{limiter} had room for {amount}, and has none")

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from batcher.budget.blind import Blind
 from batcher.budget.cooling import Cooling, Probe
+from batcher.budget.day import Day
 from batcher.budget.dimension import Dimension
 from batcher.budget.holds import Hold, Why
 from batcher.budget.slots import Slots
@@ -34,8 +35,11 @@ from batcher.policy.climbing import Climb
 RECENT_S = 1.0
 
 
-class Place(Struct, eq=False, kw_only=True):
-    """A `Reservation`: what one request has taken, until it is cancelled or comes back."""
+class Place(Struct, eq=False):
+    """A `Reservation`: what one request has taken, until it is cancelled or comes back.
+
+    Built by position, as names cost at every admission.
+    """
 
     lane: LaneKey
     #: Loop time.
@@ -48,6 +52,8 @@ class Place(Struct, eq=False, kw_only=True):
     probe: bool
     #: Requests in flight, with it.
     beside: int
+    #: Tokens that the day is counted for.
+    of_the_day: float
     held: bool = True
     usage: Usage | None = None
     refused: bool = False
@@ -72,13 +78,15 @@ class Gate:
     nothing between.
     """
 
-    def __init__(self, key: LaneKey, slots: Slots, memory: LaneMemory) -> None:
+    def __init__(self, key: LaneKey, slots: Slots, memory: LaneMemory, day: Day) -> None:
         self.key = key
+        self._clock = asyncio.get_running_loop().time
         self.requests: Dimension | None = None
         self.tokens = Tokens(memory.charging)
         learned = memory.limits.learned_rpm
-        self.blind = Blind(_loop_time(), estimate=None if learned is None else learned / 60.0)
+        self.blind = Blind(self._clock(), estimate=None if learned is None else learned / 60.0)
         self.cooling = Cooling()
+        self.day = day
         self.level = Level(FIRST_LEVEL, memory.level)
         self.in_flight = 0
         self._climb = Climb()
@@ -88,39 +96,61 @@ class Gate:
         self._recent = 0
         self._slots = slots
         self._turn = asyncio.Lock()
+        #: Tasks that wait for their turn, with the one whose turn it is.
+        self._queued = 0
         self._wake: asyncio.Future[None] | None = None
         self._resting: Hold | None = None
         self._held_by: Why | None = None
         self._held_at = -inf
         self._last_back: Place | None = None
 
+    def try_to_enter(self, charge: Charge) -> Place | None:
+        """Let a request of this charge go, if nobody came before it and nothing keeps it from going."""
+        if self._queued:
+            return None
+        need, now = self.tokens.estimates.need(charge), self._clock()
+        return self._admit(charge, need, now) if self._hold(need, now) is None else None
+
     async def enter(self, charge: Charge) -> Place:
         """Wait until a request of this charge may go, and let it go."""
-        async with self._turn:
-            clock = asyncio.get_running_loop().time
-            try:
-                while (
-                    hold := await self._hold(need := self.tokens.estimates.need(charge), now := clock())
-                ) is not None:
-                    await self._rest(hold)
-                return self._admit(charge, need, now)
-            finally:
-                self._slots.leave(self.look_again)
+        self._queued += 1
+        try:
+            async with self._turn:
+                return await self._wait_and_enter(charge)
+        finally:
+            self._queued -= 1
 
-    async def _hold(self, need: Need, now: float) -> Hold | None:
-        """What keeps a request from going now. None: nothing, and no other task has run since it was found so."""
-        if (seconds := self.cooling.wait(now)) > 0:
-            return Hold(Why.DAY if self.cooling.is_daily else Why.PROVIDER, seconds)
+    async def _wait_and_enter(self, charge: Charge) -> Place:
+        clock, estimates = self._clock, self.tokens.estimates
+        try:
+            while (hold := self._hold(need := estimates.need(charge), now := clock())) is not None:
+                await self._rest(hold)
+            return self._admit(charge, need, now)
+        finally:
+            self._slots.leave(self.look_again)
+
+    def _hold(self, need: Need, now: float) -> Hold | None:
+        """What keeps a request from going now. None: nothing, and what it needs is taken."""
+        slots = self._slots
+        if (hold := self._hold_for_time(need, now)) is not None:
+            return hold
         if self.cooling.probe is not Probe.DUE and not self._level_has_room():
             return Hold(Why.LEVEL)
         if self.requests is not None:
-            if (seconds := await self.requests.wait_for(1.0, now)) > 0:
+            if (seconds := self.requests.ask(1.0, now)) > 0:
                 return Hold(Why.RPM, seconds)
         elif (seconds := self.blind.wait(now)) > 0:
             return Hold(Why.LEARNED, seconds)
-        if self.tokens.is_limited and (hold := await self.tokens.hold(need, now)) is not None:
+        if self.tokens.is_limited and (hold := self.tokens.hold(need, now)) is not None:
             return hold
-        return None if self._slots.has_room(self.look_again) else Hold(Why.PROCESS)
+        return None if slots.most is None or slots.has_room(self.look_again) else Hold(Why.PROCESS)
+
+    def _hold_for_time(self, need: Need, now: float) -> Hold | None:
+        """A cool-down, or a day that is used up."""
+        cooling = self.cooling
+        if cooling.is_on and (seconds := cooling.wait(now)) > 0:
+            return Hold(Why.DAY if cooling.is_daily else Why.PROVIDER, seconds)
+        return Hold(Why.DAY, seconds) if (seconds := self.day.wait(need, now)) > 0 else None
 
     def _admit(self, charge: Charge, need: Need, now: float) -> Place:
         if self.requests is not None:
@@ -128,16 +158,20 @@ class Gate:
         self._slots.take()
         self.in_flight += 1
         self._recent += 1
-        patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
         return Place(
-            lane=self.key,
-            at=now,
-            taken=self.tokens.spend(charge, need, now),
-            mark=None if self.requests is not None else self.blind.spend(now),
-            epoch=self.cooling.epoch,
-            probe=self.cooling.admitted(now, patience_s=patience),
-            beside=self.in_flight,
+            self.key,
+            now,
+            self.tokens.spend(charge, need, now),
+            None if self.requests is not None else self.blind.spend(now),
+            self.cooling.epoch,
+            self.cooling.probe is Probe.DUE and self._admit_probe(now),
+            self.in_flight,
+            self.day.spend(need, now),
         )
+
+    def _admit_probe(self, now: float) -> bool:
+        patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
+        return self.cooling.admitted(now, patience_s=patience)
 
     async def _rest(self, hold: Hold) -> None:
         """Sleep until it is time to look again, or something has changed."""
@@ -166,7 +200,9 @@ class Gate:
 
     def _level_has_room(self) -> bool:
         """Traffic that ramps up does so beside what is still in flight from before; both keep to the level."""
-        return self._recent < places(self.level.limit, self._cap) and self.in_flight < self.most
+        level, in_flight = self.level, self.in_flight
+        # Whole requests: there is room for one more, or none.
+        return self._recent + 1 <= level.limit and in_flight + 1 <= level.overall and in_flight < self._cap
 
     @property
     def _cap(self) -> int:
@@ -185,12 +221,13 @@ class Gate:
 
     def cancel(self, place: Place) -> None:
         """Nothing was sent: all of it comes back."""
-        now = _loop_time()
+        now = self._clock()
         if self.requests is not None:
             self.requests.give_back(1.0, now)
         if place.mark is not None:
             self.blind.give_back()
         self.tokens.cancel(place.taken, now)
+        self.day.cancel(place.of_the_day)
         # Headers that come now belong to no request that was let in.
         self._last_back = None
         self._leave(place, sent=False)
@@ -198,7 +235,8 @@ class Gate:
 
     def come_back(self, place: Place, usage: Usage | None) -> None:
         """The request is over; its place is free."""
-        returned = self.tokens.come_back(place.taken, usage, _loop_time())
+        returned = self.tokens.come_back(place.taken, usage, self._clock())
+        self.day.come_back(place.of_the_day, usage)
         place.usage = usage
         self._last_back = place
         self._leave(place, sent=True)
@@ -221,7 +259,7 @@ class Gate:
         self.blind.answered()
         place = self._last_back
         if place is not None and not self._is_paced:
-            now = _loop_time()
+            now = self._clock()
             is_full = self.level.limit >= self._climb.cap and self._level_binds()
             self._climb = climbing.answered(self._climb, now, now - place.at, is_full=is_full)
         if self._is_old(place) or not self._level_binds():
@@ -238,7 +276,7 @@ class Gate:
 
     def refused(self, refusal: Refused) -> None:
         """The request that came back last is a refusal, or the lane is to be held for another reason."""
-        place, now = self._last_back, _loop_time()
+        place, now = self._last_back, self._clock()
         if place is None or refusal.why is None:
             self._cool_down(place, refusal, now)
         else:
@@ -311,7 +349,7 @@ class Gate:
 
     def observe(self, hints: RateHints) -> None:
         """The headers of the request that came back last."""
-        place, now = self._last_back, _loop_time()
+        place, now = self._last_back, self._clock()
         self.tokens.heed(hints, now)
         if place is not None:
             binds = self.held_by(now, recent_s=RECENT_S) is Why.TPM
@@ -319,7 +357,7 @@ class Gate:
 
     def hold_for_the_day(self, seconds: float) -> None:
         """A daily limit is used up."""
-        self.cooling.hold_until(_loop_time() + seconds, is_daily=True)
+        self.cooling.hold_until(self._clock() + seconds, is_daily=True)
 
     def held_by(self, now: float, *, recent_s: float) -> Why | None:
         """What the waiting request waits for, or waited for at most `recent_s` ago."""
@@ -328,7 +366,3 @@ class Gate:
         if self._resting is not None:
             return self._resting.why
         return self._held_by if now - self._held_at <= recent_s else None
-
-
-def _loop_time() -> float:
-    return asyncio.get_running_loop().time()

@@ -8,16 +8,18 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.budget.cooling import Cooling
+from batcher.budget.day import Day
 from batcher.budget.dimension import Dimension
 from batcher.budget.gate import RECENT_S, Gate, Place, Refused
 from batcher.budget.holds import Why
 from batcher.budget.limits import LaneLimits
 from batcher.budget.slots import Slots
-from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints
+from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import RefusedFor
 from batcher.policy.admission import Pace, is_same_limit, requests_pace, tokens_pace
+from batcher.policy.fitting import is_never_admitted
 from batcher.ports import Clock, Reservation
 
 _DAY_S = 86_400.0
@@ -58,7 +60,10 @@ class LaneBudgets:
         known = self._lanes.get(lane)
         if known is None:
             announced = replace(memory.limits, learned_rpm=None, day_until=None)
-            known = self._lanes[lane] = Lane(Gate(lane, self._slots, memory), LaneLimits(limits, announced))
+            known = self._lanes[lane] = Lane(
+                Gate(lane, self._slots, memory, Day(memory.day, self._clock, _loop_time())),
+                LaneLimits(limits, announced),
+            )
         known.limits.given = limits
         _apply(known)
         self._hold_again(known.gate.cooling, cooling_until or 0, memory.limits.day_until or 0)
@@ -79,6 +84,7 @@ class LaneBudgets:
                 known.limits.announced, learned_rpm=_learned_rpm(gate), day_until=self._day_until(gate.cooling)
             ),
             charging=gate.tokens.charging(),
+            day=gate.day.use(_loop_time()),
             # Where a rate is known it governs, and the level only follows.
             level=gate.level.target if known.applied == KnownLimits() else None,
         )
@@ -89,9 +95,20 @@ class LaneBudgets:
             return None
         return ceil(self._in_utc(cooling.until) / 1e6 + _DAY_SLACK_S)
 
+    def never_fits(self, lane: LaneKey, charge: Charge) -> TokenLimit | None:
+        """See `ports.Budget`: only figures that are certain count."""
+        known = self._lane(lane)
+        if not charge.bounded or known.applied.tpm is None or charge.output_tokens <= known.applied.tpm:
+            return None
+        limit = known.limits.certain_tpm()
+        charges_maximum = known.gate.tokens.charges_maximum
+        is_over = is_never_admitted(charge.output_tokens, limit, charges_maximum=charges_maximum)
+        return limit if is_over else None
+
     async def reserve(self, lane: LaneKey, charge: Charge) -> Reservation:
         """Wait for the lane's turn, then take. Several tasks are served in the order in which they came."""
-        return await self._lane(lane).gate.enter(charge)
+        gate = self._lane(lane).gate
+        return gate.try_to_enter(charge) or await gate.enter(charge)
 
     def cancel(self, reservation: Reservation) -> None:
         """Give everything back; the next request has it. A second time does nothing."""
@@ -148,8 +165,15 @@ class LaneBudgets:
             binding=_binding(why),
             utilization=self._utilization(known, why, now),
             in_flight=gate.in_flight,
-            cooling_until=self._in_utc(gate.cooling.until) if gate.cooling.until > now else None,
+            cooling_until=self._held_until(gate, now),
         )
+
+    def _held_until(self, gate: Gate, now: float) -> int | None:
+        """UTC microseconds: the end of a cool-down, or of a day that is used up."""
+        cooling = self._in_utc(gate.cooling.until) if gate.cooling.until > now else None
+        used_up = gate.day.until
+        day = used_up if used_up is not None and used_up > self._clock.now() else None
+        return max((each for each in (cooling, day) if each is not None), default=None)
 
     def _utilization(self, lane: Lane, why: Why | None, now: float) -> float | None:
         share = self._share_of(lane, why, now)
@@ -200,9 +224,10 @@ def _apply(lane: Lane) -> None:
         input_tpm=_in_force(before.input_tpm, kept.input_tpm),
         output_tpm=_in_force(before.output_tpm, kept.output_tpm),
     )
+    is_another_day = gate.day.keep(lane.limits.a_day())
     if before == KnownLimits() != lane.applied:
         gate.forget_level()
-    if lane.applied != before:
+    if lane.applied != before or is_another_day:
         gate.look_again()
 
 

@@ -27,7 +27,18 @@ class Taken(Struct, eq=False):
 class Tokens:
     """The dimensions that count tokens, and the observer where headers tell of a bucket."""
 
-    __slots__ = ("_asked", "_fullness", "_rule", "_scale", "estimates", "input", "observer", "output", "total")
+    __slots__ = (
+        "_asked",
+        "_asked_by",
+        "_fullness",
+        "_rule",
+        "_scale",
+        "estimates",
+        "input",
+        "observer",
+        "output",
+        "total",
+    )
 
     def __init__(self, charging: Charging) -> None:
         self.total: Dimension | None = None
@@ -37,8 +48,9 @@ class Tokens:
         self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
         self._rule, self._scale = charging.rule, charging.scale
         self._fullness = Fullness()
-        #: What was asked of `total` last: it is asked and spent in one go.
+        #: What was asked of `total` last, by which rule: it is asked and spent in one go.
         self._asked = 0.0
+        self._asked_by = ChargeRule.SUM
 
     @property
     def is_limited(self) -> bool:
@@ -48,8 +60,19 @@ class Tokens:
     @property
     def rule(self) -> ChargeRule:
         """How requests are charged now; the dearest rule until one is known."""
-        known = self._rule if self.observer is None else self.observer.rule
-        return known or ChargeRule.SUM
+        return self._known_rule or ChargeRule.SUM
+
+    @property
+    def _known_rule(self) -> ChargeRule | None:
+        """The rule that was learned or that the provider is known by; None: neither."""
+        return self._rule if self.observer is None else self.observer.rule
+
+    @property
+    def charges_maximum(self) -> bool:
+        """Whether it is known that a request is charged for the most it may produce."""
+        if self.observer is not None:
+            return self.observer.charges_maximum
+        return self._rule is not None and self._rule is not ChargeRule.PRODUCED
 
     @property
     def scale(self) -> float:
@@ -58,25 +81,29 @@ class Tokens:
 
     def charging(self) -> Charging:
         """What was learned, rounded: it is written down whenever it changes."""
-        observer, output = self.observer, self.estimates.output
+        output = self.estimates.output
         return Charging(
-            rule=self._rule if observer is None else observer.rule,
+            rule=self._known_rule,
             scale=round(self.scale, 2),
             input_ratio=round(self.estimates.ratio, 2),
             output=None if output is None else float(f"{output:.2g}"),
         )
 
-    async def hold(self, need: Need, now: float) -> Hold | None:
+    def hold(self, need: Need, now: float) -> Hold | None:
         """What keeps a request from going; None: all of its tokens are taken."""
-        if self.total is not None:
-            self._asked = amount = reserved(self.rule, need, self.scale)
-            if (seconds := await self.total.wait_for(amount, now)) > 0:
+        observer, total = self.observer, self.total
+        if total is not None:
+            rule = self._rule if observer is None else observer.rule
+            scale = self._scale if observer is None else observer.scale
+            self._asked_by = rule = rule or ChargeRule.SUM
+            self._asked = amount = reserved(rule, need, scale)
+            if (seconds := total.ask(amount, now)) > 0.0:
                 return Hold(Why.TPM, seconds)
-        if self.input is not None and (seconds := await self.input.wait_for(need.prompt, now)) > 0:
+        if self.input is not None and (seconds := self.input.ask(need.prompt, now)) > 0:
             return Hold(Why.INPUT_TPM, seconds)
-        if self.output is not None and (seconds := await self.output.wait_for(need.expected, now)) > 0:
+        if self.output is not None and (seconds := self.output.ask(need.expected, now)) > 0:
             return Hold(Why.OUTPUT_TPM, seconds)
-        if self.observer is not None and (seconds := self.observer.wait(need, now)) > 0:
+        if observer is not None and (seconds := observer.wait(need, now)) > 0.0:
             return Hold(Why.TPM, seconds)
         return None
 
@@ -91,9 +118,8 @@ class Tokens:
         if self.output is not None:
             self.output.spend(need.expected, now)
         observer = self.observer
-        return Taken(
-            charge, need, self.rule, total, observer, None if observer is None else observer.sent(need, now)
-        )
+        sent = None if observer is None else observer.sent(need, now)
+        return Taken(charge, need, self._asked_by, total, observer, sent)
 
     def cancel(self, taken: Taken, now: float) -> None:
         """It did not go after all."""

@@ -7,7 +7,8 @@ from batcher.config.headers import carries_key, check_header_names
 from batcher.domain.errors import ConfigError
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
-from batcher.policy.urls import host_of, is_loopback, key_may_travel
+from batcher.policy.redact import SHORTEST_SEARCHED
+from batcher.policy.urls import host_of, is_loopback, is_private, key_may_travel
 
 _KEY = re.compile(r"[!-~]+")
 _HEADER_VALUE = re.compile(r"[ -~]+")
@@ -33,6 +34,7 @@ def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None
             hint=f"keys go to {host_of(settings.base_url)}; only a server on loopback needs none",
         )
     key = as_secret(environ[name], name)
+    _refuse_unmaskable(key, name, host_of(settings.base_url))
     _check_travel(settings)
     return key
 
@@ -104,6 +106,15 @@ def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:
             hint="a header's value is one line of plain text",
         )
     return Secret(value)
+
+
+def _refuse_unmaskable(key: Secret, name: str, host: str) -> None:
+    """So short a text stands in every reply: it cannot be taken out. At home it guards nothing."""
+    if len(key.reveal()) < SHORTEST_SEARCHED and not is_loopback(host) and not is_private(host):
+        raise ConfigError(
+            f"{name} holds fewer than {SHORTEST_SEARCHED} characters, which is no key for {host}",
+            hint="copy the key again; so short a one could not be masked where the provider repeats it",
+        )
 
 
 def _check_travel(settings: JobSettings) -> None:

@@ -1,7 +1,7 @@
 """batcher.toml: read, checked whole, and turned into a layer.
 
 [provider] base_url, api_key_env, allow_http, ca_file     [provider.headers] HEADER = "VARIABLE"
-[limits]   rpm, tpm                                       [limits."MODEL"]   rpm, tpm
+[limits]   rpm, tpm, input_tpm, output_tpm, rpd, tpd      [limits."MODEL"]   the same, of one model
 [retry]    max_attempts, timeout, max_wait                [cache]            mode
 [store]    db                                             [run]              concurrency, max_cost
 
@@ -20,9 +20,9 @@ from batcher.config.headers import check_header_names
 from batcher.config.layers import FileSettings, Layer
 from batcher.config.limits import LimitLayer
 from batcher.config.paths import expand_home, store_path
-from batcher.config.unknown import LIMIT_KEYS, refuse_unknown, refuse_unknown_limit
+from batcher.config.unknown import refuse_unknown, refuse_unknown_limit
 from batcher.domain.errors import ConfigError
-from batcher.domain.settings import Limits
+from batcher.domain.settings import LIMIT_NAMES, Limits
 
 T = TypeVar("T")
 
@@ -97,15 +97,18 @@ def _table(value: object, where: str) -> dict[str, object]:
 
 def _limits(table: _Table) -> LimitLayer:
     """Plain numbers stand for every model; every table is a model's own."""
-    plain = Limits(rpm=table.take("rpm", checks.positive), tpm=table.take("tpm", checks.positive))
-    models = {name: _model_limits(table, name) for name in table.values if name not in LIMIT_KEYS}
-    return LimitLayer(plain=plain, models=models)
+    models = {name: _model_limits(table, name) for name in table.values if name not in LIMIT_NAMES}
+    return LimitLayer(plain=_own_limits(table), models=models)
+
+
+def _own_limits(table: _Table) -> Limits:
+    return Limits(**{name: table.take(name, checks.positive) for name in LIMIT_NAMES})
 
 
 def _model_limits(table: _Table, model: str) -> Limits:
     own = _Table(table.values, model, table.where.removesuffix(": limits"), label=f'limits."{model}"')
     refuse_unknown_limit(own.values, model, own.where)
-    return Limits(rpm=own.take("rpm", checks.positive), tpm=own.take("tpm", checks.positive))
+    return _own_limits(own)
 
 
 def _headers(value: object, where: str) -> dict[str, str]:

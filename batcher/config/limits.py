@@ -1,4 +1,4 @@
-"""Limits a minute as people write them, and how one source's limits lie over another's."""
+"""Limits as people write them, and how one source's limits lie over another's."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from decimal import Decimal
 from msgspec import Struct, field
 
 from batcher.domain.errors import ConfigError
-from batcher.domain.settings import Limits
+from batcher.domain.settings import Limits, limits_over
 
 #: Digits grouped by `_`, or by `,` in threes (so that a decimal comma is an error, not a factor of ten); K and M
 #: as the providers' own limit pages write them.
@@ -27,8 +27,8 @@ def over(upper: LimitLayer, lower: LimitLayer) -> LimitLayer:
     names = [*lower.models, *(name for name in upper.models if name not in lower.models)]
     none = Limits()
     return LimitLayer(
-        plain=_limits_over(upper.plain, lower.plain),
-        models={name: _limits_over(upper.models.get(name, none), lower.models.get(name, none)) for name in names},
+        plain=limits_over(upper.plain, lower.plain),
+        models={name: limits_over(upper.models.get(name, none), lower.models.get(name, none)) for name in names},
     )
 
 
@@ -51,13 +51,6 @@ def read_figure(written: str) -> float | None:
     whole, fraction, unit = match.groups(default="")
     figure = float(Decimal(whole.replace(",", "").replace("_", "") + fraction) * _UNITS[unit.lower()])
     return figure if 0 < figure < float("inf") else None
-
-
-def _limits_over(upper: Limits, lower: Limits) -> Limits:
-    return Limits(
-        rpm=upper.rpm if upper.rpm is not None else lower.rpm,
-        tpm=upper.tpm if upper.tpm is not None else lower.tpm,
-    )
 
 
 def _read_flag(values: Sequence[str], flag: str) -> dict[str | None, float]:

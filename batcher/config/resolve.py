@@ -140,12 +140,12 @@ def _simulate(flags: Flags, remembered: JobSettings | None) -> bool:
     if remembered.simulate and flags.base_url is not None:
         raise ConfigError(
             "this job runs against the simulated provider: --base-url cannot move it to a real one",
-            hint="make a new job of the file: batcher run FILE --base-url URL",
+            hint="run the file there: batcher run FILE --base-url URL",
         )
     if wanted and not remembered.simulate:
         raise ConfigError(
             f"this job runs against {remembered.base_url}: --simulate would mix made-up answers with real ones",
-            hint="make a new job of the file: batcher run FILE --simulate",
+            hint="make a new job of the file: batcher run FILE --new --simulate",
         )
     return remembered.simulate
 

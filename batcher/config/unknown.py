@@ -4,13 +4,12 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from batcher.domain.errors import ConfigError
-
-LIMIT_KEYS = ("rpm", "tpm")
+from batcher.domain.settings import LIMIT_NAMES
 
 #: Table → its keys.
 _KNOWN: dict[str, tuple[str, ...]] = {
     "provider": ("base_url", "api_key_env", "headers", "allow_http", "ca_file"),
-    "limits": LIMIT_KEYS,
+    "limits": LIMIT_NAMES,
     "retry": ("max_attempts", "timeout", "max_wait"),
     "cache": ("mode",),
     "store": ("db",),
@@ -35,7 +34,7 @@ def refuse_unknown_limit(values: Mapping[str, object], model: str, where: str) -
     if not model.strip():
         raise ConfigError(f"{where} names no model", hint='write [limits."gpt-4o-mini"]')
     for key, value in values.items():
-        if key in LIMIT_KEYS:
+        if key in LIMIT_NAMES:
             continue
         if isinstance(value, dict):
             dotted = f"{model}.{key}"
@@ -43,7 +42,7 @@ def refuse_unknown_limit(values: Mapping[str, object], model: str, where: str) -
                 f"{where} has a table within: {key}",
                 hint=f'a model name with a dot needs quotes: [limits."{dotted}"]',
             )
-        raise ConfigError(f"{where} has an unknown key: {key}", hint=_closest(key, LIMIT_KEYS))
+        raise ConfigError(f"{where} has an unknown key: {key}", hint=_closest(key, LIMIT_NAMES))
 
 
 def _unknown_top(name: str, value: object, source: str) -> ConfigError:

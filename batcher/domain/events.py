@@ -25,6 +25,8 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
     latency_us: int
     input_tokens: int | None
     output_tokens: int | None
+    #: False: no connection came about, so the provider has seen nothing.
+    sent: bool = True
 
 
 class RequestsSettled(Struct, frozen=True, kw_only=True):

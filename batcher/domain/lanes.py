@@ -23,6 +23,13 @@ class Charge(Struct, frozen=True, kw_only=True):
     bounded: bool = True
 
 
+class TokenLimit(Struct, frozen=True, kw_only=True):
+    """A limit of tokens a minute that is certain: a person gave it, or the provider announced it in this run."""
+
+    tpm: float
+    source: LimitSource
+
+
 class RateHints(Struct, frozen=True, kw_only=True):
     """What reply headers say about a lane's limits; None: not said, or said as unknown (0, -1).
 
@@ -38,6 +45,9 @@ class RateHints(Struct, frozen=True, kw_only=True):
     #: Requests a day (Groq's request headers; Cerebras' `-day`).
     rpd: float | None = None
     remaining_requests_day: float | None = None
+    #: Tokens a day (Cerebras).
+    tpd: float | None = None
+    remaining_tokens_day: float | None = None
     #: Input and output tokens apart (Anthropic).
     input_tpm: float | None = None
     output_tpm: float | None = None
@@ -59,13 +69,40 @@ class LaneView(Struct, frozen=True, kw_only=True):
     cooling_until: int | None
 
 
+class DayBegins(Struct, frozen=True):
+    """The UTC hours at which a provider's day begins, at the earliest and at the latest (summer time)."""
+
+    earliest: int
+    latest: int
+
+
+class HourUse(Struct, frozen=True, array_like=True):
+    """What went within one hour. `hour` counts from the epoch, UTC."""
+
+    hour: int
+    requests: int
+    tokens: int
+
+
+class DayUse(Struct, frozen=True, kw_only=True):
+    """What a lane has sent lately, for limits a day."""
+
+    #: The last day's, in order; hours without use are left out.
+    hours: tuple[HourUse, ...] = ()
+    #: None: not known, so any 24 hours are a day.
+    begins: DayBegins | None = None
+
+
 class KnownLimits(Struct, frozen=True, kw_only=True):
-    """Limits a minute that nobody gave: announced in headers, or found out; None: not known."""
+    """Limits that nobody gave: announced in headers, or found out. A minute, or as said; None: unknown."""
 
     rpm: float | None = None
     tpm: float | None = None
     input_tpm: float | None = None
     output_tpm: float | None = None
+    #: Requests and tokens a day.
+    rpd: float | None = None
+    tpd: float | None = None
     learned_rpm: float | None = None
     #: UTC seconds, rounded up, until which a daily limit that is used up holds the lane; None: none does.
     day_until: int | None = None
@@ -89,6 +126,7 @@ class LaneMemory(Struct, frozen=True, kw_only=True):
 
     limits: KnownLimits = KnownLimits()
     charging: Charging = Charging()
+    day: DayUse = DayUse()
     #: Requests in flight that the lane had reached; None: not known.
     level: float | None = None
 
@@ -100,3 +138,5 @@ class StoredLane(Struct, frozen=True, kw_only=True):
     key: LaneKey
     memory: LaneMemory
     cooling_until: int | None
+    #: Whether its endpoint has ever answered, in whatever run.
+    endpoint_answered: bool = False

@@ -51,6 +51,8 @@ class Claim(Struct, frozen=True, kw_only=True):
     model: str
     #: The number of this sending, from 1.
     send: int
+    #: Sendings before a person put it back last: they count for nothing any more.
+    sends_before: int = 0
     #: Attempts spent so far; compared with `max_attempts`.
     spent: int
     #: Holders that died with it.

@@ -3,17 +3,27 @@
 from collections.abc import Iterable
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from batcher.domain.states import CacheMode
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Limits a minute; None: not given."""
+    """Limits that were given; None: not given."""
 
     #: Requests a minute.
     rpm: float | None = None
-    #: Tokens a minute.
+    #: Tokens a minute: all of them, or input and output apart.
     tpm: float | None = None
+    input_tpm: float | None = None
+    output_tpm: float | None = None
+    #: Requests and tokens a day.
+    rpd: float | None = None
+    tpd: float | None = None
+
+
+#: The names of all of them, as settings write them.
+LIMIT_NAMES = Limits.__struct_fields__
 
 
 class JobSettings(Struct, frozen=True, kw_only=True):
@@ -56,17 +66,19 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 def strictest(given: Iterable[Limits]) -> Limits:
     """What jobs that share a lane may do together: no more than the strictest of them allows."""
     each = list(given)
-    return Limits(
-        rpm=min((limits.rpm for limits in each if limits.rpm is not None), default=None),
-        tpm=min((limits.tpm for limits in each if limits.tpm is not None), default=None),
-    )
+    return Limits(**{name: _least(getattr(limits, name) for limits in each) for name in LIMIT_NAMES})
+
+
+def _least(figures: Iterable[float | None]) -> float | None:
+    return min((figure for figure in figures if figure is not None), default=None)
 
 
 def limits_for(settings: JobSettings, model: str) -> Limits:
     """The limits of a model's lane: the model's own number where one is given, else the plain one."""
-    own = settings.model_limits.get(model, Limits())
-    plain = settings.limits
-    return Limits(
-        rpm=own.rpm if own.rpm is not None else plain.rpm,
-        tpm=own.tpm if own.tpm is not None else plain.tpm,
-    )
+    return limits_over(settings.model_limits.get(model, Limits()), settings.limits)
+
+
+def limits_over(upper: Limits, lower: Limits) -> Limits:
+    """Each number of `upper` where it is given, else of `lower`."""
+    given = {name: getattr(upper, name) for name in LIMIT_NAMES if getattr(upper, name) is not None}
+    return replace(lower, **given)

@@ -45,7 +45,8 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
     """What is kept of one sending, for good. Times are UTC microseconds."""
 
     lane_id: LaneId
-    sent_at: int
+    #: None: it never left, as no connection came about.
+    sent_at: int | None
     ended_at: int
     status: int | None
     kind: AttemptKind

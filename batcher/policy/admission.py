@@ -9,6 +9,8 @@ from msgspec import Struct
 
 #: Seconds of budget a lane may send at once: half of what providers save up, and longer than any stall (§1, §2).
 BURST_S = 0.5
+#: Share of a bucket that is taken ahead: asking a limiter costs more than all other arithmetic of an admission.
+AHEAD = 1 / 16
 #: Share of a limit that is used: it makes "never more than the limit in 60 s" hold with jitter (§2, §7).
 MARGIN = 0.995
 #: What a refusal leaves of the margin (one a second counts), its floor, and what a second brings back (§7).
@@ -59,6 +61,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     bucket: float
     #: Most units taken in one go: half a bucket, so that a late wake-up loses nothing, yet a whole request.
     part: float
+    #: Units taken in one go, for several requests, while the bucket has plenty of room.
+    ahead: float
 
 
 class Balance(Struct, frozen=True):
@@ -76,14 +80,14 @@ def requests_pace(rpm: float) -> Pace:
     tightness = min(1.0, max(0.0, (SLACK_RPM - rpm) / (SLACK_RPM - NO_SLACK_RPM)))
     rate = 1.0 / max(interval / MARGIN, interval + SPACING_S * tightness)
     bucket = max(1.0, rate * BURST_S)
-    return Pace(rate=rate, bucket=bucket, part=max(1.0, bucket / 2))
+    return Pace(rate=rate, bucket=bucket, part=max(1.0, bucket / 2), ahead=AHEAD * bucket)
 
 
 def tokens_pace(tpm: float) -> Pace:
     """The pace of `tpm` tokens a minute."""
     rate = tpm / 60.0 * MARGIN
     bucket = max(1.0, rate * BURST_S)
-    return Pace(rate=rate, bucket=bucket, part=bucket / 2)
+    return Pace(rate=rate, bucket=bucket, part=bucket / 2, ahead=AHEAD * bucket)
 
 
 def drained(pace: Pace, *, debt: float = 0.0) -> Balance:
@@ -103,11 +107,15 @@ def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
     """Units to take next before a request of `amount` may go; 0: it may go.
 
     First all debt, then the request, of which one bucketful must be there; the rest becomes debt. Merging the two
-    gets most of a long job refused (RATE §1).
+    gets most of a long job refused (RATE §1). With plenty of room, for the next requests too; twice as much room
+    as that takes, as the limiter reads the clock a little later than we do.
     """
     missing = balance.owed + (amount if amount < pace.bucket else pace.bucket)  # noqa: FURB136 - speed
     if missing <= ROUNDING * pace.bucket:
         return 0.0
+    ahead = pace.ahead
+    if missing < ahead and balance.taken + 2 * ahead <= pace.bucket:
+        return ahead
     return missing if missing < pace.part else pace.part  # noqa: FURB136 - speed
 
 

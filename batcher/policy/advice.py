@@ -115,10 +115,10 @@ _BY_STATUS: Final[Mapping[int, str]] = {
 
 _ATTEMPTS_USED_UP: Final = f"The provider's side failed on every attempt. When it is well again: {_AGAIN}."
 _NETWORK: Final = f"The connection failed on every attempt. Check the network and the base URL, then {_AGAIN}."
-_AT_FAULT: Final = (
-    "The provider refuses the request as it is. Read its message with `batcher dlq show REQUEST` (all of them: "
-    f"`batcher dlq list {{which}}`), mend the body: {_EDIT}; --probe tries one row first."
+_READ: Final = (
+    "Read its message with `batcher dlq show REQUEST` (all of them: `batcher dlq list {which}`), mend the body:"
 )
+_AT_FAULT: Final = f"The provider refuses the request as it is. {_READ} {_EDIT}; --probe tries one row first."
 
 #: Where the provider has given figures.
 _OVER_CONTEXT: Final = f"shorten them ({_AS_FILE}) or set another model with {_OTHER_MODEL}"
@@ -138,6 +138,13 @@ def advice(code: str, kind: str, status: int | None, *, which: str | None = None
     if text is None and kind == FailureKind.TRANSIENT:
         text = _NETWORK if status is None else _ATTEMPTS_USED_UP
     return _of(text or _BY_STATUS.get(status or 0, _AT_FAULT), which or by_code(code))
+
+
+def advice_for_one(text: str, code: str, request: int) -> str:
+    """The advice about a code's letters for one of them, to a person who has it before them."""
+    which = by_code(code)
+    text = text.replace(_of(_READ, which), "As its message says, mend the body:")
+    return text.replace("dlq show REQUEST", f"dlq show {request}").replace(which, str(request))
 
 
 def advice_in_figures(code: str, figures: Figures, *, which: str) -> str:

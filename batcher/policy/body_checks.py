@@ -49,13 +49,15 @@ def _moderations(body: Body) -> str | None:
 
 
 def _responses(body: Body) -> str | None:
-    stands_in = body.get("input") is None and any(body.get(name) is not None for name in _INSTEAD_OF_INPUT)
+    stands_in = body.get("input") in (None, [], {}) and any(
+        body.get(name) is not None for name in _INSTEAD_OF_INPUT
+    )
     return _model(body) or (None if stands_in else _text(body, "input")) or _maxima(body)
 
 
 def _model(body: Body) -> str | None:
     model = body.get("model")
-    if type(model) is str and model:
+    if type(model) is str and model.strip():
         return None
     if model is None:
         return "`model` is missing; name the model, as a string"
@@ -68,7 +70,8 @@ def _text(body: Body, name: str) -> str | None:
         return f"`{name}` is missing"
     if not isinstance(value, str | list | dict):
         return f"`{name}` must be a string or a list"
-    return None
+    # An empty string is text, and some servers take it; a list of nothing asks for nothing.
+    return f"`{name}` is empty" if value in ([], {}) else None
 
 
 def _messages(messages: object) -> str | None:
@@ -88,7 +91,7 @@ def _message(message: object) -> str | None:
     if not isinstance(message, dict):
         return "` must be an object with `role` and `content`"
     role = message.get("role")
-    if type(role) is not str or not role:
+    if type(role) is not str or not role.strip():
         return "` has no `role`" if role is None else ".role` must be a non-empty string"
     content = message.get("content")
     if content is None:

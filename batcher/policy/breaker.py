@@ -36,8 +36,9 @@ class Verdict(StrEnum):
 class Breaker(Struct, frozen=True, kw_only=True):
     """How an endpoint has fared lately."""
 
-    #: Whether it ever answered in this run.
+    #: Whether it ever answered in this run; in an earlier one.
     answered: bool = False
+    known: bool = False
     failures: int = 0
     #: When the present run of failures began, and its last one.
     failing_since: float = 0.0
@@ -54,8 +55,8 @@ class Breaker(Struct, frozen=True, kw_only=True):
 
     @property
     def never_reached(self) -> bool:
-        """Whether no connection to it could be made in this run."""
-        return self.failures > 0 and self.unreachable and not self.answered
+        """Whether no connection to it could be made, in this run or an earlier one."""
+        return self.failures > 0 and self.unreachable and not (self.answered or self.known)
 
     @property
     def failing(self) -> float:
@@ -72,7 +73,12 @@ def succeeded(breaker: Breaker) -> Breaker:
 
 def alive(breaker: Breaker) -> Breaker:
     """It refused a request, or found fault with one: no outage, yet not an answer."""
-    return Breaker(answered=breaker.answered) if breaker.failures else breaker
+    return Breaker(answered=breaker.answered, known=breaker.known) if breaker.failures else breaker
+
+
+def paused(breaker: Breaker) -> Breaker:
+    """A person has been asked to look: when it goes on, nothing has failed yet."""
+    return Breaker(known=breaker.answered or breaker.known)
 
 
 def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:

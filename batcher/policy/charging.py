@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from batcher.domain.lanes import LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
+from batcher.policy.day import with_known_day
 
 #: Seconds for which a bucket counts as "has been full": a request near its size goes only then.
 FULL_FOR_S = 0.015
@@ -51,7 +52,8 @@ class Need(Struct, frozen=True):
 
 
 def with_known_rule(memory: LaneMemory, host: str) -> LaneMemory:
-    """How the provider at a host says that it charges, where nothing was learned yet."""
+    """How the provider at a host says that it charges, where nothing was learned yet, and when its day begins."""
+    memory = replace(memory, day=with_known_day(memory.day, host))
     known = ChargeRule.SUM if host.endswith(_AZURE) else _RULES.get(host)
     if known is None or memory.charging.rule is not None:
         return memory

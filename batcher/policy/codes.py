@@ -128,4 +128,4 @@ AS_BAD_REQUEST: Final = frozenset(
 )
 
 #: Codes that only we give; a provider's name that equals one is not taken over.
-OURS: Final = frozenset({"timeout", "local", "stale_connection", "worker_lost", "refused_too_often"})
+OURS: Final = frozenset({"timeout", "local", "stale_connection", "worker_lost", "refused_too_often", "never_fits"})

@@ -146,12 +146,24 @@ def _custom_id(document: dict[str, object]) -> str | None:
 def _bare_path(document: dict[str, object], default_path: str | None) -> str:
     if document.get("messages") is not None:
         return CHAT
+    foreign = _foreign(document)
+    if foreign is not None:
+        raise Refused(foreign)
     if default_path is None:
         raise Refused(
             "no endpoint: the line has neither `body` nor `messages`; name it with --url, such as"
             " --url /v1/embeddings"
         )
     return _path(default_path, "--url")
+
+
+def _foreign(document: dict[str, object]) -> str | None:
+    """What the line is, where it is plainly something else than a request."""
+    if "response" in document and "error" in document and "custom_id" in document:
+        return "a line of results, not a request; name the file that was sent"
+    if "params" in document and "custom_id" in document:
+        return "a line of Anthropic's batches; give it `method`, `url` and, in place of `params`, `body`"
+    return None
 
 
 def _path(url: object, where: str) -> str:

@@ -6,6 +6,17 @@ from batcher.policy.verdicts import Case, blocked, blocked_unless_answered, perm
 
 _GO_ON = "then run `batcher resume`"
 _LOOK = "see with `batcher doctor` that it works"
+_OTHER_MODEL = (
+    "`batcher doctor` lists the models; resume once it is mended, or `batcher cancel JOB` and submit the file "
+    "with another model"
+)
+
+
+def mend_alone(fix: str) -> str:
+    """A fix without what comes after it: for the doctor himself, who is asked about no job."""
+    for next_step in (f", {_GO_ON}", f", {_LOOK}", f"; {_LOOK}", f": {_OTHER_MODEL}"):
+        fix = fix.removesuffix(next_step)
+    return fix
 
 
 def pause_for_credit(case: Case) -> Failure:
@@ -45,10 +56,7 @@ def pause_for_base_url(case: Case) -> Failure:
 
 def pause_for_model(case: Case) -> Failure:
     """The model is unknown there, or not for this key."""
-    fix = (
-        "check the model's name, the key's access to it and the base URL: `batcher doctor` lists the models; "
-        "resume once it is mended, or `batcher cancel JOB` and submit the file with another model"
-    )
+    fix = f"check the model's name, the key's access to it and the base URL: {_OTHER_MODEL}"
     return blocked_unless_answered(case, reason=PauseReason.MODEL, fix=fix)
 
 

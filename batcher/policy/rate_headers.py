@@ -35,6 +35,7 @@ _MARKERS: Final = _ANTHROPIC | {
     "x-ratelimit-limit-requests-minute",
     "x-ratelimit-limit-requests-day",
     "x-ratelimit-limit-tokens-minute",
+    "x-ratelimit-limit-tokens-day",
 }
 
 
@@ -60,7 +61,7 @@ def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
     if not _ANTHROPIC.isdisjoint(headers):
         return _anthropic(headers)
     requests, a_day = _requests(headers, daily=host == _GROQ)
-    tokens = _tokens(headers)
+    tokens, tokens_day = _tokens(headers), _dimension(headers, "tokens-day")
     return RateHints(
         rpm=requests.limit,
         remaining_requests=requests.remaining,
@@ -70,6 +71,8 @@ def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
         reset_tokens=tokens.reset,
         rpd=a_day.limit,
         remaining_requests_day=a_day.remaining,
+        tpd=tokens_day.limit,
+        remaining_tokens_day=tokens_day.remaining,
     )
 
 

@@ -11,8 +11,8 @@ from functools import lru_cache
 from msgspec import Struct
 
 _MARK = b"[key]"
-#: Shorter keys guard nothing, and taking them out would destroy every reply.
-_SHORTEST_SEARCHED = 4
+#: Shorter keys guard nothing, and taking them out would destroy every reply; config lets them go home only.
+SHORTEST_SEARCHED = 4
 #: Shorter keys are only looked for whole, as a word of their own.
 _SHORTEST_MASKED = 8
 #: What people write where a server asks for a key and checks none.
@@ -78,7 +78,7 @@ def redact_text(text: str, secrets: Sequence[bytes]) -> str:
 @lru_cache(maxsize=64)
 def _search_for(secret: bytes) -> _Search:
     size = len(secret)
-    if size < _SHORTEST_SEARCHED or secret.lower() in _PLACEHOLDERS:
+    if size < SHORTEST_SEARCHED or secret.lower() in _PLACEHOLDERS:
         return _Search(needles=(), whole=_NOTHING)
     spelled = b"".join(_spellings(byte) for byte in secret)
     needle = max(_PLAIN_RUN.findall(secret), key=len, default=b"")

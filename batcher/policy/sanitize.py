@@ -22,7 +22,16 @@ class _Escapes(dict[int, str]):
         return shown
 
 
+class _JsonEscapes(dict[int, str]):
+    """The same in JSON's spelling: UTF-16 units."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = shown = _escape_json(code) if _is_hidden(code) else chr(code)
+        return shown
+
+
 _ESCAPES = _Escapes()
+_JSON_ESCAPES = _JsonEscapes({each: chr(each) for each in b"\n\r\t"})
 _KEEPING_BREAKS = _Escapes(_BREAKS)
 
 
@@ -31,6 +40,25 @@ def sanitize(text: str, *, keep_breaks: bool = False) -> str:
     if text.isascii() and text.isprintable():
         return text
     return text.translate(_KEEPING_BREAKS if keep_breaks else _ESCAPES)
+
+
+def sanitize_json(document: bytes) -> bytes:
+    """A JSON document in UTF-8 that means the same, with what `sanitize` would escape as JSON's own escapes.
+
+    Line feeds stay: JSON has them between its tokens only.
+    """
+    if document.isascii() and b"\x7f" not in document:
+        return document
+    return document.decode(errors="replace").translate(_JSON_ESCAPES).encode()
+
+
+def is_utf8(text: str) -> bool:
+    """Whether the text can be written down: a name from the system that is no UTF-8 has lone surrogates in it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def one_line(text: str, width: int) -> str:
@@ -50,3 +78,8 @@ def _escape(code: int) -> str:
     if code <= _LAST_OF_X:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code <= _LAST_OF_U else f"\\U{code:08x}"
+
+
+def _escape_json(code: int) -> str:
+    units = chr(code).encode("utf-16-be").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))

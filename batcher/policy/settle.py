@@ -48,7 +48,7 @@ def decide(
 
 def unspent_sends(claim: Claim) -> int:
     """Sendings that cost no attempt, this one counted: refusals, pauses, local faults, a stale connection."""
-    return claim.send - claim.spent - claim.lost
+    return claim.send - claim.sends_before - claim.spent - claim.lost
 
 
 def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:

@@ -92,6 +92,10 @@ def _read_slowly(text: str) -> None:
     except RecursionError:
         raise Refused(TOO_DEEP) from None
     except json.JSONDecodeError as error:
+        if text.startswith("\ufeff"):
+            raise Refused(
+                "a BOM (byte order mark) within the file; remove it, only the file's start may have one"
+            ) from None
         if error.pos >= len(text.rstrip()):
             raise Refused("not JSON: it ends too early; a request must stand whole on one line") from None
         what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")

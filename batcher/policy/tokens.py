@@ -34,6 +34,7 @@ _CALLS: Final = ("tool_calls", "function_call")
 
 _Body = Mapping[str, object]
 _encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
 
 
 class TokenEstimate(Struct, frozen=True, kw_only=True):
@@ -51,6 +52,17 @@ def names_maximum(body: bytes, est_output: int) -> bool:
     if est_output == 0 or est_output % DEFAULT_OUTPUT_TOKENS:
         return True
     return any(name in body for name in _MAXIMUM_FIELDS)
+
+
+def stated_output(body: bytes) -> int | None:
+    """The most output that one answer may have by the body's own words; None: it names no maximum.
+
+    Of several that are named the smallest: nobody may be held to more than is certain.
+    """
+    document = _decode(body)
+    if not isinstance(document, dict):
+        return None
+    return min((value for name in _MAXIMA if type(value := document.get(name)) is int and value > 0), default=None)
 
 
 class _Size(Struct, kw_only=True):

@@ -11,7 +11,7 @@ PACE = tokens_pace(60_000)
 
 async def wait_until_taken(dimension, amount):
     looks = 0
-    while (seconds := await dimension.wait_for(amount, now())) > 0:
+    while (seconds := dimension.ask(amount, now())) > 0:
         await asyncio.sleep(seconds)
         looks += 1
     return looks
@@ -21,7 +21,7 @@ async def wait_until_taken(dimension, amount):
 async def test_a_full_bucket_is_had_also_where_the_limiter_looks_later_at_the_clock_than_we(late_s):
     dimension = Dimension(PACE, now=now())
     await asyncio.sleep(10)
-    await dimension.wait_for(PACE.bucket / 2, now() - late_s)
+    dimension.ask(PACE.bucket / 2, now() - late_s)
     dimension.spend(PACE.bucket / 2, now())
     looks = await wait_until_taken(dimension, 10 * PACE.bucket)
     assert now() <= 10 + 0.5 + late_s + 0.01
@@ -39,10 +39,10 @@ async def test_a_wait_is_looked_at_few_times():
 async def test_what_is_set_aside_goes_stale_as_the_bucket_would_have():
     dimension = Dimension(PACE, now=now())
     await asyncio.sleep(10)
-    assert await dimension.wait_for(PACE.bucket, now()) == 0
+    assert dimension.ask(PACE.bucket, now()) == 0
     await asyncio.sleep(10)
     gone = 0.0
-    while await dimension.wait_for(PACE.bucket / 10, now()) == 0:
+    while dimension.ask(PACE.bucket / 10, now()) == 0:
         dimension.spend(PACE.bucket / 10, now())
         gone += PACE.bucket / 10
     assert gone == pytest.approx(PACE.bucket)

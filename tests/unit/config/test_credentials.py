@@ -153,3 +153,18 @@ def test_a_ca_file_must_be_readable(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match="cannot be read") as caught:
             check_ca_file(str(wrong))
         assert "--ca-file" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("url", ["https://api.openai.com/v1", "https://203.0.113.7/v1"])
+def test_a_key_that_is_too_short_to_be_masked_goes_to_no_strangers(url: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_key(JobSettings(base_url=url), {"OPENAI_API_KEY": "q7z"})
+    assert "fewer than 4 characters" in caught.value.message
+    assert "q7z" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000/v1", "http://10.0.0.8/v1", "http://vllm:8000/v1"])
+def test_a_key_of_any_length_goes_home(url: str) -> None:
+    key = find_key(JobSettings(base_url=url), {"OPENAI_API_KEY": "x"})
+    assert key is not None
+    assert key.reveal() == "x"

@@ -113,7 +113,7 @@ PACE = tokens_pace(60_000)
         (0, 100, 100),
         (-100, 100, 0),
         (-40, 100, 60),
-        (30, 0, 30),
+        (30, 10, 40),
         (30, 100, 130),
         (-400, 100, 0),
         (0, 400, PACE.part),
@@ -125,6 +125,21 @@ PACE = tokens_pace(60_000)
 )
 def test_all_debt_comes_before_the_request_and_one_bucketful_lets_it_go(owed, amount, expected):
     assert part_to_take(Balance(400, owed), amount, PACE) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("taken", "owed", "amount", "expected"),
+    [
+        (0, 0, 1, PACE.ahead),
+        (0, -1, 1, 0),
+        (0, 0, PACE.ahead, PACE.ahead),
+        (0, 0, PACE.ahead + 1, PACE.ahead + 1),
+        (PACE.bucket - 2 * PACE.ahead, 0, 1, PACE.ahead),
+        (PACE.bucket - 1.9 * PACE.ahead, 0, 1, 1),
+    ],
+)
+def test_with_plenty_of_room_several_requests_are_taken_for_at_once(taken, owed, amount, expected):
+    assert part_to_take(Balance(taken, owed), amount, PACE) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Nothing that a model or a provider says moves a cursor, hides or reverses what a person reads."""
 
+import json
 import sys
 from unicodedata import category
 
@@ -7,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.policy.sanitize import one_line, sanitize
+from batcher.policy.sanitize import is_utf8, one_line, sanitize, sanitize_json
 
 ANY_TEXT = st.text(st.characters())
 
@@ -77,3 +78,30 @@ def test_one_line_is_one_line_of_at_most_its_width(text: str, width: int):
     line = one_line(text, width)
     assert len(line) <= width
     assert len(line.splitlines()) <= 1
+
+
+@given(st.dictionaries(st.text(), st.recursive(st.text(), st.lists), max_size=5))
+def test_a_json_document_means_the_same_and_shows_all_it_holds(document: dict[str, object]) -> None:
+    clean = sanitize_json(json.dumps(document, ensure_ascii=False).encode())
+    assert json.loads(clean) == document
+    assert sanitize(clean.decode()) == clean.decode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("\x7f", r"\u007f"),
+        ("\x9b", r"\u009b"),
+        ("\u202e", r"\u202e"),
+        ("\u2028", r"\u2028"),
+        ("\U000e0041", r"\udb40\udc41"),
+        ("é😀", "é😀"),
+    ],
+)
+def test_what_json_leaves_raw_is_escaped_in_its_own_way(raw: str, clean: str) -> None:
+    assert sanitize_json(f'{{\n"a": "{raw}"}}'.encode()) == f'{{\n"a": "{clean}"}}'.encode()
+
+
+@pytest.mark.parametrize(("text", "is_one"), [("", True), ("é", True), ("a\udcff", False)])
+def test_a_name_that_is_no_utf_8_is_known(text: str, is_one: bool) -> None:
+    assert is_utf8(text) == is_one

@@ -99,9 +99,20 @@ def test_a_fault_of_this_machine_never_spends(spent):
 
 def test_a_connection_that_was_closed_already_is_free_once_and_at_once():
     stale = fail(code="stale_connection")
-    assert decided(stale) == Requeue(available_at=None, spent=False)
-    assert decided(stale, claim(send=4, spent=2, lost=1)) == Requeue(available_at=None, spent=False)
+    free = Requeue(available_at=None, spent=False)
+    assert decided(stale) == free
+    assert decided(stale, claim(send=4, spent=2, lost=1)) == free
     assert decided(stale, claim(send=2)) == Requeue(available_at=NOON + SECOND, spent=True)
+
+
+@pytest.mark.parametrize(
+    ("send", "sends_before", "spent", "free"),
+    [(7, 6, 0, True), (8, 6, 1, True), (8, 6, 0, False), (7, 0, 6, True), (7, 0, 0, False)],
+)
+def test_sends_from_before_it_was_put_back_cost_a_row_nothing(send, sends_before, spent, free):
+    found = decided(fail(code="stale_connection"), claim(send=send, sends_before=sends_before, spent=spent))
+    assert isinstance(found, Requeue)
+    assert found.spent is not free
 
 
 def test_a_refusal_keeps_its_place_and_spends_nothing():
