@@ -88,7 +88,7 @@ def result_of(row: Answered | Dead) -> Result:
             status_code=row.status,
             body=row.body,
             cached=row.cached,
-            attempts=row.sends,
+            attempts=row.attempts,
             provider_request_id=row.provider_request_id,
             latency_seconds=row.latency_us / 1e6,
             input_tokens=row.input_tokens,
@@ -97,11 +97,11 @@ def result_of(row: Answered | Dead) -> Result:
     return Result(
         custom_id=row.custom_id,
         line=row.line,
-        error=ResultError(code=row.code, message=row.message, kind=row.kind, attempts=row.sends),
+        error=ResultError(code=row.code, message=row.message, kind=row.kind, attempts=row.attempts),
         status_code=row.status,
         body=row.reply,
         cached=False,
-        attempts=row.sends,
+        attempts=row.attempts,
         provider_request_id=row.provider_request_id,
         latency_seconds=row.latency_us / 1e6,
     )

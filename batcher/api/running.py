@@ -9,6 +9,7 @@ from typing import Any
 
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
+from batcher.api.words import told_in_python
 from batcher.domain.ids import JobId
 from batcher.domain.settings import Limits
 from batcher.services import exporting
@@ -33,18 +34,25 @@ def run_file(
     `settings` are those of `Batcher`: db, base_url, api_key, concurrency… Dead letters raise nothing: they stand
     in the errors file. Raises Paused where a person must act, InputError for bad lines.
     """
-    results = os.fspath(output) if output is not None else exporting.default_output(os.fspath(path))
+    results = _place(path, output, simulated=bool(settings.get("simulate")))
     limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
 
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
-            exporting.check_places(queue._store, results, source_path=os.fspath(path))  # noqa: SLF001 - one surface
+            with told_in_python():
+                exporting.check_places(queue._store, results, source_path=os.fspath(path))  # noqa: SLF001 - one surface
             job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=results)
             async for _ in queue.run(job):
                 pass
             return _finish(queue, JobId(job.id), results)
 
     return _run_anywhere(work)
+
+
+def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, *, simulated: bool) -> str:
+    if output is not None:
+        return os.fspath(output)
+    return exporting.default_output(os.fspath(path), simulated=simulated)
 
 
 def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:

@@ -18,7 +18,8 @@ from batcher import __version__
 from batcher.cli.failing import report_click, report_error
 from batcher.cli.group import LazyGroup
 from batcher.cli.session import ReaderGone, shared
-from batcher.domain.errors import BatcherError
+from batcher.domain.errors import BatcherError, UsageError
+from batcher.policy.sanitize import is_utf8
 
 _INTERRUPTED = 130
 
@@ -45,6 +46,19 @@ def _open_what_is_closed() -> None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the same
 
 
+def _check_surroundings(args: Sequence[str]) -> None:
+    """Raise UsageError for names that no store and no JSON can hold, and for a folder that is gone."""
+    try:
+        folder = str(Path.cwd())
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be found: {error.strerror}", hint="go to one that is there (cd)"
+        ) from None
+    for what, text in [("the working directory", folder), *(("the argument", arg) for arg in args)]:
+        if not is_utf8(text):
+            raise UsageError(f"{what} {text} is not UTF-8", hint="rename it, or reach it by another name (ln -s)")
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The `batcher` command."""
     args = list(sys.argv[1:] if arguments is None else arguments)
@@ -54,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
+        _check_surroundings(args)
         code = cli.main(args, prog_name="batcher", standalone_mode=False)
     except click.ClickException as error:
         code = report_click(error, args)

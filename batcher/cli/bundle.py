@@ -8,6 +8,7 @@ import click
 from batcher.cli.output import number, print_json, say
 from batcher.cli.session import Session, shared
 from batcher.cli.sizes import size
+from batcher.cli.values import Whole
 
 _EPILOG = """\b
 Examples:
@@ -17,7 +18,7 @@ Examples:
 """
 
 #: SQLite's largest integer; no request has a larger number.
-_REQUEST = click.IntRange(1, 2**63 - 1)
+_REQUEST = Whole(1, 2**63 - 1)
 
 
 @click.command(epilog=_EPILOG)

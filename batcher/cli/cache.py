@@ -38,7 +38,7 @@ def stats(session: Session, *, as_json: bool) -> None:
     from batcher.services import cache as kept  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import opened_to_look  # noqa: PLC0415
 
-    with opened_to_look(session.db) as database:
+    with opened_to_look(session.db_to_look) as database:
         found = kept.stats(database)
     if as_json:
         print_json(found)
@@ -68,7 +68,7 @@ def clear(session: Session, *, older_than: str | None, yes: bool) -> int:
     from batcher.services.jobs import opened_to_look  # noqa: PLC0415
 
     seconds = None if older_than is None else _seconds(older_than)
-    with opened_to_look(session.db) as database:
+    with opened_to_look(session.db_to_look) as database:
         if database is None:
             say("no answers are kept; nothing was forgotten")
             return 0

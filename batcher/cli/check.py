@@ -68,7 +68,8 @@ def _say(checked: "Checked") -> None:
     _say_repeats(checked)
     _say_time(checked)
     if checked.invalid:
-        say("→ mend the lines, or run the good ones with `batcher run FILE --skip-invalid`")
+        good = ", or run the good ones with `batcher run FILE --skip-invalid`" if checked.valid else ""
+        say(f"→ mend the lines{good}")
 
 
 def _row(load: "Workload") -> list[str]:

@@ -16,12 +16,17 @@ from batcher.services.status import JobStatus, job_status
 from batcher.store.engine import Database
 
 
-def summarize(database: Database, jobs: Sequence[Job], written: Mapping[JobId, Exported], *, as_json: bool) -> int:
-    """Say how every job ended; returns the exit code, unless a signal decides it."""
+def summarize(
+    database: Database, jobs: Sequence[Job], written: Mapping[JobId, Exported], *, as_json: bool, listed: bool
+) -> int:
+    """Say how every job ended; returns the exit code, unless a signal decides it.
+
+    `listed`: as JSON it is a list, as of `status`, however many jobs there were.
+    """
     statuses = [job_status(database, job) for job in jobs]
     try:
         if as_json:
-            print_json(statuses[0] if len(statuses) == 1 else {"data": statuses})
+            print_json({"data": statuses} if listed else statuses[0])
         else:
             for job, status in zip(jobs, statuses, strict=True):
                 _say_status(database, job, status, written.get(job.id))

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from batcher.cli.output import note
 from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
 from batcher.policy.sanitize import sanitize
 
@@ -57,9 +58,7 @@ def _innermost(error: Exception) -> Exception:
 def _report(message: str, hint: str | None, args: Sequence[str]) -> None:
     if "--json" in args:
         _print_json({"error": {"message": message, "hint": hint}})
-    click.echo(f"error: {sanitize(message)}", err=True)
-    if hint:
-        click.echo(f"  → {sanitize(hint)}", err=True)
+    _say_error(message, hint)
 
 
 def _report_lines(error: InputError, args: Sequence[str]) -> None:
@@ -70,12 +69,16 @@ def _report_lines(error: InputError, args: Sequence[str]) -> None:
         _print_json({"error": told})
         return
     for each in bad:
-        click.echo(sanitize(f"{error.source}:{each.line}: {each.reason}"), err=True)
+        note(f"{error.source}:{each.line}: {each.reason}")
     if error.count > len(bad):
-        click.echo(f"… and {error.count - len(bad):,} more (--json lists all)", err=True)
-    click.echo(f"error: {sanitize(error.message)}", err=True)
-    if error.hint:
-        click.echo(f"  → {error.hint}", err=True)
+        note(f"… and {error.count - len(bad):,} more (--json lists all)")
+    _say_error(error.message, error.hint)
+
+
+def _say_error(message: str, hint: str | None) -> None:
+    note(f"error: {message}")
+    if hint:
+        note(f"  → {hint}")
 
 
 def _print_json(document: Any) -> None:  # noqa: ANN401 - a JSON document

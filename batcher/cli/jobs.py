@@ -1,11 +1,16 @@
 """`batcher cancel` and `batcher delete`."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from batcher.cli.asking import agreed
 from batcher.cli.failing import FAILED
-from batcher.cli.output import note, say
+from batcher.cli.output import note, number, say
 from batcher.cli.session import Session, shared
+
+if TYPE_CHECKING:
+    from batcher.services.jobs import Cancelled
 
 _CANCEL_EPILOG = """\b
 Example:
@@ -36,10 +41,25 @@ def cancel(session: Session, *, named: str) -> None:
     if done.was_over:
         say(f"job {done.job.id} ({done.job.name}) is {done.job.state} already; there is nothing to cancel")
     else:
-        say(f"job {done.job.id} ({done.job.name}) is cancelled: {done.requests:,} rows will not be sent")
+        say(f"job {done.job.id} ({done.job.name}) is cancelled: {_rows(done.requests)} will not be sent")
     if done.in_flight:
-        say(f"  {done.in_flight:,} rows in flight end as they end")
+        ends = "ends as it ends" if done.in_flight == 1 else "end as they end"
+        say(f"  {_rows(done.in_flight)} in flight {ends}")
+    if done.held:
+        say(f"  {_what_is_held(done)}")
     say(f"next: batcher results {done.job.id} writes the answers that are there")
+
+
+def _what_is_held(done: "Cancelled") -> str:
+    if done.runner is None:
+        return (
+            f"a runner died with {_rows(done.held)} in its hands; the next `run` or `resume` cancels what is left"
+        )
+    return f"{_rows(done.held)} in the hands of the runner (pid {done.runner}) are cancelled within a second"
+
+
+def _rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{number(count)} rows"
 
 
 @click.command(epilog=_DELETE_EPILOG)
@@ -56,10 +76,10 @@ def delete(session: Session, *, named: str, yes: bool) -> int:
     from batcher.services import jobs  # noqa: PLC0415
 
     with jobs.opened_for(session.db, named) as (database, job):
-        question = f"Delete job {job.id} ({job.name}) with {job.total:,} rows and their answers?"
+        question = f"Delete job {job.id} ({job.name}) with {_rows(job.total)} and their answers?"
         if not agreed(question, yes=yes):
             note("nothing was deleted")
             return FAILED
         done = jobs.delete(database, job, clock=SystemClock())
-    say(f"job {done.job.id} ({done.job.name}) is deleted: {done.requests:,} rows and their answers")
+    say(f"job {done.job.id} ({done.job.name}) is deleted: {_rows(done.requests)} and their answers")
     return 0

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import IO, Any
 
 import msgspec
@@ -20,7 +19,8 @@ from batcher.domain.events import (
     RequestsSettled,
     SendingPaused,
 )
-from batcher.policy.sanitize import one_line
+from batcher.files.writing import append_to
+from batcher.policy.sanitize import one_line, sanitize_json
 from batcher.ports import Clock
 from batcher.services.status import timestamp
 
@@ -44,7 +44,7 @@ class Log:
         record = _record(event)
         record = {"time": timestamp(self._clock.now()), **record}
         if self._as_json:
-            line = msgspec.json.encode(record).decode()
+            line = sanitize_json(msgspec.json.encode(record)).decode()
         else:
             line = " ".join(f"{name}={value}" for name, value in record.items() if value is not None)
             line = one_line(line.removeprefix("time="), _WIDTH)
@@ -64,7 +64,7 @@ def opened(session: Session, clock: Clock) -> Iterator[Log | None]:
         yield Log(None, clock=clock, as_json=as_json, verbose=bool(session.verbose)) if asked else None
         return
     try:
-        file = Path(session.log_file).open("a", encoding="utf-8")  # noqa: SIM115 - closed below
+        file = append_to(session.log_file)
     except OSError as error:
         hint = "name another file with --log-file"
         raise UsageError(f"cannot write the log {session.log_file}: {error.strerror}", hint=hint) from error

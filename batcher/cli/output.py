@@ -7,23 +7,30 @@ from typing import Any
 import click
 import msgspec
 
-from batcher.policy.sanitize import sanitize
+from batcher.cli.fitting import fitted, table_lines, width_of
+from batcher.policy.sanitize import sanitize, sanitize_json
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encodes
     """The answer of `--json`: exactly one document on stdout."""
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    raw = sanitize_json(msgspec.json.encode(document))
+    sys.stdout.buffer.write(msgspec.json.format(raw, indent=2) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def say(text: str = "") -> None:
     """A line of the answer; what came from outside is made harmless."""
+    click.echo(fitted(sanitize(text), width_of(sys.stdout)))
+
+
+def say_as_it_is(text: str) -> None:
+    """A line that is never broken: it may be copied from the terminal."""
     click.echo(sanitize(text))
 
 
 def note(text: str) -> None:
     """A line beside the answer, on stderr."""
-    click.echo(sanitize(text), err=True)
+    click.echo(fitted(sanitize(text), width_of(sys.stderr)), err=True)
 
 
 def number(value: float) -> str:
@@ -50,12 +57,7 @@ def shown_path(path: str) -> str:
 
 
 def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> None:
-    """Columns wide enough for their longest cell; the first row is the head."""
-    rows = [[sanitize(cell) for cell in row] for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if column in right else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        click.echo("  ".join(cells).rstrip())
+    """Columns; the first row is the head."""
+    clean = [[sanitize(cell) for cell in row] for row in rows]
+    for line in table_lines(clean, right, width_of(sys.stdout)):
+        click.echo(line)

@@ -25,7 +25,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.policy.sanitize import one_line
 from batcher.ports import Clock
-from batcher.services.following import Standing
+from batcher.services.following import Totals
 from batcher.worker.worker import Worker
 
 #: Rates are taken over this many seconds.
@@ -39,7 +39,7 @@ _MODEL_WIDTH = 24
 _INPUT = "input"
 
 
-class Meter:
+class Tempo:
     """How much of something happened a minute, lately; `total` is how much there was before."""
 
     def __init__(self, total: int = 0) -> None:
@@ -63,14 +63,14 @@ class Meter:
 class Numbers:
     """What the display shows, kept up by events. It starts where the jobs stand."""
 
-    def __init__(self, clock: Clock, *, title: str, jobs: Sequence[JobId], total: int, standing: Standing) -> None:
+    def __init__(self, clock: Clock, *, title: str, jobs: Sequence[JobId], total: int, totals: Totals) -> None:
         self._clock = clock
         self._jobs = frozenset(jobs)
         self.title = one_line(title, _TITLE_WIDTH)
         self.total = total
-        self.done, self.failed, self.cached = standing.completed, standing.dead_lettered, standing.cached
-        self.requests, self.tokens = Meter(standing.attempts), Meter(standing.tokens)
-        self.settled = Meter(standing.completed + standing.dead_lettered)
+        self.done, self.failed, self.cached = totals.completed, totals.dead_lettered, totals.cached
+        self.requests, self.tokens = Tempo(totals.attempts), Tempo(totals.tokens)
+        self.settled = Tempo(totals.completed + totals.dead_lettered)
         self.worker: Callable[[], Worker | None] = lambda: None
         #: Something came up that is worth showing at once.
         self.news = asyncio.Event()
@@ -88,7 +88,7 @@ class Numbers:
             return
         match event:
             case AttemptEnded():
-                self.requests.total += 1
+                self.requests.total += int(event.sent)
                 self.tokens.total += (event.input_tokens or 0) + (event.output_tokens or 0)
             case RequestsSettled():
                 self.done += len(event.completed)
@@ -109,20 +109,20 @@ class Numbers:
             case JobFinished():
                 pass
 
-    def follow(self, standing: Standing) -> None:
+    def follow(self, totals: Totals) -> None:
         """Another process runs the jobs: take over how they stand, unless we have taken over from it."""
         if self.worker() is not None:
             return
-        self.settled.total = standing.completed + standing.dead_lettered
-        self.done, self.failed, self.cached = standing.completed, standing.dead_lettered, standing.cached
-        self.requests.total, self.tokens.total = standing.attempts, standing.tokens
-        self._elsewhere = standing.in_flight
+        self.settled.total = totals.completed + totals.dead_lettered
+        self.done, self.failed, self.cached = totals.completed, totals.dead_lettered, totals.cached
+        self.requests.total, self.tokens.total = totals.attempts, totals.tokens
+        self._elsewhere = totals.in_flight
 
     def mark(self) -> None:
         """Take the time for rates."""
         now = asyncio.get_running_loop().time()
-        for meter in (self.requests, self.tokens, self.settled):
-            meter.mark(now)
+        for tempo in (self.requests, self.tokens, self.settled):
+            tempo.mark(now)
 
     @property
     def in_flight(self) -> int:

@@ -1,11 +1,13 @@
 """`batcher results`: write what is there, in input order."""
 
 import sys
+from typing import BinaryIO
 
 import click
 
 from batcher.cli.output import note, shown_path
 from batcher.cli.session import Session, shared
+from batcher.policy.sanitize import sanitize_json
 
 _EPILOG = """\b
 Examples:
@@ -14,6 +16,17 @@ Examples:
   batcher results gsm8k -o - | head      to stdout
   batcher results 3 --partial            what is there so far
 """
+
+
+class _Shown:
+    """A terminal: what would act on it comes in JSON's escapes. A file or a pipe gets the provider's own bytes."""
+
+    def __init__(self, stdout: BinaryIO) -> None:
+        self._stdout = stdout
+
+    def write(self, line: bytes, /) -> int:
+        """Write one line."""
+        return self._stdout.write(sanitize_json(line))
 
 
 @click.command(epilog=_EPILOG)
@@ -37,7 +50,8 @@ def results(session: Session, *, named: str | None, output: str | None, errors: 
     with opened_for(session.db, named) as (database, job):
         if not partial:
             writing.require_finished(database, job)
-        done = writing.write(database, job, output=output, errors=errors, stdout=sys.stdout.buffer)
+        out = _Shown(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
+        done = writing.write(database, job, output=output, errors=errors, stdout=out)
     sys.stdout.buffer.flush()
     where = "stdout" if done.results == writing.STDOUT else shown_path(done.results)
     note(f"job {job.id} ({job.name}): {done.answered:,} answers → {where}")

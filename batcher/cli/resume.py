@@ -28,15 +28,19 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
     """Run unfinished jobs to the end.
 
     All of them, or those named. A flag replaces what the job remembers. Writes what `run` would have written.
+    With --json, of one named job its status; else {"data": [...]}, as `status` has it.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.cli.running import run_to_end  # noqa: PLC0415
     from batcher.cli.selecting import chosen, with_flags  # noqa: PLC0415
+    from batcher.services.jobs import require_store  # noqa: PLC0415
     from batcher.services.opening import exists, made  # noqa: PLC0415
 
     process = session.process(concurrency=flags.concurrency)
     parts = make_parts()
-    if not named and not exists(process.db):
+    if named or session.names_store:
+        require_store(process.db, named)
+    if not exists(process.db):
         _say_nothing(as_json=as_json)
         return 0
     with made(process.db, parts.clock) as database:
@@ -52,7 +56,15 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
             changed.append(now)
             for change in changes:
                 note(f"job {job.id}: now {change}")
-        return run_to_end(database, changed, parts, session, concurrency=process.concurrency, as_json=as_json)
+        return run_to_end(
+            database,
+            changed,
+            parts,
+            session,
+            concurrency=process.concurrency,
+            as_json=as_json,
+            listed=len(named) != 1,
+        )
 
 
 def _say_nothing(*, as_json: bool) -> None:

@@ -22,6 +22,7 @@ from batcher.services.following import Follower, stand
 from batcher.services.results import remembered_output
 from batcher.services.running import Parts, RunControl, run_jobs
 from batcher.store.engine import Database
+from batcher.store.lock_wait import is_stopped
 
 
 class _Listeners:
@@ -47,8 +48,9 @@ def run_to_end(
     *,
     concurrency: int | None,
     as_json: bool,
+    listed: bool = False,
 ) -> int:
-    """Run the jobs, write what is finished, say how it ended; returns the exit code."""
+    """Run the jobs, write what is finished, say how it ended; returns the exit code. `listed`: see `summarize`."""
     _refuse_shared_place(jobs)
     for job in jobs:
         exporting.check_places(database, remembered_output(job), source_path=job.source_path)
@@ -59,7 +61,7 @@ def run_to_end(
         )
     with signals.raised():
         current = results.write_the_rest()
-    code = summarize(database, current, results.written, as_json=as_json)
+    code = summarize(database, current, results.written, as_json=as_json, listed=listed)
     for error in results.errors:
         report_error(error, ())
     if signal_code is not None:
@@ -111,6 +113,8 @@ async def _run(
             def handed_over(pid: int | None) -> None:
                 numbers_of = ", ".join(str(job.id) for job in unfinished)
                 note(f"a runner (pid {pid}) works this store; it takes job {numbers_of}, shown here")
+                if pid is not None and is_stopped(pid):
+                    note(f"  → that runner is stopped: `kill -CONT {pid}` wakes it, `kill -KILL {pid}` ends it")
                 follower = Follower(database, [job.id for job in unfinished], numbers.follow)
                 beside.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
@@ -131,8 +135,8 @@ async def _run(
 
 
 def _numbers(database: Database, jobs: Sequence[Job], parts: Parts) -> Numbers:
-    standing = stand(database, [job.id for job in jobs])
+    totals = stand(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
     ids = [job.id for job in jobs]
-    return Numbers(parts.clock, title=title, jobs=ids, total=sum(job.total for job in jobs), standing=standing)
+    return Numbers(parts.clock, title=title, jobs=ids, total=sum(job.total for job in jobs), totals=totals)

@@ -78,6 +78,21 @@ class Session:
         """The store's path."""
         return self.process().db
 
+    @property
+    def db_to_look(self) -> str:
+        """The same for who only looks. Raises UnknownJob where a person named a store that is not there."""
+        from batcher.services.jobs import require_store  # noqa: PLC0415 - heavy modules only where they are used
+
+        path = self.db
+        if self.names_store:
+            require_store(path)
+        return path
+
+    @property
+    def names_store(self) -> bool:
+        """Whether a person named the store; what batcher.toml says is for the day when there is one."""
+        return bool(self.given.get("db") or os.environ.get("BATCHER_DB", "").strip())
+
 
 def shared(command: F) -> F:
     """Give a command the shared options; `@click.pass_obj` hands it the Session they fill."""

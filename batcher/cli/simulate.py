@@ -10,6 +10,7 @@ import click
 
 from batcher.cli.output import note, number, say
 from batcher.cli.session import Session, shared
+from batcher.cli.values import Number, Whole
 from batcher.config import as_secret
 from batcher.config.limits import read_limit_flags
 from batcher.domain.errors import ConfigError
@@ -28,16 +29,19 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 
 
 @click.command(epilog=_EPILOG)
-@click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8_000, show_default=True, help="0: any that is free."
-)
+@click.option("--port", type=Whole(0, 65_535), default=8_000, show_default=True, help="0: any that is free.")
 @click.option("--rpm", multiple=True, metavar="N", help="Requests a minute; MODEL=N for one.  [default: no limit]")
 @click.option("--tpm", multiple=True, metavar="N", help="Tokens a minute; MODEL=N for one.  [default: no limit]")
 @click.option(
-    "--latency", type=float, default=0.2, show_default=True, metavar="S", help="Median seconds of a reply."
+    "--latency", type=Number(), default=0.2, show_default=True, metavar="S", help="Median seconds of a reply."
 )
 @click.option(
-    "--fail", type=float, default=0.0, show_default=True, metavar="R", help="Share that fails with 500, 502, 503."
+    "--fail",
+    type=Number(),
+    default=0.0,
+    show_default=True,
+    metavar="R",
+    help="Share that fails with 500, 502, 503.",
 )
 @click.option(
     "--charge",
@@ -47,7 +51,7 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
     help="How tokens are charged: prompt plus maximum, the larger of both, as produced.",
 )
 @click.option(
-    "--burst", type=float, default=1.0, show_default=True, metavar="S", help="Seconds of budget saved up."
+    "--burst", type=Number(), default=1.0, show_default=True, metavar="S", help="Seconds of budget saved up."
 )
 @click.option("--no-headers", is_flag=True, help="Replies announce no limits.")
 @click.option("--no-retry-after", is_flag=True, help="Refusals do not say when to come back.")

@@ -37,7 +37,7 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
             whole = job_status(database, job)
         print_json(whole) if as_json else _say_whole(whole)
         return
-    with jobs.opened_to_look(session.db) as store:
+    with jobs.opened_to_look(session.db_to_look) as store:
         found = [] if store is None else [job_status(store, job) for job in jobs.all_jobs(store)]
     print_json({"data": found}) if as_json else _say_all(found, session.db)
 
@@ -115,6 +115,8 @@ def _facts(status: "JobStatus") -> list[tuple[str, str]]:
         facts.append(("runner", f"pid {status.runner_pid}"))
     if status.output is not None:
         facts.append(("results", shown_path(status.output)))
+    if status.errors is not None:
+        facts.append(("errors", shown_path(status.errors)))
     return facts
 
 
@@ -125,8 +127,8 @@ def _stand(status: "JobStatus") -> str:
     parts += [
         f"{number(count)} {what}"
         for count, what in (
-            (counts["claimed"], "in flight"),
-            (counts["pending"], "pending"),
+            (status.in_flight, "in flight"),
+            (counts["pending"] + counts["claimed"] - status.in_flight, "pending"),
             (counts["dead_lettered"], "dead letters"),
             (counts["cancelled"], "cancelled"),
             (status.rejected, "invalid lines skipped"),

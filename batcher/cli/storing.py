@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 
-from msgspec import Struct
-
 from batcher.cli import signals
+from batcher.cli.options import FileOptions
 from batcher.cli.output import note, shown_path
 from batcher.config import FileSettings, Flags, check_ca_file, find_headers, find_key, resolve_job
 from batcher.domain.errors import UsageError
@@ -25,25 +24,9 @@ from batcher.services.submitting import SubmitOptions, Submitted, submit_file
 from batcher.store.engine import Database
 
 
-class Intake(Struct, frozen=True, kw_only=True):
-    """The options that say how a file is to be taken."""
-
-    file: str
-    output: str | None
-    new: bool
-    name: str | None
-    url: str | None
-    skip_invalid: bool
-    retry_dead: bool
-    keep_all_bad: bool
-    quiet: bool
-    #: Whether the job is run at once.
-    runs: bool
-
-
 def store(
     database: Database,
-    intake: Intake,
+    given: FileOptions,
     flags: Flags,
     *,
     environ: Mapping[str, str],
@@ -55,34 +38,34 @@ def store(
     Where nothing is left to send, no key is asked for.
     """
     settings = resolve_job(flags, remembered=None, environ=environ, file=config)
-    with signals.raised(), open_source(intake.file) as source:
-        output = _output(database, intake)
+    with signals.raised(), open_source(given.file) as source:
+        output = _output(database, given, simulated=settings.simulate)
         options = SubmitOptions(
-            name=intake.name,
-            url=_url(intake.url),
-            skip_invalid=intake.skip_invalid,
-            new=intake.new,
+            name=given.name,
+            url=_url(given.url),
+            skip_invalid=given.skip_invalid,
+            new=given.new,
             output_path=output,
-            keep_bad=None if intake.keep_all_bad else SHOWN_BAD_LINES,
+            keep_bad=None if given.as_json else SHOWN_BAD_LINES,
         )
         submitted = submit_file(
             database, source, settings, options, clock=clock, check=lambda: check_credentials(settings, environ)
         )
     if submitted.is_new:
-        _tell_new(database, submitted, intake)
+        _tell_new(database, submitted, given)
         return submitted.job
     known = submitted.job
 
     def resolve(remembered: JobSettings) -> JobSettings:
         settings = resolve_job(flags, remembered=remembered, environ=environ, file=config)
-        if known.state is JobState.OPEN or intake.retry_dead:
+        if known.state is JobState.OPEN or given.retry_dead:
             check_credentials(settings, environ)
         return settings
 
-    moved_to = output if intake.output is not None else None
+    moved_to = output if given.output is not None else None
     job, changes = remembering.change(database, known, resolve, output_path=moved_to)
-    job, retried = retry_job(database, job) if intake.retry_dead else (job, 0)
-    _tell_known(job, changes, intake, retried=retried)
+    job, retried = retry_job(database, job) if given.retry_dead else (job, 0)
+    _tell_known(job, changes, given, retried=retried)
     return job
 
 
@@ -94,13 +77,13 @@ def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None
         find_headers(settings, environ)
 
 
-def _output(database: Database, intake: Intake) -> str:
-    if intake.output == STDIN:
+def _output(database: Database, given: FileOptions, *, simulated: bool) -> str:
+    if given.output == STDIN:
         raise UsageError("results go to a file here", hint="then `batcher results -o -` writes them to stdout")
-    from_stdin = intake.file == STDIN
-    path = intake.output or default_output("<stdin>" if from_stdin else intake.file)
+    from_stdin = given.file == STDIN
+    path = given.output or default_output("<stdin>" if from_stdin else given.file, simulated=simulated)
     place = absolute(path)
-    check_places(database, place, source_path=None if from_stdin else intake.file)
+    check_places(database, place, source_path=None if from_stdin else given.file)
     return place
 
 
@@ -113,9 +96,9 @@ def _url(given: str | None) -> str | None:
     return path
 
 
-def _tell_new(database: Database, submitted: Submitted, intake: Intake) -> None:
+def _tell_new(database: Database, submitted: Submitted, given: FileOptions) -> None:
     job, before = submitted.job, submitted.changed_from
-    if intake.quiet:
+    if given.quiet:
         return
     if before is not None:
         note(f"{job.source_name} has changed since job {before.id}; this is a new job")
@@ -126,22 +109,22 @@ def _tell_new(database: Database, submitted: Submitted, intake: Intake) -> None:
         note(f"note: {advice(repeated)}")
 
 
-def _tell_known(job: Job, changes: list[str], intake: Intake, *, retried: int) -> None:
-    if intake.quiet:
+def _tell_known(job: Job, changes: list[str], given: FileOptions, *, retried: int) -> None:
+    if given.quiet:
         return
-    note(f"job {job.id} ({job.name}): {_what_comes(job, intake, retried=retried)}")
+    note(f"job {job.id} ({job.name}): {_what_comes(job, given, retried=retried)}")
     for change in changes:
         note(f"  now {change}")
-    if intake.name not in {None, job.name}:
+    if given.name not in {None, job.name}:
         note(f"  the job keeps its name {job.name}; --new makes a new job")
 
 
-def _what_comes(job: Job, intake: Intake, *, retried: int) -> str:
+def _what_comes(job: Job, given: FileOptions, *, retried: int) -> str:
     if retried:
         letters = "1 dead letter is" if retried == 1 else f"{retried:,} dead letters are"
         return f"this file is known; {letters} tried again"
     if job.state is JobState.OPEN:
         return "this file is known; the job goes on where it stopped"
-    if intake.runs:
+    if given.runs:
         return f"known and finished; nothing is sent, {shown_path(remembered_output(job))} is written again"
     return f"known and finished; `batcher results {job.id}` writes its results again"

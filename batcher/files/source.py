@@ -15,6 +15,7 @@ from typing import IO, Final, Protocol, Self
 import zstandard
 
 from batcher.domain.errors import InputError
+from batcher.policy.sanitize import is_utf8
 
 STDIN: Final = "-"
 BLOCK: Final = 1024 * 1024
@@ -40,10 +41,22 @@ class Source:
         self._raw = raw
         self._packing = packing
         self._decoded = self._decoder()
+        self._as_opened = _stamp(raw)
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` decoded bytes; b"" at the end. Raises what the decoder raises; see `reading`."""
-        return self._decoded.read(size)
+        """At most `size` decoded bytes; b"" at the end. Raises what the decoder raises; see `reading`.
+
+        Raises InputError at the end of a file that is not the one that was opened any more: read twice, its digest
+        would be of one content and its lines of another.
+        """
+        block = self._decoded.read(size)
+        if not block and _stamp(self._raw) != self._as_opened:
+            raise InputError(
+                f"{self.name} was changed while it was read",
+                source=self.name,
+                hint="run it again once nothing writes to it",
+            )
+        return block
 
     def rewind(self) -> None:
         """Start again from the first byte."""
@@ -68,6 +81,15 @@ class Source:
                 return _ZstdReader(self._raw)
             case _:
                 return self._raw
+
+
+def _stamp(raw: IO[bytes]) -> tuple[int, int] | None:
+    """Size and time of the last change; None for what is no file of the system."""
+    try:
+        found = os.fstat(raw.fileno())
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 class _ZstdReader:
@@ -107,6 +129,8 @@ def open_source(path: str) -> Source:
     """Open a job file by its path, or stdin by `-`. Raises InputError where it cannot be read."""
     if path == STDIN:
         return _spooled_stdin()
+    if not is_utf8(path):
+        raise InputError(f"{path} is not UTF-8", source=path, hint="rename the file")
     try:
         raw = open(path, "rb", buffering=BLOCK)  # noqa: PTH123, SIM115 - the path as spelled; Source closes it
     except IsADirectoryError:
@@ -116,9 +140,15 @@ def open_source(path: str) -> Source:
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path} cannot be read: {why}", source=path, hint="check its rights") from None
-    if stat.S_ISREG(os.fstat(raw.fileno()).st_mode):
+    found = os.fstat(raw.fileno())
+    if stat.S_ISREG(found.st_mode):
         return _source(raw, path)
     with raw:
+        if stat.S_ISBLK(found.st_mode) or (stat.S_ISCHR(found.st_mode) and not raw.isatty()):
+            # /dev/zero has no end.
+            raise InputError(
+                f"{path} is a device, not a job file", source=path, hint="name a file, or pipe one in"
+            )
         return _source(_spool(raw, path), path)
 
 

@@ -3,17 +3,29 @@
 They hold prompts and answers, so they are made for their owner alone (0600), whatever the umask.
 """
 
+import fcntl
 import os
+import re
 import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, Protocol, TextIO
 
 from batcher.domain.errors import BatcherError, UsageError
 
 _BUFFER: Final = 1024 * 1024
+_PRIVATE: Final = 0o600
+_TEMPORARY: Final = ".tmp"
+
+
+class Writable(Protocol):
+    """What lines are written to: any binary file will do."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take all of it."""
+        ...
 
 
 def check_target(path: Path) -> None:
@@ -21,6 +33,12 @@ def check_target(path: Path) -> None:
     problem = _problem(path)
     if problem is not None:
         raise UsageError(problem, hint="name another output file")
+
+
+def append_to(path: str) -> TextIO:
+    """A log to go on with, made 0600 where there is none. Raises OSError."""
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
+    return os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
@@ -51,18 +69,58 @@ def remove_if_present(path: Path) -> None:
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".tmp", dir=path.parent)
+    remove_left_over(path)
+    handle, name = _make_temporary(path)
     try:
         with os.fdopen(handle, "wb", buffering=_BUFFER) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(name).replace(path)
+            # Before it is closed, which lets go of the lock.
+            Path(name).replace(path)
     except BaseException:
         with suppress(OSError):
             Path(name).unlink()
         raise
     _sync_folder(path.parent)
+
+
+def _make_temporary(path: Path) -> tuple[int, str]:
+    """A new file beside `path`, locked for as long as its descriptor is open: a sign that somebody writes it."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
+        # Where the file system knows no locks, nothing is ever removed as left over either.
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.fstat(handle).st_nlink:
+            return handle, name
+        # Somebody took it for left over in the instant before it was locked.
+        os.close(handle)
+
+
+def remove_left_over(path: Path) -> None:
+    """Remove temporary files of `path` whose writer was killed; those that somebody writes now are locked."""
+    pattern = re.compile(re.escape(_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(_TEMPORARY))
+    with suppress(OSError), os.scandir(path.parent) as entries:
+        left = [entry.path for entry in entries if pattern.fullmatch(entry.name)]
+        for name in left:
+            _remove_if_free(name)
+
+
+def _remove_if_free(name: str) -> None:
+    with suppress(OSError):
+        handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if stat.S_ISREG(os.fstat(handle).st_mode):
+                os.unlink(name)  # noqa: PTH108 - the name as the folder gave it
+        finally:
+            os.close(handle)
+
+
+def _prefix(path: Path) -> str:
+    # A name has at most 255 bytes.
+    return f".{path.name.encode()[:200].decode(errors='ignore')}."
 
 
 def _sync_folder(folder: Path) -> None:

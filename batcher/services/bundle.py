@@ -18,6 +18,7 @@ from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
 from batcher.files.writing import write_atomically
 from batcher.policy.redact import redact
+from batcher.policy.sanitize import sanitize_json
 from batcher.policy.shapes import shape_of
 from batcher.policy.shown import shown_base_url
 from batcher.sender.target import Target, secrets_of
@@ -187,7 +188,7 @@ def _secrets(settings: JobSettings, environ: Mapping[str, str]) -> tuple[bytes, 
 
 
 def _json(document: object) -> bytes:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+    return msgspec.json.format(sanitize_json(msgspec.json.encode(document)), indent=2) + b"\n"
 
 
 def _packed(members: Mapping[str, bytes]) -> bytes:

@@ -8,6 +8,7 @@ import msgspec
 
 from batcher.domain.ids import RequestId
 from batcher.policy.quotations import Prompt, prompt_of, without_quotations
+from batcher.policy.sanitize import sanitize_json
 from batcher.policy.shapes import PUBLIC_WORDS
 from batcher.services.status import timestamp
 from batcher.store.support import Asked, Tried
@@ -24,7 +25,8 @@ Bodies = Callable[[RequestId], Sequence[bytes]]
 
 def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool) -> bytes:
     """One JSON line an attempt. Messages lose what they repeat of the prompt, unless content is asked for."""
-    lines = [msgspec.json.encode(_line(attempt, bodies, with_content=with_content)) for attempt in tried]
+    records = (_line(attempt, bodies, with_content=with_content) for attempt in tried)
+    lines = [sanitize_json(msgspec.json.encode(record)) for record in records]
     return b"".join(line + b"\n" for line in lines)
 
 

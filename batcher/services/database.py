@@ -6,12 +6,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from batcher.domain.errors import StoreError, UsageError
-from batcher.files.writing import check_target
+from batcher.files.writing import check_target, remove_left_over
 from batcher.ports import Clock
 from batcher.services.jobs import NO_STORE_HINT
 from batcher.services.opening import exists, made
 from batcher.store import maintenance, migrate
 from batcher.store.engine import Database
+from batcher.store.looking import open_to_look
 
 
 class Upgraded(Struct, frozen=True, kw_only=True):
@@ -47,7 +48,7 @@ def check(path: str) -> Soundness:
     _require(path)
     revision, counts = None, {}
     try:
-        with closing(Database(Path(path))) as database, database.read() as connection:
+        with closing(open_to_look(Path(path))) as database, database.read() as connection:
             revision = migrate.check_known(connection, database.path)
             problems = maintenance.problems(connection)
             if not problems and revision == migrate.HEAD:
@@ -83,7 +84,8 @@ def backup(path: str, target: str, *, replace: bool) -> int:
             f"{beside[0]} is there: {target} is a database in use, or was when its program died",
             hint="name another file",
         )
-    with closing(Database(Path(path))) as database:
+    remove_left_over(place)
+    with closing(open_to_look(Path(path))) as database:
         maintenance.backup(database, place, replace=replace)
     return place.stat().st_size
 

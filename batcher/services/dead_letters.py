@@ -55,7 +55,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     request: RequestId
     #: Of the body that was sent: 0 as in the job file, one more for each edit.
     revision: int
-    #: When it was sent; None: whether it was sent is unknown.
+    #: When it was sent; None: it never was, as no connection came about, or (kind lost) that is unknown.
     time: str | None
     ended: str | None
     latency_seconds: float | None

@@ -10,9 +10,10 @@ from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import RateHints
 from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.settings import Limits
-from batcher.domain.states import FailureKind, FaultKind, PauseScope
+from batcher.domain.states import FailureKind, FaultKind, PauseReason, PauseScope
 from batcher.policy.classify import Standing, classify
 from batcher.policy.evidence import NOT_JSON, SUCCESS, parse_json, read_evidence, unwrapped
+from batcher.policy.pauses import mend_alone
 from batcher.policy.sanitize import one_line
 from batcher.services.doctor_report import Verdict, bad, good, skipped
 
@@ -203,7 +204,10 @@ def _said(reply: Reply, outcome: Outcome) -> str:
 def _fix(outcome: Outcome) -> str:
     if isinstance(outcome, Success):
         return _MEND_BASE_URL
-    return outcome.pause.fix if outcome.pause is not None else _BY_KIND[outcome.kind]
+    if outcome.pause is None:
+        return _BY_KIND[outcome.kind]
+    fix = mend_alone(outcome.pause.fix)
+    return f"{fix}; --model names another" if outcome.pause.reason is PauseReason.MODEL else fix
 
 
 def _request_id(reply: Reply) -> str:

@@ -3,15 +3,16 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
-from batcher.files.writing import check_target, remove_if_present, write_atomically
+from batcher.domain.states import JobState
+from batcher.files.writing import Writable, check_target, remove_if_present, write_atomically
 from batcher.policy.result_lines import error_line, rejected_line, result_line
-from batcher.store import export
+from batcher.store import export, jobs
 from batcher.store.engine import Database
 
 #: What SQLite and the locks add to the name of the store's file.
@@ -27,12 +28,13 @@ class Exported(Struct, frozen=True, kw_only=True):
     failed: int
 
 
-def default_output(source_name: str) -> str:
-    """FILE's stem + `.results.jsonl`, beside FILE."""
+def default_output(source_name: str, *, simulated: bool) -> str:
+    """FILE's stem + `.results.jsonl`, beside FILE; made-up answers never take the place of real ones."""
+    ending = ".simulated.results.jsonl" if simulated else ".results.jsonl"
     if source_name == "<stdin>":
-        return "stdin.results.jsonl"
+        return f"stdin{ending}"
     path = Path(source_name)
-    return str(path.with_name(f"{_stem(path)}.results.jsonl"))
+    return str(path.with_name(f"{_stem(path)}{ending}"))
 
 
 def _stem(path: Path) -> str:
@@ -98,7 +100,7 @@ def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
                 provider_request_id=row.provider_request_id,
                 body=row.body,
                 cached=row.cached,
-                attempts=row.sends,
+                attempts=row.attempts,
                 latency_us=row.latency_us,
                 answered_by=row.answered_by,
             )
@@ -123,7 +125,7 @@ def failed_lines(database: Database, job: Job) -> Iterator[bytes]:
                 message=row.message,
                 kind=row.kind,
                 cached=False,
-                attempts=row.sends,
+                attempts=row.attempts,
                 latency_us=row.latency_us,
                 answered_by=None,
             )
@@ -138,6 +140,9 @@ def write_job(database: Database, job: Job, *, results: str, errors: str | None 
     with write_atomically(Path(results)) as file:
         answered = write_lines(file, answered_lines(database, job))
     failed = write_errors(database, job, errors_path)
+    if job.wanted and job.state is JobState.COMPLETED and not database.is_read_only:
+        with database.write() as connection:
+            jobs.written(connection, job.id)
     return Exported(results=results, errors=str(errors_path) if failed else None, answered=answered, failed=failed)
 
 
@@ -153,7 +158,7 @@ def write_errors(database: Database, job: Job, place: Path) -> int:
         return 1 + write_lines(file, lines)
 
 
-def write_lines(file: BinaryIO, lines: Iterator[bytes]) -> int:
+def write_lines(file: Writable, lines: Iterator[bytes]) -> int:
     """Write them all; returns how many."""
     count = 0
     for count, line in enumerate(lines, 1):  # noqa: B007 - the last number is the count

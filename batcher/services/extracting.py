@@ -20,22 +20,26 @@ STDOUT: Final = "-"
 
 
 class Extracted(Struct, frozen=True, kw_only=True):
-    """What was written; `base_urls` is where the rows' jobs send to."""
+    """What was written. `base_urls` is where the rows' jobs send to; `simulated`: only --simulate serves that."""
 
     count: int
     base_urls: list[str]
+    simulated: bool = False
 
 
-def extract(database: Database, filters: Filters, *, output: str, stdout: BinaryIO) -> Extracted:
+def extract(
+    database: Database, filters: Filters, *, output: str, stdout: BinaryIO, force: bool = False
+) -> Extracted:
     """Write what the filters mean to `output` (`-`: stdout), in file order; no file where that is nothing.
 
-    Raises UsageError before it writes: for a request that is no dead letter, a file that may not be written, a
-    custom_id that stands in several jobs.
+    Raises UsageError before it writes: for a request that is no dead letter, a custom_id that stands in several
+    jobs, a file that may not be written or that, without `force`, is there: somebody may have mended it by hand.
     """
     chosen_ids(database, filters)
     with database.read() as connection:
         of = list(meant.by_job(connection, filters))
-        sources = [job.source_path for job in (jobs.get(connection, each) for each in of) if job.source_path]
+        found = [jobs.get(connection, each) for each in of]
+        sources = [job.source_path for job in found if job.source_path]
         base_urls = lines.base_urls(connection, of)
         shared = lines.shared_custom_id(connection, filters) if len(of) > 1 else None
     if shared is not None:
@@ -48,11 +52,14 @@ def extract(database: Database, filters: Filters, *, output: str, stdout: Binary
         count = write_lines(stdout, _lines(database, filters))
         return Extracted(count=count, base_urls=base_urls)
     check_files(database, [Path(output)], sources=sources)
+    if Path(output).exists() and not force:
+        raise UsageError(f"{output} is there already", hint="name another file with -o, or give --force")
     if not of:
         return Extracted(count=0, base_urls=[])
     with write_atomically(Path(output)) as file:
         count = write_lines(file, _lines(database, filters))
-    return Extracted(count=count, base_urls=base_urls)
+    simulated = all(job.settings.simulate for job in found)
+    return Extracted(count=count, base_urls=base_urls, simulated=simulated)
 
 
 def _lines(database: Database, filters: Filters) -> Iterator[bytes]:

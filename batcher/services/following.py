@@ -8,13 +8,14 @@ from msgspec import Struct
 
 from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId
+from batcher.services.status import in_flight
 from batcher.store import jobs, read
 from batcher.store.engine import Database
 
 _SECONDS = 1.0
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class Totals(Struct, frozen=True, kw_only=True):
     """How followed jobs stand together."""
 
     completed: int
@@ -28,7 +29,7 @@ class Standing(Struct, frozen=True, kw_only=True):
 class Follower:
     """Tells a listener once a second."""
 
-    def __init__(self, database: Database, followed: Sequence[JobId], tell: Callable[[Standing], None]) -> None:
+    def __init__(self, database: Database, followed: Sequence[JobId], tell: Callable[[Totals], None]) -> None:
         self._database = database
         self._followed = followed
         self._tell = tell
@@ -44,15 +45,17 @@ class Follower:
             await asyncio.sleep(_SECONDS)
 
 
-def stand(database: Database, job_ids: Sequence[JobId]) -> Standing:
+def stand(database: Database, job_ids: Sequence[JobId]) -> Totals:
     """How the jobs stand now."""
     with database.read() as connection:
         counts = [read.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
-    return Standing(
+    return Totals(
         completed=sum(each.completed for each in counts),
         dead_lettered=sum(each.dead_lettered for each in counts),
         cached=sum(each.cached for each in counts),
         attempts=sum(each.attempts for each in counts),
         tokens=sum(each.input_tokens + each.output_tokens for each in counts),
-        in_flight=sum(each.claimed for each in counts),
+        in_flight=sum(
+            in_flight(database, job_id, each.claimed) for job_id, each in zip(job_ids, counts, strict=True)
+        ),
     )

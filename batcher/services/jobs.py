@@ -1,6 +1,6 @@
 """Jobs found by number or name, cancelled, deleted."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,6 +11,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.ports import Clock
 from batcher.services.opening import exists, opened
+from batcher.services.status import in_flight
 from batcher.store import jobs, read
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
@@ -23,9 +24,12 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 
     job: Job
     was_over: bool
-    #: Requests that were pending, and those in flight, which end as they end.
+    #: Requests that were pending; those in flight, which end as they end; those in a runner's hands, not sent yet.
     requests: int
     in_flight: int
+    held: int
+    #: The pid of the live runner, which gives back what it holds; None: there is none.
+    runner: int | None
 
 
 class Deleted(Struct, frozen=True, kw_only=True):
@@ -39,10 +43,20 @@ class Deleted(Struct, frozen=True, kw_only=True):
 def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
     """The store and the job of that number or name (None: the newest). Raises UnknownJob, also without a store."""
     if not exists(path):
-        asked = "there is no job yet" if named is None else f"there is no job {named}"
-        raise UnknownJob(f"{asked}: there is no store at {path}", hint=NO_STORE_HINT)
+        raise _no_store(path, "there is no job yet" if named is None else f"there is no job {named}")
     with opened(path) as database:
         yield database, find(database, named)
+
+
+def require_store(path: str, named: Sequence[str] = ()) -> None:
+    """Raise UnknownJob where there is no store: for a person who has named it, or jobs of it."""
+    if not exists(path):
+        raise _no_store(path, f"there is no job {named[0]}" if named else None)
+
+
+def _no_store(path: str, asked: str | None) -> UnknownJob:
+    where = f"there is no store at {path}"
+    return UnknownJob(where if asked is None else f"{asked}: {where}", hint=NO_STORE_HINT)
 
 
 @contextmanager
@@ -80,7 +94,15 @@ def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
     with database.read() as connection:
         job = jobs.get(connection, job.id)
         claimed = read.counts(connection, job).claimed
-    return Cancelled(job=job, was_over=was_over, requests=cancelled, in_flight=claimed)
+    out = in_flight(database, job.id, claimed)
+    return Cancelled(
+        job=job,
+        was_over=was_over,
+        requests=cancelled,
+        in_flight=out,
+        held=claimed - out,
+        runner=live_runner(database),
+    )
 
 
 def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
@@ -93,14 +115,12 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
     with database.write() as connection:
         job = jobs.get(connection, job.id)
         if pid is not None:
-            _refuse_at_work(job, pid, in_flight=read.counts(connection, job).claimed)
+            _refuse_at_work(job, pid, held=read.counts(connection, job).claimed)
         jobs.cancel(connection, job, now=clock.now())
     more = True
     while more:
         with database.write() as connection:
             more = jobs.delete_some(connection, job)
-    with database.write() as connection:
-        jobs.drop_unused_answers(connection)
     return Deleted(job=job, requests=job.total)
 
 
@@ -113,15 +133,16 @@ def live_runner(database: Database) -> int | None:
         lock.close()
 
 
-def _refuse_at_work(job: Job, pid: int, *, in_flight: int) -> None:
+def _refuse_at_work(job: Job, pid: int, *, held: int) -> None:
     """Raise UsageError where a live runner would lose rows that it holds or is about to claim."""
     named = f"job {job.id} ({job.name})"
     if job.state is JobState.OPEN and job.wanted:
         raise UsageError(
             f"a runner (pid {pid}) works on {named}", hint=f"`batcher cancel {job.id}` first, then delete it"
         )
-    if in_flight:
+    if held:
+        rows = "1 row" if held == 1 else f"{held:,} rows"
         raise UsageError(
-            f"{named} still has {in_flight:,} requests in flight (runner: pid {pid})",
+            f"{named} still has {rows} in the hands of a runner (pid {pid})",
             hint=f"delete it when they have ended; `batcher status {job.id}` shows it",
         )

@@ -9,6 +9,7 @@ from batcher.ports import Clock
 from batcher.store import migrate
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
+from batcher.store.looking import open_to_look
 
 
 def exists(path: str) -> bool:
@@ -18,12 +19,12 @@ def exists(path: str) -> bool:
 
 @contextmanager
 def opened(path: str) -> Iterator[Database]:
-    """A store that is there and current. Raises StoreError."""
+    """A store that is there and current; where it cannot be written, one that can be read. Raises StoreError."""
     if not exists(path):
         raise StoreError(
             f"there is no store at {path}", hint="`batcher run FILE` makes one; or name it with --db or BATCHER_DB"
         )
-    database = Database(Path(path))
+    database = open_to_look(Path(path))
     try:
         migrate.require_current(database)
         yield database

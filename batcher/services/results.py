@@ -1,11 +1,12 @@
 """The results of one job, written where a person asks for them."""
 
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from batcher.domain.errors import NotFinished
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
+from batcher.files.writing import Writable
 from batcher.services.exporting import (
     Exported,
     answered_lines,
@@ -25,10 +26,10 @@ STDOUT: Final = "-"
 
 def remembered_output(job: Job) -> str:
     """Where the job's results go unless another place is named."""
-    return job.output_path or default_output(job.source_name)
+    return job.output_path or default_output(job.source_name, simulated=job.settings.simulate)
 
 
-def write(database: Database, job: Job, *, output: str | None, errors: str | None, stdout: BinaryIO) -> Exported:
+def write(database: Database, job: Job, *, output: str | None, errors: str | None, stdout: Writable) -> Exported:
     """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and what failed to `errors`.
 
     Errors go beside the results unless a place is named; with stdout only where one is. Raises UsageError before

@@ -16,7 +16,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Budget, Clock, Events, Sender
 from batcher.services.status import job_status
-from batcher.store import holders, jobs, lanes, migrate, pauses, read
+from batcher.store import holders, jobs, lanes, migrate, pauses, read, wall_time
 from batcher.store.adapter import SqlQueue
 from batcher.store.engine import Database
 from batcher.store.flights import FlightLog, last_sent
@@ -229,6 +229,7 @@ def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[H
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
     with database.write() as connection:
+        wall_time.set_back(connection, now=now)
         holders.rescue(connection, now=now, sent=sent)
         jobs.want_only(connection, wanted)
         holder = holders.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)

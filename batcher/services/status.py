@@ -4,12 +4,15 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, LimitSource, PauseScope, ShownState
+from batcher.services.exporting import errors_beside
 from batcher.store import holders, jobs, lanes, pauses, read
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
+from batcher.store.looking import runner_is_live
 from batcher.worker.snapshot import LaneSnapshot, Snapshot, decode
 
 
@@ -46,6 +49,8 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     cached: int
     attempts: int
+    #: Requests that are out now; of `counts.claimed` the others wait in the runner's hands for their turn.
+    in_flight: int
     rate_limited: int
     rejected: int
     tokens: Tokens
@@ -53,6 +58,8 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     lanes: list[LaneStatus]
     source: str
     output: str | None
+    #: Beside `output`, of a job that is over and has rows without an answer.
+    errors: str | None
     runner_pid: int | None
     created_at: str
     started_at: str | None
@@ -96,6 +103,7 @@ def job_status(database: Database, job: Job, *, runner_lives: bool | None = None
         counts=_counts_json(counts),
         cached=counts.cached,
         attempts=counts.attempts,
+        in_flight=_in_flight(live, job.id, counts.claimed),
         rate_limited=counts.rate_limited,
         rejected=counts.rejected,
         tokens=Tokens(
@@ -107,6 +115,7 @@ def job_status(database: Database, job: Job, *, runner_lives: bool | None = None
         lanes=[_lane_status(job, model, live, found[model]) for model in models],
         source=job.source_name,
         output=job.output_path,
+        errors=_errors_file(job, counts),
         runner_pid=live.runner.pid if live.runner and _works_on(live, job) else None,
         created_at=timestamp(job.created_at) or "",
         started_at=timestamp(job.started_at),
@@ -117,6 +126,8 @@ def job_status(database: Database, job: Job, *, runner_lives: bool | None = None
 
 
 def _live(database: Database, *, runner_lives: bool | None) -> _Live:
+    if runner_lives is None and database.is_read_only:
+        runner_lives = runner_is_live(database.path)
     if runner_lives is None:
         lock = RunnerLock(database.path)
         runner_lives = lock.is_live()
@@ -126,6 +137,22 @@ def _live(database: Database, *, runner_lives: bool | None) -> _Live:
     with database.read() as connection:
         runner = holders.latest_runner(connection)
     return _Live(runner=runner, snapshot=decode(runner.snapshot) if runner and runner.snapshot else None)
+
+
+def in_flight(database: Database, job_id: JobId, claimed: int) -> int:
+    """How many of the job's claimed requests are out, as the live runner told it last."""
+    return _in_flight(_live(database, runner_lives=None), job_id, claimed)
+
+
+def _in_flight(live: _Live, job_id: JobId, claimed: int) -> int:
+    # What it told is up to a second old; a row that was settled meanwhile is not out any more.
+    return 0 if live.snapshot is None else min(claimed, live.snapshot.flying.get(job_id, 0))
+
+
+def _errors_file(job: Job, counts: Counts) -> str | None:
+    failed = counts.dead_lettered or counts.rejected
+    is_over = job.state is not JobState.OPEN
+    return errors_beside(job.output_path) if failed and is_over and job.output_path is not None else None
 
 
 def _works_on(live: _Live, job: Job) -> bool:

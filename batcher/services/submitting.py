@@ -227,7 +227,11 @@ class _Loading:
                 source=name,
                 bad=self._bad,
                 count=self._bad_count,
-                hint="mend the lines, or run the good ones with --skip-invalid",
+                hint=(
+                    "mend the lines, or run the good ones with --skip-invalid"
+                    if self._good_count
+                    else "mend the lines: there is no good one to run"
+                ),
             )
         if not self._good_count:
             raise InputError(f"{name} holds no request", source=name, hint="one JSON request a line")

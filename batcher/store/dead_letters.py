@@ -11,6 +11,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.causes import is_of_its_leader, with_last_attempt
 from batcher.store.hot import as_list, listed, word
+from batcher.store.seen import seen
 from batcher.store.tables import attempts, bodies, jobs, requests, routes
 from batcher.store.within import of_job
 
@@ -29,7 +30,7 @@ class Filters(Struct, frozen=True, kw_only=True):
 
 
 class Letter(Struct, frozen=True, kw_only=True):
-    """One dead letter in a list. `sends` is what the provider has seen of this row itself."""
+    """One dead letter in a list. `attempts` is what the provider has seen of this row itself."""
 
     request: RequestId
     job: JobId
@@ -85,7 +86,7 @@ def _letters(filters: Filters) -> Select[Any]:
         attempts.c.status,
         func.coalesce(requests.c.failure_code, attempts.c.code, "").label("code"),
         func.coalesce(attempts.c.message, "").label("message"),
-        requests.c.sends.label("attempts"),
+        seen.label("attempts"),
         attempts.c.provider_request_id,
         func.coalesce(requests.c.settled_at, 0).label("dead_lettered_at"),
     )
@@ -170,6 +171,7 @@ def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
         .where(chosen, requests.c.state == _DEAD)
         .values(
             state=RequestState.PENDING.value,
+            sends_before=requests.c.sends,
             spent=0,
             lost=0,
             timeouts=0,

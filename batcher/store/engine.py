@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
@@ -16,6 +17,7 @@ from sqlalchemy.pool import NullPool
 
 from batcher.domain.errors import ForeignStore, StoreError
 from batcher.store.locks import write_lock
+from batcher.store.mounts import refuse_shared
 
 #: "batr" in the header of the file: how a store of ours is told from another SQLite file.
 APPLICATION_ID = 0x62617472
@@ -35,7 +37,7 @@ def _prepare_file(path: Path) -> None:
         ) from error
 
 
-def _refuse_foreign(connection: Connection, path: Path) -> None:
+def refuse_foreign(connection: Connection, path: Path) -> None:
     """Raise `ForeignStore` where the file is another program's, before a byte of it is changed."""
     mark = connection.exec_driver_sql("PRAGMA application_id").scalar()
     tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
@@ -54,7 +56,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     cursor.close()
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def identity(path: Path) -> tuple[int, int] | None:
     """Which file stands at the path; None: none does. It is not opened for that."""
     try:
         found = path.stat()
@@ -63,10 +65,11 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _make_engine(path: Path) -> Engine:
+def make_engine(path: Path, parameters: str | None = None) -> Engine:
+    """Makes connections to the file; `parameters` are SQLite's own, as `mode=ro`."""
     engine = create_engine(
         "sqlite://",
-        creator=lambda: _connect(path),
+        creator=lambda: _connect(path, parameters),
         poolclass=NullPool,
         # Nothing here is built a second time from the same Core statement: hot ones are compiled once.
         query_cache_size=100,
@@ -75,11 +78,12 @@ def _make_engine(path: Path) -> Engine:
     return engine
 
 
-def _connect(path: Path) -> Any:  # noqa: ANN401 - a DBAPI connection
+def _connect(path: Path, parameters: str | None) -> Any:  # noqa: ANN401 - a DBAPI connection
     import sqlite3  # noqa: PLC0415 - the driver, only where a store is opened
 
     # One connection is used by one thread at a time, though not always by the thread that made it.
-    return sqlite3.connect(path, check_same_thread=False, cached_statements=256)
+    place = path if parameters is None else f"file:{quote(os.fspath(path))}?{parameters}"
+    return sqlite3.connect(place, uri=parameters is not None, check_same_thread=False, cached_statements=256)
 
 
 class Database:
@@ -88,27 +92,38 @@ class Database:
     `write()` and `read()` may be called from any thread; writes of one process queue up behind one another.
     """
 
+    #: Whether it is a `ReadOnlyDatabase`.
+    is_read_only = False
+
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mutex = threading.Lock()
+        refuse_shared(path)
         _prepare_file(path)
-        self._file = _identity(path)
-        self._engine = _make_engine(path)
+        self._file = identity(path)
+        self._engine = make_engine(path)
         with storage_errors(path), ExitStack() as undo:
             self._writer = self._engine.connect()
             undo.callback(self._writer.close)
-            _refuse_foreign(self._writer, path)
+            refuse_foreign(self._writer, path)
             self._lock = write_lock(path)
             undo.callback(self._lock.close)
             self._set_up()
             undo.pop_all()
 
     def _set_up(self) -> None:
+        """Mark the file as ours and in WAL mode, if it is not: who only reads waits for nobody who writes."""
+        if self._is_set_up():
+            return
         with self._mutex, self._lock.held():
             if self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
                 self._writer.exec_driver_sql("PRAGMA journal_mode = WAL")
             if self._writer.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
                 self._writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _is_set_up(self) -> bool:
+        mark = self._writer.exec_driver_sql("PRAGMA application_id").scalar()
+        return mark == APPLICATION_ID and self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -132,7 +147,7 @@ class Database:
 
     def _refuse_another_file(self) -> None:
         """What is written to a file that was deleted or replaced is lost, and reading would make an empty one."""
-        if _identity(self.path) != self._file:
+        if identity(self.path) != self._file:
             raise StoreError(
                 f"the store {self.path} was deleted or replaced while it was in use",
                 hint="put the file back, or run the job files again: what was not exported is lost with it",
@@ -166,11 +181,14 @@ class Database:
                 connection.close()
 
     def close(self) -> None:
-        """Close the write connection; the last one of all processes checkpoints, hence the lock."""
+        """Close the write connection; the last one of all processes checkpoints, hence the lock.
+
+        Who has the lock has the file open: beside that one ours is not the last, and nobody is waited for.
+        """
         with self._mutex:
             if self._writer.closed:
                 return
-            with self._lock.held():
+            with self._lock.held_if_free():
                 self._writer.close()
                 self._engine.dispose()
             self._lock.close()

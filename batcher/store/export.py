@@ -12,6 +12,7 @@ from batcher.domain.requests import BadLine
 from batcher.domain.states import RequestState
 from batcher.store.causes import with_last_attempt
 from batcher.store.hot import as_list, listed, word
+from batcher.store.seen import seen
 from batcher.store.tables import attempts, rejected, requests, responses
 from batcher.store.within import of_job
 
@@ -25,7 +26,8 @@ class Answered(Struct, frozen=True, kw_only=True):
     request_id: RequestId
     line: int
     custom_id: str
-    sends: int
+    #: What the provider has seen of it.
+    attempts: int
     cached: bool
     status: int
     provider_request_id: str | None
@@ -43,7 +45,8 @@ class Dead(Struct, frozen=True, kw_only=True):
     request_id: RequestId
     line: int
     custom_id: str
-    sends: int
+    #: What the provider has seen of it.
+    attempts: int
     kind: str
     code: str
     message: str
@@ -59,7 +62,7 @@ _answered = (
         requests.c.id,
         requests.c.line,
         requests.c.custom_id,
-        requests.c.sends,
+        seen.label("attempts"),
         requests.c.cached,
         responses.c.status,
         responses.c.provider_request_id,
@@ -79,7 +82,7 @@ _dead = with_last_attempt(
         requests.c.id,
         requests.c.line,
         requests.c.custom_id,
-        requests.c.sends,
+        seen.label("attempts"),
         requests.c.failure_kind,
         requests.c.failure_code,
         attempts.c.message,
@@ -97,7 +100,7 @@ def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
         request_id=RequestId(row.id),
         line=row.line,
         custom_id=row.custom_id,
-        sends=row.sends,
+        attempts=row.attempts,
         cached=bool(row.cached),
         status=row.status,
         provider_request_id=row.provider_request_id,
@@ -114,7 +117,7 @@ def _make_dead(row: Any) -> Dead:  # noqa: ANN401 - a row
         request_id=RequestId(row.id),
         line=row.line,
         custom_id=row.custom_id,
-        sends=row.sends,
+        attempts=row.attempts,
         kind=row.failure_kind,
         code=row.failure_code,
         message=row.message or "",

@@ -4,7 +4,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, Select, and_, delete, exists, func, null, select, text, update
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
 
 from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId, RouteId
@@ -13,10 +27,10 @@ from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, RequestState
 from batcher.store.submit import endpoint
-from batcher.store.tables import cache, endpoints, jobs, pauses, rejected, requests, responses, routes
+from batcher.store.tables import endpoints, jobs, pauses, rejected, requests, routes
 from batcher.store.within import of_job, within
 
-_TERMINAL_WAIT = (RequestState.PENDING.value, RequestState.CLAIMED.value)
+_UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
 
 def _query() -> Select[Any]:
@@ -119,8 +133,9 @@ def by_path(connection: Connection, path: str, base_url: str, *, but_not: bytes)
 
 
 def unfinished(connection: Connection) -> list[Job]:
-    """Every job with requests that are not at their end, oldest first."""
-    query = _query().where(jobs.c.state == JobState.OPEN.value).order_by(jobs.c.id)
+    """Every job with requests that are not at their end, or whose results nobody has written; oldest first."""
+    unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted == 1, jobs.c.output_path.is_not(None))
+    query = _query().where(or_(jobs.c.state == JobState.OPEN.value, unwritten)).order_by(jobs.c.id)
     return [_job(row) for row in connection.execute(query)]
 
 
@@ -144,7 +159,8 @@ def routes_of(connection: Connection, job: Job) -> list[Route]:
 
 def want_only(connection: Connection, wanted: Sequence[JobId]) -> None:
     """What a new runner is asked to run; what an earlier one was asked is forgotten."""
-    connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted == 1))
+    is_open = jobs.c.state == JobState.OPEN.value
+    connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted == 1, is_open))
     want(connection, wanted)
 
 
@@ -183,25 +199,38 @@ def remember(
 
 
 def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> list[JobId]:
-    """Close those of the jobs whose every request is at its end; returns them."""
+    """Close those of the jobs whose every request is at its end; returns them.
+
+    They stay wanted until their results are written: who was killed before that is to write them later.
+    """
     left = exists().where(
         requests.c.id.between(jobs.c.first_request, jobs.c.last_request),
         of_job(requests.c.job_id) == jobs.c.id,
-        requests.c.state.in_(_TERMINAL_WAIT),
+        requests.c.state.in_(_UNFINISHED),
     )
     done = (
         update(jobs)
         .where(jobs.c.id.in_(list(job_ids)), jobs.c.state == JobState.OPEN.value, ~left)
-        .values(state=JobState.COMPLETED.value, finished_at=now, wanted=0)
+        .values(state=JobState.COMPLETED.value, finished_at=now)
         .returning(jobs.c.id)
     )
     return [JobId(row) for row in connection.execute(done).scalars()]
 
 
 def reopen(connection: Connection, job_id: JobId) -> None:
-    """A redrive gave the job work again."""
+    """A redrive gave the job work again. One that was finished is nobody's to run until it is asked for."""
+    still_wanted = case((jobs.c.state == JobState.OPEN.value, jobs.c.wanted), else_=0)
     connection.execute(
-        update(jobs).where(jobs.c.id == job_id).values(state=JobState.OPEN.value, finished_at=null())
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(state=JobState.OPEN.value, finished_at=null(), wanted=still_wanted)
+    )
+
+
+def written(connection: Connection, job_id: JobId) -> None:
+    """The results of a finished job are on disk."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id, jobs.c.state != JobState.OPEN.value).values(wanted=0)
     )
 
 
@@ -242,6 +271,7 @@ def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[An
     connection.execute(text("CREATE TEMP TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"))
     connection.execute(text("DELETE FROM doomed"))
     connection.exec_driver_sql("INSERT INTO doomed VALUES (?)", found)
+    _note_answers(connection)
     own_answers = "SELECT response_id FROM requests WHERE id IN (SELECT id FROM doomed)"
     connection.execute(
         text(
@@ -254,16 +284,44 @@ def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[An
     for table in ("bodies", "former_bodies", "attempts"):
         connection.execute(text(f"DELETE FROM {table} WHERE request_id IN (SELECT id FROM doomed)"))
     connection.execute(text("DELETE FROM requests WHERE id IN (SELECT id FROM doomed)"))
-    connection.execute(text("DELETE FROM doomed"))
+    _drop_unused_answers(connection)
 
 
-def drop_unused_answers(connection: Connection) -> None:
-    """Remove answers that no request uses any more, from the cache too: after a job was deleted.
+def _note_answers(connection: Connection) -> None:
+    """Which answers the doomed requests have: each with what names it in the cache."""
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, endpoint_id INTEGER, fingerprint BLOB)"
+        )
+    )
+    connection.execute(text("DELETE FROM freed"))
+    connection.execute(
+        text(
+            "INSERT OR IGNORE INTO freed SELECT responses.id, responses.endpoint_id, requests.fingerprint"
+            " FROM doomed JOIN requests ON requests.id = doomed.id JOIN responses"
+            " ON responses.id = requests.response_id"
+        )
+    )
 
-    Not only the deleted job's own: it may have been the last to share an answer of one deleted before.
+
+def _drop_unused_answers(connection: Connection) -> None:
+    """Remove those of the answers that no request has any more, from the cache too.
+
+    Not only the deleted job's own: it may have been the last to share an answer of one deleted before. An answer
+    is had by the request that was sent for it, and by those that share it, which an index knows.
     """
-    used = select(requests.c.response_id).where(requests.c.response_id.is_not(None))
-    unused = and_(responses.c.origin_job.is_not(None), responses.c.id.not_in(used))
-    doomed = select(responses.c.id).where(unused)
-    connection.execute(delete(cache).where(cache.c.response_id.in_(doomed)))
-    connection.execute(delete(responses).where(unused))
+    connection.execute(
+        text(
+            "DELETE FROM freed WHERE EXISTS (SELECT 1 FROM requests WHERE cached = 1 AND response_id = freed.id)"
+            " OR EXISTS (SELECT 1 FROM responses JOIN requests ON requests.id = responses.request_id"
+            " WHERE responses.id = freed.id AND requests.response_id = freed.id)"
+        )
+    )
+    gone = connection.execute(text("SELECT endpoint_id, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
+    keys = [tuple(row) for row in gone]
+    if keys:
+        # One by one: given as a subquery, SQLite goes through all that the endpoint has in the cache.
+        connection.exec_driver_sql(
+            "DELETE FROM cache WHERE endpoint_id = ? AND fingerprint = ? AND response_id = ?", keys
+        )
+    connection.execute(text("DELETE FROM responses WHERE id IN (SELECT id FROM freed)"))

@@ -3,14 +3,15 @@
 from typing import TypeVar
 
 import msgspec
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, and_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from batcher.domain.ids import LaneId
-from batcher.domain.lanes import Charging, KnownLimits, LaneKey, LaneMemory, StoredLane
-from batcher.store.tables import lanes
+from batcher.domain.ids import EndpointId, LaneId
+from batcher.domain.lanes import Charging, DayUse, KnownLimits, LaneKey, LaneMemory, StoredLane
+from batcher.store.tables import cache, jobs, lanes, requests, responses
+from batcher.store.within import of_job
 
-_Known = TypeVar("_Known", KnownLimits, Charging)
+_Known = TypeVar("_Known", KnownLimits, Charging, DayUse)
 
 
 def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
@@ -22,15 +23,48 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
         "updated_at": now,
     }
     connection.execute(sqlite_insert(lanes).values(values).on_conflict_do_nothing())
-    columns = (lanes.c.id, lanes.c.limits, lanes.c.charge, lanes.c.level, lanes.c.cooling_until)
+    columns = (lanes.c.id, lanes.c.limits, lanes.c.charge, lanes.c.day, lanes.c.level, lanes.c.cooling_until)
     query = select(*columns).where(
         lanes.c.endpoint_id == key.endpoint_id, lanes.c.key_name == key.key_name, lanes.c.model == key.model
     )
     row = connection.execute(query).one()
     memory = LaneMemory(
-        limits=_decoded(row.limits, KnownLimits), charging=_decoded(row.charge, Charging), level=row.level
+        limits=_decoded(row.limits, KnownLimits),
+        charging=_decoded(row.charge, Charging),
+        day=_decoded(row.day, DayUse),
+        level=row.level,
     )
-    return StoredLane(id=LaneId(row.id), key=key, memory=memory, cooling_until=row.cooling_until)
+    return StoredLane(
+        id=LaneId(row.id),
+        key=key,
+        memory=memory,
+        cooling_until=row.cooling_until,
+        endpoint_answered=_has_answered(connection, key.endpoint_id),
+    )
+
+
+#: So many rows of a job are looked at: they are sent in file order, so answers stand among the first.
+_LOOKED_AT = 10_000
+
+
+def _has_answered(connection: Connection, endpoint_id: EndpointId) -> bool:
+    """Whether an answer of the endpoint is kept. Without an index by endpoint, the cache and jobs are asked."""
+    if connection.execute(select(cache.c.response_id).where(cache.c.endpoint_id == endpoint_id).limit(1)).first():
+        return True
+    first_rows = requests.c.id.between(jobs.c.first_request, jobs.c.first_request + _LOOKED_AT)
+    query = (
+        select(responses.c.id)
+        .select_from(jobs)
+        .join(requests, and_(first_rows, requests.c.id <= jobs.c.last_request))
+        .join(responses, responses.c.id == requests.c.response_id)
+        .where(
+            jobs.c.endpoint_id == endpoint_id,
+            of_job(requests.c.job_id) == jobs.c.id,
+            responses.c.endpoint_id == endpoint_id,
+        )
+        .limit(1)
+    )
+    return connection.execute(query).first() is not None
 
 
 def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
@@ -41,6 +75,7 @@ def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
         .values(
             limits=msgspec.json.encode(lane.memory.limits).decode(),
             charge=msgspec.json.encode(lane.memory.charging).decode(),
+            day=msgspec.json.encode(lane.memory.day).decode(),
             level=lane.memory.level,
             cooling_until=lane.cooling_until,
             updated_at=now,

@@ -7,10 +7,11 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from batcher.domain.errors import RunnerBusy, StoreError
+from batcher.domain.errors import RunnerBusy
+from batcher.store.lock_wait import open_side_file, wait_for
 
 #: A probe by `status` holds a shared lock for an instant; a runner that starts just then asks again.
 _PATIENCE_SECONDS = 0.5
@@ -22,13 +23,7 @@ class SideLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mine = False
-        try:
-            self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StoreError(
-                f"cannot open {path}, which stands beside the store: {error.strerror}",
-                hint="the store's folder must be writable; or choose another place with --db",
-            ) from error
+        self._descriptor = open_side_file(path)
 
     def close(self) -> None:
         """Let go, and of the lock with it."""
@@ -38,8 +33,9 @@ class SideLock:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock, hold it for the block."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+        """Wait for the lock, hold it for the block. Raises StoreError where another keeps it for a minute."""
+        self._take(fcntl.LOCK_EX)
+        self._sign()
         try:
             yield
         finally:
@@ -47,8 +43,8 @@ class SideLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold the lock for the block together with others who share it."""
-        fcntl.flock(self._descriptor, fcntl.LOCK_SH)
+        """Hold the lock for the block together with others who share it. Waits and raises as `held` does."""
+        self._take(fcntl.LOCK_SH)
         try:
             yield
         finally:
@@ -58,6 +54,8 @@ class SideLock:
     def held_if_free(self) -> Iterator[bool]:
         """Hold the lock for the block if nobody has it; gives whether it is held."""
         held = self._try(fcntl.LOCK_EX)
+        if held:
+            self._sign()
         try:
             yield held
         finally:
@@ -91,6 +89,23 @@ class SideLock:
     def read_note(self) -> str:
         """The word the holder left."""
         return os.pread(self._descriptor, 200, 0).decode(errors="replace")
+
+    def pid(self) -> int | None:
+        """The process that holds the lock, or the last that did."""
+        note = self.read_note().strip()
+        return int(note) if note.isdigit() else None
+
+    def _sign(self) -> None:
+        """Leave our pid for those who wait; where the disk is full they have to do without."""
+        pid = str(os.getpid())
+        with suppress(OSError):
+            if self.read_note() != pid:
+                self.write_note(pid)
+
+    def _take(self, mode: int) -> None:
+        if not self._try(mode):
+            ours, self._descriptor = self._descriptor, wait_for(self.path, mode, self.pid)
+            os.close(ours)
 
     def _try(self, mode: int) -> bool:
         try:
@@ -139,8 +154,7 @@ class RunnerLock:
 
     def pid(self) -> int | None:
         """The process id the last runner left."""
-        note = self._lock.read_note().strip()
-        return int(note) if note.isdigit() else None
+        return self._lock.pid()
 
     def close(self) -> None:
         """Let another become the runner."""

@@ -1,5 +1,6 @@
 """Looking after the store: whether the file is sound, what is in it, a copy of it."""
 
+import fcntl
 import os
 import sqlite3
 import tempfile
@@ -59,10 +60,12 @@ def backup(database: Database, target: Path, *, replace: bool) -> None:
     """
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
-        os.close(handle)
     except OSError as error:
         raise BatcherError(f"cannot write {target}: {error.strerror}", hint="name another file") from error
     try:
+        # A sign that somebody writes it; see `files.writing`, which removes what is left over.
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
         _copy(database, Path(name))
         _put_in_place(Path(name), target, replace=replace)
     except (OSError, sqlite3.Error) as error:
@@ -71,6 +74,7 @@ def backup(database: Database, target: Path, *, replace: bool) -> None:
     finally:
         with suppress(FileNotFoundError):
             Path(name).unlink()
+        os.close(handle)
 
 
 def _copy(database: Database, to: Path) -> None:

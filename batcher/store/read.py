@@ -1,12 +1,14 @@
 """What `status` asks: counts of a job, its paths, what stands in its lanes."""
 
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, Row, case, func, select
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
 from batcher.domain.states import AttemptKind, RequestState
+from batcher.store.seen import never_sent
 from batcher.store.tables import attempts, bodies, rejected, requests, routes
 from batcher.store.within import of_job, within
 
@@ -29,30 +31,32 @@ def counts(connection: Connection, job: Job) -> Counts:
         cancelled=number.get(RequestState.CANCELLED.value, 0),
         cached=sum(row[2] for row in by_state),
         # A claim counts its send when it is made; what is in hand may not have gone out yet.
-        attempts=sum(row[3] for row in by_state) - number.get(RequestState.CLAIMED.value, 0),
-        rate_limited=sent[0],
-        input_tokens=sent[1],
-        output_tokens=sent[2],
+        attempts=sum(row[3] for row in by_state) - number.get(RequestState.CLAIMED.value, 0) - sent.never,
+        rate_limited=sent.refused,
+        input_tokens=sent.input_tokens,
+        output_tokens=sent.output_tokens,
         rejected=rejected_count(connection, job.id),
     )
 
 
-def _attempts(connection: Connection, job: Job) -> tuple[int, int, int]:
-    refused = func.sum(case((attempts.c.kind == AttemptKind.RATE_LIMITED.value, 1), else_=0))
+def _attempts(connection: Connection, job: Job) -> Row[Any]:
+    """Refused by rate limits, never sent, and the tokens, of all attempts."""
+    refused = case((attempts.c.kind == AttemptKind.RATE_LIMITED.value, 1), else_=0)
+    summed = {
+        "refused": refused,
+        "never": case((never_sent(), 1), else_=0),
+        "input_tokens": attempts.c.input_tokens,
+        "output_tokens": attempts.c.output_tokens,
+    }
     query = (
-        select(
-            func.coalesce(refused, 0),
-            func.coalesce(func.sum(attempts.c.input_tokens), 0),
-            func.coalesce(func.sum(attempts.c.output_tokens), 0),
-        )
+        select(*(func.coalesce(func.sum(what), 0).label(name) for name, what in summed.items()))
         .join(requests, requests.c.id == attempts.c.request_id)
         .where(
             attempts.c.request_id.between(job.first_request or 0, job.last_request or 0),
             of_job(requests.c.job_id) == job.id,
         )
     )
-    row = connection.execute(query).one()
-    return int(row[0]), int(row[1]), int(row[2])
+    return connection.execute(query).one()
 
 
 def rejected_count(connection: Connection, job_id: JobId) -> int:

@@ -10,6 +10,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.store.causes import with_last_attempt
 from batcher.store.dead_letters import Filters
 from batcher.store.meant import DEAD
+from batcher.store.seen import seen
 from batcher.store.tables import attempts, endpoints, jobs, requests, routes
 
 #: Only replies that say this are read, for the figures in them (llama.cpp).
@@ -55,7 +56,7 @@ def _grouped(job: JobId | None) -> Select[Any]:
             attempts.c.status,
             requests.c.route_id,
             func.count().label("count"),
-            func.sum(case((requests.c.sends > 0, 1), else_=0)).label("sent"),
+            func.sum(case((seen > 0, 1), else_=0)).label("sent"),
             func.min(requests.c.id).label("first"),
         )
     ).where(requests.c.state == DEAD)

@@ -41,7 +41,7 @@ class Tried(Struct, frozen=True, kw_only=True):
     reply: bytes | None
 
 
-class Cause(Struct, frozen=True, kw_only=True):
+class CauseCount(Struct, frozen=True, kw_only=True):
     """Dead letters of one cause. `example` is the first of them."""
 
     kind: str
@@ -114,7 +114,7 @@ def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, 
     return [Tried(**row) for row in connection.execute(query).mappings()]
 
 
-def causes(connection: Connection, job: Job, request: RequestId | None) -> list[Cause]:
+def causes(connection: Connection, job: Job, request: RequestId | None) -> list[CauseCount]:
     """The dead letters by cause, the most frequent first."""
     count = func.count().label("count")
     kind, code = requests.c.failure_kind, requests.c.failure_code
@@ -130,7 +130,7 @@ def causes(connection: Connection, job: Job, request: RequestId | None) -> list[
     dead = requests.c.state == word(RequestState.DEAD_LETTERED.value)
     grouped = query.where(_meant(job, request), dead).group_by(kind, code, attempts.c.status)
     ordered = grouped.order_by(count.desc(), func.min(requests.c.id))
-    return [Cause(**row) for row in connection.execute(ordered).mappings()]
+    return [CauseCount(**row) for row in connection.execute(ordered).mappings()]
 
 
 def failed_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:

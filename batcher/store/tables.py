@@ -123,6 +123,8 @@ requests = Table(
     Column("leader_id", Integer, ForeignKey("requests.id")),
     Column("holder_id", Integer, ForeignKey("holders.id")),
     Column("sends", Integer, nullable=False, server_default="0"),
+    # Of `sends`, those before a person put it back last.
+    Column("sends_before", Integer, nullable=False, server_default="0"),
     Column("spent", Integer, nullable=False, server_default="0"),
     Column("lost", Integer, nullable=False, server_default="0"),
     Column("timeouts", Integer, nullable=False, server_default="0"),
@@ -174,6 +176,8 @@ requests = Table(
         sqlite_where=text("state = 'claimed' AND fingerprint IS NOT NULL"),
     ),
     Index("ix_requests_followers", "leader_id", sqlite_where=text("leader_id IS NOT NULL")),
+    # Who shares an answer: asked when the job that it was sent for is deleted.
+    Index("ix_requests_sharing", "response_id", sqlite_where=text("cached = 1")),
     Index("ix_requests_dead", "job_id", "id", sqlite_where=text("state = 'dead_lettered'")),
     # An id is never used again: responses and attempts name it after its job is deleted.
     sqlite_autoincrement=True,
@@ -233,6 +237,7 @@ attempts = Table(
     Column("holder_id", Integer, ForeignKey("holders.id"), nullable=False),
     Column("lane_id", Integer, ForeignKey("lanes.id")),
     Column("revision", Integer, nullable=False),
+    # NULL: it never left (no connection), or of a lost one: unknown.
     Column("sent_at", Integer),
     Column("ended_at", Integer, nullable=False),
     Column("status", Integer),

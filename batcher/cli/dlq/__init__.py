@@ -3,7 +3,7 @@
 which       the options that say which dead letters are meant
 looking     list and show
 summary     by cause
-retrying    back to pending, edited where asked; probing sends one first
+retrying    back to pending, edited where asked; probing sends one first; telling says what went back
 exporting   a job file again
 discarding  given up
 """

@@ -2,12 +2,16 @@
 
 import shlex
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from batcher.cli.dlq.which import Which, chosen, no_store
 from batcher.cli.output import note, number, shown_path
 from batcher.cli.session import Session, shared
+
+if TYPE_CHECKING:
+    from batcher.services.extracting import Extracted
 
 _EPILOG = """\b
 Examples:
@@ -19,9 +23,10 @@ Examples:
 @click.command(epilog=_EPILOG)
 @chosen
 @click.option("-o", "--output", required=True, metavar="FILE", help="Where the lines go; `-` is stdout.")
+@click.option("--force", is_flag=True, help="Replace FILE.")
 @shared
 @click.pass_obj
-def export(session: Session, *, which: Which, output: str) -> None:
+def export(session: Session, *, which: Which, output: str, force: bool) -> None:
     """Write dead letters as a job file again.
 
     All of them, or those that are named or meant by the filters: their bodies as they stand now, byte for byte,
@@ -33,7 +38,8 @@ def export(session: Session, *, which: Which, output: str) -> None:
     with opened_to_look(session.db, job=which.job) as database:
         if database is None:
             raise no_store(session.db)
-        done = extracting.extract(database, which.filters(database), output=output, stdout=sys.stdout.buffer)
+        filters = which.filters(database)
+        done = extracting.extract(database, filters, output=output, stdout=sys.stdout.buffer, force=force)
     sys.stdout.buffer.flush()
     if not done.count:
         note("no dead letter is meant; nothing was written")
@@ -43,6 +49,12 @@ def export(session: Session, *, which: Which, output: str) -> None:
         note(f"{rows} → stdout")
         return
     note(f"{rows} → {shown_path(output)}")
-    to = f" --base-url {shlex.quote(done.base_urls[0])}" if len(done.base_urls) == 1 else ""
     # As it is, the file may equal the one that the job came from: without --new nothing would be sent.
-    note(f"next: mend the lines, then batcher run {shlex.quote(shown_path(output))} --new{to}")
+    note(f"next: mend the lines, then batcher run {shlex.quote(shown_path(output))} --new{_where(done)}")
+
+
+def _where(done: "Extracted") -> str:
+    """The option that sends the rows where their jobs did; the simulated provider has no address of its own."""
+    if done.simulated:
+        return " --simulate"
+    return f" --base-url {shlex.quote(done.base_urls[0])}" if len(done.base_urls) == 1 else ""

@@ -6,9 +6,11 @@ import click
 import msgspec
 
 from batcher.cli.dlq.which import REQUEST, Which, filtered, no_store
-from batcher.cli.output import number, print_json, say, table
+from batcher.cli.output import number, print_json, say, say_as_it_is, table
 from batcher.cli.session import Session, shared
+from batcher.cli.values import Whole
 from batcher.domain.ids import RequestId
+from batcher.policy.advice import advice_for_one
 from batcher.policy.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -29,9 +31,7 @@ _ADVISED = 5
 
 @click.command("list", epilog=_LIST_EPILOG)
 @filtered
-@click.option(
-    "--limit", type=click.IntRange(1, 2**31), default=100, show_default=True, metavar="N", help="At most."
-)
+@click.option("--limit", type=Whole(1, 2**31), default=100, show_default=True, metavar="N", help="At most.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shared
 @click.pass_obj
@@ -40,7 +40,7 @@ def list_(session: Session, *, which: Which, limit: int, as_json: bool) -> None:
     from batcher.services import dead_letters  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import opened_to_look  # noqa: PLC0415
 
-    with opened_to_look(session.db, job=which.job) as database:
+    with opened_to_look(session.db_to_look, job=which.job) as database:
         listed = dead_letters.Listed(data=[], total=0)
         if database is not None:
             listed = dead_letters.list_letters(database, which.filters(database), limit=limit)
@@ -48,7 +48,7 @@ def list_(session: Session, *, which: Which, limit: int, as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExample:\n  batcher dlq show 17")
-@click.argument("request", type=REQUEST)
+@click.argument("request", metavar="REQUEST", type=REQUEST)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON; it has the replies.")
 @shared
 @click.pass_obj
@@ -60,7 +60,7 @@ def show(session: Session, *, request: int, as_json: bool) -> None:
     from batcher.services import dead_letters  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import opened_to_look  # noqa: PLC0415
 
-    with opened_to_look(session.db) as database:
+    with opened_to_look(session.db_to_look) as database:
         if database is None:
             raise no_store(session.db)
         shown = dead_letters.show(database, RequestId(request))
@@ -102,7 +102,7 @@ def _say_shown(shown: "ShownLetter") -> None:
     facts = [
         ("state", shown.state),
         ("asked", f"{shown.model or '(no model)'} at {shown.url}"),
-        ("sent", f"{number(shown.attempts)} times"),
+        ("sent", "once" if shown.attempts == 1 else f"{number(shown.attempts)} times"),
     ]
     if shown.dead_lettered_at is not None:
         facts.append(("failed", f"{shown.dead_lettered_at}: {shown.kind}, {shown.code}"))
@@ -118,7 +118,7 @@ def _say_shown(shown: "ShownLetter") -> None:
     _say_body(bytes(shown.body))
     if shown.advice is not None:
         say()
-        say(f"→ {shown.advice}")
+        say(f"→ {advice_for_one(shown.advice, shown.code, shown.request)}")
 
 
 def _history_row(sending: "Sending") -> list[str]:
@@ -138,6 +138,6 @@ def _history_row(sending: "Sending") -> list[str]:
 def _say_body(body: bytes) -> None:
     text = msgspec.json.format(body, indent=2).decode()
     for line in text[:_BODY_SHOWN].split("\n"):
-        say(f"  {line}")
+        say_as_it_is(f"  {line}")
     if len(text) > _BODY_SHOWN:
         say(f"  … {number(len(text) - _BODY_SHOWN)} characters more; --json has them")

@@ -5,7 +5,7 @@ import os
 
 from batcher.app import make_parts
 from batcher.cli import logs, signals
-from batcher.cli.dlq.retrying import say_retried
+from batcher.cli.dlq.telling import say_retried
 from batcher.cli.failing import DEAD_LETTERS, PAUSED
 from batcher.cli.output import note, number, say
 from batcher.cli.session import Session

@@ -1,17 +1,13 @@
 """`batcher dlq retry`."""
 
-from typing import TYPE_CHECKING
-
 import click
 
+from batcher.cli.dlq.telling import say_retried
 from batcher.cli.dlq.which import Which, chosen_or_all, no_store
-from batcher.cli.output import number, say
+from batcher.cli.output import say
 from batcher.cli.session import Session, shared
 from batcher.domain.errors import UsageError
 from batcher.policy.edit import Edit, read_set, read_unset, shown
-
-if TYPE_CHECKING:
-    from batcher.services.redriving import Retried
 
 _EPILOG = """\b
 Examples:
@@ -68,13 +64,3 @@ def _edits(sets: tuple[str, ...], unsets: tuple[str, ...]) -> list[Edit]:
     if twice is not None:
         raise UsageError(f"{shown(twice)} is set or unset twice", hint="give it once")
     return edits
-
-
-def say_retried(done: "Retried") -> None:
-    """What went back, and who sends it."""
-    rows = "1 dead letter is" if done.count == 1 else f"{number(done.count)} dead letters are"
-    say(f"{rows} pending again, with all attempts")
-    if done.runner is not None:
-        say(f"the runner that works the store (pid {done.runner}) takes them")
-    elif done.jobs:
-        say(f"next: batcher resume {' '.join(str(job) for job in done.jobs)}")

@@ -30,7 +30,7 @@ def summary(session: Session, *, job: str | None, as_json: bool) -> None:
     from batcher.services import summarizing  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import find, opened_to_look  # noqa: PLC0415
 
-    with opened_to_look(session.db, job=job) as database:
+    with opened_to_look(session.db_to_look, job=job) as database:
         found = summarizing.Summary(data=[], total=0)
         if database is not None:
             found = summarizing.summarize(database, None if job is None else find(database, job).id)

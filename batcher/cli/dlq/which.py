@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from msgspec import Struct
 
+from batcher.cli.values import Whole
 from batcher.domain.errors import UsageError
 from batcher.domain.states import FailureKind
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 #: SQLite's largest integer; no request has a larger number.
-REQUEST = click.IntRange(1, 2**63 - 1)
+REQUEST = Whole(1, 2**63 - 1)
 
 
 class Which(Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ _FILTERS = (
     click.option("--job", metavar="JOB", help="Of this job: a number or a unique name."),
     click.option("--kind", type=click.Choice([kind.value for kind in FailureKind]), help="Of this kind."),
     click.option("--code", metavar="CODE", help="Of this error code."),
-    click.option("--status", type=click.IntRange(100, 599), metavar="N", help="Of this last HTTP status."),
+    click.option("--status", type=Whole(100, 599), metavar="N", help="Of this last HTTP status."),
 )
 
 

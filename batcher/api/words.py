@@ -1,0 +1,48 @@
+"""Errors in the words of Python: the commands' flags are arguments here."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from batcher.domain.errors import BatcherError, Paused
+
+#: What is called otherwise than the flag, or takes no value on the command line.
+_ARGUMENTS: Final = {
+    "--rpm": "Limits(rpm=…)",
+    "--tpm": "Limits(tpm=…)",
+    "--allow-http": "allow_http=True",
+    "--simulate": "simulate=True",
+    "--no-cache": 'cache="off"',
+    "--skip-invalid": "skip_invalid=True",
+    "--new": "new=True",
+    "-o": "output",
+}
+#: A flag, with the placeholder behind it; a command in backticks is one that can be run, and stays.
+_FLAG: Final = re.compile(r"`batcher [^`]*`|(?<![\w-])(--[a-z][a-z-]*|-o\b)(?: [A-Z]+\b)?")
+
+
+def in_python(text: str) -> str:
+    """`--max-attempts` is `max_attempts`."""
+
+    def argument(found: re.Match[str]) -> str:
+        flag = found[1]
+        if flag is None:
+            return found[0]
+        return _ARGUMENTS.get(flag, flag.removeprefix("--").replace("-", "_"))
+
+    return _FLAG.sub(argument, text)
+
+
+@contextmanager
+def told_in_python() -> Iterator[None]:
+    """Inside the block errors name arguments of Python."""
+    try:
+        yield
+    except BatcherError as error:
+        error.message = in_python(error.message)
+        error.hint = None if error.hint is None else in_python(error.hint)
+        error.args = (error.message,)
+        if isinstance(error, Paused) and error.hint is not None:
+            error.fix = error.hint
+        raise

@@ -1,0 +1,113 @@
+"""Waiting for a lock that another process holds: not without a word, and not without end.
+
+A process that is stopped (Ctrl-Z, a debugger) amid a write keeps the lock for as long as it sleeps.
+"""
+
+import fcntl
+import logging
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from batcher.domain.errors import StoreError
+
+#: No transaction of ours takes that long where the disk is well.
+WORD_AFTER_SECONDS = 5.0
+GIVE_UP_AFTER_SECONDS = 60.0
+
+_log = logging.getLogger("batcher")
+
+
+def open_side_file(path: Path) -> int:
+    """A descriptor of the side file, made where there is none. Raises StoreError."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"cannot open {path}, which stands beside the store: {error.strerror}",
+            hint="the store's folder must be writable; or choose another place with --db",
+        ) from error
+
+
+class _Turn:
+    """A place in the system's queue for a lock, kept by a thread of its own: `flock` knows no timeout.
+
+    With a descriptor of its own: where nobody waits any more when its turn comes, closing it frees the lock.
+    """
+
+    def __init__(self, path: Path, mode: int) -> None:
+        self.descriptor = open_side_file(path)
+        self._mutex = threading.Lock()
+        self._came = threading.Event()
+        self._left = False
+        threading.Thread(target=self._queue_up, args=(mode,), name="batcher-lock", daemon=True).start()
+
+    def _queue_up(self, mode: int) -> None:
+        fcntl.flock(self.descriptor, mode)
+        with self._mutex:
+            if self._left:
+                os.close(self.descriptor)
+            else:
+                self._came.set()
+
+    def comes(self, within: float) -> bool:
+        """Whether the lock is ours within so many seconds."""
+        return self._came.wait(within)
+
+    def leave(self) -> None:
+        """Give the place up, and the lock with it."""
+        with self._mutex:
+            self._left = True
+            if self._came.is_set():
+                os.close(self.descriptor)
+
+
+def wait_for(path: Path, mode: int, holder: Callable[[], int | None]) -> int:
+    """A descriptor that holds the lock; after 5 s the log names who has it. Raises StoreError after 60 s.
+
+    `holder` reads the pid that the holder left.
+    """
+    turn = _Turn(path, mode)
+    try:
+        if not turn.comes(WORD_AFTER_SECONDS):
+            pid = holder()
+            _log.warning("waiting for the store: %s is writing to it; %s", _named(pid), _advice(pid, path))
+            _wait_longer(turn, path, holder)
+    except BaseException:
+        # Also a signal that came while we waited.
+        turn.leave()
+        raise
+    return turn.descriptor
+
+
+def _wait_longer(turn: _Turn, path: Path, holder: Callable[[], int | None]) -> None:
+    if turn.comes(GIVE_UP_AFTER_SECONDS - WORD_AFTER_SECONDS):
+        return
+    pid = holder()
+    message = f"the store cannot be written: {_named(pid)} has been writing to it for {GIVE_UP_AFTER_SECONDS:g} s"
+    raise StoreError(message, hint=_advice(pid, path))
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether the process sleeps until somebody wakes it; where the system does not tell, it does not."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    # The name, in brackets, may hold anything; the state is the letter after it.
+    return stat.rpartition(")")[2].split()[0] in {"T", "t"}
+
+
+def _named(pid: int | None) -> str:
+    if pid is None:
+        return "another process"
+    return f"another process (pid {pid}, which is stopped)" if is_stopped(pid) else f"another process (pid {pid})"
+
+
+def _advice(pid: int | None, path: Path) -> str:
+    if pid is None:
+        return f"`fuser {path}` tells which; let it end, or end it: nothing that is stored is lost"
+    if is_stopped(pid):
+        return f"`kill -CONT {pid}` wakes it, `kill -KILL {pid}` ends it: nothing that is stored is lost"
+    return f"let it end, or end it with `kill -KILL {pid}`: nothing that is stored is lost"
