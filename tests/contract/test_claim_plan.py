@@ -19,7 +19,7 @@ from batcher.store import (
 )
 from batcher.store.engine import Database
 from batcher.store.hot import Hot
-from tests.support.stores import START, Row, buried, holder_of, submit_rows
+from tests.support.stores import START, Row, buried, completed, holder_of, submit_rows, table
 
 
 def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) -> str:
@@ -91,6 +91,18 @@ def recorded(database: Database, ask) -> str:
         ask(connection)
         event.remove(connection, "before_cursor_execute", note)
         return "\n".join(plan_in(connection, sql, given) for sql, given in ran if not sql.startswith("CREATE"))
+
+
+def test_a_delete_asks_only_for_the_answers_that_the_job_had(database):
+    made = submit_rows(database, [Row(f"r{number}", body=b"%d" % (number // 2)) for number in range(600)])
+    holder = holder_of(database)
+    holder.settle(*[completed(claim) for claim in holder.claim(made).claims])
+    plans = recorded(database, lambda connection: jobs.delete_some(connection, made))
+    assert "SEARCH requests USING INDEX ix_requests_sharing (response_id=?)" in plans
+    assert "SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)" in plans
+    scanned = {line.split()[1] for line in plans.splitlines() if line.startswith("SCAN")}
+    assert scanned <= {"doomed", "freed"}
+    assert table(database, "responses") == table(database, "cache") == []
 
 
 @pytest.fixture

@@ -49,7 +49,6 @@ def delete(database: Database, job: Job) -> None:
     while True:
         with database.write() as connection:
             if not jobs.delete_some(connection, job):
-                jobs.drop_unused_answers(connection)
                 return
 
 
@@ -73,7 +72,7 @@ def test_an_answer_is_told_whole(database, holder):
             request_id=claim.request_id,
             line=1,
             custom_id="a",
-            sends=1,
+            attempts=1,
             cached=False,
             status=200,
             provider_request_id="req_1",
@@ -95,7 +94,7 @@ def test_a_dead_letter_is_told_whole(database, holder):
             request_id=claim.request_id,
             line=1,
             custom_id="a",
-            sends=1,
+            attempts=1,
             kind="permanent",
             code="too_long",
             message="it was too_long",
@@ -112,7 +111,7 @@ def test_a_dead_letter_carries_what_came_back_last(database, holder):
     holder.settle(requeued(holder.claim(job).claims[0]))
     holder.settle(buried(holder.claim(job).claims[0], "last", status=422))
     (letter,) = dead(database, job)
-    assert (letter.sends, letter.code, letter.status) == (2, "last", 422)
+    assert (letter.attempts, letter.code, letter.status) == (2, "last", 422)
 
 
 def test_a_row_that_is_not_at_its_end_is_in_neither(database, holder):
@@ -170,8 +169,8 @@ def test_a_follower_names_the_row_that_was_sent_for_it(database, holder):
     job = submit_rows(database, [Row("lead", TWIN), Row("f", TWIN)])
     holder.settle(completed(holder.claim(job).claims[0]))
     lead, follower = answers(database, job)
-    assert (lead.cached, lead.answered_by, lead.sends) == (False, None, 1)
-    assert (follower.cached, follower.answered_by, follower.sends) == (True, (job.id, "lead"), 0)
+    assert (lead.cached, lead.answered_by, lead.attempts) == (False, None, 1)
+    assert (follower.cached, follower.answered_by, follower.attempts) == (True, (job.id, "lead"), 0)
     assert follower.body == lead.body
 
 
@@ -246,7 +245,7 @@ def test_a_dead_follower_carries_its_leaders_reply(database, holder):
     job = submit_rows(database, [Row("lead", TWIN), Row("f", TWIN)])
     holder.settle(buried(holder.claim(job).claims[0], "too_long", reply=b"no"))
     lead, follower = dead(database, job)
-    assert (follower.custom_id, follower.sends) == ("f", 0)
+    assert (follower.custom_id, follower.attempts) == ("f", 0)
     assert (follower.kind, follower.code, follower.message, follower.status, follower.reply) == (
         lead.kind,
         lead.code,
@@ -281,7 +280,7 @@ def test_a_row_that_killed_its_holders_says_so(database, clock):
         assert len(heir.claim(job, alone=time >= SUSPECT_AFTER).claims) == 1
         rescue(database)
     (letter,) = dead(database, job_now(database, job))
-    assert (letter.code, letter.status, letter.reply, letter.sends) == (
+    assert (letter.code, letter.status, letter.reply, letter.attempts) == (
         "worker_lost",
         None,
         None,

@@ -186,7 +186,6 @@ def test_a_deleted_job_takes_its_rows_its_attempts_and_its_pauses_with_it(databa
         steps = 1
         while jobs.delete_some(connection, job):
             steps += 1
-        jobs.drop_unused_answers(connection)
     assert steps == 2
     assert [row["id"] for row in table(database, "jobs")] == [keep.id]
     assert [row["custom_id"] for row in table(database, "requests")] == ["k"]

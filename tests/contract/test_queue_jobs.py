@@ -74,7 +74,7 @@ async def test_a_job_whose_rows_are_all_at_their_end_is_finished_once(database, 
     await queue.settle([completed(a), buried(b)])
     assert list(await queue.finish([job.id])) == [job.id]
     after = job_now(database, job)
-    assert (after.state, after.finished_at, after.wanted) == (JobState.COMPLETED, START, False)
+    assert (after.state, after.finished_at, after.wanted) == (JobState.COMPLETED, START, True)
     assert list(await queue.finish([job.id])) == []
 
 

@@ -202,13 +202,27 @@ def test_a_store_of_a_newer_program_is_refused_by_name(database, store, named):
         assert str(database.path) in caught.value.message
 
 
+def pieces(sql: str) -> list[str]:
+    """Columns and constraints in one order: a column that a migration adds stands behind the constraints."""
+    head, _, inner = re.sub(r'[\s"]+', " ", sql).partition("(")
+    body, _, tail = inner.rpartition(")")
+    depth, parts = 0, [""]
+    for letter in body:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [head.strip(), *sorted(part.strip() for part in parts), tail.strip()]
+
+
 def schema_of(path: Path) -> dict[str, str]:
     """The SQL of every table and index, its spelling evened out."""
     connection = sqlite3.connect(path)
     found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     connection.close()
     return {
-        name: re.sub(r'[\s"]+', " ", sql)
+        name: "; ".join(pieces(sql))
         for name, sql in found
         if not name.startswith("sqlite_") and name != "alembic_version"
     }

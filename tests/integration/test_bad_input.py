@@ -13,6 +13,40 @@ from tests.support.programs import jobs_now, provider, run_on
 pytestmark = pytest.mark.usefixtures("folder")
 
 
+@pytest.mark.parametrize(
+    ("args", "says"),
+    [
+        (["run", "j.jsonl", "--concurrency", "many"], '--concurrency takes a whole number, not "many"'),
+        (["run", "j.jsonl", "--timeout", "long"], '--timeout takes a number, not "long"'),
+        (["simulate", "--port", "99999"], '--port takes a whole number from 0 to 65535, not "99999"'),
+        (["dlq", "list", "--limit", "0"], '--limit takes a whole number from 1 up, not "0"'),
+        (["dlq", "retry", "x"], 'REQUEST takes a whole number from 1 up, not "x"'),
+        (["bundle", "--request", "1.5", "-o", "b.zip"], '--request takes a whole number from 1 up, not "1.5"'),
+    ],
+)
+def test_a_number_that_is_none_is_refused_by_name(args: list[str], says: str) -> None:
+    called = batcher(*args)
+    assert (called.code, called.out) == (2, "")
+    assert says in called.err
+
+
+def test_a_refused_file_uses_up_no_number_of_a_job() -> None:
+    for _ in range(2):
+        assert batcher("submit", job_file(Path("bad.jsonl"), line("a"), "{"), "--simulate").code == 2
+    assert batcher("submit", job_file(Path("j.jsonl"), line("a")), "--simulate").out.splitlines()[0] == "1"
+    assert batcher("submit", job_file(Path("bad.jsonl"), line("a"), "{"), "--simulate").code == 2
+    assert batcher("delete", "1", "--yes").code == 0
+    assert batcher("submit", job_file(Path("k.jsonl"), line("a")), "--simulate").out.splitlines()[0] == "2"
+
+
+@pytest.mark.parametrize("option", [(), ("--skip-invalid",)])
+def test_where_no_line_is_good_nobody_is_told_to_run_the_good_ones(option: tuple[str, ...]) -> None:
+    called = batcher("run", job_file(Path("bad.jsonl"), "{", "["), "--simulate", *option)
+    assert called.code == 2
+    assert "--skip-invalid" not in called.err
+    assert called.err.count("mend the lines") == 1
+
+
 def changed(**more: object) -> bytes:
     """A good line with other keys in its envelope; None takes a key away."""
     row = {**line("x"), **more}

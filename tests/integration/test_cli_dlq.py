@@ -161,6 +161,15 @@ def test_show_for_people_ends_in_what_to_do():
     assert out.splitlines()[-1].startswith("→ The prompt and its max_tokens do not fit")
 
 
+def test_shown_alone_a_letter_is_advised_by_its_own_number(folder):
+    run_job(folder, rows(dead=2), code="odd_value")
+    out = batcher("dlq", "show", "2").out
+    assert "sent    once" in out
+    assert "`batcher dlq retry 2 --set PATH=VALUE`" in out
+    assert "dlq show" not in out
+    assert "--code" not in out
+
+
 @pytest.mark.usefixtures("two_jobs")
 def test_a_request_that_is_no_dead_letter_is_shown_without_advice():
     shown = batcher("dlq", "show", "3", "--json").json
@@ -239,13 +248,13 @@ def test_retry_of_nothing_says_so():
         (["retry", "1", "--all"], "contradict"),
         (["retry", "1", "3"], "not among the dead letters that are meant: 3"),
         (["retry", "1", "--job", "second"], "not among the dead letters that are meant: 1"),
-        (["retry", "99999999999999999999"], "not in the range"),
+        (["retry", "99999999999999999999"], "takes a whole number from 1 to 9223372036854775807"),
         (["retry", "--job", "nobody"], "there is no job"),
         (["list", "--job", "9"], "there is no job 9"),
         (["list", "--kind", "odd"], "odd"),
-        (["list", "--limit", "0"], "not in the range"),
+        (["list", "--limit", "0"], "--limit takes a whole number from 1 up"),
         (["show", "77"], "there is no request 77"),
-        (["show", "one"], "not a valid integer"),
+        (["show", "one"], 'REQUEST takes a whole number from 1 up, not "one"'),
         (["discardd"], "No such command"),
     ],
 )

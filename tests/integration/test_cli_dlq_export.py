@@ -68,13 +68,32 @@ def test_the_file_can_be_run_as_it_is(folder):
     bury_all(folder)
     assert batcher("dlq", "export", "-o", "again.jsonl").code == 0
     assert batcher("run", "again.jsonl", "--simulate", "--new", "-q").code == 0
-    assert [each["custom_id"] for each in lines_of(folder / "again.results.jsonl")] == ["a", "b"]
+    assert [each["custom_id"] for each in lines_of(folder / "again.simulated.results.jsonl")] == ["a", "b"]
 
 
 @pytest.mark.usefixtures("two_jobs")
 def test_it_names_the_command_that_runs_the_file_where_the_job_ran():
     err = batcher("dlq", "export", "-o", "out.jsonl").err
     assert "batcher run out.jsonl --new --base-url http://127.0.0.1:8000/v1" in err
+
+
+def test_of_simulated_jobs_it_names_the_option_that_simulates(folder):
+    job_file(folder / "job.jsonl", line("a", chat("one")))
+    assert batcher("submit", "job.jsonl", "--simulate", "-q").code == 0
+    bury_all(folder)
+    err = batcher("dlq", "export", "-o", "again.jsonl").err
+    assert err.endswith("batcher run again.jsonl --new --simulate\n")
+
+
+def test_a_file_that_is_there_is_replaced_only_by_force(two_jobs):
+    (two_jobs / "out.jsonl").write_text("mended by hand\n")
+    called = batcher("dlq", "export", "-o", "out.jsonl")
+    assert called.code == 2
+    assert "out.jsonl is there already" in called.err
+    assert "--force" in called.err
+    assert (two_jobs / "out.jsonl").read_text() == "mended by hand\n"
+    assert batcher("dlq", "export", "-o", "out.jsonl", "--force").code == 0
+    assert len(lines_of(two_jobs / "out.jsonl")) == 3
 
 
 def test_a_custom_id_of_two_jobs_cannot_stand_in_one_file(folder):

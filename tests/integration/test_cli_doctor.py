@@ -13,7 +13,7 @@ from tests.support.certificates import make_certificate, server_context
 from tests.support.commands import batcher
 from tests.support.endpoints import ANSWER, MODELS, Says, connect_proxy, endpoint, error, well
 from tests.support.jobs import rows, run_job
-from tests.support.programs import provider
+from tests.support.programs import provider, replying
 
 KEY = "sk-proj-canary0Doctor1Key2xyz9"
 PAGE = "<html><head><title>Welcome</title></head><body>Please log in</body></html>"
@@ -407,3 +407,23 @@ def test_a_note_never_takes_the_place_of_something_else(place, target):
     called = batcher("doctor", "--simulate", "--save", target)
     assert (called.code, called.out) == (2, "")
     assert Path("mine.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize(
+    ("reply", "fix"),
+    [
+        ((401, {"error": {"message": "Incorrect API key", "code": "invalid_api_key"}}), "put a working key"),
+        ((404, {"error": {"message": "no such model", "code": "model_not_found"}}), "--model names another"),
+        ((429, {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}), "add credit"),
+        ((405, {"error": {"message": "Method not allowed"}}), "check --base-url"),
+    ],
+)
+def test_the_doctor_sends_nobody_to_the_doctor(reply, fix, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    with replying(lambda *_: reply) as (server, _):
+        called = batcher("doctor", "--base-url", server.url, "--model", "m")
+    assert called.code == 1
+    fixes = [line for line in called.out.splitlines() if "→" in line]
+    assert any(fix in each for each in fixes)
+    assert "batcher doctor" not in called.out
+    assert "batcher resume" not in called.out

@@ -4,7 +4,7 @@ import pytest
 
 from batcher.store import jobs
 from tests.support.commands import answering, batcher
-from tests.support.jobs import live_runner, rows, run_job, store_in
+from tests.support.jobs import claimed_by_a_runner, live_runner, rows, run_job, store_in
 from tests.support.stores import holder_of, states, table
 
 
@@ -25,13 +25,22 @@ def test_cancel_gives_up_what_is_pending_and_keeps_the_answers(folder):
     assert batcher("status", "1", "--json").json["state"] == "cancelled"
 
 
-def test_cancel_tells_of_what_is_in_flight(folder):
-    job = run_job(folder, rows(pending=3))
-    with store_in(folder) as database:
-        holder_of(database).claim(job, most=1)
-    out = batcher("cancel", "1").out
+def test_cancel_tells_what_is_in_flight_from_what_a_runner_has_in_hand(folder):
+    job = run_job(folder, rows(pending=6))
+    claimed_by_a_runner(folder, job, claimed=4, flying=1)
+    with live_runner(folder):
+        out = batcher("cancel", "1").out
     assert "2 rows will not be sent" in out
-    assert "1 rows in flight end as they end" in out
+    assert "1 row in flight ends as it ends" in out
+    assert "3 rows in the hands of the runner" in out
+
+
+def test_cancel_of_what_a_dead_runner_had_claims_nothing_to_be_in_flight(folder):
+    job = run_job(folder, rows(pending=3))
+    claimed_by_a_runner(folder, job, claimed=1, flying=1)
+    out = batcher("cancel", "1").out
+    assert "in flight" not in out
+    assert "a runner died with 1 row in its hands" in out
 
 
 @pytest.mark.parametrize(
@@ -106,7 +115,7 @@ def test_delete_waits_for_what_a_runner_has_in_flight(folder):
     with live_runner(folder):
         called = batcher("delete", "1", "--yes")
     assert called.code == 2
-    assert "1 requests in flight" in called.err
+    assert "1 row in the hands of a runner" in called.err
 
 
 def test_a_job_beside_the_one_a_runner_works_on_can_be_deleted(folder):

@@ -80,7 +80,7 @@ def test_a_wrong_key_pauses_and_the_right_one_goes_on(monkeypatch: pytest.Monkey
         assert not Path("j.results.jsonl").exists()
 
         before = server.requests
-        again = batcher("resume", "--json")
+        again = batcher("resume", "1", "--json")
         assert (again.code, again.json["state"]) == (4, "paused")
         assert server.requests == before + 1
 
@@ -162,3 +162,60 @@ def test_the_key_appears_nowhere_even_where_the_provider_echoes_it(
     for name, data in {**files, "output": said.encode()}.items():
         for part in (CANARY, CANARY[3:], CANARY[-4:]):
             assert part.encode() not in data, name
+
+
+def test_results_that_a_killed_run_did_not_write_are_written_by_resume(monkeypatch: pytest.MonkeyPatch) -> None:
+    file = job_file(Path("j.jsonl"), line("a"), line("b"))
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with provider() as server:
+        with monkeypatch.context() as patch:
+            patch.setattr("batcher.services.exporting.write_lines", killed)
+            assert run_on(server, file).code == 130
+        assert jobs_now()[0]["state"] == "completed"
+        assert not Path("j.results.jsonl").exists()
+        again = batcher("resume")
+        assert (again.code, server.requests) == (0, 2)
+    assert [row["custom_id"] for row in rows_of("j.results.jsonl")] == ["a", "b"]
+    Path("j.results.jsonl").unlink()
+    assert "there is no unfinished job" in batcher("resume").out
+    assert not Path("j.results.jsonl").exists()
+
+
+@pytest.mark.parametrize("then", [("results",), ("run", "j.jsonl")])
+def test_results_that_were_written_otherwise_are_not_written_by_resume(
+    then: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = job_file(Path("j.jsonl"), line("a"))
+    with provider() as server:
+        with monkeypatch.context() as patch:
+            patch.setattr("batcher.services.exporting.write_lines", lambda *_: [][0])
+            assert run_on(server, file).code == 1
+        more = () if then[0] == "results" else ("--base-url", server.url)
+        assert batcher(*then, *more).code == 0
+    assert rows_of("j.results.jsonl") != []
+    assert "there is no unfinished job" in batcher("resume").out
+
+
+def test_a_finished_job_that_is_tried_again_is_no_runners_until_it_is_resumed() -> None:
+    file = job_file(Path("j.jsonl"), line("a", chat("x", model="no-such-model")))
+    with replying(lambda *_: (400, {"error": {"message": "no", "code": "bad"}})) as (server, bodies):
+        assert run_on(server, file).code == 3
+        assert batcher("dlq", "retry", "--all").code == 0
+        assert len(bodies) == 1
+        assert jobs_now()[0]["state"] == "interrupted"
+        assert batcher("resume").code == 3
+        assert len(bodies) == 2
+
+
+def test_the_json_of_resume_is_shaped_by_what_was_asked_not_by_what_was_found() -> None:
+    with provider() as server:
+        for name in ("one", "two", "three"):
+            file = job_file(Path(f"{name}.jsonl"), line(name))
+            assert batcher("submit", file, "--base-url", server.url, "-q").code == 0
+        assert batcher("resume", "two", "--json").json["name"] == "two"
+        assert [job["name"] for job in batcher("resume", "one", "two", "--json").json["data"]] == ["one", "two"]
+        assert [job["name"] for job in batcher("resume", "--json").json["data"]] == ["three"]
+        assert batcher("resume", "--json").json == {"data": []}

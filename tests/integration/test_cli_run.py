@@ -49,6 +49,19 @@ def test_results_and_errors_stand_beside_the_file_in_input_order() -> None:
     assert "batcher dlq summary --job 1" in called.out
 
 
+def test_made_up_answers_never_take_the_place_of_real_ones() -> None:
+    file = job_file(Path("j.jsonl"), line("a"), dead("b"))
+    with provider() as server:
+        assert run_on(server, file).code == 3
+    real = {path: Path(path).read_bytes() for path in ("j.results.jsonl", "j.errors.jsonl")}
+    called = batcher("run", file, "--simulate")
+    assert called.code == 3
+    assert "j.simulated.results.jsonl" in called.out
+    assert {path: Path(path).read_bytes() for path in real} == real
+    assert [row["custom_id"] for row in rows_of("j.simulated.results.jsonl")] == ["a"]
+    assert [row["custom_id"] for row in rows_of("j.simulated.errors.jsonl")] == ["b"]
+
+
 @pytest.mark.parametrize(
     ("output", "errors"),
     [

@@ -8,7 +8,7 @@ from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.store import holders, jobs, pauses
 from tests.support.commands import batcher
-from tests.support.jobs import live_runner, rows, run_job, store_in
+from tests.support.jobs import claimed_by_a_runner, live_runner, rows, run_job, store_in
 from tests.support.stores import START
 
 
@@ -22,6 +22,27 @@ def test_without_a_store_it_says_how_to_make_a_job_and_makes_no_file(folder):
 
 def test_without_a_store_the_json_is_an_empty_list(folder):
     assert batcher("status", "--json").json == {"data": []}
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["dlq", "list"], ["dlq", "summary"], ["dlq", "show", "1"], ["cache", "stats"], ["resume"]],
+)
+@pytest.mark.parametrize("by_flag", [True, False])
+def test_a_store_that_a_person_named_must_be_there(folder, command, by_flag, monkeypatch):
+    if not by_flag:
+        monkeypatch.setenv("BATCHER_DB", "typo.db")
+    called = batcher(*command, *(["--db", "typo.db"] if by_flag else []))
+    assert (called.code, called.out) == (2, "")
+    assert "there is no store at typo.db" in called.err
+    assert list(folder.iterdir()) == []
+
+
+def test_resume_of_a_job_makes_no_store_to_look_for_it(folder):
+    called = batcher("resume", "3")
+    assert called.code == 2
+    assert "there is no job 3" in called.err
     assert list(folder.iterdir()) == []
 
 
@@ -87,6 +108,33 @@ def test_a_wanted_job_is_running_only_while_a_runner_lives(folder):
     with live_runner(folder):
         assert batcher("status", "1", "--json").json["state"] == "running"
         assert "runner     pid 7" in batcher("status", "1").out
+
+
+def test_in_flight_is_what_was_sent_not_what_is_claimed(folder):
+    job = run_job(folder, rows(answered=1, pending=9))
+    claimed_by_a_runner(folder, job, claimed=5, flying=2)
+    with live_runner(folder):
+        assert "10: 1 answered, 2 in flight, 7 pending" in batcher("status", "1").out
+        whole = batcher("status", "1", "--json").json
+    assert (whole["in_flight"], whole["counts"]["claimed"], whole["counts"]["pending"]) == (2, 5, 4)
+    assert "10: 1 answered, 9 pending" in batcher("status", "1").out
+    assert batcher("status", "1", "--json").json["in_flight"] == 0
+
+
+@pytest.mark.parametrize(
+    ("of", "errors"),
+    [
+        (rows(answered=1, dead=1), "out.errors.jsonl"),
+        (rows(answered=2), None),
+        (rows(answered=1, dead=1, pending=1), None),
+    ],
+)
+def test_of_a_finished_job_the_errors_file_is_named_where_rows_died(folder, of, errors):
+    job = run_job(folder, of)
+    with store_in(folder) as database, database.write() as connection:
+        jobs.remember(connection, job.id, output_path=str(folder / "out.jsonl"))
+    assert batcher("status", "1", "--json").json["errors"] == (errors and str(folder / errors))
+    assert ("errors     out.errors.jsonl" in batcher("status", "1").out) == (errors is not None)
 
 
 def test_a_pause_shows_its_reason_its_message_and_what_mends_it(folder):

@@ -31,10 +31,10 @@ def custom_ids(path: Path) -> list[str]:
 def test_a_file_is_answered_whole(name: str) -> None:
     called = batcher("run", f"jobs/{name}.jsonl", "--simulate")
     assert called.code == 0, called.err
-    results = rows_of(f"jobs/{name}.results.jsonl")
+    results = rows_of(f"jobs/{name}.simulated.results.jsonl")
     assert [row["custom_id"] for row in results] == custom_ids(JOBS / f"{name}.jsonl")
     assert all(row["response"]["status_code"] == 200 for row in results)
-    assert not Path(f"jobs/{name}.errors.jsonl").exists()
+    assert not Path(f"jobs/{name}.simulated.errors.jsonl").exists()
     if name == "chat":
         assert sum(row["batcher"]["cached"] for row in results) == 3
 
@@ -43,7 +43,7 @@ def test_a_file_is_answered_whole(name: str) -> None:
 def test_the_file_of_failures_ends_as_its_readme_says_and_a_letter_can_be_mended() -> None:
     called = batcher("run", "jobs/failures.jsonl", "--simulate")
     assert called.code == 3
-    results, errors = rows_of("jobs/failures.results.jsonl"), rows_of("jobs/failures.errors.jsonl")
+    results, errors = (rows_of(f"jobs/failures.simulated.{kind}.jsonl") for kind in ("results", "errors"))
     assert (len(results), len(errors)) == (8, 6)
     assert sum(row["batcher"]["attempts"] > 1 or row["batcher"]["latency_seconds"] > 1 for row in results) == 7
     assert batcher("dlq", "summary").code == 0
@@ -54,7 +54,7 @@ def test_the_file_of_failures_ends_as_its_readme_says_and_a_letter_can_be_mended
     (hot,) = [letter["request"] for letter in letters["data"] if letter["custom_id"] == "too-hot"]
     assert batcher("dlq", "retry", hot, "--set", "temperature=0.7").code == 0
     assert batcher("resume").code == 3
-    assert len(rows_of("jobs/failures.results.jsonl")) == 9
+    assert len(rows_of("jobs/failures.simulated.results.jsonl")) == 9
     assert [attempt["attempt"] for attempt in batcher("dlq", "show", hot, "--json").json["history"]] == [1, 2]
 
 

@@ -57,4 +57,28 @@ def test_a_submit_that_is_killed_leaves_no_half_job_and_the_next_run_works() -> 
         assert half_loaded(connection) == []
         assert connection.exec_driver_sql("SELECT count(*) FROM requests").scalar() == 30_000
     assert batcher("run", job_file(Path("k.jsonl"), *rows(3, "other")), "--simulate").code == 0
-    assert len(rows_of("k.results.jsonl")) == 3
+    assert len(rows_of("k.simulated.results.jsonl")) == 3
+
+
+def test_what_a_killed_export_left_goes_with_the_next_one() -> None:
+    assert batcher("run", job_file(Path("j.jsonl"), *rows(2_000)), "--simulate", "-q").code == 0
+    for command, target in (
+        (["results", "-o", "out.jsonl"], "out.jsonl"),
+        (["db", "backup", "--force", "copy.db"], "copy.db"),
+    ):
+        for _ in range(20):
+            with running(*command) as program:
+                while not program.is_over and not left_of(target):
+                    pass
+                program.kill()
+            if left_of(target):
+                break
+        assert len(left_of(target)) == 1
+        assert batcher(*command).code == 0
+        assert left_of(target) == []
+        assert Path(target).exists()
+    assert len(rows_of("out.jsonl")) == 2_000
+
+
+def left_of(target: str) -> list[Path]:
+    return list(Path().glob(f".{target}.*.tmp"))

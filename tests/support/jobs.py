@@ -10,9 +10,10 @@ from typing import Any
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import Settlement
-from batcher.store import jobs
+from batcher.store import holders, jobs
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
+from batcher.worker.snapshot import Snapshot, encode
 from tests.support.stores import START, Row, buried, completed, holder_of, job_now, open_store, submit_rows
 
 
@@ -77,6 +78,18 @@ def run_job(
             if len(closing) < len(of):
                 jobs.want_only(connection, [])
         return job_now(database, job)
+
+
+def claimed_by_a_runner(folder: Path, job: Job, *, claimed: int, flying: int) -> None:
+    """A runner has so many of the job's rows in hand, and last told that so many of them are out."""
+    told = Snapshot(jobs=[job.id], in_flight=flying, lanes=[], rates={}, flying={job.id: flying})
+    with store_in(folder) as database:
+        with database.write() as connection:
+            jobs.want(connection, [job.id])
+        holder = holder_of(database)
+        holder.claim(job, most=claimed)
+        with database.write() as connection:
+            holders.beat(connection, holder.id, now=START, snapshot=encode(told))
 
 
 @contextmanager

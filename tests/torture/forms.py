@@ -28,6 +28,7 @@ FORM = (
 SEED = int(os.environ.get("TORTURE_SEED", "1"))
 CONCURRENCY = 32
 
+in_the_long_form = pytest.mark.skipif(not IS_LONG, reason="in the long form: `make torture`")
 patient = pytest.mark.timeout(3_600 if IS_LONG else 180)
 
 

@@ -22,10 +22,14 @@ from tests.support.commands import batcher
 from tests.support.programs import Provider, rows_of, until
 
 STORE = Path("batcher.db")
+#: Seconds that a row which is refused is told to stay away.
+TOLD_SECONDS = 2
 #: What the provider is asked to do with a row, and how often it is then sent in quiet times.
 DIRECTIONS: dict[str, tuple[dict[str, Any], int]] = {
     "refused": ({"status": 400}, 1),
     "flaky": ({"fail_times": 1, "status": 500}, 2),
+    "twice": ({"fail_times": 2, "status": 500}, 3),
+    "told": ({"refuse_times": 1, "retry_after": TOLD_SECONDS}, 2),
 }
 
 
@@ -78,7 +82,10 @@ class Ledger:
         self.doomed = {
             name for name, asked in simulated.items() if "status" in asked and "fail_times" not in asked
         }
-        self.sends = {self.digests[name]: 1 + asked.get("fail_times", 0) for name, asked in simulated.items()}
+        self.sends = {
+            self.digests[name]: 1 + asked.get("fail_times", 0) + asked.get("refuse_times", 0)
+            for name, asked in simulated.items()
+        }
 
     @property
     def repeats(self) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import batcher, job_file
-from tests.support.programs import Provider, provider_process, rows_of, running
+from tests.support.programs import Provider, provider_process, rows_of, running, until
 from tests.torture.forms import CONCURRENCY, FORM, draws, patient
 from tests.torture.ledger import Ledger, looked_into, mixed_rows, row
 
@@ -51,24 +51,37 @@ def test_a_run_told_to_end_again_and_again_repeats_nothing(tell) -> None:
 
 
 def test_a_run_that_is_stopped_and_woken_goes_on_and_no_other_takes_its_rows(tell) -> None:
-    times = FORM.times
+    times, amid_write = FORM.times, 0
     with provider_process(journal=_JOURNAL, latency=0.1) as server:
         ledger = submitted(server, rows := 300 * times)
         with running("resume", "--concurrency", CONCURRENCY) as program:
+            # Stopped amid a write it holds the lock of writers, too.
+            named = (
+                f"a runner (pid {program.pid}) works this store".encode(),
+                f"another process (pid {program.pid}, which is stopped) is writing".encode(),
+            )
             for _ in range(times):
                 server.wait_for(server.requests + 100)
                 program.send(signal.SIGSTOP)
                 before = server.requests
-                # Stopped amid a write it also holds the lock of writers: then the other waits without a word.
                 with running("resume") as second:
-                    time.sleep(2)
+                    until(lambda: any(said in second.said for said in named))
                     assert not second.is_over
+                    amid_write += named[1] in second.said
+                    shown = batcher("status", 1, "--json").json
+                    assert (shown["state"], shown["runner_pid"]) == ("running", program.pid)
                     assert server.requests <= before + CONCURRENCY
                 program.send(signal.SIGCONT)
             assert program.end()[0] == 3
         ledger.check_end(_RESULTS)
     assert ledger.repeats == 0
-    tell("SIGSTOP, SIGCONT", times=times, rows=rows, lost=ledger.lost, repeats=ledger.repeats)
+    tell(
+        f"SIGSTOP, SIGCONT ({amid_write} amid a write)",
+        times=times,
+        rows=rows,
+        lost=ledger.lost,
+        repeats=ledger.repeats,
+    )
 
 
 def test_of_many_runners_one_works_and_another_takes_over_when_it_is_killed(tell) -> None:

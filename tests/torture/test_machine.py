@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from tests.support.commands import batcher, job_file
 from tests.support.programs import Provider, provider_process, running
 from tests.torture.confined import confined, filled, needs_mount, needs_strace, read_only, small_disk
-from tests.torture.forms import CONCURRENCY, FORM, patient
+from tests.torture.forms import CONCURRENCY, FORM, IS_LONG, patient
 from tests.torture.ledger import Ledger, looked_into, row
 
 pytestmark = [pytest.mark.usefixtures("folder"), patient]
@@ -71,11 +72,12 @@ def test_a_store_that_cannot_be_written_is_an_error_before_anything_is_sent(tell
     with provider_process(journal=_JOURNAL) as server, small_disk(folder / "disk", "24m") as disk:
         ledger = submitted(server, 50, store=disk / "batcher.db")
         with read_only(disk):
-            for command in ("resume", "status", "results"):
-                called = batcher(command, "--db", ledger.store)
+            for command in (("resume",), ("cancel", 1), ("run", "j.jsonl", "--base-url", server.url)):
+                called = batcher(*command, "--db", ledger.store)
                 assert called.code == 1, command
                 assert "Traceback" not in called.err
                 assert "writable" in called.err, called.err
+            assert batcher("status", "--db", ledger.store).code == 0
         assert server.requests == 0
         finished(ledger)
     tell("read-only folder", times=1, rows=50, lost=ledger.lost, repeats=ledger.repeats)
@@ -100,15 +102,25 @@ def _local_faults() -> int:
         return int(connection.exec_driver_sql(query).scalar_one())
 
 
+#: System calls that write a store to its disk, and about the how manieth of a run is amid its work.
+_FLUSH, _WRITE = (("fdatasync", "fsync"), 6), (("pwrite64",), 80)
+_FAULTS = [("EIO", *_FLUSH), ("ENOSPC", *_WRITE)]
+_MORE_FAULTS = [("ENOSPC", *_FLUSH), ("EIO", *_WRITE)] if IS_LONG else []
+
+
+def injecting(calls: Sequence[str], error: str, when: str) -> list[str]:
+    """The line of strace that lets these system calls fail."""
+    line = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={','.join(calls)}"]
+    return line + [part for call in calls for part in ("-e", f"inject={call}:error={error}:when={when}")]
+
+
 @needs_strace
-@pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_a_flush_that_fails_ends_the_run_and_loses_nothing(tell, error) -> None:
+@pytest.mark.parametrize(("error", "calls", "first"), _FAULTS + _MORE_FAULTS)
+def test_a_write_that_fails_ends_the_run_and_loses_nothing(tell, error, calls, first) -> None:
     with provider_process(journal=_JOURNAL, latency=0.05) as server:
         ledger = submitted(server, rows := 200 + 200 * FORM.times)
         for time_ in range(1, FORM.times + 1):
-            calls = ("fdatasync", "fsync")
-            fault = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"trace={','.join(calls)}"]
-            fault += [part for call in calls for part in ("-e", f"inject={call}:error={error}:when={6 + time_}")]
+            fault = injecting(calls, error, str(first + time_))
             ledger.kills += 1
             with confined("", "resume", "--concurrency", CONCURRENCY, fault=fault) as program:
                 code, _, said = program.end(within=60)
@@ -117,7 +129,22 @@ def test_a_flush_that_fails_ends_the_run_and_loses_nothing(tell, error) -> None:
             ledger.check()
             assert spent() == 0
         finished(ledger)
-    tell(f"{error} on fsync", times=FORM.times, rows=rows, lost=ledger.lost, repeats=ledger.repeats)
+    tell(f"{error} on {calls[0]}", times=FORM.times, rows=rows, lost=ledger.lost, repeats=ledger.repeats)
+
+
+@needs_strace
+def test_while_no_socket_can_be_opened_the_run_waits_and_spends_no_attempt(tell) -> None:
+    with provider_process(journal=_JOURNAL, latency=0.05) as server:
+        ledger = submitted(server, 100)
+        fault = injecting(("socket",), "EMFILE", f"4..{4 + 4 * FORM.times}")
+        with confined("", "resume", "--concurrency", 8, fault=fault) as program:
+            code, _, said = program.end(within=120)
+        assert code == 0, said
+        assert spent() == 0
+        ledger.check_end(Path("j.results.jsonl"))
+    assert _local_faults() > 0
+    assert ledger.repeats == 0
+    tell("EMFILE on socket", times=_local_faults(), rows=100, lost=ledger.lost, repeats=ledger.repeats)
 
 
 @pytest.mark.parametrize("then", ["deleted", "replaced"])

@@ -1,6 +1,7 @@
 """Files that are whole or not there."""
 
 import errno
+import fcntl
 import os
 import stat
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batcher.domain.errors import BatcherError, UsageError
-from batcher.files.writing import check_target, remove_if_present, write_atomically
+from batcher.files.writing import append_to, check_target, remove_if_present, write_atomically
 
 
 class Boom(Exception):
@@ -164,3 +165,89 @@ def test_removing_takes_the_file_or_the_link_and_minds_no_absence(tmp_path):
 def test_what_cannot_be_removed_is_told(tmp_path):
     with pytest.raises(BatcherError, match="cannot remove"):
         remove_if_present(tmp_path)
+
+
+LEFT = ".out.jsonl.abcd_123.tmp"
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_file_of_that_name(tmp_path):
+    others = [
+        ".out.jsonl.abc.tmp",
+        ".out.jsonl.abcd_123.tmp.bak",
+        ".other.jsonl.abcd_123.tmp",
+        "out.jsonl.abcd_123.tmp",
+    ]
+    for name in (LEFT, *others):
+        (tmp_path / name).write_bytes(b"half")
+    with write_atomically(tmp_path / "out.jsonl"):
+        pass
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(["out.jsonl", *others])
+
+
+def test_what_another_process_writes_now_is_left_alone(tmp_path):
+    target = tmp_path / "out.jsonl"
+    with write_atomically(target) as first:
+        first.write(b"first")
+        with write_atomically(target) as second:
+            second.write(b"second")
+        assert target.read_bytes() == b"second"
+    assert target.read_bytes() == b"first"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("make", [lambda path: path.symlink_to("elsewhere"), lambda path: path.mkdir(), os.mkfifo])
+def test_a_planted_temporary_name_is_neither_followed_nor_removed(tmp_path, make):
+    (tmp_path / "elsewhere").write_bytes(b"theirs")
+    make(tmp_path / LEFT)
+    with write_atomically(tmp_path / "out.jsonl") as file:
+        file.write(b"ours")
+    assert (tmp_path / "elsewhere").read_bytes() == b"theirs"
+    assert (tmp_path / "out.jsonl").read_bytes() == b"ours"
+    assert os.path.lexists(tmp_path / LEFT)
+
+
+def test_a_file_that_is_taken_for_left_over_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
+    lock, names = fcntl.flock, []
+
+    def beaten(handle, how):
+        if not names:
+            names.extend(each.name for each in tmp_path.iterdir())
+            (tmp_path / names[0]).unlink()
+        lock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", beaten)
+    with write_atomically(tmp_path / "out.jsonl") as file:
+        file.write(b"whole")
+    assert len(names) == 1
+    assert (tmp_path / "out.jsonl").read_bytes() == b"whole"
+
+
+def test_where_the_file_system_knows_no_locks_files_are_written_and_none_removed(tmp_path, monkeypatch):
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", none)
+    (tmp_path / LEFT).touch()
+    with write_atomically(tmp_path / "out.jsonl"):
+        pass
+    assert sorted(each.name for each in tmp_path.iterdir()) == [LEFT, "out.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["x" * 240, "é" * 120, "x" * 99 + "é" * 60])
+def test_a_long_name_is_written_to(tmp_path, name):
+    with write_atomically(tmp_path / name):
+        pass
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+
+
+def test_a_log_is_made_for_its_owner_alone_and_gone_on_with(tmp_path):
+    path = tmp_path / "log"
+    before = os.umask(0)
+    try:
+        for word in ("one", "two\udcff"):
+            with append_to(str(path)) as file:
+                file.write(f"{word}\n")
+    finally:
+        os.umask(before)
+    assert path.read_bytes() == b"one\ntwo\\udcff\n"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -1,0 +1,58 @@
+"""Why a row is dead: every dead letter has to be explained by what the provider did to it."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from batcher.policy.settle import MOST_REFUSALS
+from batcher.store.holders import WORKER_LOST_AFTER
+from tests.simulation.laws import Row
+from tests.simulation.provider import SPENDING, Arrival
+from tests.simulation.scenario import Fate
+from tests.simulation.watcher import require
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+#: How often a cause is tried, where that is less than `max_attempts`.
+FEWER = {Fate.NO_CHOICES: 2, Fate.TIMEOUT: 2}
+MOST_ATTEMPTS = 6
+
+
+class Autopsy:
+    """Reads the journal."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+
+    def spending(self, row: Row) -> list[Arrival]:
+        """What came back to a row that may cost an attempt, since a person put it back."""
+        return [each for each in self._world.watcher.since[row.id] if each.told and each.fate in SPENDING]
+
+    def is_explained(self, row: Row) -> None:
+        """Raises Broken where a row is dead that should not be."""
+        leader = None if row.leader is None else self._world.watcher.rows()[row.leader]
+        if leader is not None and leader.state == "dead_lettered":
+            require(row.code == leader.code, "a follower dies of what its leader died of", row, leader)
+            return
+        explained = self._explanations().get(row.code or "", self._is_used_up)
+        require(explained(row), "no healthy row is dead-lettered", row, self._world.watcher.since[row.id])
+
+    def _explanations(self) -> dict[str, Callable[[Row], bool]]:
+        return {
+            "bad_thing": lambda row: self._fates(row)[Fate.BAD_REQUEST] > 0,
+            "timeout": lambda row: self._fates(row)[Fate.TIMEOUT] >= FEWER[Fate.TIMEOUT],
+            "refused_too_often": lambda row: self._fates(row)[Fate.REFUSED] >= MOST_REFUSALS,
+            "worker_lost": lambda row: row.lost >= WORKER_LOST_AFTER and self._kills(row) >= WORKER_LOST_AFTER,
+        }
+
+    def _is_used_up(self, row: Row) -> bool:
+        spent = self.spending(row)
+        last = spent[-1].fate if spent else Fate.ANSWER
+        return len(spent) >= FEWER.get(last, MOST_ATTEMPTS)
+
+    def _fates(self, row: Row) -> dict[Fate, int]:
+        since = [each for each in self._world.watcher.since[row.id] if each.told]
+        return {fate: sum(each.fate is fate for each in since) for fate in Fate}
+
+    def _kills(self, row: Row) -> int:
+        return self._world.watcher.kills

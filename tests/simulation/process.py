@@ -1,0 +1,265 @@
+"""A process of a simulation: it takes numbered steps, and may die between any two of them.
+
+A step is what leaves a trace outside the process: a transaction, a note that a request goes out, a request, a
+reply. From its death on nothing it does has an effect, whatever of its code still unwinds; its locks are let go.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from sqlalchemy import Connection, Engine
+
+from batcher.domain.errors import BatcherError, StoreError
+from batcher.domain.ids import HolderId
+from batcher.domain.requests import Claim, Claimed, SettledIds, Want
+from batcher.domain.settlements import Settlement
+from batcher.store import engine
+from batcher.store.adapter import SqlQueue
+from batcher.store.engine import Database
+from batcher.store.flights import FlightLog
+from tests.simulation.scenario import DiskFault
+from tests.support.virtual_time import EPOCH_US, VirtualClock
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+T = TypeVar("T")
+#: Which process the running code belongs to.
+CURRENT: ContextVar["Process"] = ContextVar("process")
+
+
+class Died(BaseException):
+    """The process is no more."""
+
+
+class Process:
+    """One process on the store of a world."""
+
+    def __init__(self, world: "World", name: str, *, dies_at: int = 0) -> None:
+        self.world = world
+        self.name = name
+        #: What it does now, as `laws` names it.
+        self.doing = "begin"
+        self.alive = True
+        self.holder: HolderId | None = None
+        #: Sent and not settled on disk, as the watcher knows it.
+        self.out: set[tuple[int, int]] = set()
+        #: Settlements on their way to the disk; of a dead process those that come too late.
+        self.given: list[Sequence[Settlement]] = []
+        #: The wall clock as it stood when the process began: `SystemClock` never steps.
+        self.clock = VirtualClock(EPOCH_US + world.clock_off_us)
+        self.database = MortalDatabase(world.path, self)
+        self._dies_at = dies_at
+        self._steps = 0
+        self._task: asyncio.Task[Any] | None = None
+        self._writers: list[SimWriter] = []
+
+    def step(self, what: str) -> None:
+        """Raises Died where it is dead, or dies here."""
+        if self.alive:
+            self._steps += 1
+            if self._steps == self._dies_at:
+                self.world.trace(self.name, "dies", what)
+                self.die()
+        if not self.alive:
+            raise Died
+
+    def die(self) -> None:
+        """Nothing it does has any effect from here on."""
+        if not self.alive:
+            return
+        self.alive = False
+        self.world.watcher.died(self)
+        for writer in self._writers:
+            writer.bury()
+        if self._task is not None:
+            self._task.cancel()
+
+    async def live(self, life: Coroutine[Any, Any, T]) -> T | None:
+        """Run a coroutine as this process until it ends. None: it died, or gave up for want of a working disk."""
+        CURRENT.set(self)
+        self._task = asyncio.create_task(life)
+        await asyncio.wait({self._task})
+        try:
+            result: T = self._task.result()
+        except BaseException as error:
+            if self.alive and not isinstance(error, BatcherError):
+                raise
+            self.world.trace(self.name, "ended by", type(error).__name__ if self.alive else "death")
+            self.end(has_failed=True)
+            return None
+        self.end()
+        return result
+
+    def do(self, doing: str, work: Callable[[], T]) -> T | None:
+        """Run something short as this process: the same for commands that wait for nothing."""
+        self.doing = doing
+        with suppress(Died, BatcherError):
+            return work()
+        return None
+
+    def end(self, *, has_failed: bool = False) -> None:
+        """Close what it had open."""
+        self.world.watcher.ended(self, has_failed=has_failed)
+        self.alive = False
+        self.database.close()
+
+    def writer(self, database: Database) -> "SimWriter":
+        made = SimWriter(database, self, self.world.scenario.disk)
+        self._writers.append(made)
+        return made
+
+
+class _Wherever:
+    """The path of the store of the world that is played now."""
+
+    now = Path()
+
+    def __fspath__(self) -> str:
+        return str(self.now)
+
+
+_wherever = _Wherever()
+#: One engine for all stores of all worlds, one after another: compiling its statements anew for each costs most.
+_engine = engine.make_engine(cast("Path", _wherever))
+
+
+def shared_engine(path: Path) -> Engine:
+    """In place of an engine for each store. Only one world is played at a time."""
+    _wherever.now = path
+    return _engine
+
+
+class MortalDatabase(Database):
+    """A store as one process sees it: it takes nothing from the dead, and a commit may raise."""
+
+    def __init__(self, path: Path, process: Process) -> None:
+        self._process = process
+        super().__init__(path)
+        self._writer.exec_driver_sql("PRAGMA synchronous = OFF")
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        process, watcher = self._process, self._process.world.watcher
+        process.step("before a commit")
+        fault = process.world.disk_fault()
+        with super().write() as connection:
+            yield connection
+            if fault is DiskFault.LOST:
+                raise StoreError("the disk failed: nothing was written")
+        watcher.committed(process)
+        if fault is DiskFault.THERE:
+            raise StoreError("the disk failed, after all was written")
+        process.step("after a commit")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        if not self._process.alive:
+            raise Died
+        with super().read() as connection:
+            yield connection
+
+
+class SimWriter:
+    """`Writer`: each piece of work is its own transaction, one after another, each taking some time."""
+
+    def __init__(self, database: Database, process: Process, seconds: float) -> None:
+        self._database = database
+        self._process = process
+        self._seconds = seconds
+        self._free_at = 0.0
+        self._waiting: dict[asyncio.Future[Any], Callable[[Connection], Any]] = {}
+
+    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._waiting[done] = work
+        if not self._process.alive:
+            self.bury()
+        elif self._seconds == 0:
+            self._commit(done, work)
+        else:
+            self._free_at = max(self._free_at, loop.time()) + self._seconds
+            loop.call_at(self._free_at, self._commit, done, work)
+        return done
+
+    def bury(self) -> None:
+        """The process is dead; who waits in it is let go, so that its tasks can end."""
+        waiting, self._waiting = self._waiting, {}
+        for done in waiting:
+            if not done.done():
+                done.set_exception(Died())
+
+    def close(self) -> None:
+        """What is given is done: nothing more comes."""
+
+    def _commit(self, done: asyncio.Future[Any], work: Callable[[Connection], Any]) -> None:
+        if done not in self._waiting:
+            return
+        self._process.doing = _operation(work)
+        try:
+            with self._database.write() as connection:
+                result = work(connection)
+        except BaseException as error:  # noqa: BLE001 - whatever it was belongs to the one who waits
+            self._waiting.pop(done, None)
+            if not done.done():
+                done.set_exception(error)
+        else:
+            del self._waiting[done]
+            if not done.done():
+                done.set_result(result)
+        finally:
+            self._process.doing = "begin"
+
+
+def _operation(work: Callable[[Connection], Any]) -> str:
+    """The method of the queue that gave the work."""
+    return work.__qualname__.split(".<locals>")[0].rpartition(".")[2]
+
+
+class SimQueue(SqlQueue):
+    """The real queue, which remembers what it was given until that is known to be on disk."""
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettledIds]:
+        with _giving(settlements):
+            return await super().settle(settlements)
+
+    async def exchange(
+        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
+    ) -> tuple[Sequence[SettledIds], Claimed]:
+        with _giving(settlements):
+            return await super().exchange(settlements, wants, most_bytes=most_bytes)
+
+
+@contextmanager
+def _giving(settlements: Sequence[Settlement]) -> Iterator[None]:
+    process = CURRENT.get()
+    process.given.append(settlements)
+    try:
+        yield
+    finally:
+        if process.alive:
+            process.given.remove(settlements)
+
+
+class SimFlights(FlightLog):
+    """The file of what is out, as one process keeps it."""
+
+    def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:
+        self._process = CURRENT.get()
+        self._process.holder = holder
+        self._process.world.watcher.began(self._process)
+        super().__init__(store, holder=holder, boot=boot)
+
+    def begin(self, claim: Claim) -> None:
+        self._process.step("before a note")
+        super().begin(claim)
+        self._process.step("after a note")
+
+    def end(self, claims: Iterable[Claim]) -> None:
+        if self._process.alive:
+            super().end(claims)

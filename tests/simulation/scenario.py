@@ -1,0 +1,233 @@
+"""What one seed means: the jobs, the provider's moods, what people do, and where things break."""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from random import Random
+from typing import Any
+
+from msgspec import Struct
+
+from batcher.domain.settings import Limits
+from tests.support.providers import chat
+
+#: Virtual seconds during which things go wrong; afterwards everything has to end.
+SHORTEST, LONGEST = 20.0, 60.0
+MODELS = ("m1", "m2")
+#: What a body's edit takes away: with it the provider says 400.
+POISON = "logit_bias"
+
+
+class Fate(StrEnum):
+    """What becomes of one request that the provider let in, or that never came so far."""
+
+    ANSWER = "answer"
+    SLOW = "slow"
+    SERVER_ERROR = "500"
+    PAGE = "502 page"
+    UNAVAILABLE = "503"
+    ERROR_IN_200 = "error in 200"
+    NO_CHOICES = "no choices"
+    HALF_JSON = "half a reply"
+    CUT = "cut"
+    STALE = "stale connection"
+    TIMEOUT = "timeout"
+    REFUSED = "429"
+    OVERLOADED = "503 with a time"
+    BAD_REQUEST = "400"
+    BAD_KEY = "401"
+    NO_CREDIT = "429 no credit"
+    UNREACHABLE = "connection refused"
+    LOCAL = "no file descriptors"
+
+
+#: Faults that befall single requests, and how often.
+PASSING = {
+    Fate.SLOW: 3,
+    Fate.SERVER_ERROR: 3,
+    Fate.PAGE: 1,
+    Fate.UNAVAILABLE: 2,
+    Fate.ERROR_IN_200: 1,
+    Fate.NO_CHOICES: 1,
+    Fate.HALF_JSON: 1,
+    Fate.CUT: 2,
+    Fate.STALE: 2,
+    Fate.TIMEOUT: 1,
+    Fate.REFUSED: 4,
+    Fate.OVERLOADED: 2,
+    Fate.LOCAL: 1,
+}
+#: Faults that befall everybody for a while.
+SPELLS = (Fate.UNREACHABLE, Fate.UNAVAILABLE, Fate.BAD_KEY, Fate.NO_CREDIT, Fate.REFUSED, Fate.SLOW)
+
+
+class Spell(Struct, frozen=True):
+    """A time during which every request has the same fate."""
+
+    fate: Fate
+    start: float
+    end: float
+
+
+class Doing(StrEnum):
+    """What people and systems do beside the runner."""
+
+    SUBMIT = "submit"
+    RUN_BESIDE = "run beside"
+    RESUME = "resume"
+    CANCEL = "cancel"
+    RETRY = "retry"
+    RETRY_EDITED = "retry edited"
+    DISCARD = "discard"
+    DELETE = "delete"
+    STATUS = "status"
+    DRAIN = "drain"
+    STOP = "stop"
+    KILL = "kill"
+    POWER_CUT = "power cut"
+
+
+WEIGHTS = {
+    Doing.SUBMIT: 3,
+    Doing.RUN_BESIDE: 2,
+    Doing.RESUME: 2,
+    Doing.CANCEL: 2,
+    Doing.RETRY: 3,
+    Doing.RETRY_EDITED: 3,
+    Doing.DISCARD: 1,
+    Doing.DELETE: 1,
+    Doing.STATUS: 3,
+    Doing.DRAIN: 2,
+    Doing.STOP: 2,
+    Doing.KILL: 4,
+    Doing.POWER_CUT: 1,
+}
+
+
+class Deed(Struct, frozen=True):
+    """One thing that is done at a time; `share` picks what it is done to."""
+
+    at: float
+    what: Doing
+    share: float
+
+
+class DiskFault(StrEnum):
+    """A commit that raises: it may be on disk all the same."""
+
+    LOST = "lost"
+    THERE = "there"
+
+
+class Scenario(Struct, frozen=True, kw_only=True):
+    """All that is drawn before the first step. `random` goes on with what is drawn on the way: jitter, latency."""
+
+    seed: int
+    random: Random
+    horizon: float
+    #: The provider's own limits, and those that are given to the program.
+    limits: Limits
+    given: Limits
+    names_time: bool
+    latency: float
+    timeout: float
+    max_wait: float
+    concurrency: int | None
+    #: Seconds a commit takes.
+    disk: float
+    #: Bodies of the jobs, in the order in which they are submitted; the first is there at the start.
+    jobs: Sequence[Sequence[dict[str, Any]]]
+    #: By what a row says: the fates of its sendings one after another; then it is answered.
+    fates: dict[str, list[Fate]]
+    #: The row that kills whatever process sends it.
+    killer: str | None
+    spells: Sequence[Spell]
+    deeds: Sequence[Deed]
+    #: The n-th process dies at its so-many-th step; 0: it does not.
+    deaths: Sequence[int]
+    #: The n-th commit of all.
+    disk_faults: dict[int, DiskFault]
+    #: (at, seconds) by which the wall clock jumps.
+    clock_steps: Sequence[tuple[float, float]]
+
+
+def draw(seed: int) -> Scenario:
+    """The scenario of a seed."""
+    random = Random(seed)
+    horizon = random.uniform(SHORTEST, LONGEST)
+    limits, given = _limits(random)
+    texts = [f"row {number}" for number in range(random.randint(4, 24))]
+    return Scenario(
+        seed=seed,
+        random=random,
+        horizon=horizon,
+        limits=limits,
+        given=given,
+        names_time=random.random() < 0.7,
+        latency=random.choice((0.05, 0.5, 2.0)),
+        timeout=random.choice((10.0, 30.0)),
+        max_wait=random.choice((20.0, 120.0, 3600.0)),
+        concurrency=random.choice((1, 3, 8, None)),
+        disk=random.choice((0.0, 0.0, 0.002, 0.05, 0.4)),
+        jobs=[_bodies(random, texts) for _ in range(3)],
+        fates={text: _fates(random) for text in texts},
+        killer=random.choice(texts) if random.random() < 0.08 else None,
+        spells=[_spell(random, horizon) for _ in range(random.choice((0, 0, 1, 1, 2)))],
+        deeds=sorted((_deed(random, horizon) for _ in range(random.randint(0, 8))), key=lambda deed: deed.at),
+        deaths=[_death(random) for _ in range(3)],
+        disk_faults=_disk_faults(random),
+        clock_steps=_clock_steps(random, horizon),
+    )
+
+
+def _limits(random: Random) -> tuple[Limits, Limits]:
+    """The provider's, and those that it is given; limits that nobody names are low ones only by chance."""
+    rpm = random.choice((None, 30.0, 120.0, 600.0, 6000.0))
+    tpm = random.choice((None, None, 6_000.0, 60_000.0))
+    limits = Limits(rpm=rpm, tpm=tpm)
+    if random.random() < 0.7:
+        return limits, limits
+    return Limits(rpm=random.choice((None, 300.0, 3000.0))), Limits()
+
+
+def _bodies(random: Random, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of one job. The same text is the same body wherever it stands, so rows and jobs share answers."""
+    chosen = random.choices(texts, k=random.randint(2, 6)) + list(texts[: random.randint(1, len(texts))])
+    return [_body(text) for text in chosen]
+
+
+def _body(text: str) -> dict[str, Any]:
+    number = int(text.split()[1])
+    poison: dict[str, Any] = {POISON: {}} if number % 9 == 4 else {}
+    return chat(text, model=MODELS[number % 5 == 3], max_tokens=20, **poison)
+
+
+def _fates(random: Random) -> list[Fate]:
+    """Few of them: a row that meets all of them and one outage is still healthy."""
+    count = random.choices((0, 1, 2), weights=(7, 2, 1))[0]
+    return random.choices(list(PASSING), weights=list(PASSING.values()), k=count)
+
+
+def _spell(random: Random, horizon: float) -> Spell:
+    start = random.uniform(0, horizon)
+    return Spell(random.choice(SPELLS), start, min(horizon, start + random.choice((1.0, 8.0, 40.0))))
+
+
+def _deed(random: Random, horizon: float) -> Deed:
+    what = random.choices(list(WEIGHTS), weights=list(WEIGHTS.values()))[0]
+    return Deed(random.uniform(0, horizon), what, random.random())
+
+
+def _death(random: Random) -> int:
+    return 0 if random.random() < 0.4 else 1 + int(random.expovariate(1 / 60))
+
+
+def _disk_faults(random: Random) -> dict[int, DiskFault]:
+    if random.random() < 0.7:
+        return {}
+    return {1 + int(random.expovariate(1 / 50)): random.choice(list(DiskFault)) for _ in range(2)}
+
+
+def _clock_steps(random: Random, horizon: float) -> list[tuple[float, float]]:
+    if random.random() < 0.8:
+        return []
+    return [(random.uniform(0, horizon), random.choice((-3600.0, 3600.0)))]

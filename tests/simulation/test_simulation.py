@@ -1,0 +1,68 @@
+"""Hundreds of seeds of everything at once: `make simulate-long` plays thousands."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import pytest
+
+from tests.simulation import plants
+from tests.simulation.simulation import play
+from tests.simulation.watcher import Broken
+
+SEEDS, CHUNK = 160, 16
+#: A planted fault has to show within so many seeds.
+MOST_SEEDS = 300
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
+def test_whatever_goes_wrong_every_row_comes_to_its_one_right_end(first: int) -> None:
+    for seed in range(first, first + CHUNK):
+        play(seed)
+
+
+@pytest.mark.parametrize("seed", [5, 37, 1234])
+def test_a_seed_plays_the_same_again_also_in_another_process(seed: int) -> None:
+    there = "from tests.simulation.simulation import play; print(play({}).digest)"
+    played = subprocess.run(
+        [sys.executable, "-c", there.format(seed)],
+        env={**os.environ, "PYTHONHASHSEED": "7"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {play(seed).digest, play(seed).digest} == {played.stdout.strip()}
+
+
+def test_two_seeds_are_two_worlds() -> None:
+    assert play(5).digest != play(6).digest
+
+
+@pytest.mark.parametrize(
+    ("plant", "invariants"),
+    [
+        (plants.lease_not_checked, {"I11"}),
+        (plants.settle_not_conditional, {"I2", "I11", "I13"}),
+        (plants.cool_down_not_persisted, {"I7"}),
+        (plants.burst_forgotten, {"I6"}),
+    ],
+)
+def test_a_planted_fault_is_found_and_names_its_seed(
+    plant: Callable[[], AbstractContextManager[object]], invariants: set[str]
+) -> None:
+    with plant():
+        seed, said = first_broken()
+    assert any(f"'{invariant} " in said or f'"{invariant} ' in said for invariant in invariants), said
+    assert f"SEED={seed} make simulate-long" in said
+    play(seed)
+
+
+def first_broken() -> tuple[int, str]:
+    for seed in range(MOST_SEEDS):
+        try:
+            play(seed)
+        except Broken as broken:
+            return seed, str(broken)
+    raise AssertionError(f"{MOST_SEEDS} seeds found nothing")

@@ -1,0 +1,221 @@
+"""The invariants of RELIABILITY.md, looked at after every transaction and at every request, from outside.
+
+It reads the store by a connection of its own and the provider's journal, and believes nothing else.
+"""
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batcher.domain.events import Event, RequestsSettled
+from batcher.domain.lanes import Charge
+from tests.simulation.laws import SELECT_ROWS, Actor, Row, is_lawful
+from tests.simulation.process import Process
+from tests.simulation.scenario import Fate
+
+if TYPE_CHECKING:
+    from tests.simulation.provider import Arrival
+    from tests.simulation.world import World
+
+#: Operations that touch no request; what they did after all is seen with the next one.
+QUIET = frozenset({"beat", "add_active", "save_lane", "open_lane", "pause", "job", "finish"})
+#: Seconds by which sums of floats may be off.
+ROUNDING_S = 1e-6
+TERMINAL = frozenset({"completed", "dead_lettered", "cancelled"})
+
+
+class Broken(AssertionError):
+    """An invariant does not hold."""
+
+
+def require(holds: object, invariant: str, *facts: object) -> None:
+    if not holds:
+        raise Broken(f"{invariant}: {', '.join(str(fact) for fact in facts)}")
+
+
+@dataclass(eq=False)
+class Hold:
+    """A time that a refusal named: until then nothing goes on that lane."""
+
+    since: float
+    until: float
+    refused: "Arrival"
+    #: The wall clock was moved meanwhile: who starts then cannot know.
+    blurred: bool = False
+
+
+class Watcher:
+    """Sees all that happens in one world."""
+
+    def __init__(self, world: "World", path: Path) -> None:
+        self._world = world
+        self._connection = sqlite3.connect(path, isolation_level=None)
+        self._rows: dict[int, tuple[Any, ...]] = {}
+        self._living: list[Process] = []
+        self._holds: dict[str, list[Hold]] = defaultdict(list)
+        #: Arrivals of each request since a person put it back.
+        self.since: dict[int, list[Arrival]] = defaultdict(list)
+        self._names: set[tuple[int, int]] = set()
+        #: Sent and not settled when its process was killed or failed.
+        self.lost: set[tuple[int, int]] = set()
+        self.kills = 0
+
+    def ask(self, query: str, *values: Any) -> list[Any]:
+        return self._connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def rows(self) -> dict[int, Row]:
+        """The requests as they stood after the last transaction."""
+        return {number: Row(*row) for number, row in self._rows.items()}
+
+    # --- processes ---
+
+    def began(self, process: Process) -> None:
+        require(not [each for each in self._living if each.holder is not None], "one runner at a time")
+        self._living.append(process)
+
+    def ended(self, process: Process, *, has_failed: bool = False) -> None:
+        """It ended of itself; told twice it is once. One that failed could not write all down."""
+        if process not in self._living:
+            return
+        self._living.remove(process)
+        self._settle(process)
+        require(
+            has_failed or not process.out, "I5 who ends in order leaves nothing out", process.name, process.out
+        )
+        self._few_are_out(process)
+        self.lost |= process.out
+        self._keep_holds(process)
+
+    def died(self, process: Process) -> None:
+        self.kills += 1
+        self.ended(process, has_failed=True)
+
+    def clock_moved(self) -> None:
+        for hold in (hold for holds in self._holds.values() for hold in holds):
+            hold.blurred = True
+
+    def _keep_holds(self, process: Process) -> None:
+        """Of what a process heard only what it wrote down binds the next one."""
+        for model, holds in self._holds.items():
+            self._holds[model] = [
+                hold
+                for hold in holds
+                if hold.refused.process is not process
+                or (not hold.blurred and hold.refused.name not in process.out)
+            ]
+
+    def _few_are_out(self, process: Process) -> None:
+        most = self._world.scenario.concurrency
+        if most is not None:
+            require(len(process.out) <= 2 * most, "I5 at most twice the concurrency out", process.out)
+
+    # --- transactions ---
+
+    def committed(self, process: Process) -> None:
+        """A transaction of the process is on disk."""
+        if process.doing not in QUIET:
+            self._look(Actor(process.doing, process.holder, self._holders()))
+        if process.doing in {"settle", "exchange"}:
+            self._settle(process)
+
+    def _holders(self) -> frozenset[int]:
+        return frozenset(each.holder for each in self._living if each.holder is not None)
+
+    def _look(self, actor: Actor) -> None:
+        before = self._rows
+        self._rows = {row[0]: row for row in self.ask(SELECT_ROWS)}
+        for number, row in self._rows.items():
+            if before.get(number) != row:
+                self._changed(actor, before.get(number), Row(*row))
+        if actor.doing not in {"delete", "submit"}:
+            gone = before.keys() - self._rows.keys()
+            require(not gone, "I4 nothing disappears", actor, gone)
+
+    def _changed(self, actor: Actor, known: tuple[Any, ...] | None, new: Row) -> None:
+        if known is None:
+            require(actor.doing == "submit" and new.state == "pending", "only a submission adds rows", actor, new)
+            return
+        if actor.doing == "submit":
+            return
+        old = Row(*known)
+        if not is_lawful(actor, old, new):
+            law = "I11 the dead write nothing" if actor.doing == "late" else "I2 rows move by the table of states"
+            raise Broken(f"{law}: {actor}\n  turns {old}\n  into {new}")
+        self._world.trace(actor.doing, new)
+        if old.state == "dead_lettered" and new.state == "pending":
+            self.since[new.id] = []
+        if new.state == "completed":
+            self._is_answered_rightly(new)
+        elif new.state == "dead_lettered":
+            self._world.autopsy.is_explained(new)
+        elif new.state == "cancelled" and actor.doing not in {"cancel", "delete", "discard"}:
+            job = self.ask("SELECT state FROM jobs WHERE id = ?", new.job)
+            require(job == [("cancelled",)], "only a person cancels a row", actor, new, job)
+        sent = self._world.autopsy.spending(new)
+        require(new.spent <= len(sent), "I13 only what came back badly spends an attempt", new, sent)
+
+    def _is_answered_rightly(self, row: Row) -> None:
+        """I3: its answer is one that the provider gave for this very body, byte by byte."""
+        asked, body = self.ask("SELECT request_id, body FROM responses WHERE id = ?", row.response)[0]
+        given = self._world.provider.answers.get(body)
+        require(given is not None and given.told, "I3 no answer was told in these words", row, body)
+        assert given is not None
+        own = self.ask("SELECT body FROM bodies WHERE request_id = ?", row.id)[0][0]
+        require(given.body == own, "I3 an answer belongs to its request", row, given)
+        require(asked == given.request, "I3 who asked is written down", row, given)
+        if asked == row.id:
+            require(given.send == row.sends, "I3 an answer belongs to its send", row, given)
+
+    def _settle(self, process: Process) -> None:
+        """Learn what of a process is settled on disk."""
+        settled = "SELECT 1 FROM attempts WHERE request_id = ? AND send = ? AND kind != 'lost'"
+        process.out = {name for name in process.out if not self.ask(settled, *name)}
+
+    # --- requests and replies ---
+
+    def arrived(self, arrival: "Arrival") -> Charge:
+        """A request came in; returns what it is estimated to cost."""
+        found = self.ask(
+            "SELECT requests.state, sends, holder_id, bodies.body, est_input, est_output, jobs.state FROM requests"
+            " JOIN bodies ON bodies.request_id = requests.id JOIN jobs ON jobs.id = job_id WHERE requests.id = ?",
+            arrival.request,
+        )
+        require(found, "what is sent is in the store", arrival)
+        state, sends, holder, body, est_input, est_output, job = found[0]
+        claimed = (state, sends, holder) == ("claimed", arrival.send, arrival.process.holder)
+        require(claimed, "I8 nothing is sent before its claim is on disk", arrival, found)
+        require(body == arrival.body, "the file's own bytes go out", arrival)
+        require(job != "submitting", "a job that is being loaded is invisible", arrival)
+        require(arrival.name not in self._names, "each send has a name of its own", arrival)
+        self._names.add(arrival.name)
+        self._is_not_too_early(arrival)
+        arrival.process.out.add(arrival.name)
+        self._few_are_out(arrival.process)
+        self.since[arrival.request].append(arrival)
+        return Charge(input_tokens=est_input, output_tokens=est_output)
+
+    def _is_not_too_early(self, arrival: "Arrival") -> None:
+        for hold in self._holds[arrival.model]:
+            early = hold.since + ROUNDING_S < arrival.at < hold.until - ROUNDING_S
+            require(not early, "I7 never earlier than Retry-After", arrival, hold)
+
+    def told(self, arrival: "Arrival", headers: Mapping[str, str]) -> None:
+        """A reply reached its process."""
+        self._world.trace("told", arrival.name, arrival.fate.value)
+        if arrival.fate in {Fate.REFUSED, Fate.OVERLOADED} and "retry-after-ms" in headers:
+            now = self._world.now()
+            until = now + int(headers["retry-after-ms"]) / 1000
+            self._holds[arrival.model].append(Hold(now, until, arrival))
+
+    def emitted(self, process: Process, event: Event) -> None:
+        """I4: what people are told to be at its end is."""
+        if process.alive and isinstance(event, RequestsSettled):
+            for number in (*event.completed, *event.dead_lettered):
+                row = self._rows.get(number)
+                require(row is None or Row(*row).state in TERMINAL, "I4 what is told is on disk", row)
