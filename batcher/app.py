@@ -1,9 +1,11 @@
 """The one place that builds concrete things."""
 
+import asyncio
 import os
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
 
 from batcher.clock import SystemClock
 from batcher.config import find_headers, find_key
@@ -12,8 +14,24 @@ from batcher.ports import Sender
 from batcher.services.running import Parts
 from batcher.simulate import SimulatedProvider
 
+T = TypeVar("T")
+
 #: What `run --simulate` runs against: limits that are announced in headers, and time to see them work.
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """`asyncio.run` on the fastest loop that this platform has."""
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop  # noqa: PLC0415 - only where something runs
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
 
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
+from batcher import app
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
 from batcher.api.words import told_in_python
@@ -85,7 +86,7 @@ def _run_anywhere(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(work())
+        return app.run(work())
     done: Future[Summary] = Future()
     running = threading.Event()
     stop: list[Callable[[], object]] = []
@@ -99,7 +100,7 @@ def _run_anywhere(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
 
     def run() -> None:
         try:
-            done.set_result(asyncio.run(cancellable()))
+            done.set_result(app.run(cancellable()))
         except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
             done.set_exception(error)
 

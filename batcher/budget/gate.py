@@ -1,7 +1,7 @@
 """The gate of one lane: who may go, and when."""
 
 import asyncio
-from math import inf
+from math import ceil, inf
 
 from msgspec import Struct
 
@@ -179,7 +179,13 @@ class Gate:
         self._wake = loop.create_future()
         self._resting = hold
         (self._slots.queue_up if hold.why is Why.PROCESS else self._slots.leave)(self.look_again)
-        timer = None if hold.seconds is None else loop.call_later(hold.seconds, self.look_again)
+        # In whole milliseconds, as uvloop's timers are: it would wake early and look again without end.
+        # A microsecond over is rounding.
+        timer = (
+            None
+            if hold.seconds is None
+            else loop.call_later(ceil(1e3 * hold.seconds - 1e-3) / 1e3, self.look_again)
+        )
         try:
             await self._wake
         finally:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+from batcher.app import run
 from batcher.cli import logs, signals
 from batcher.cli.endings import summarize
 from batcher.cli.failing import FAILED, report_error
@@ -56,7 +57,7 @@ def run_to_end(
         exporting.check_places(database, remembered_output(job), source_path=job.source_path)
     results = Results(database, jobs)
     with logs.opened(session, parts.clock) as log:
-        signal_code = asyncio.run(
+        signal_code = run(
             _run(database, jobs, parts, session, log=log, concurrency=concurrency, results=results)
         )
     with signals.raised():

@@ -1,9 +1,11 @@
 """The body of one request, which notes how far its sending came."""
 
-from asyncio import BaseTransport
+from asyncio import BaseProtocol
+from typing import cast
 from weakref import WeakSet
 
 from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import StreamWriter
 from aiohttp.payload import Payload
 
 #: Bytes handed over at once: a large body neither blocks the loop nor stands in memory twice.
@@ -17,7 +19,7 @@ class RequestBody(Payload):
     whether the connection had served before. Tracing tells it too, for 16 µs a request where this costs 1.
     """
 
-    def __init__(self, data: bytes, served: WeakSet[BaseTransport]) -> None:
+    def __init__(self, data: bytes, served: WeakSet[BaseProtocol]) -> None:
         super().__init__(data)
         self._size = len(data)
         self._data = data
@@ -34,10 +36,10 @@ class RequestBody(Payload):
     ) -> None:
         """Write all of it."""
         self.started = True
-        transport = writer.transport
-        if transport is not None:
-            self.reused = transport in self._served
-            self._served.add(transport)
+        # aiohttp's own writer, the only one there is; its protocol is the connection's for as long as it lasts.
+        protocol = cast("StreamWriter", writer).protocol
+        self.reused = protocol in self._served
+        self._served.add(protocol)
         if len(self._data) <= _PIECE:
             await writer.write(self._data)
             return

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from asyncio import BaseTransport
+from asyncio import BaseProtocol
 from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
@@ -33,7 +33,7 @@ class Pool(TCPConnector):
             resolver=ThreadedResolver(),
         )
         #: Those that have carried a request; each request adds its own.
-        self.served: WeakSet[BaseTransport] = WeakSet()
+        self.served: WeakSet[BaseProtocol] = WeakSet()
 
     async def connect(
         self,
@@ -53,7 +53,7 @@ class Pool(TCPConnector):
 
     def _has_spoken(self, connection: Connection) -> bool:
         protocol = connection.protocol
-        return protocol is not None and protocol.should_close and connection.transport in self.served
+        return protocol is not None and protocol.should_close and protocol in self.served
 
 
 def open_pool(base_url: str, ca_file: str | None) -> Pool:

@@ -1,9 +1,11 @@
 """The stores that contract tests work on: the real SQLite, in a folder of the test."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from batcher.domain.ids import HolderId
 from batcher.domain.jobs import Job
@@ -22,6 +24,15 @@ from tests.support.stores import (
     routes_of,
     wants,
 )
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,  # noqa: ARG001 - the hook's name
+    item: pytest.Item,
+) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """What is sent is sent alike on both loops; the store does not know which one it is."""
+    plain: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
+    return plain | {"uvloop": uvloop.new_event_loop} if item.path.name.startswith("test_sender") else plain
 
 
 @pytest.fixture

@@ -236,8 +236,8 @@ async def test_a_wall_clock_set_back_never_ends_before_it_began():
 async def test_connections_notice_a_peer_that_is_gone():
     async with raw_server(ok) as server, HttpSender(target(server.url()), StillClock()) as sender:
         await post(sender)
-        (transport,) = sender._pool.served
-        opened = transport.get_extra_info("socket")
+        (protocol,) = sender._pool.served
+        opened = protocol.transport.get_extra_info("socket")
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0

@@ -1,9 +1,8 @@
 """`batcher dlq retry --probe`: the smallest one goes first, and what comes of it is told."""
 
-import asyncio
 import os
 
-from batcher.app import make_parts
+from batcher.app import make_parts, run
 from batcher.cli import logs, signals
 from batcher.cli.dlq.telling import say_retried
 from batcher.cli.failing import DEAD_LETTERS, PAUSED
@@ -47,7 +46,7 @@ def probe_first(database: Database, chosen: Chosen, session: Session) -> int:
     custom_id = one_line(request.custom_id, _WIDTH)
     note(f"request {request.request} (job {request.job}, line {request.line}, {custom_id}){of} goes first")
     with logs.opened(session, parts.clock) as log:
-        probed, code = asyncio.run(_send(database, probe, chosen, parts, log))
+        probed, code = run(_send(database, probe, chosen, parts, log))
     told = _say(probe, probed)
     return told if code is None or probed.was_answered else code
 
