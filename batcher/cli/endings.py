@@ -21,7 +21,7 @@ def summarize(
 ) -> int:
     """Say how every job ended; returns the exit code, unless a signal decides it.
 
-    `listed`: as JSON it is a list, as of `status`, however many jobs there were.
+    `listed`: as JSON it is a list, as of `status`.
     """
     statuses = [job_status(database, job) for job in jobs]
     try:

@@ -28,7 +28,7 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
     """Run unfinished jobs to the end.
 
     All of them, or those named. A flag replaces what the job remembers. Writes what `run` would have written.
-    With --json, of one named job its status; else {"data": [...]}, as `status` has it.
+    With --json, of a single job its status; of several {"data": [...]}, as `status` has it.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.cli.running import run_to_end  # noqa: PLC0415
@@ -63,7 +63,7 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
             session,
             concurrency=process.concurrency,
             as_json=as_json,
-            listed=len(named) != 1,
+            listed=len(changed) != 1,
         )
 
 
