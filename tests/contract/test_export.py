@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
-from batcher.store import cache, dead_letters, export, jobs, submit
+from batcher.store import cache, dead_letters, export, jobs, read, submit
 from batcher.store.engine import Database
 from batcher.store.holders import WORKER_LOST_AFTER
 from batcher.store.tables import SUSPECT_AFTER
@@ -136,6 +136,10 @@ def test_rows_of_jobs_that_interleave_are_told_apart(database, holder):
     holder.settle(*[completed(each) for each in holder.claim(*shown).claims])
     assert [row.custom_id for row in answers(database, shown[0])] == ["a0", "a1", "a2"]
     assert [row.custom_id for row in answers(database, shown[1])] == ["b0", "b1", "b2"]
+    with database.read() as connection:
+        one_of_each = [read.counts(connection, job) for job in shown]
+    assert [(each.completed, each.attempts) for each in one_of_each] == [(3, 3), (3, 3)]
+    assert one_of_each[0].output_tokens == one_of_each[1].output_tokens > 0
 
 
 def test_some_rows_are_told_in_input_order_and_only_those_at_their_end(database, holder):
