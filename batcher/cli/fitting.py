@@ -12,7 +12,7 @@ _LEAST: Final = 20
 #: A column of text is wrapped where it has at least so much room; else the table's rows are told one by one.
 _LEAST_COLUMN: Final = 24
 _GAP: Final = "  "
-_COMMAND: Final = re.compile(r"`[^`]+`")
+_COMMAND: Final = re.compile(r"`[^`]+`\S*")
 #: Stands for the space within a command while lines are broken.
 _HARD_SPACE: Final = "\x1f"
 _EMPTY: Final = frozenset({"", "-"})

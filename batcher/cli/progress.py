@@ -159,7 +159,7 @@ class Numbers:
         return [
             f"{number(self.done)} done",
             f"{number(self.failed)} failed",
-            f"{number(self.cached)} cached",
+            *([f"{number(self.cached)} cached"] if self.cached else []),
             f"{self.in_flight} in flight",
             f"{number(round(self.requests.per_minute()))} rpm",
             f"{number(round(self.tokens.per_minute()))} tpm",

@@ -1,5 +1,6 @@
 """The store for a command."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +11,10 @@ from batcher.store import migrate
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
 from batcher.store.looking import open_to_look
+
+#: An upgrade takes a moment; who holds the store longer works it.
+_UPGRADE_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
 
 
 def exists(path: str) -> bool:
@@ -45,14 +50,20 @@ def made(path: str, clock: Clock) -> Iterator[Database]:
 
 
 def _upgrade(database: Database, clock: Clock) -> None:
-    lock = RunnerLock(database.path)
-    try:
-        lock.acquire()
-        migrate.upgrade(database, now=clock.now())
-    except RunnerBusy as error:
-        raise StoreError(
-            f"the store {database.path} must be upgraded, but a runner (pid {error.pid}) works it",
-            hint="let it end, or stop it, then try again",
-        ) from error
-    finally:
-        lock.close()
+    """Upgrade it, or wait until another process has: two that begin at once both find it new."""
+    patience = time.monotonic() + _UPGRADE_SECONDS
+    while not migrate.is_current(database):
+        lock = RunnerLock(database.path)
+        try:
+            lock.acquire()
+            migrate.upgrade(database, now=clock.now())
+        except RunnerBusy as error:
+            if time.monotonic() < patience:
+                time.sleep(_LOOK_SECONDS)
+                continue
+            raise StoreError(
+                f"the store {database.path} must be upgraded, but a runner (pid {error.pid}) works it",
+                hint="let it end, or stop it, then try again",
+            ) from error
+        finally:
+            lock.close()

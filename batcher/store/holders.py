@@ -129,7 +129,7 @@ def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN
             .returning(requests.c.id)
         ).scalars()
     )
-    followers.bury(connection, dict.fromkeys(buried, (kind, code)), now=now)
+    followers.bury(connection, buried, now=now)
     put_back = connection.execute(
         update(requests)
         .where(held)

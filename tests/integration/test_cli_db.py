@@ -1,8 +1,10 @@
 """`batcher db`: the store looked after."""
 
+import fcntl
 import sqlite3
 import stat
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -183,3 +185,15 @@ def test_an_upgrade_is_refused_while_a_runner_lives(folder):
         called = batcher("db", "upgrade")
     assert called.code == 1
     assert "a runner (pid" in called.err
+
+
+@pytest.mark.usefixtures("store")
+def test_what_a_killed_backup_left_goes_with_the_next_and_what_is_written_stays():
+    left, written = Path(".copy.db.abcd_123.tmp"), Path(".copy.db.abcd_456.tmp")
+    left.touch()
+    with written.open("wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert batcher("db", "backup", "copy.db").code == 0
+    assert not left.exists()
+    assert written.exists()
+    assert Path("copy.db").exists()

@@ -3,10 +3,14 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
+from batcher.clock import SystemClock
+from batcher.domain.lanes import KnownLimits, LaneKey, LaneMemory
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
-from batcher.store import holders, jobs, pauses
+from batcher.services.status import timestamp
+from batcher.store import holders, jobs, lanes, pauses
 from tests.support.commands import batcher
 from tests.support.jobs import claimed_by_a_runner, live_runner, rows, run_job, store_in
 from tests.support.stores import START
@@ -181,3 +185,21 @@ def test_a_store_of_another_program_is_named(folder):
     called = batcher("status")
     assert called.code == 1
     assert "is not a store of batcher" in called.err
+
+
+def test_without_a_runner_a_lane_s_limits_and_its_cool_down_are_those_that_are_stored(folder):
+    job = run_job(folder, rows(answered=1, pending=1), name="first")
+    key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model="m")
+    until = SystemClock().now() + 3_600_000_000
+    with store_in(folder) as database, database.write() as connection:
+        lane = lanes.open_lane(connection, key, now=START)
+        memory = LaneMemory(limits=KnownLimits(rpm=600, tpm=90_000))
+        lanes.save(connection, replace(lane, memory=memory, cooling_until=until), now=START)
+    [shown] = batcher("status", "first", "--json").json["lanes"]
+    assert (shown["rpm"], shown["tpm"], shown["source"]) == (600, 90_000, "announced")
+    assert (shown["binding"], shown["utilization"], shown["in_flight"]) == ("provider", None, 0)
+    assert shown["cooling_until"] == timestamp(until)
+    said = batcher("status", "first")
+    assert "announced" in said.out
+    assert "not known" not in said.out
+    assert f"cools down until {timestamp(until)}" in said.out + said.err

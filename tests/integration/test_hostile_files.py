@@ -56,7 +56,8 @@ def test_every_hostile_line_is_refused_by_its_number_and_reason() -> None:
 
 
 def test_each_hostile_line_alone_is_enough_to_refuse_the_file() -> None:
-    for number, (word, raw) in enumerate(REFUSED):
+    # Those of a fourth: the test before has them all.
+    for number, (word, raw) in enumerate(REFUSED[::4]):
         path = Path("j.jsonl")
         path.write_bytes(envelope(custom_id="good") + b"\n" + raw)
         called = refused_by("submit", path, *NOWHERE)

@@ -1,5 +1,6 @@
 """kill -9 at any moment: every row is answered once on disk, and little is sent twice."""
 
+import time
 from collections import Counter
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import pytest
 from batcher.services.opening import opened
 from batcher.store.submit import half_loaded
 from tests.support.commands import batcher, job_file
+from tests.support.jobs import rows as answered_rows
+from tests.support.jobs import run_job
 from tests.support.programs import jobs_now, provider_process, rows, rows_of, running, until
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -61,22 +64,17 @@ def test_a_submit_that_is_killed_leaves_no_half_job_and_the_next_run_works() -> 
 
 
 def test_what_a_killed_export_left_goes_with_the_next_one() -> None:
-    assert batcher("run", job_file(Path("j.jsonl"), *rows(2_000)), "--simulate", "-q").code == 0
-    for command, target in (
-        (["results", "-o", "out.jsonl"], "out.jsonl"),
-        (["db", "backup", "--force", "copy.db"], "copy.db"),
-    ):
-        for _ in range(20):
-            with running(*command) as program:
-                while not program.is_over and not left_of(target):
-                    pass
-                program.kill()
-            if left_of(target):
-                break
-        assert len(left_of(target)) == 1
-        assert batcher(*command).code == 0
-        assert left_of(target) == []
-        assert Path(target).exists()
+    run_job(Path(), answered_rows(answered=2_000))
+    for _ in range(20):
+        with running("results", "-o", "out.jsonl") as program:
+            while not program.is_over and not left_of("out.jsonl"):
+                time.sleep(0.0005)
+            program.kill()
+        if left_of("out.jsonl"):
+            break
+    assert len(left_of("out.jsonl")) == 1
+    assert batcher("results", "-o", "out.jsonl").code == 0
+    assert left_of("out.jsonl") == []
     assert len(rows_of("out.jsonl")) == 2_000
 
 

@@ -49,9 +49,16 @@ class Provider:
         """How many have come in."""
         return int(self.stats()["requests"])
 
-    def wait_for(self, requests: int) -> None:
-        """Until so many have come in."""
-        until(lambda: self.requests >= requests)
+    def wait_for(self, requests: int, *, patience: float = 30) -> None:
+        """Until so many have come in. Fails where for so many seconds not one more comes, however slow all is."""
+        seen, deadline = -1, 0.0
+        while (now := self.requests) < requests:
+            if now != seen:
+                seen, deadline = now, time.monotonic() + patience
+            assert time.monotonic() < deadline, (
+                f"{seen} of {requests} requests came in, no more for {patience:g} s"
+            )
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -225,6 +232,10 @@ def running(*args: object, **environ: str) -> Iterator[Running]:
     program = Running(process)
     try:
         yield program
+    except Exception as error:
+        was = f"had ended ({process.returncode})" if program.is_over else "was running"
+        error.add_note(f"batcher {' '.join(map(str, args))} {was} and had said: {program.said[-2_000:].decode()}")
+        raise
     finally:
         program.kill()
 

@@ -16,13 +16,15 @@ class Form:
     times: int
     #: Seconds of a reply: such that the rows outlast the kills.
     latency: float
+    #: Rows of the jobs that are submitted, cancelled and deleted beside.
+    side_rows: int
 
 
 IS_LONG = os.environ.get("TORTURE") == "long"
 FORM = (
-    Form(rows=5_000, kills=200, times=5, latency=0.3)
+    Form(rows=5_000, kills=200, times=5, latency=0.3, side_rows=6_000)
     if IS_LONG
-    else Form(rows=2_000, kills=20, times=1, latency=0.15)
+    else Form(rows=1_500, kills=20, times=1, latency=0.15, side_rows=2_500)
 )
 #: Printed by a test that fails; TORTURE_SEED=N repeats its draws.
 SEED = int(os.environ.get("TORTURE_SEED", "1"))

@@ -19,7 +19,7 @@ pytestmark = [
 _JOURNAL = Path("journal.jsonl")
 _SET_TO = Path("set-to")
 _ENVIRON = {"LD_PRELOAD": str(_LIBRARIES[-1]) if _LIBRARIES else "", "DONT_FAKE_MONOTONIC": "1"}
-_ROWS = 200 if IS_LONG else 60
+_ROWS = 200 if IS_LONG else 45
 
 
 def set_clock(offset: str) -> None:

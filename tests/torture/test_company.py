@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.commands import batcher, job_file
 from tests.support.programs import Provider, provider_process, rows_of, running, until
-from tests.torture.forms import CONCURRENCY, FORM, draws, patient
+from tests.torture.forms import CONCURRENCY, FORM, IS_LONG, draws, patient
 from tests.torture.ledger import Ledger, looked_into, mixed_rows, row
 
 pytestmark = [pytest.mark.usefixtures("folder"), patient]
@@ -32,7 +32,7 @@ def lost_attempts() -> int:
 
 
 def test_a_run_told_to_end_again_and_again_repeats_nothing(tell) -> None:
-    rng, times = draws("terms"), 3 * FORM.times
+    rng, times = draws("terms"), 3 * FORM.times if IS_LONG else 1
     with provider_process(journal=_JOURNAL, latency=0.1) as server:
         ledger = submitted(server, rows := 300 * times)
         for _ in range(times):
@@ -85,7 +85,7 @@ def test_a_run_that_is_stopped_and_woken_goes_on_and_no_other_takes_its_rows(tel
 
 
 def test_of_many_runners_one_works_and_another_takes_over_when_it_is_killed(tell) -> None:
-    rng, times = draws("runners"), 2 * FORM.times
+    rng, times = draws("runners"), 2 * FORM.times if IS_LONG else 1
     with provider_process(journal=_JOURNAL, latency=0.05) as server, ExitStack() as stack:
         ledger = submitted(server, rows := 300 * times)
         runners = [stack.enter_context(running("resume", "--concurrency", CONCURRENCY)) for _ in range(times + 2)]
@@ -112,11 +112,11 @@ def test_of_many_runners_one_works_and_another_takes_over_when_it_is_killed(tell
 
 def test_commands_beside_a_runner_neither_stop_it_nor_lose_anything(tell) -> None:
     with provider_process(journal=_JOURNAL, latency=0.1) as server:
-        ledger = submitted(server, rows := 1_000 * FORM.times)
+        ledger = submitted(server, rows := 600 * FORM.times)
         with running("resume", "--concurrency", CONCURRENCY) as program:
             server.wait_for(100)
             commands = 0
-            for number in range(3 * FORM.times):
+            for number in range(3 * FORM.times if IS_LONG else 1):
                 name = f"side-{number}"
                 file = job_file(Path(f"{name}.jsonl"), *(row(f"{name}-{n}") for n in range(200)))
                 calls = (

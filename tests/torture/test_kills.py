@@ -9,8 +9,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import create_engine
 
-from batcher.store import export, jobs
+from batcher.store import export, jobs, migrate
+from batcher.store.engine import APPLICATION_ID
 from tests.support.commands import batcher, job_file
 from tests.support.programs import Provider, Running, provider_process, rows_of, running
 from tests.torture.forms import CONCURRENCY, FORM, SEED, draws, patient
@@ -36,15 +40,26 @@ def _size(path: Path) -> int:
 
 
 def make_old(store: Path) -> None:
-    """Take the store back to the first schema."""
+    """Take the store back to the first schema: what it holds, as far as that has a place for it."""
+    newer = store.with_suffix(".newer")
+    store.rename(newer)
+    config = Config()
+    config.set_main_option("script_location", str(migrate.scripts()))
+    with create_engine(f"sqlite:///{store}").begin() as config.attributes["connection"]:
+        command.upgrade(config, "0001")
     with closing(sqlite3.connect(store)) as connection, connection:
-        for name, which in (
-            ("ix_requests_fresh", "state = 'pending' AND available_at IS NULL AND leader_id IS NULL AND lost < 3"),
-            ("ix_requests_suspect", "state = 'pending' AND leader_id IS NULL AND lost >= 3"),
-        ):
-            connection.execute(f"DROP INDEX {name}")
-            connection.execute(f"CREATE INDEX {name} ON requests (route_id, id) WHERE {which}")
-        connection.execute("UPDATE alembic_version SET version_num = '0001'")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("ATTACH ? AS newer", (str(newer),))
+        tables = connection.execute("SELECT name FROM main.sqlite_master WHERE type = 'table'").fetchall()
+        for (table,) in tables:
+            columns = ", ".join(_columns(connection, "main", table) & _columns(connection, "newer", table))
+            if table != "alembic_version":
+                copy = f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}"  # noqa: S608 - our own names
+                connection.execute(copy)
+
+
+def _columns(connection: sqlite3.Connection, schema: str, table: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")}
 
 
 class Kills:
@@ -82,18 +97,21 @@ class Kills:
 
     def submit(self) -> None:
         """While a job file is loaded: the job is there whole or not at all."""
-        file, count = self._side_job(rows=6_000), 6_000
+        file, count = self._side_job(rows=FORM.side_rows), FORM.side_rows
         with running("submit", file, "--base-url", self.server.url) as program:
-            written_to(program, _LOG, grown_by=self.rng.randrange(1, 2_000_000))
+            written_to(program, _LOG, grown_by=self.rng.randrange(1, 300 * count))
             self._strike(program)
         self._delete_side_jobs(whole=count)
 
     def cancel_and_delete(self) -> None:
         """A job is cancelled, and deleted, and the program killed in both."""
-        assert batcher("submit", self._side_job(rows=4_000), "--base-url", self.server.url, "-q").code == 0
+        assert (
+            batcher("submit", self._side_job(rows=FORM.side_rows // 2), "--base-url", self.server.url, "-q").code
+            == 0
+        )
         job = self._side_jobs()[0]
-        for command in (("cancel", job), ("delete", job, "--yes")):
-            with running(*command) as program:
+        for args in (("cancel", job), ("delete", job, "--yes")):
+            with running(*args) as program:
                 written_to(program, _LOG)
                 time.sleep(self.rng.uniform(0, 0.02))
                 self._strike(program)
@@ -136,7 +154,7 @@ class Kills:
     def upgrade(self) -> None:
         """While a store of the first schema is upgraded: afterwards it goes on as if nothing had been."""
         number = self._next()
-        store, file = Path(f"old-{number}.db"), self._side_job(rows=2_000)
+        store, file = Path(f"old-{number}.db"), self._side_job(rows=FORM.side_rows // 3)
         assert batcher("submit", file, "--base-url", self.server.url, "--db", store, "-q").code == 0
         make_old(store)
         with running("db", "upgrade", "--db", store) as program:
@@ -145,7 +163,7 @@ class Kills:
         assert batcher("db", "upgrade", "--db", store).code == 0
         with looked_into(store) as database, database.read() as connection:
             check_counts(connection)
-        assert batcher("status", 1, "--json", "--db", store).json["counts"]["pending"] == 2_000
+        assert batcher("status", 1, "--json", "--db", store).json["counts"]["pending"] == FORM.side_rows // 3
 
     def _strike(self, program: Running) -> None:
         self.ledger.in_flight += self.server.stats()["in_flight"]

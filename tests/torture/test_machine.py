@@ -12,7 +12,7 @@ import pytest
 from tests.support.commands import batcher, job_file
 from tests.support.programs import Provider, provider_process, running
 from tests.torture.confined import confined, filled, needs_mount, needs_strace, read_only, small_disk
-from tests.torture.forms import CONCURRENCY, FORM, IS_LONG, patient
+from tests.torture.forms import CONCURRENCY, FORM, IS_LONG, in_the_long_form, patient
 from tests.torture.ledger import Ledger, looked_into, row
 
 pytestmark = [pytest.mark.usefixtures("folder"), patient]
@@ -104,8 +104,10 @@ def _local_faults() -> int:
 
 #: System calls that write a store to its disk, and about the how manieth of a run is amid its work.
 _FLUSH, _WRITE = (("fdatasync", "fsync"), 6), (("pwrite64",), 80)
-_FAULTS = [("EIO", *_FLUSH), ("ENOSPC", *_WRITE)]
-_MORE_FAULTS = [("ENOSPC", *_FLUSH), ("EIO", *_WRITE)] if IS_LONG else []
+_FAULTS: list[tuple[str, tuple[str, ...], int]] = [("EIO", *_FLUSH)]
+_MORE_FAULTS: list[tuple[str, tuple[str, ...], int]] = (
+    [("ENOSPC", *_FLUSH), ("EIO", *_WRITE), ("ENOSPC", *_WRITE)] if IS_LONG else []
+)
 
 
 def injecting(calls: Sequence[str], error: str, when: str) -> list[str]:
@@ -132,6 +134,7 @@ def test_a_write_that_fails_ends_the_run_and_loses_nothing(tell, error, calls, f
     tell(f"{error} on {calls[0]}", times=FORM.times, rows=rows, lost=ledger.lost, repeats=ledger.repeats)
 
 
+@in_the_long_form
 @needs_strace
 def test_while_no_socket_can_be_opened_the_run_waits_and_spends_no_attempt(tell) -> None:
     with provider_process(journal=_JOURNAL, latency=0.05) as server:
@@ -147,7 +150,7 @@ def test_while_no_socket_can_be_opened_the_run_waits_and_spends_no_attempt(tell)
     tell("EMFILE on socket", times=_local_faults(), rows=100, lost=ledger.lost, repeats=ledger.repeats)
 
 
-@pytest.mark.parametrize("then", ["deleted", "replaced"])
+@pytest.mark.parametrize("then", ["deleted", "replaced"] if IS_LONG else ["replaced"])
 def test_a_run_whose_store_is_taken_away_stops_sending(tell, then) -> None:
     with provider_process(journal=_JOURNAL, latency=0.1) as server:
         ledger = submitted(server, 1_500)
@@ -166,7 +169,7 @@ def test_a_run_whose_store_is_taken_away_stops_sending(tell, then) -> None:
     tell(f"store {then} in use", times=1, rows=1_500, lost="-", repeats="-", in_flight=ledger.in_flight)
 
 
-@pytest.mark.parametrize("stdout", ["closed", "nobody reads"])
+@pytest.mark.parametrize("stdout", ["closed", "nobody reads"] if IS_LONG else ["nobody reads"])
 def test_a_run_that_nobody_listens_to_ends_as_any_other(tell, stdout) -> None:
     with provider_process(journal=_JOURNAL) as server:
         ledger = submitted(server, 200)

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.commands import batcher, job_file
 from tests.support.programs import Provider, provider_process, rows_of, running
-from tests.torture.forms import CONCURRENCY, patient
+from tests.torture.forms import CONCURRENCY, IS_LONG, in_the_long_form, patient
 from tests.torture.ledger import STORE, Ledger, digest_of, row
 
 pytestmark = [pytest.mark.usefixtures("folder"), patient]
@@ -57,7 +57,7 @@ def interrupted(server: Provider, lines: list[dict[str, Any]], which: signal.Sig
     return file
 
 
-@pytest.mark.parametrize("what", _INSTEAD)
+@pytest.mark.parametrize("what", list(_INSTEAD) if IS_LONG else ["another database"])
 def test_where_the_store_stood_is_something_else_and_nothing_is_sent_or_overwritten(tell, what) -> None:
     with provider_process(journal=_JOURNAL, latency=0.05) as server:
         interrupted(server, [row(f"row-{number}") for number in range(_ROWS)], signal.SIGTERM)
@@ -89,7 +89,7 @@ def server_saw_each_once() -> bool:
     return len(seen) == len(set(seen)) == _ROWS
 
 
-@pytest.mark.parametrize("log", ["and its log", "but its log stays"])
+@pytest.mark.parametrize("log", ["and its log", "but its log stays"] if IS_LONG else ["but its log stays"])
 def test_a_run_whose_store_was_deleted_starts_over_and_answers_every_row(tell, log) -> None:
     lines = [row(f"row-{number}") for number in range(_ROWS)]
     with provider_process(journal=_JOURNAL, latency=0.05) as server:
@@ -102,6 +102,7 @@ def test_a_run_whose_store_was_deleted_starts_over_and_answers_every_row(tell, l
     tell(f"store deleted {log}", times=1, rows=_ROWS, lost=ledger.lost, repeats="-")
 
 
+@in_the_long_form
 def test_a_run_goes_on_from_a_backup_that_was_put_back(tell) -> None:
     lines = [row(f"row-{number}") for number in range(_ROWS)]
     with provider_process(journal=_JOURNAL, latency=0.05) as server:

@@ -242,3 +242,13 @@ def test_headers_that_would_break_the_protocol_are_refused(tmp_path: Path, name:
 def test_a_header_stands_once_whatever_its_case(tmp_path: Path) -> None:
     message, _ = refusal(tmp_path, '[provider.headers]\nX-Team = "A"\nx-team = "B"')
     assert message == "batcher.toml: provider.headers: the header x-team stands twice"
+
+
+def test_every_limit_may_be_given_for_all_models_and_for_one(tmp_path):
+    names = ("rpm", "tpm", "input_tpm", "output_tpm", "rpd", "tpd")
+    plain = {name: 10.0 + number for number, name in enumerate(names)}
+    own = {name: 20.0 + number for number, name in enumerate(names)}
+    tables = ("\n".join(f"{name} = {figure}" for name, figure in table.items()) for table in (plain, own))
+    write(tmp_path, '[limits]\n{}\n[limits."m"]\n{}\n'.format(*tables))
+    found = load_file(None, tmp_path).job.limits
+    assert found == LimitLayer(plain=Limits(**plain), models={"m": Limits(**own)})

@@ -207,7 +207,8 @@ def test_a_planted_temporary_name_is_neither_followed_nor_removed(tmp_path, make
 
 
 def test_a_file_that_is_taken_for_left_over_before_it_is_locked_is_made_again(tmp_path, monkeypatch):
-    lock, names = fcntl.flock, []
+    lock = fcntl.flock
+    names: list[str] = []
 
     def beaten(handle, how):
         if not names:
