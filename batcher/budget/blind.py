@@ -28,7 +28,9 @@ _PATIENCE, _LEAST_PATIENCE_S = 2.5, 0.05
 #: nothing to do with the rate. At a limit a cut rate is refused once in a hundred.
 _LOOKED_AT, _MOST_REFUSED, _MUCH_CUT = 40, 6, 0.5
 #: Seconds to hold the lane after such a refusal.
-_UNRELATED_HOLD_S = 1.0
+_UNRELATED_HOLD_S = 0.5
+#: Seconds below which a wait is rounding: slept through, it would be asked for again at the same instant.
+_ROUNDING_S = 1e-9
 #: Weight of a new refusal's time.
 _WEIGHT = 0.2
 
@@ -86,7 +88,8 @@ class Blind:
         """Seconds until the next request may go."""
         if self.census is None:
             return 0.0
-        return max(0.0, self._next - _BURST_S - now)
+        wait = self._next - _BURST_S - now
+        return wait if wait > _ROUNDING_S else 0.0
 
     def spend(self, now: float) -> Refusal:
         """A request goes. Returns what is to be told if it is refused."""

@@ -179,13 +179,7 @@ class Gate:
         self._wake = loop.create_future()
         self._resting = hold
         (self._slots.queue_up if hold.why is Why.PROCESS else self._slots.leave)(self.look_again)
-        # In whole milliseconds, as uvloop's timers are: it would wake early and look again without end.
-        # A microsecond over is rounding.
-        timer = (
-            None
-            if hold.seconds is None
-            else loop.call_later(ceil(1e3 * hold.seconds - 1e-3) / 1e3, self.look_again)
-        )
+        timer = None if hold.seconds is None else loop.call_later(_timed(hold.seconds, loop), self.look_again)
         try:
             await self._wake
         finally:
@@ -372,3 +366,9 @@ class Gate:
         if self._resting is not None:
             return self._resting.why
         return self._held_by if now - self._held_at <= recent_s else None
+
+
+def _timed(seconds: float, loop: asyncio.AbstractEventLoop) -> float:
+    """The wait as the loop can time it: uvloop's are whole milliseconds, and would wake early again and again."""
+    is_exact = isinstance(loop, asyncio.BaseEventLoop)
+    return seconds if is_exact else ceil(1e3 * seconds) / 1e3

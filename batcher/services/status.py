@@ -4,11 +4,14 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
+from batcher.clock import SystemClock
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
+from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
-from batcher.domain.states import JobState, LimitSource, PauseScope, ShownState
+from batcher.domain.states import JobState, PauseScope, ShownState
 from batcher.services.exporting import errors_beside
+from batcher.services.stored_lanes import resting
 from batcher.store import holders, jobs, lanes, pauses, read
 from batcher.store.engine import Database
 from batcher.store.locks import RunnerLock
@@ -91,8 +94,8 @@ def job_status(database: Database, job: Job, *, runner_lives: bool | None = None
         models = sorted({route.model for route in jobs.routes_of(connection, job)})
         left = read.unfinished_models(connection, job) if counts.unfinished else []
         in_force = pauses.in_force(connection)
-        lane_ids = {model: lane for lane, model in lanes.of_endpoint(connection, job.endpoint_id, job.key_name)}
-    found = {model: _pause_of(job, lane_ids.get(model), in_force) for model in models}
+        stored = {lane.key.model: lane for lane in lanes.known(connection, job.endpoint_id, job.key_name)}
+    found = {model: _pause_of(job, stored.get(model), in_force) for model in models}
     pause = _pause_of_all([found[model] for model in left])
     state = shown_state(job, counts, paused=pause is not None, live=_works_on(live, job))
     return JobStatus(
@@ -112,7 +115,7 @@ def job_status(database: Database, job: Job, *, runner_lives: bool | None = None
             total=counts.input_tokens + counts.output_tokens,
         ),
         cost_usd=None,
-        lanes=[_lane_status(job, model, live, found[model]) for model in models],
+        lanes=[_lane_status(job, model, live, stored.get(model), found[model]) for model in models],
         source=job.source_name,
         output=job.output_path,
         errors=_errors_file(job, counts),
@@ -172,11 +175,11 @@ def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownS
     return ShownState.PENDING if job.started_at is None else ShownState.INTERRUPTED
 
 
-def _pause_of(job: Job, lane_id: int | None, in_force: list[Pause]) -> Pause | None:
+def _pause_of(job: Job, lane: StoredLane | None, in_force: list[Pause]) -> Pause | None:
     refs = {
         (PauseScope.ENDPOINT, str(job.endpoint_id)),
         (PauseScope.KEY, key_ref(job.endpoint_id, job.key_name)),
-        (PauseScope.LANE, str(lane_id)),
+        (PauseScope.LANE, str(lane.id if lane else None)),
         (PauseScope.JOB, str(job.id)),
     }
     return next((pause for pause in in_force if (pause.scope, pause.ref) in refs), None)
@@ -205,20 +208,20 @@ def _counts_json(counts: Counts) -> dict[str, int]:
     }
 
 
-def _lane_status(job: Job, model: str, live: _Live, pause: Pause | None) -> LaneStatus:
-    given = limits_for(job.settings, model)
-    is_given = given.rpm is not None or given.tpm is not None
+def _lane_status(job: Job, model: str, live: _Live, stored: StoredLane | None, pause: Pause | None) -> LaneStatus:
+    """As the live runner sees it, else as the store remembers it."""
     now = _lane_now(live.snapshot, job, model)
+    shown = now or resting(stored, limits_for(job.settings, model), now=SystemClock().now())
     return LaneStatus(
         endpoint=job.base_url,
         model=model,
-        rpm=now.rpm if now else given.rpm,
-        tpm=now.tpm if now else given.tpm,
-        source=str(now.source) if now else LimitSource.GIVEN.value if is_given else None,
-        binding=now.binding if now else None,
+        rpm=shown.rpm,
+        tpm=shown.tpm,
+        source=None if shown.source is None else shown.source.value,
+        binding=shown.binding,
         utilization=now.utilization if now else None,
         in_flight=now.in_flight if now else 0,
-        cooling_until=timestamp(now.cooling_until) if now else None,
+        cooling_until=timestamp(shown.cooling_until),
         paused=_paused_json(pause),
     )
 

@@ -1,9 +1,10 @@
 """Lanes: what outlives a run of what was learned about a provider's limits."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, and_, select, update
+from msgspec.structs import replace
+from sqlalchemy import Connection, Row, Select, and_, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, LaneId
@@ -23,24 +24,38 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
         "updated_at": now,
     }
     connection.execute(sqlite_insert(lanes).values(values).on_conflict_do_nothing())
-    columns = (lanes.c.id, lanes.c.limits, lanes.c.charge, lanes.c.day, lanes.c.level, lanes.c.cooling_until)
-    query = select(*columns).where(
-        lanes.c.endpoint_id == key.endpoint_id, lanes.c.key_name == key.key_name, lanes.c.model == key.model
+    query = _of_key(key.endpoint_id, key.key_name).where(lanes.c.model == key.model)
+    lane = _stored(connection.execute(query).one(), key.endpoint_id, key.key_name)
+    return replace(lane, endpoint_answered=_has_answered(connection, key.endpoint_id))
+
+
+def known(connection: Connection, endpoint_id: EndpointId, key_name: str) -> list[StoredLane]:
+    """The lanes of a key at an endpoint; whether that has ever answered is not looked for."""
+    return [_stored(row, endpoint_id, key_name) for row in connection.execute(_of_key(endpoint_id, key_name))]
+
+
+def _of_key(endpoint_id: EndpointId, key_name: str) -> Select[Any]:
+    columns = (
+        lanes.c.id,
+        lanes.c.model,
+        lanes.c.limits,
+        lanes.c.charge,
+        lanes.c.day,
+        lanes.c.level,
+        lanes.c.cooling_until,
     )
-    row = connection.execute(query).one()
+    return select(*columns).where(lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name)
+
+
+def _stored(row: Row[Any], endpoint_id: EndpointId, key_name: str) -> StoredLane:
     memory = LaneMemory(
         limits=_decoded(row.limits, KnownLimits),
         charging=_decoded(row.charge, Charging),
         day=_decoded(row.day, DayUse),
         level=row.level,
     )
-    return StoredLane(
-        id=LaneId(row.id),
-        key=key,
-        memory=memory,
-        cooling_until=row.cooling_until,
-        endpoint_answered=_has_answered(connection, key.endpoint_id),
-    )
+    key = LaneKey(endpoint_id=endpoint_id, key_name=key_name, model=row.model)
+    return StoredLane(id=LaneId(row.id), key=key, memory=memory, cooling_until=row.cooling_until)
 
 
 #: So many rows of a job are looked at: they are sent in file order, so answers stand among the first.

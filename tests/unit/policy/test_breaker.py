@@ -15,6 +15,7 @@ from batcher.policy.breaker import (
     Verdict,
     alive,
     failed,
+    paused,
     succeeded,
     verdict,
 )
@@ -142,3 +143,13 @@ def test_after_an_answer_nothing_of_an_outage_is_left(history) -> None:
     for number, (word, _) in enumerate(history):
         breaker = after(breaker, word, float(number))
     assert succeeded(breaker) == Breaker(answered=True)
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_an_endpoint_that_answered_an_earlier_run_is_never_taken_for_one_that_is_not_there(known: bool):
+    state = Breaker(known=known)
+    for now in (0.0, 10.0, 31.0):
+        state = failed(state, now, unreachable=True)
+    assert (verdict(state, 31.0, max_wait=3600.0) is Verdict.GIVE_UP) is not known
+    assert paused(state).known is known
+    assert paused(succeeded(state)).known

@@ -3,9 +3,13 @@
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
+from batcher.domain.lanes import DayUse, HourUse, LaneKey, LaneMemory
 from batcher.domain.settings import Limits
+from batcher.policy.day import HOUR_US
 from batcher.simulate import SimulatedProvider
+from batcher.store import lanes
 from tests.support.providers import FakeProvider, chat, chats, most_in_a_window
 from tests.support.workers import Rig, now
 
@@ -127,3 +131,32 @@ async def test_a_new_lane_begins_with_eight_until_the_first_success(rig: Rig):
     await rig.run(rig.submit(chats(100)))
     first_answer = min(seen.ended or 0.0 for seen in rig.provider.answered)
     assert len([seen for seen in rig.provider.journal if seen.at < first_answer]) == 8
+
+
+async def test_a_limit_a_day_is_kept_over_a_restart_and_the_rest_goes_when_the_day_is_over(rig: Rig):
+    job = rig.submit(chats(60), limits=Limits(rpd=50))
+    key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model="m")
+    hour = rig.clock.now() // HOUR_US
+    with rig.database.write() as connection:
+        lane = lanes.open_lane(connection, key, now=0)
+        yesterday = LaneMemory(day=DayUse(hours=(HourUse(hour - 24, 30, 0),)))
+        lanes.save(connection, replace(lane, memory=yesterday), now=0)
+    worker = rig.worker()
+    running = asyncio.create_task(worker.run([job.id]))
+    await asyncio.sleep(60.0)
+    [view] = worker.views()
+    assert (view.binding, view.in_flight) == ("day", 0)
+    assert view.cooling_until == (hour + 1) * HOUR_US
+    worker.stop()
+    await running
+    assert rig.states() == {"completed": 20, "pending": 40}
+    rig.resume(job)
+    worker = rig.worker()
+    running = asyncio.create_task(worker.run([job.id]))
+    await asyncio.sleep(3_600.0)
+    worker.stop()
+    await running
+    times = sorted(seen.at for seen in rig.provider.journal)
+    assert rig.states() == {"completed": 50, "pending": 10}
+    assert times[19] < 60.0
+    assert 3_600.0 <= times[20] <= 3_601.0
