@@ -237,7 +237,7 @@ async def test_connections_notice_a_peer_that_is_gone():
     async with raw_server(ok) as server, HttpSender(target(server.url()), StillClock()) as sender:
         await post(sender)
         (protocol,) = sender._pool.served
-        opened = protocol.transport.get_extra_info("socket")
+        opened = protocol.transport.get_extra_info("socket")  # type: ignore[attr-defined]  # of aiohttp's protocol
         assert opened.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT) == 4
         assert opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) != 0
