@@ -97,7 +97,8 @@ def refused(census: Census, refusal: Refusal, now: float) -> Census:
         return _counted(census, refusal, count / span, span, now)
     rate = EARLY_CUT * refusal.rate
     if span >= EARLY_SPAN_S:
-        rate = min(rate, EARLY_MOST * (count + census.unit) / span)
+        # Below 0 where requests that were on their way when the count began were refused as well.
+        rate = min(rate, EARLY_MOST * (max(0.0, count) + census.unit) / span)
     estimate = max(1e-3, rate / CRUISE)
     return replace(census, since=now, estimate=estimate, quiet=SHORT_QUIET_S, early=True)
 

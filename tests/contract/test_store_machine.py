@@ -4,8 +4,7 @@ import atexit
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +15,14 @@ from sqlalchemy import text
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
-from batcher.domain.requests import Claim, Claimed
+from batcher.domain.requests import Claim, Claimed, SettledIds
 from batcher.domain.settlements import Settlement
-from batcher.store import dead_letters, export, jobs, read
+from batcher.store import claim, dead_letters, edits, export, holders, jobs, read, redrive, settle
 from batcher.store.engine import Database
-from batcher.store.holders import WORKER_LOST_AFTER
+from batcher.store.flights import Sent
 from batcher.store.tables import SUSPECT_AFTER
+from tests.support.one_engine import one_engine
+from tests.support.store_model import Answer, Model, ModelRow
 from tests.support.stores import (
     SECOND,
     Holder,
@@ -30,12 +31,14 @@ from tests.support.stores import (
     buried,
     completed,
     holder_of,
+    line_of,
     open_store,
     released,
     requeued,
-    rescue,
+    routes_of,
     stored,
     submit_rows,
+    wants,
 )
 
 LIVE = ("pending", "claimed")
@@ -46,53 +49,6 @@ ROWS = st.lists(
 ENDS = st.lists(
     st.sampled_from(["complete", "bury", "release", "requeue", "requeue later", "refused"]), min_size=0, max_size=4
 )
-
-
-@dataclass
-class ModelRow:
-    """What should be known of a row."""
-
-    job: int
-    body: bytes
-    shares: bool
-    state: str = "pending"
-    sends: int = 0
-    spent: int = 0
-    lost: int = 0
-    not_before: int = 0
-    answer: bytes | None = None
-
-
-@dataclass
-class Model:
-    """What should be in the store, by custom_id."""
-
-    rows: dict[str, ModelRow] = field(default_factory=dict)
-    cancelled: set[int] = field(default_factory=set)
-    #: Bodies that were answered for good, in any job.
-    answered: set[bytes] = field(default_factory=set)
-    #: How many requests were answered by the provider.
-    answers: int = 0
-
-    def count(self) -> Counter[str]:
-        return Counter(row.state for row in self.rows.values())
-
-    def twins(self, row: ModelRow) -> Iterator[ModelRow]:
-        """The row and those that wait for its answer."""
-        yield row
-        for each in self.rows.values():
-            same = each.shares and row.shares and each.body == row.body and each.job == row.job
-            if same and each.state == "pending":
-                yield each
-
-    def finish(self, row: ModelRow, state: str) -> None:
-        """The row ends, and those that wait for it with it."""
-        for each in list(self.twins(row)):
-            each.state = state
-            each.answer = answer_to(row.body) if state == "completed" else None
-
-    def give_back(self, row: ModelRow) -> None:
-        row.state = "cancelled" if row.job in self.cancelled else "pending"
 
 
 def answer_to(body: bytes) -> bytes:
@@ -119,12 +75,14 @@ class StoreMachine(RuleBasedStateMachine):
     def open(self, rows: list[tuple[bytes, bool]], *, reuse: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="batcher-machine-"))
         shutil.copy(template(), self.folder / "batcher.db")
-        self.database = Database(self.folder / "batcher.db")
+        with one_engine():
+            self.database = Database(self.folder / "batcher.db")
         self.database._writer.exec_driver_sql("PRAGMA synchronous = OFF")
         self.clock = ManualClock()
         self.holder: Holder = holder_of(self.database, self.clock)
         self.model = Model()
         self.jobs: dict[JobId, Job] = {}
+        self.submitted = 0
         self.held: dict[str, Claim] = {}
         #: Claims that were ended, by settlement or by death.
         self.old: list[Claim] = []
@@ -137,7 +95,8 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.jobs) < 3)
     @rule(rows=ROWS, reuse=st.booleans())
     def submit(self, rows: list[tuple[bytes, bool]], *, reuse: bool) -> None:
-        number = len(self.jobs) + 1
+        self.submitted += 1
+        number = self.submitted
         given = [Row(f"{number}-{at}", body, shares=shares) for at, (body, shares) in enumerate(rows)]
         job = submit_rows(self.database, given, name=f"job{number}", reuse_earlier=reuse)
         self.jobs[job.id] = job
@@ -171,6 +130,54 @@ class StoreMachine(RuleBasedStateMachine):
             if row.state == "dead_lettered":
                 row.state, row.spent, row.lost, row.not_before = "pending", 0, 0, 0
 
+    @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
+    @rule(which=st.integers(0, 99), body=st.sampled_from([b"1", b"2", b"3"]))
+    def retry_edited(self, which: int, body: bytes) -> None:
+        """Put one dead letter back with another body: it shares the answer of those that have it already."""
+        name, row = self.dead(which)
+        number = stored(self.database)[name]["id"]
+        line = line_of(Row(name, body, shares=row.shares), 1)
+        with self.database.write() as connection:
+            edits.replace(connection, [edits.Edited(request=number, job=JobId(row.job), line=line)])
+            assert redrive.put_back(connection, [number]) == (1, [row.job])
+        self.model.cancelled.discard(row.job)
+        row.state, row.spent, row.lost, row.not_before = "pending", 0, 0, 0
+        row.body, row.revision = body, row.revision + 1
+
+    @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
+    @rule(which=st.integers(0, 99))
+    def discard(self, which: int) -> None:
+        """Give one dead letter up; those that died with it stay dead."""
+        name, row = self.dead(which)
+        number = stored(self.database)[name]["id"]
+        with self.database.write() as connection:
+            assert redrive.discard(connection, [number]) == 1
+            assert redrive.discard(connection, [number]) == 0
+        row.state = "cancelled"
+
+    def dead(self, which: int) -> tuple[str, ModelRow]:
+        found = [(name, row) for name, row in self.model.rows.items() if row.state == "dead_lettered"]
+        return found[which % len(found)]
+
+    @precondition(lambda self: len(self.jobs) > 1 and self.idle())
+    @rule(which=st.integers(0, 2))
+    def delete(self, which: int) -> None:
+        """Remove a job of which nothing is in flight, chunk by chunk."""
+        idle = self.idle()
+        job = self.jobs.pop(idle[which % len(idle)])
+        with self.database.write() as connection:
+            jobs.cancel(connection, job, now=self.clock.at)
+        more = True
+        while more:
+            with self.database.write() as connection:
+                more = jobs.delete_some(connection, job)
+        self.model.delete(job.id)
+
+    def idle(self) -> list[JobId]:
+        """Jobs of which nothing is in flight."""
+        busy = {claim.job_id for claim in self.held.values()}
+        return [job_id for job_id in self.jobs if job_id not in busy]
+
     # --- what a runner does ---
 
     @rule(most=st.integers(1, 4), most_bytes=st.sampled_from([1000, 2]), ends=ENDS)
@@ -180,6 +187,20 @@ class StoreMachine(RuleBasedStateMachine):
         self.learn(claimed, alone=False)
         assert len(claimed.claims) <= most_bytes
         self.settle(ends)
+
+    @precondition(lambda self: self.held)
+    @rule(most=st.integers(1, 4), ends=ENDS)
+    def exchange(self, most: int, ends: list[str]) -> None:
+        """End some claims and claim the next, in one transaction."""
+        before = self.model.count()
+        group = self.decided(ends)
+        now, holder = self.clock.at, self.holder.id
+        wanted = wants(routes_of(self.database, *self.jobs.values()), most)
+        with self.database.write() as connection:
+            told = settle.settle(connection, group, holder=holder, now=now)
+            claimed = claim.claim(connection, wanted, holder=holder, now=now, most_bytes=1000)
+        self.hear(told, before)
+        self.learn(claimed, alone=False)
 
     @precondition(lambda self: any(row.lost >= SUSPECT_AFTER for row in self.model.rows.values()))
     @rule(ends=ENDS)
@@ -195,19 +216,24 @@ class StoreMachine(RuleBasedStateMachine):
             assert settled.cached == len(settled.completed) > 0
             for row in (self.model.rows[names[id_]] for id_ in settled.completed):
                 assert (row.state, row.job) == ("pending", settled.job_id)
-                assert row.body in self.model.answered
-                row.state, row.answer = "completed", answer_to(row.body)
-        for claim in claimed.claims:
-            row = self.model.rows[claim.custom_id]
+                row.state, row.answer = "completed", self.known(row)
+                assert row.answer is not None
+        for held in claimed.claims:
+            row = self.model.rows[held.custom_id]
             assert row.state == "pending"
-            assert claim.send == row.sends + 1
-            assert claim.body == row.body
+            assert (held.send, held.revision) == (row.sends + 1, row.revision)
+            assert held.body == row.body
+            assert self.known(row) is None
             assert row.not_before <= self.clock.at
             assert (row.lost >= SUSPECT_AFTER) == alone
-            if row.shares and self.jobs[claim.job_id].settings.reuse_earlier:
+            if row.shares and self.jobs[held.job_id].settings.reuse_earlier:
                 assert row.body not in self.flying()
             row.state, row.sends = "claimed", row.sends + 1
-            self.held[claim.custom_id] = claim
+            self.held[held.custom_id] = held
+
+    def known(self, row: ModelRow) -> Answer | None:
+        reuse = self.jobs[JobId(row.job)].settings.reuse_earlier
+        return self.model.known(row, from_earlier=reuse)
 
     def flying(self) -> set[bytes]:
         """Bodies in flight whose answer others may use."""
@@ -221,61 +247,66 @@ class StoreMachine(RuleBasedStateMachine):
     def settle(self, ends: list[str]) -> None:
         """Settle what is held in one group, and hear of each row that ended by it."""
         before = self.model.count()
+        self.hear(self.holder.settle(*self.decided(ends)), before)
+
+    def decided(self, ends: list[str]) -> list[Settlement]:
         group = []
         for name, end in zip(list(self.held), ends, strict=False):
-            claim = self.held.pop(name)
-            self.old.append(claim)
-            group.append(self.decide(claim, self.model.rows[name], end))
-        told = self.holder.settle(*group)
+            held = self.held.pop(name)
+            self.old.append(held)
+            group.append(self.decide(held, self.model.rows[name], end))
+        return group
+
+    def hear(self, told: Sequence[SettledIds], before: Counter[str]) -> None:
         after = self.model.count()
         assert sum(len(each.completed) for each in told) == after["completed"] - before["completed"]
         assert sum(len(each.dead_lettered) for each in told) == after["dead_lettered"] - before["dead_lettered"]
 
-    def decide(self, claim: Claim, row: ModelRow, end: str) -> Settlement:
+    def decide(self, held: Claim, row: ModelRow, end: str) -> Settlement:
         """The settlement, and in the model what comes of it."""
         at = self.clock.at
         if end == "complete":
-            self.model.finish(row, "completed")
-            self.model.answers += 1
-            if row.shares:
-                self.model.answered.add(row.body)
-            return completed(claim, answer_to(row.body), at=at)
+            self.model.complete(row)
+            return completed(held, answer_to(row.body), at=at)
         if end == "bury":
-            self.model.finish(row, "dead_lettered")
-            return buried(claim, at=at)
-        self.model.give_back(row)
+            self.model.bury(row)
+            return buried(held, at=at)
         if end == "release":
-            row.sends, row.not_before = row.sends - 1, 0
-            return released(claim)
+            self.model.release(row)
+            return released(held)
+        self.model.give_back(row)
         row.spent += end != "refused" and row.state == "pending"
         row.not_before = at + SECOND if end == "requeue later" else 0
-        return requeued(claim, row.not_before or None, spent=end != "refused", at=at)
+        return requeued(held, row.not_before or None, spent=end != "refused", at=at)
 
     @precondition(lambda self: self.old)
     @rule(which=st.integers(0, 99), end=st.sampled_from([completed, buried, requeued]))
     def settle_what_is_over(self, which: int, end) -> None:
         """A settlement that comes twice, or too late: the model does not move, so the store must not."""
-        claim = self.old[which % len(self.old)]
-        held = self.held.get(claim.custom_id)
-        if held is None or held.send != claim.send:
-            assert self.holder.settle(end(claim)) == []
+        over = self.old[which % len(self.old)]
+        held = self.held.get(over.custom_id)
+        if held is None or held.send != over.send:
+            assert self.holder.settle(end(over)) == []
 
-    @rule(most=st.integers(1, 4), alone=st.booleans())
-    def die(self, most: int, *, alone: bool) -> None:
-        """The runner claims some more, then dies with all it holds; another takes over."""
+    @rule(
+        most=st.integers(1, 4),
+        alone=st.booleans(),
+        out=st.none() | st.lists(st.booleans(), min_size=20, max_size=20),
+    )
+    def die(self, most: int, out: list[bool] | None, *, alone: bool) -> None:
+        """The runner claims some more, then dies with all it holds; another takes over.
+
+        `out` says which claims had been sent, where that is known: the others are given back as if never claimed.
+        """
         self.learn(self.holder.claim(*self.jobs.values(), most=most, alone=alone), alone=alone)
-        late = self.holder
-        assert rescue(self.database, now=self.clock.at) == len(self.held)
-        for name in self.held:
-            row = self.model.rows[name]
-            if row.job in self.model.cancelled:
-                row.state = "cancelled"
-                continue
-            row.lost += 1
-            row.state, row.not_before = "pending", 0
-            if row.lost >= WORKER_LOST_AFTER:
-                self.model.finish(row, "dead_lettered")
-        ghosts = list(self.held.values())
+        late, ghosts = self.holder, list(self.held.values())
+        sent = ghosts if out is None else [each for each, went in zip(ghosts, out, strict=False) if went]
+        told = frozenset((each.request_id, each.send) for each in sent)
+        with self.database.write() as connection:
+            known = None if out is None else Sent(holder=late.id, sends=told)
+            assert holders.rescue(connection, now=self.clock.at, sent=known) == len(ghosts)
+        for name, ghost in self.held.items():
+            (self.model.lose if ghost in sent else self.model.release)(self.model.rows[name])
         self.old += ghosts
         self.held = {}
         self.holder = holder_of(self.database, self.clock)
@@ -305,9 +336,10 @@ class StoreMachine(RuleBasedStateMachine):
     def look(self) -> None:
         """What people are shown; too slow to ask after every step."""
         with self.database.read() as connection:
-            assert connection.execute(text("SELECT count(*) FROM responses")).scalar() == self.model.answers
+            kept = connection.execute(text("SELECT count(*) FROM responses")).scalar()
+            assert kept == len(self.model.answers)
             for job in self.jobs.values():
-                mine = {name: row for name, row in self.model.rows.items() if row.job == job.id}
+                mine = self.model.of(job.id)
                 self.every_row_is_counted_once(read.counts(connection, job), job, mine)
                 answers, dead = export.answered(connection, job), export.dead(connection, job)
                 self.every_row_is_told_once(list(answers), list(dead), mine)
@@ -316,8 +348,9 @@ class StoreMachine(RuleBasedStateMachine):
         assert set(rows) == set(self.model.rows)
         for name, row in rows.items():
             known = self.model.rows[name]
-            expected = (known.state, known.sends, known.spent, known.lost)
-            assert (row["state"], row["sends"], row["spent"], row["lost"]) == expected, name
+            expected = (known.state, known.sends, known.spent, known.lost, known.revision)
+            found = (row["state"], row["sends"], row["spent"], row["lost"], row["revision"])
+            assert found == expected, name
             assert (row["holder_id"] == self.holder.id) == (row["state"] == "claimed")
 
     def nobody_follows_a_row_that_will_not_answer(self, rows: dict[str, Any]) -> None:
@@ -337,7 +370,8 @@ class StoreMachine(RuleBasedStateMachine):
         self, answers: list[export.Answered], dead: list[export.Dead], mine: dict[str, ModelRow]
     ) -> None:
         told = [(row.custom_id, row.body) for row in answers]
-        assert told == [(name, row.answer) for name, row in mine.items() if row.state == "completed"]
+        expected = [(name, answer_to(row.body)) for name, row in mine.items() if row.state == "completed"]
+        assert told == expected
         assert [row.custom_id for row in dead] == [
             name for name, row in mine.items() if row.state == "dead_lettered"
         ]
@@ -369,7 +403,7 @@ class StoreMachine(RuleBasedStateMachine):
 
 TestStore = StoreMachine.TestCase
 TestStore.settings = settings(
-    max_examples=80,
+    max_examples=60,
     stateful_step_count=30,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],

@@ -9,15 +9,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, 
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection
 
 from batcher.domain.errors import BatcherError, StoreError
 from batcher.domain.ids import HolderId
 from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Settlement
-from batcher.store import engine
 from batcher.store.adapter import SqlQueue
 from batcher.store.engine import Database
 from batcher.store.flights import FlightLog
@@ -51,7 +50,8 @@ class Process:
         #: Settlements on their way to the disk; of a dead process those that come too late.
         self.given: list[Sequence[Settlement]] = []
         #: The wall clock as it stood when the process began: `SystemClock` never steps.
-        self.clock = VirtualClock(EPOCH_US + world.clock_off_us)
+        self.clock_off_us = world.clock_off_us
+        self.clock = VirtualClock(EPOCH_US + self.clock_off_us)
         self.database = MortalDatabase(world.path, self)
         self._dies_at = dies_at
         self._steps = 0
@@ -112,26 +112,6 @@ class Process:
         made = SimWriter(database, self, self.world.scenario.disk)
         self._writers.append(made)
         return made
-
-
-class _Wherever:
-    """The path of the store of the world that is played now."""
-
-    now = Path()
-
-    def __fspath__(self) -> str:
-        return str(self.now)
-
-
-_wherever = _Wherever()
-#: One engine for all stores of all worlds, one after another: compiling its statements anew for each costs most.
-_engine = engine.make_engine(cast("Path", _wherever))
-
-
-def shared_engine(path: Path) -> Engine:
-    """In place of an engine for each store. Only one world is played at a time."""
-    _wherever.now = path
-    return _engine
 
 
 class MortalDatabase(Database):

@@ -180,13 +180,11 @@ def draw(seed: int) -> Scenario:
 
 
 def _limits(random: Random) -> tuple[Limits, Limits]:
-    """The provider's, and those that it is given; limits that nobody names are low ones only by chance."""
+    """The provider's, and those that the program is given: the same, or none, and then it has to find out."""
     rpm = random.choice((None, 30.0, 120.0, 600.0, 6000.0))
     tpm = random.choice((None, None, 6_000.0, 60_000.0))
     limits = Limits(rpm=rpm, tpm=tpm)
-    if random.random() < 0.7:
-        return limits, limits
-    return Limits(rpm=random.choice((None, 300.0, 3000.0))), Limits()
+    return limits, limits if random.random() < 0.7 else Limits()
 
 
 def _bodies(random: Random, texts: Sequence[str]) -> list[dict[str, Any]]:

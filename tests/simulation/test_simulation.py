@@ -12,7 +12,7 @@ from tests.simulation import plants
 from tests.simulation.simulation import play
 from tests.simulation.watcher import Broken
 
-SEEDS, CHUNK = 160, 16
+SEEDS, CHUNK = 200, 20
 #: A planted fault has to show within so many seeds.
 MOST_SEEDS = 300
 
@@ -23,7 +23,7 @@ def test_whatever_goes_wrong_every_row_comes_to_its_one_right_end(first: int) ->
         play(seed)
 
 
-@pytest.mark.parametrize("seed", [5, 37, 1234])
+@pytest.mark.parametrize("seed", [5, 37])
 def test_a_seed_plays_the_same_again_also_in_another_process(seed: int) -> None:
     there = "from tests.simulation.simulation import play; print(play({}).digest)"
     played = subprocess.run(

@@ -43,8 +43,6 @@ class Hold:
     since: float
     until: float
     refused: "Arrival"
-    #: The wall clock was moved meanwhile: who starts then cannot know.
-    blurred: bool = False
 
 
 class Watcher:
@@ -59,6 +57,8 @@ class Watcher:
         #: Arrivals of each request since a person put it back.
         self.since: dict[int, list[Arrival]] = defaultdict(list)
         self._names: set[tuple[int, int]] = set()
+        #: Jobs that somebody began to delete: an interrupted delete may leave a part of them.
+        self.deleted: set[int] = set()
         #: Sent and not settled when its process was killed or failed.
         self.lost: set[tuple[int, int]] = set()
         self.kills = 0
@@ -97,17 +97,18 @@ class Watcher:
         self.ended(process, has_failed=True)
 
     def clock_moved(self) -> None:
-        for hold in (hold for holds in self._holds.values() for hold in holds):
-            hold.blurred = True
+        """Who starts from now on cannot know what was written down by the clock as it was."""
+        for model, holds in self._holds.items():
+            self._holds[model] = [hold for hold in holds if hold.refused.process in self._living]
 
     def _keep_holds(self, process: Process) -> None:
-        """Of what a process heard only what it wrote down binds the next one."""
+        """Of what a process heard only what it wrote down binds the next one, and that by the same clock."""
+        moved = process.clock_off_us != self._world.clock_off_us
         for model, holds in self._holds.items():
             self._holds[model] = [
                 hold
                 for hold in holds
-                if hold.refused.process is not process
-                or (not hold.blurred and hold.refused.name not in process.out)
+                if hold.refused.process is not process or not (moved or hold.refused.name in process.out)
             ]
 
     def _few_are_out(self, process: Process) -> None:
@@ -133,9 +134,9 @@ class Watcher:
         for number, row in self._rows.items():
             if before.get(number) != row:
                 self._changed(actor, before.get(number), Row(*row))
-        if actor.doing not in {"delete", "submit"}:
-            gone = before.keys() - self._rows.keys()
-            require(not gone, "I4 nothing disappears", actor, gone)
+        gone = [before[number][1] for number in before.keys() - self._rows.keys()]
+        require(not gone or actor.doing in {"delete", "submit"}, "I4 nothing disappears", actor, gone)
+        self.deleted.update(gone)
 
     def _changed(self, actor: Actor, known: tuple[Any, ...] | None, new: Row) -> None:
         if known is None:

@@ -21,15 +21,17 @@ from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
 from batcher.ports import Sender
 from batcher.services import running, submitting
+from batcher.services.beside import Beside
 from batcher.services.running import Parts, RunControl, RunEnd, run_jobs
 from batcher.services.submitting import SubmitOptions, submit_file
-from batcher.store import engine, jobs, locks
+from batcher.store import jobs, locks
 from batcher.store.engine import Database
 from tests.simulation.autopsy import Autopsy
-from tests.simulation.process import Process, SimFlights, SimQueue, shared_engine
+from tests.simulation.process import Process, SimFlights, SimQueue
 from tests.simulation.provider import SimProvider
 from tests.simulation.scenario import DiskFault, Scenario
 from tests.simulation.watcher import Watcher
+from tests.support.one_engine import one_engine
 
 BASE_URL = "http://127.0.0.1:9/v1"
 
@@ -55,6 +57,13 @@ class Ear:
 
     def is_behind(self, job_id: JobId) -> bool:
         return False
+
+
+class AtOnce(Beside):
+    """No thread beside: a clock that jumps must not race one."""
+
+    def give(self, work: Callable[[], None]) -> None:
+        work()
 
 
 class World:
@@ -186,14 +195,14 @@ class World:
     @contextmanager
     def as_machine(self) -> Iterator[None]:
         """What processes ask of the machine, answered by the world."""
-        with ExitStack() as patches:
+        with one_engine(), ExitStack() as patches:
             for target, name, value in (
                 (running, "_boot", lambda: f"start {self.boot}"),
                 (running, "FlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
                 (submitting, "_CHUNK_ROWS", 7),
+                (submitting, "Beside", AtOnce),
                 (locks, "_PATIENCE_SECONDS", 0.0),
-                (engine, "make_engine", shared_engine),
             ):
                 patches.enter_context(mock.patch.object(target, name, value))
             yield

@@ -40,6 +40,12 @@ def test_far_below_the_rate_an_early_refusal_bounds_it_by_what_was_counted():
     assert rate_at(census, 2.0) == pytest.approx(3.0)
 
 
+def test_requests_that_were_counted_as_let_in_and_refused_after_all_do_not_make_the_estimate_nothing():
+    """Eight were on their way when the first refusal was noted; six of them were refused as well."""
+    census = refused(begun(Refusal(0.0, 8.0, 30.0), 0.0), Refusal(2.0, 3.0, 15.0), 2.0)
+    assert rate_at(census, 2.0) == pytest.approx(1.0)
+
+
 @pytest.mark.parametrize(
     ("span", "count", "estimate", "quiet"),
     [

@@ -1,0 +1,36 @@
+"""One engine for many stores, one after another: compiling all statements for each costs more than the test."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import cast
+from unittest import mock
+
+from sqlalchemy import Engine
+
+from batcher.store import engine
+
+
+class _Wherever:
+    """The path of the store that is open now."""
+
+    now = Path()
+
+    def __fspath__(self) -> str:
+        return str(self.now)
+
+
+_wherever = _Wherever()
+_engine = engine.make_engine(cast("Path", _wherever))
+
+
+def _for_store(path: Path, _parameters: str | None = None) -> Engine:
+    _wherever.now = path
+    return _engine
+
+
+@contextmanager
+def one_engine() -> Iterator[None]:
+    """Stores that are opened within share the engine. Only one file may be open at a time."""
+    with mock.patch.object(engine, "make_engine", _for_store):
+        yield
