@@ -19,6 +19,7 @@ DEPENDENCIES: Final = (
     "referencing",
     "rich",
     "sqlalchemy",
+    "uvloop",
     "zstandard",
 )
 
