@@ -3,6 +3,7 @@
 import asyncio
 import os
 import random
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
@@ -16,14 +17,25 @@ from batcher.simulate import SimulatedProvider
 
 T = TypeVar("T")
 
+_SWITCH_SECONDS = 1e-4
+
 #: What `run --simulate` runs against: limits that are announced in headers, and time to see them work.
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` on the fastest loop that this platform has."""
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(work)
+    """`asyncio.run` on the fastest loop that this platform has.
+
+    A busy loop lets the store's thread in between two statements, not after the 5 ms that Python gives it: else
+    answers wait for a commit that waits for the loop (measured: a tenth of the throughput).
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
