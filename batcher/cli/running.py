@@ -57,9 +57,7 @@ def run_to_end(
         exporting.check_places(database, remembered_output(job), source_path=job.source_path)
     results = Results(database, jobs)
     with logs.opened(session, parts.clock) as log:
-        signal_code = run(
-            _run(database, jobs, parts, session, log=log, concurrency=concurrency, results=results)
-        )
+        signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, results=results))
     with signals.raised():
         current = results.write_the_rest()
     code = summarize(database, current, results.written, as_json=as_json, listed=listed)

@@ -15,11 +15,11 @@ from batcher.domain.requests import BadLine, ParsedLine
 from batcher.policy.body_checks import body_reason
 from batcher.policy.members import Member, lone_member, members, without_member
 from batcher.policy.paths import CHAT, normal_path
+from batcher.policy.plain_lines import MAX_CUSTOM_ID, plain_line
 from batcher.policy.repeats import samples_at_random
 from batcher.policy.strict_json import TOO_LONG, Refused, read_strictly
 from batcher.policy.tokens import estimate
 
-MAX_CUSTOM_ID: Final = 512
 #: Characters of a refused line that are kept.
 KEPT_TEXT: Final = 2_000
 
@@ -41,6 +41,10 @@ _read_body: Final = msgspec.json.Decoder(_BodyBytes).decode
 
 def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine | BadLine:
     """Check one line, without its end. `line` is its physical number; `default_path` is what `--url` gave."""
+    return plain_line(raw, line=line) or _parse_closely(raw, line, default_path)
+
+
+def _parse_closely(raw: bytes, line: int, default_path: str | None) -> ParsedLine | BadLine:
     try:
         document = read_strictly(raw)
     except Refused as refused:

@@ -65,6 +65,16 @@ def stated_output(body: bytes) -> int | None:
     return min((value for name in _MAXIMA if type(value := document.get(name)) is int and value > 0), default=None)
 
 
+def text_chat_tokens(spoken: list[str], *, messages: int, model: str) -> int:
+    """The input of a chat of nothing but text: what its messages say, roles included, none with a name."""
+    return min(_MOST, _CHAT_TOKENS + _MESSAGE_TOKENS * messages + _of_texts(spoken, model))
+
+
+def output_tokens(maximum: int, *, answers: int) -> int:
+    """The output of answers at full length; `maximum` 0: the request names none."""
+    return min(_MOST, (maximum or DEFAULT_OUTPUT_TOKENS) * answers)
+
+
 class _Size(Struct, kw_only=True):
     """What has been found so far: texts, which the provider reads one by one, and what has no text of its own."""
 
@@ -72,8 +82,12 @@ class _Size(Struct, kw_only=True):
     tokens: int = 0
 
     def total(self, model: object) -> int:
-        exact = exact_tokens(self.texts, model) if isinstance(model, str) else None
-        return min(_MOST, self.tokens + (_by_bytes(sum(map(_bytes_of, self.texts))) if exact is None else exact))
+        return min(_MOST, self.tokens + _of_texts(self.texts, model))
+
+
+def _of_texts(texts: list[str], model: object) -> int:
+    exact = exact_tokens(texts, model) if isinstance(model, str) else None
+    return _by_bytes(_bytes_of("".join(texts))) if exact is None else exact
 
 
 def _by_bytes(size: int) -> int:
@@ -101,7 +115,7 @@ def _output(path: str, body: _Body) -> int:
     if path in (EMBEDDINGS, MODERATIONS):
         return 0
     maxima = [value for name in _MAXIMA if type(value := body.get(name)) is int and value > 0]
-    return min(_MOST, (max(maxima) if maxima else DEFAULT_OUTPUT_TOKENS) * _answers(path, body))
+    return output_tokens(max(maxima, default=0), answers=_answers(path, body))
 
 
 def _answers(path: str, body: _Body) -> int:

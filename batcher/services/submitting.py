@@ -2,8 +2,9 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
@@ -18,12 +19,13 @@ from batcher.files.source import Source
 from batcher.policy.fingerprint import fingerprint
 from batcher.policy.repeats import shares_answer
 from batcher.ports import Clock
+from batcher.services.beside import Beside
 from batcher.services.door import SHOWN_BAD_LINES, checked_lines
 from batcher.store import jobs, submit
 from batcher.store.engine import Database
 from batcher.store.locks import loading_lock
 
-_CHUNK_ROWS = 2_000
+_CHUNK_ROWS = 6_000
 _CHUNK_BYTES = 8 * 1024 * 1024
 
 
@@ -168,6 +170,8 @@ class _Loading:
         self._bad: list[BadLine] = []
         self._bad_count = 0
         self._good_count = 0
+        #: What was given last may be under way still, if a second signal came while it was waited for.
+        self._left = False
         self.rejected = 0
         self.followers = 0
 
@@ -179,7 +183,10 @@ class _Loading:
             self._refuse()
             opened = self._open(job_id)
         except BaseException:
+            self._left = True
             _remove(self._database, job_id)
+            with self._database.write() as connection:
+                submit.give_number_back(connection, job_id)
             raise
         if opened.id != job_id:
             _remove(self._database, job_id)
@@ -195,19 +202,27 @@ class _Loading:
             return jobs.get(connection, job_id)
 
     def _add_all(self, job_id: JobId, lines: Iterator[RawLine], progress: Callable[[int], None]) -> None:
-        routes = submit.Routes(job_id)
         read = 0
-        for chunk, bad in _chunks(checked_lines(lines, self._options.url)):
-            read += len(chunk) + len(bad)
-            fine = self._options.skip_invalid or not (bad or self._bad_count)
-            with self._database.write() as connection:
+        routes = submit.Routes(job_id)
+        with Beside() as beside:
+            for chunk, bad in _chunks(checked_lines(lines, self._options.url)):
                 prepared = [self._line(parsed) for parsed in chunk]
-                repeated = submit.add(connection, job_id, routes, prepared, with_bodies=fine)
-                if self._options.skip_invalid:
-                    submit.add_rejected(connection, job_id, [*bad, *repeated])
-            self._good_count += len(chunk) - len(repeated)
-            self._count_bad(sorted([*bad, *repeated], key=lambda each: each.line))
-            progress(read)
+                beside.give(partial(self._add, job_id, routes, prepared, bad))
+                read += len(chunk) + len(bad)
+                progress(read)
+
+    def _add(
+        self, job_id: JobId, routes: submit.Routes, lines: Sequence[submit.Line], bad: Sequence[BadLine]
+    ) -> None:
+        fine = self._options.skip_invalid or not (bad or self._bad_count)
+        with self._database.write() as connection:
+            if self._left:
+                return
+            repeated = submit.add(connection, job_id, routes, lines, with_bodies=fine)
+            if self._options.skip_invalid:
+                submit.add_rejected(connection, job_id, [*bad, *repeated])
+        self._good_count += len(lines) - len(repeated)
+        self._count_bad(sorted([*bad, *repeated], key=lambda each: each.line))
 
     def _line(self, parsed: ParsedLine) -> submit.Line:
         shares = shares_answer(parsed, self._mode)

@@ -14,13 +14,9 @@ from sqlalchemy import Connection, and_, bindparam, func, null, or_, select, upd
 from batcher.domain.ids import HolderId, RequestId, RouteId
 from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.states import RequestState
-from batcher.store import followers
-from batcher.store.followers import complete_cached
+from batcher.store.answering import answer
 from batcher.store.hot import Hot, as_list, listed, word
-from batcher.store.tables import SUSPECT_AFTER, bodies, cache, jobs, requests, responses
-
-#: A row whose body another job has in flight looks again after this long.
-PARK_US = 500_000
+from batcher.store.tables import SUSPECT_AFTER, bodies, requests
 
 _pending = and_(
     requests.c.state == word(RequestState.PENDING.value),
@@ -79,44 +75,10 @@ _select_next_suspect = Hot(
     select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= word(SUSPECT_AFTER)), "route"
 )
 
-
-_answered = (
-    select(requests.c.id, cache.c.response_id)
-    .select_from(requests)
-    .join(cache, and_(cache.c.endpoint_id == bindparam("endpoint"), cache.c.fingerprint == requests.c.fingerprint))
-    .where(requests.c.id.in_(listed("ids")))
-)
-_origin = requests.alias("origin")
-_select_answered = Hot(_answered, "endpoint", "ids")
-_select_answered_in_job = Hot(
-    _answered.join(responses, responses.c.id == cache.c.response_id)
-    .join(_origin, _origin.c.id == responses.c.request_id)
-    .where(_origin.c.job_id == bindparam("job")),
-    "endpoint",
-    "ids",
-    "job",
-)
-_rival = requests.alias("rival")
-_rival_job = jobs.alias("rival_job")
-_in_flight = (
-    select(requests.c.id)
-    .select_from(requests)
-    .join(
-        _rival,
-        and_(_rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)),
-    )
-    .join(_rival_job, _rival_job.c.id == _rival.c.job_id)
-    .where(requests.c.id.in_(listed("ids")), _rival_job.c.endpoint_id == bindparam("endpoint"))
-)
-_select_in_flight = Hot(_in_flight, "endpoint", "ids")
-_select_in_flight_in_job = Hot(_in_flight.where(_rival.c.job_id == bindparam("job")), "endpoint", "ids", "job")
-
 _select_bodies = Hot(
     select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(listed("ids"))), "ids"
 )
 
-_by_id = and_(requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
-_park = Hot(update(requests).where(_by_id).values(available_at=bindparam("until")), "until", "id_")
 # All at once: a quarter of the claim's cost goes by it, against one statement a row.
 _claim = Hot(
     update(requests)
@@ -150,7 +112,7 @@ def claim(
     next_due: dict[RouteId, int | None] = {}
     for want in wants:
         rows = _candidates(connection, want, now, alone=alone)
-        to_send, answered = _answer(connection, want.route, rows, now)
+        to_send, answered = answer(connection, want.route, rows, now)
         if answered.completed:
             settled.append(answered)
         taken = _within(to_send, most_bytes, first=not claims)
@@ -173,34 +135,6 @@ def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) ->
     if len(due) < want.most:
         due += select_fresh.rows(connection, route, want.most - len(due))
     return due
-
-
-def _answer(connection: Connection, route: Route, rows: list[Any], now: int) -> tuple[list[Any], SettledIds]:
-    """Settle rows whose answer is known, with their followers; park those whose twin is in flight.
-
-    Returns the rest, which is to be sent.
-    """
-    sharing = [row.id for row in rows if row.shares]
-    if not sharing:
-        return rows, SettledIds(job_id=route.job_id)
-    known = {
-        row[0]: row[1] for row in _ask(connection, route, sharing, (_select_answered, _select_answered_in_job))
-    }
-    complete_cached.many(connection, ((response, now, id_) for id_, response in known.items()))
-    completed = [*known, *(row.id for row in followers.complete(connection, known, now=now))] if known else []
-    rivals = _ask(connection, route, sharing, (_select_in_flight, _select_in_flight_in_job))
-    parked = {row[0] for row in rivals} - known.keys()
-    _park.many(connection, ((now + PARK_US, id_) for id_ in parked))
-    to_send = [row for row in rows if row.id not in known and row.id not in parked]
-    return to_send, SettledIds(job_id=route.job_id, completed=completed, cached=len(completed))
-
-
-def _ask(connection: Connection, route: Route, ids: list[int], queries: tuple[Hot, Hot]) -> list[Any]:
-    everywhere, in_job = queries
-    listed_ids = as_list(ids)
-    if route.reuse_earlier:
-        return everywhere.rows(connection, route.endpoint_id, listed_ids)
-    return in_job.rows(connection, route.endpoint_id, listed_ids, route.job_id)
 
 
 def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:

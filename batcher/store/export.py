@@ -4,20 +4,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, and_, bindparam, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.domain.states import RequestState
 from batcher.store.causes import with_last_attempt
-from batcher.store.hot import as_list, listed, word
+from batcher.store.hot import Hot, as_list, listed, word
 from batcher.store.seen import seen
 from batcher.store.tables import attempts, rejected, requests, responses
 from batcher.store.within import of_job
-
-#: Rows fetched at once; their bodies are in memory together.
-_PAGE = 200
 
 
 class Answered(Struct, frozen=True, kw_only=True):
@@ -92,6 +89,26 @@ _dead = with_last_attempt(
         attempts.c.reply,
     )
 )
+_are_completed = requests.c.state == word(RequestState.COMPLETED.value)
+_are_dead = requests.c.state == word(RequestState.DEAD_LETTERED.value)
+_within_job = requests.c.id.between(bindparam("first"), bindparam("last"))
+_select_answered = Hot(
+    _answered.where(_within_job, of_job(requests.c.job_id) == bindparam("job"), _are_completed).order_by(
+        requests.c.id
+    ),
+    "first",
+    "last",
+    "job",
+)
+_select_dead = Hot(
+    _dead.where(_within_job, requests.c.job_id == bindparam("job"), _are_dead).order_by(requests.c.id),
+    "first",
+    "last",
+    "job",
+)
+_given = requests.c.id.in_(listed("ids"))
+_select_given_answered = Hot(_answered.where(_given, _are_completed), "ids")
+_select_given_dead = Hot(_dead.where(_given, _are_dead), "ids")
 
 
 def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
@@ -128,50 +145,26 @@ def _make_dead(row: Any) -> Dead:  # noqa: ANN401 - a row
     )
 
 
-def _pages(connection: Connection, query: Select[Any], job: Job) -> Iterator[Any]:
-    after = (job.first_request or 0) - 1
-    page = query.order_by(requests.c.id).limit(_PAGE)
-    while True:
-        within = page.where(requests.c.id > after, requests.c.id <= (job.last_request or 0))
-        rows = connection.execute(within).all()
-        yield from rows
-        if len(rows) < _PAGE:
-            return
-        after = rows[-1].id
-
-
 def answered(connection: Connection, job: Job) -> Iterator[Answered]:
-    """The job's answers in input order, a page at a time."""
-    of_it = (of_job(requests.c.job_id) == job.id, requests.c.state == word(RequestState.COMPLETED.value))
-    return (_make_answered(row) for row in _pages(connection, _answered.where(*of_it), job))
+    """The job's answers in input order, read one by one."""
+    return map(_make_answered, _select_answered.each(connection, *_bounds(job)))
 
 
 def dead(connection: Connection, job: Job) -> Iterator[Dead]:
-    """The job's dead letters in input order."""
-    of_it = (requests.c.job_id == job.id, requests.c.state == word(RequestState.DEAD_LETTERED.value))
-    return (_make_dead(row) for row in _pages(connection, _dead.where(*of_it), job))
+    """The job's dead letters in input order, read one by one."""
+    return map(_make_dead, _select_dead.each(connection, *_bounds(job)))
+
+
+def _bounds(job: Job) -> tuple[int, int, JobId]:
+    return job.first_request or 0, job.last_request or 0, job.id
 
 
 def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
     """These requests, those that are at their end, in input order."""
-    named = {"ids": as_list(ids)}
+    listed_ids = as_list(ids)
     found: list[Answered | Dead] = [
-        _make_answered(row)
-        for row in connection.execute(
-            _answered.where(
-                requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.COMPLETED.value)
-            ),
-            named,
-        )
-    ]
-    found += [
-        _make_dead(row)
-        for row in connection.execute(
-            _dead.where(
-                requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.DEAD_LETTERED.value)
-            ),
-            named,
-        )
+        *map(_make_answered, _select_given_answered.each(connection, listed_ids)),
+        *map(_make_dead, _select_given_dead.each(connection, listed_ids)),
     ]
     return sorted(found, key=lambda each: each.request_id)
 

@@ -1,66 +1,59 @@
 """Rows that wait for another's answer: they share its end, in its transaction, and are never sent."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, null, select, update
+from sqlalchemy import Connection, bindparam, null, update
 
-from batcher.domain.ids import RequestId
+from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.hot import Hot, as_list, listed, word
 from batcher.store.tables import requests
 
-_select = Hot(
-    select(requests.c.id, requests.c.leader_id, requests.c.job_id)
-    .where(requests.c.leader_id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
-    .order_by(requests.c.id),
-    "ids",
-)
-#: Followers as they are returned: (id, leader_id, job_id).
-Followers = Sequence[Any]
 
-_pending = (requests.c.id == bindparam("id_"), requests.c.state == word(RequestState.PENDING.value))
-#: Completes a pending row with an answer that another was sent for.
-complete_cached = Hot(
+class Follower(NamedTuple):
+    """A row that shares its leader's end."""
+
+    id: RequestId
+    job_id: JobId
+
+
+_leader = requests.alias("leader")
+_share_end = (
     update(requests)
-    .where(*_pending)
-    .values(
-        state=word(RequestState.COMPLETED.value),
-        response_id=bindparam("response"),
-        cached=word(1),
-        available_at=null(),
-        settled_at=bindparam("now"),
-    ),
-    "response",
+    .where(
+        _leader.c.id.in_(listed("leaders")),
+        requests.c.leader_id == _leader.c.id,
+        requests.c.state == word(RequestState.PENDING.value),
+    )
+    .values(available_at=null(), settled_at=bindparam("now"))
+    .returning(requests.c.id, requests.c.job_id)
+)
+_complete = Hot(
+    _share_end.values(state=word(RequestState.COMPLETED.value), response_id=_leader.c.response_id, cached=word(1)),
     "now",
-    "id_",
+    "leaders",
 )
 _bury = Hot(
-    update(requests)
-    .where(*_pending)
-    .values(
+    _share_end.values(
         state=word(RequestState.DEAD_LETTERED.value),
-        failure_kind=bindparam("kind"),
-        failure_code=bindparam("code"),
-        available_at=null(),
-        settled_at=bindparam("now"),
+        failure_kind=_leader.c.failure_kind,
+        failure_code=_leader.c.failure_code,
     ),
-    "kind",
-    "code",
     "now",
-    "id_",
+    "leaders",
 )
 
 
-def complete(connection: Connection, answers: Mapping[RequestId, int], *, now: int) -> Followers:
-    """Followers of these leaders share their answers, given as leader → response; returns them."""
-    found = _select.rows(connection, as_list(answers))
-    complete_cached.many(connection, [(answers[row.leader_id], now, row.id) for row in found])
-    return found
+def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
+    """Followers of these completed leaders share their answers; returns them in file order."""
+    return _settled(connection, _complete, leaders, now)
 
 
-def bury(connection: Connection, causes: Mapping[RequestId, tuple[str, str]], *, now: int) -> Followers:
-    """Followers of these leaders die of the same, given as leader → (kind, code); returns them."""
-    found = _select.rows(connection, as_list(causes))
-    _bury.many(connection, [(*causes[row.leader_id], now, row.id) for row in found])
-    return found
+def bury(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
+    """Followers of these dead leaders die of the same; returns them in file order."""
+    return _settled(connection, _bury, leaders, now)
+
+
+def _settled(connection: Connection, statement: Hot, leaders: Iterable[RequestId], now: int) -> list[Follower]:
+    return sorted(Follower(*row) for row in statement.rows(connection, now, as_list(leaders)))

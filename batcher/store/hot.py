@@ -6,7 +6,8 @@ left of SQLAlchemy costs 20 µs a statement, and a runner settles in small group
 
 import sqlite3
 from collections import namedtuple
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any, cast
 
@@ -79,13 +80,20 @@ class Hot:
         self._arrange = _arranger(order, len(names))
         self._row = _row_type(statement)
 
+    def each(self, connection: Connection, *values: Any) -> Iterator[Any]:  # noqa: ANN401 - bind values
+        """What is selected, as tuples with the names of the columns; one row is in memory at a time."""
+        try:
+            yield from map(self._row, self._execute(connection, values))
+        except sqlite3.Error as error:
+            raise _wrapped(self.sql, error) from error
+
     def rows(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
-        """What is selected, as tuples with the names of the columns."""
-        return list(map(self._row, self._execute(connection, values)))
+        """The same at once."""
+        return list(self.each(connection, *values))
 
     def column(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
         """The only column of what is selected."""
-        return [value for (value,) in self._execute(connection, values)]
+        return [value for (value,) in self.each(connection, *values)]
 
     def scalar(self, connection: Connection, *values: Any) -> Any:  # noqa: ANN401 - bind values, one value
         """The only column of the first row; None: there is no row."""
@@ -122,27 +130,29 @@ class HotInsert(Hot):
     """An INSERT of rows, many in one statement.
 
     The driver lets other threads run for each statement, and then waits for its turn again: with a statement a
-    row, the store thread and a busy event loop change hands for every row.
+    row, the store thread and a busy event loop change hands for every row. `bulks` are the numbers of rows of one
+    statement, largest first; SQLite takes 32,766 values in one.
     """
 
-    def __init__(self, statement: Executable, *names: str) -> None:
+    def __init__(self, statement: Executable, *names: str, bulks: Sequence[int] = _BULKS) -> None:
         super().__init__(statement, *names)
         head, tail = self.sql.split(" VALUES ", 1)
         end = tail.index(")") + 1
-        self._texts = {size: f"{head} VALUES {', '.join([tail[:end]] * size)}{tail[end:]}" for size in _BULKS}
+        self._texts = {size: f"{head} VALUES {', '.join([tail[:end]] * size)}{tail[end:]}" for size in bulks}
 
-    def all(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> None:
-        """Insert every row."""
-        left: Sequence[tuple[Any, ...]] = self._arranged(rows)
+    def all(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
+        """Insert every row; returns how many there are now that were not."""
+        given, at, inserted = self._arranged(rows), 0, 0
         cursor = _cursor(connection)
-        for size in _BULKS:
-            while len(left) >= size:
-                values = [value for row in left[:size] for value in row]
+        for size, text in self._texts.items():
+            while len(given) - at >= size:
+                values = list(chain.from_iterable(given[at : at + size]))
                 try:
-                    cursor.execute(self._texts[size], values)
+                    inserted += cursor.execute(text, values).rowcount
                 except sqlite3.Error as error:
                     raise _wrapped(self.sql, error) from error
-                left = left[size:]
+                at += size
+        return inserted
 
 
 def _cursor(connection: Connection) -> sqlite3.Cursor:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from batcher.domain.ids import HolderId, JobId, RequestId
+from batcher.domain.ids import HolderId, JobId
 from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
@@ -217,7 +217,7 @@ def _write_completes(
     for s, _ in completes:
         tally.of(s.claim.job_id).completed.append(s.claim.request_id)
     for row in followers.complete(connection, made, now=now):
-        tally.of(row.job_id).completed.append(RequestId(row.id))
+        tally.of(row.job_id).completed.append(row.id)
         tally.of(row.job_id).cached += 1
 
 
@@ -252,9 +252,8 @@ def _write_dead_letters(
     )
     for s, _ in dead:
         tally.of(s.claim.job_id).dead_lettered.append(s.claim.request_id)
-    causes = {s.claim.request_id: (letter.kind, letter.code) for s, letter in dead}
-    for row in followers.bury(connection, causes, now=now):
-        tally.of(row.job_id).dead_lettered.append(RequestId(row.id))
+    for row in followers.bury(connection, [s.claim.request_id for s, _ in dead], now=now):
+        tally.of(row.job_id).dead_lettered.append(row.id)
 
 
 def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:

@@ -11,7 +11,7 @@ from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.requests import BadLine, ParsedLine
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
-from batcher.store.hot import Hot
+from batcher.store.hot import Hot, HotInsert
 from batcher.store.tables import bodies, endpoints, jobs, rejected, requests, routes
 from batcher.store.within import of_job
 
@@ -48,16 +48,20 @@ _REQUEST_COLUMNS = (
     "est_input",
     "est_output",
 )
-_insert_requests = Hot(
+# Long statements: SQLite works while Python parses what comes next, which a short one waits for each time.
+_BULKS = (3_000, 300, 30, 1)
+_insert_requests = HotInsert(
     sqlite_insert(requests)
     .values({name: bindparam(name) for name in _REQUEST_COLUMNS})
     .on_conflict_do_nothing(index_elements=["job_id", "custom_id"]),
     *_REQUEST_COLUMNS,
+    bulks=_BULKS,
 )
-_insert_bodies = Hot(
+_insert_bodies = HotInsert(
     insert(bodies).values(request_id=bindparam("id"), body=bindparam("body")),
     "id",
     "body",
+    bulks=_BULKS,
 )
 _route_of = Hot(
     select(routes.c.id).where(
@@ -154,11 +158,11 @@ def add(
         for offset, line in enumerate(lines)
     ]
     repeated: dict[int, BadLine] = {}
-    if _insert_requests.many(connection, rows) < len(rows):
+    if _insert_requests.all(connection, rows) < len(rows):
         repeated = _repeats(connection, job_id, start, lines)
     if with_bodies:
         numbered = enumerate(lines, start)
-        _insert_bodies.many(connection, ((id_, each.parsed.body) for id_, each in numbered if id_ not in repeated))
+        _insert_bodies.all(connection, ((id_, each.parsed.body) for id_, each in numbered if id_ not in repeated))
     return list(repeated.values())
 
 
@@ -248,7 +252,10 @@ def remove_some(connection: Connection, job_id: JobId) -> bool:
     for table in (routes, rejected):
         connection.execute(table.delete().where(table.c.job_id == job_id))
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
-    # Nobody has seen its number: unless a later job has begun, the next job may have it.
+    return False
+
+
+def give_number_back(connection: Connection, job_id: JobId) -> None:
+    """A job that was refused is removed and nobody has seen its number: unless a later one has begun, reuse it."""
     given_back = text("UPDATE sqlite_sequence SET seq = :id - 1 WHERE name = 'jobs' AND seq = :id")
     connection.execute(given_back, {"id": job_id})
-    return False

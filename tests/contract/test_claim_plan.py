@@ -1,10 +1,14 @@
 """The claim stays cheap however many rows wait: every hot statement goes by its partial index (EXPLAIN)."""
 
+import sqlite3
+from typing import cast
+
 import pytest
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
 
 from batcher.domain.ids import JobId
 from batcher.store import (
+    answering,
     claim,
     dead_letters,
     edits,
@@ -37,6 +41,10 @@ def plan_of(database: Database, hot: Hot) -> str:
     [
         (claim.select_fresh, "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)"),
         (
+            answering._select_fresh_ids,
+            "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)",
+        ),
+        (
             claim.select_due,
             "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>? AND available_at<?)",
         ),
@@ -49,21 +57,20 @@ def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, st
     assert plan_of(database, statement) == expected
 
 
-@pytest.mark.parametrize("statement", [claim._select_in_flight, claim._select_in_flight_in_job])
+@pytest.mark.parametrize("statement", [answering._select_in_flight, answering._select_in_flight_in_job])
 def test_a_body_in_flight_is_found_by_its_fingerprint(database, statement):
     assert "SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)" in plan_of(database, statement)
 
 
-def test_followers_are_found_by_their_leader(database):
-    assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(
-        database, followers._select
-    )
+@pytest.mark.parametrize("statement", [followers._complete, followers._bury])
+def test_followers_are_found_by_their_leader(database, statement):
+    assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(database, statement)
 
 
 def hot_statements() -> list[tuple[str, Hot]]:
     return [
         (f"{module.__name__}.{name}", value)
-        for module in (claim, settle, followers, edits)
+        for module in (answering, claim, settle, followers, edits)
         for name, value in vars(module).items()
         if isinstance(value, Hot)
     ]
@@ -80,17 +87,14 @@ def test_no_hot_statement_scans_a_table(database, name, statement):
 
 
 def recorded(database: Database, ask) -> str:
-    """The plans of every statement that a function runs."""
-    ran: list[tuple[str, tuple[object, ...]]] = []
+    """The plans of every statement that a function runs, by SQLAlchemy or on the driver's own cursor."""
+    ran: list[str] = []
     with database.write() as connection:
-
-        def note(_connection, _cursor, statement, parameters, _context, many):
-            ran.append((statement, tuple(parameters[0] if many else parameters)))
-
-        event.listen(connection, "before_cursor_execute", note)
+        driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        driver.set_trace_callback(ran.append)
         ask(connection)
-        event.remove(connection, "before_cursor_execute", note)
-        return "\n".join(plan_in(connection, sql, given) for sql, given in ran if not sql.startswith("CREATE"))
+        driver.set_trace_callback(None)
+        return "\n".join(plan_in(connection, sql, ()) for sql in ran if not sql.startswith("CREATE"))
 
 
 def test_a_delete_asks_only_for_the_answers_that_the_job_had(database):

@@ -1,7 +1,7 @@
 """What every Queue promises about rows of the same body: one is sent, the others share its end."""
 
-from batcher.store import cache
-from batcher.store.claim import PARK_US
+from batcher.store import answering, cache
+from batcher.store.answering import PARK_US
 from tests.support.stores import (
     START,
     Row,
@@ -157,3 +157,52 @@ async def test_a_job_that_reuses_nothing_waits_for_no_other(database, ask):
     one = submit_rows(database, [Row("a", TWIN)], name="one")
     two = submit_rows(database, [Row("x", TWIN)], name="two", reuse_earlier=False)
     assert names((await ask(one, two)).claims) == ["a", "x"]
+
+
+# --- many known answers at once ---
+
+
+async def known_rows(database, ask, queue, count: int) -> list[Row]:
+    """Rows of a later job, each answered in an earlier one."""
+    rows = [Row(f"r{number}", b'{"number": %d}' % number) for number in range(count)]
+    earlier = submit_rows(database, rows, name="earlier")
+    claims = (await ask(earlier, most=count)).claims
+    await queue.settle([completed(claim) for claim in claims])
+    return rows
+
+
+async def test_where_all_that_was_wanted_is_known_the_claim_answers_what_comes_behind_too(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 30)
+    follower = Row("follower", rows[20].body)
+    later = submit_rows(database, [*rows, follower], name="later")
+    claimed = await ask(later, most=2)
+    (settled,) = claimed.settled
+    assert list(claimed.claims) == []
+    assert settled.cached == 31
+    assert sorted(settled.completed) == sorted(each["id"] for each in stored(database, later).values())
+    assert set(states(database, later).values()) == {"completed"}
+
+
+async def test_rows_behind_that_are_not_known_are_left_for_the_next_claim(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 6)
+    later = submit_rows(database, [*rows[:4], Row("new"), Row("own", TWIN, shares=False), *rows[4:]], name="later")
+    first = await ask(later, most=2)
+    assert (names(first.claims), first.settled[0].cached) == ([], 6)
+    assert states(database, later)["new"] == "pending"
+    assert names((await ask(later, most=2)).claims) == ["new", "own"]
+
+
+async def test_a_job_that_reuses_nothing_is_not_answered_ahead(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 4)
+    later = submit_rows(database, rows, name="later", reuse_earlier=False)
+    claimed = await ask(later, most=2)
+    assert (names(claimed.claims), list(claimed.settled)) == (["r0", "r1"], [])
+
+
+async def test_one_claim_answers_only_so_many(database, ask, queue, monkeypatch):
+    monkeypatch.setattr(answering, "_MOST_AHEAD", 1_000)
+    rows = await known_rows(database, ask, queue, 2_100)
+    later = submit_rows(database, rows, name="later")
+    counts = [(await ask(later, most=10)).settled[0].cached for _ in range(3)]
+    assert counts == [1_010, 1_010, 80]
+    assert (await ask(later, most=10)).next_due == {routes_of(database, later)[0].id: None}
