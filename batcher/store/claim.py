@@ -9,13 +9,14 @@ Everything here runs inside one write transaction, so what was read stays true u
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, func, null, or_, select, update
+import msgspec
+from sqlalchemy import Connection, LargeBinary, and_, bindparam, cast, func, null, or_, select, update
 
 from batcher.domain.ids import HolderId, RequestId, RouteId
 from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.states import RequestState
 from batcher.store.answering import answer
-from batcher.store.hot import Hot, as_list, listed, word
+from batcher.store.hot import Hot, HotTogether, as_list, listed, word
 from batcher.store.tables import SUSPECT_AFTER, bodies, requests
 
 _pending = and_(
@@ -39,7 +40,7 @@ _columns = select(
     requests.c.revision,
     requests.c.fingerprint.is_not(None).label("shares"),
 )
-select_due = Hot(
+select_due = HotTogether(
     _columns.where(
         _pending, _healthy, requests.c.available_at <= bindparam("now"), requests.c.available_at.is_not(None)
     )
@@ -49,7 +50,7 @@ select_due = Hot(
     "now",
     "most",
 )
-select_fresh = Hot(
+select_fresh = HotTogether(
     _columns.where(_pending, _healthy, requests.c.available_at.is_(None))
     .order_by(requests.c.lost, requests.c.id)
     .limit(bindparam("most")),
@@ -75,6 +76,16 @@ _select_next_suspect = Hot(
     select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= word(SUSPECT_AFTER)), "route"
 )
 
+#: Small bodies are read together (see `HotTogether`), with a byte between that JSON never holds.
+_TOGETHER_BYTES = 1 << 20
+_BETWEEN = b"\x1e"
+_select_together = Hot(
+    select(
+        func.json_group_array(bodies.c.request_id).label("numbers"),
+        cast(func.group_concat(bodies.c.body, func.char(word(ord(_BETWEEN)))), LargeBinary).label("joined"),
+    ).where(bodies.c.request_id.in_(listed("ids"))),
+    "ids",
+)
 _select_bodies = Hot(
     select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(listed("ids"))), "ids"
 )
@@ -147,13 +158,20 @@ def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:
     return taken
 
 
+def _bodies(connection: Connection, ids: str, size: int) -> dict[int, bytes]:
+    if size > _TOGETHER_BYTES:
+        return dict(_select_bodies.rows(connection, ids))
+    ((numbers, joined),) = _select_together.rows(connection, ids)
+    return dict(zip(msgspec.json.decode(numbers), joined.split(_BETWEEN), strict=True))
+
+
 def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: HolderId) -> list[Claim]:
     rows = list(rows)
     if not rows:
         return []
     ids = as_list(row.id for row in rows)
     _claim.run(connection, holder, ids)
-    read = dict(_select_bodies.rows(connection, ids))
+    read = _bodies(connection, ids, sum(row.size for row in rows))
     return [
         Claim(
             request_id=RequestId(row.id),

@@ -16,7 +16,7 @@ from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
 from batcher.store import followers
-from batcher.store.hot import Hot, HotInsert, as_list, listed, word
+from batcher.store.hot import Hot, HotInsert, HotTogether, as_list, listed, word
 from batcher.store.tables import attempts, cache, jobs, requests, responses
 
 _claimed = requests.c.state == word(RequestState.CLAIMED.value)
@@ -26,7 +26,7 @@ _still_held = and_(
     requests.c.sends == bindparam("send"),
     _claimed,
 )
-_select_held = Hot(
+_select_held = HotTogether(
     select(requests.c.id, requests.c.sends).where(
         requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
     ),

@@ -54,7 +54,9 @@ def plan_of(database: Database, hot: Hot) -> str:
     ],
 )
 def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, statement, expected):
-    assert plan_of(database, statement) == expected
+    # A statement around it only puts the rows together.
+    steps = [step for step in plan_of(database, statement).splitlines() if "anon_" not in step]
+    assert steps == [expected]
 
 
 @pytest.mark.parametrize("statement", [answering._select_in_flight, answering._select_in_flight_in_job])
@@ -81,7 +83,7 @@ def test_no_hot_statement_scans_a_table(database, name, statement):
     scans = [
         line
         for line in plan_of(database, statement).splitlines()
-        if line.startswith("SCAN") and "VIRTUAL TABLE" not in line
+        if line.startswith("SCAN") and "VIRTUAL TABLE" not in line and not line.startswith("SCAN anon_")
     ]
     assert scans == [], name
 
