@@ -227,7 +227,8 @@ def test_whatever_the_rule_and_the_sizes_order_is_kept_and_hardly_anything_refus
     assert first == list(range(len(rows)))
     # Several long answers that end at once are no rule's to foresee: what is refused at one moment counts once.
     moments = {round(each.at, 2) for each in provider.arrived if each.charged is None}
-    assert len(moments) <= 0.02 * len(provider.arrived)
+    # Of fewer than fifty requests one alone is more than that.
+    assert len(moments) <= max(1, 0.02 * len(provider.arrived))
 
 
 async def run_in(provider: Strict, rows: list[Row]) -> None:
