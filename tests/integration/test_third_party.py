@@ -99,7 +99,7 @@ def test_aimock_that_drops_and_garbles_is_answered_whole(tmp_path):
     chaos = ["--chaos-drop", ".15", "--chaos-malformed", ".15", "--log-level", "silent"]
     with serving([aimock, "-p", str(port), "-h", "127.0.0.1", "-f", str(fixtures), *chaos], port) as url:
         # By chance alone one run in thirty has a row that is dropped or garbled six times.
-            status = run(tmp_path, url, "--max-attempts", "12")
+        status = run(tmp_path, url, "--max-attempts", "12")
     assert answered(status) == ROWS
 
 
