@@ -1,5 +1,6 @@
 """Where commands are run: a folder of the test's own, without the settings of whoever runs the tests."""
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+# A suite that was started by nohup would hand the program a SIGHUP that it must ignore.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
