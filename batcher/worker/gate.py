@@ -75,7 +75,7 @@ class Gate:
 
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
-        lane.in_flight += 1
+        lane.goes_out()
         self._state.depart(claim)
         probe = lane.endpoint.breaker.is_open
         if probe:

@@ -19,6 +19,8 @@ MOST_BYTES = 128 * 1024 * 1024
 
 #: Claims a lane has ready, at least and at most.
 _LEAST_READY, _MOST_READY = 16, 512
+#: Of the most that were in flight, this much is remembered with each request.
+_FORGETS = 0.99
 
 _PACE_MARKS = 30
 
@@ -66,6 +68,8 @@ class Lane:
     ready: deque[Claim] = field(default_factory=deque)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     in_flight: int = 0
+    #: How many were in flight lately: replies that come all at once leave none out for an instant.
+    lately_out: float = 0.0
     pause: PauseCause | None = None
     #: Monotonic seconds of the last success, and since when nothing but refusals and faults came back.
     answered_at: float = float("-inf")
@@ -75,9 +79,14 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more claims it should have ready; nothing until half of them are gone."""
-        target = min(_MOST_READY, max(_LEAST_READY, 4 * self.in_flight))
+        target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.lately_out)))
         ready = len(self.ready)
         return target - ready if ready <= target // 2 else 0
+
+    def goes_out(self) -> None:
+        """A request is sent."""
+        self.in_flight += 1
+        self.lately_out = max(self.in_flight, _FORGETS * self.lately_out)
 
     def begin_failing(self, now: float) -> None:
         """A request came back refused or with a fault."""
