@@ -113,9 +113,9 @@ class Settler:
                 await self._whole_flush()
         finally:
             self._claims = False
-            if self._ask is not None:
+            if self._ask is not None and not self._ask.done.done():
                 self._ask.done.set_result(_NOTHING)
-                self._ask = None
+            self._ask = None
 
     async def _whole_flush(self) -> None:
         flushing = asyncio.ensure_future(self.flush())
