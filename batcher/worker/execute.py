@@ -223,7 +223,8 @@ def _record(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> Att
     return AttemptRecord(
         lane_id=lane.stored.id,
         sent_at=result.sent_at if _was_sent(result) else None,
-        ended_at=result.sent_at + result.latency_us,
+        # Not start and latency added up: counted in milliseconds on some loops, that lies after the settlement.
+        ended_at=result.ended_at,
         status=reply.status if reply else None,
         kind=_kind(outcome),
         code=failure.code if failure else None,

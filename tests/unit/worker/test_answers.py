@@ -4,8 +4,10 @@ import json
 from collections import Counter
 
 import pytest
+from msgspec.structs import replace
 
 from batcher.domain.events import JobFinished
+from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.states import JobState
 from batcher.simulate import SimulatedProvider
 from batcher.worker.worker import End
@@ -102,3 +104,20 @@ async def test_an_attempt_is_named_after_its_job_request_and_number(rig: Rig):
     await rig.run(job)
     names = [seen.client_request_id for seen in rig.provider.journal]
     assert names == [f"{job.public_id}-{rig.rows()[0]['id']}-{send}" for send in (1, 2)]
+
+
+class Coarse(FakeProvider):
+    """What it measures is rounded up, as on a loop whose clock counts milliseconds."""
+
+    async def send(self, *, path: str, body: bytes, client_request_id: str) -> Reply | TransportFault:
+        result = await super().send(path=path, body=body, client_request_id=client_request_id)
+        return replace(result, latency_us=result.latency_us + 1_000)
+
+
+async def test_an_attempt_has_ended_by_the_time_it_is_settled_however_coarsely_its_latency_was_measured(rig: Rig):
+    rig.provider = Coarse()
+    await rig.run(rig.submit(chats(5)))
+    settled = {row["id"]: row["settled_at"] for row in rig.rows()}
+    attempts = stores.table(rig.database, "attempts")
+    assert len(attempts) == 5
+    assert all(attempt["ended_at"] <= settled[attempt["request_id"]] for attempt in attempts)
