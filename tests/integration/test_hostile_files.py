@@ -120,7 +120,7 @@ def test_every_strange_line_goes_out_byte_for_byte_and_comes_back_by_its_name() 
         assert "\x1b" not in shown.out + shown.err
 
 
-@pytest.mark.parametrize(("name", "content", "words"), FILES, ids=lambda each: repr(each)[:30])
+@pytest.mark.parametrize(("name", "content", "words"), FILES, ids=[name for name, _, _ in FILES])
 def test_a_hostile_file_is_taken_whole_or_refused_whole(name: str, content: bytes, words: str | None) -> None:
     Path(name).write_bytes(content)
     path = f"./{name}" if name.startswith("-") else name
