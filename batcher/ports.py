@@ -92,7 +92,11 @@ class Flights(Protocol):
     """Which claims are out, told so that it outlives this process: only those can have killed it."""
 
     def begin(self, claim: Claim) -> None:
-        """The claim is about to be sent. Returns at once; never raises."""
+        """The claim goes out next, once `record` was called. Returns at once; never raises."""
+        ...
+
+    def record(self) -> None:
+        """Have all that began written down: called before any of it is sent. Returns at once; never raises."""
         ...
 
     def end(self, claims: Iterable[Claim]) -> None:

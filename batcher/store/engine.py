@@ -53,6 +53,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     cursor.execute("PRAGMA busy_timeout = 30000")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA cache_size = -32768")
+    cursor.execute("PRAGMA wal_autocheckpoint = 4000")
     cursor.close()
 
 

@@ -65,6 +65,8 @@ class FlightLog:
         self._free: list[int] = []
         #: What the file holds after its head.
         self._content = bytearray()
+        #: First and last slot of what began and is not in the file yet.
+        self._begun: tuple[int, int] | None = None
         self._descriptor = -1
         if boot is None:
             return
@@ -80,7 +82,14 @@ class FlightLog:
         slot = self._free.pop() if self._free else len(self._slots)
         self._slots[claim.request_id, claim.send] = slot
         self._set(slot, _SLOT.pack(claim.request_id, claim.send))
-        self._write(slot, slot)
+        first, last = self._begun or (slot, slot)
+        self._begun = min(first, slot), max(last, slot)
+
+    def record(self) -> None:
+        """See `ports.Flights`. One write for all that are sent together."""
+        if self._begun is not None:
+            self._write(*self._begun)
+            self._begun = None
 
     def end(self, claims: Iterable[Claim]) -> None:
         """See `ports.Flights`. One write for the group."""

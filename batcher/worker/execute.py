@@ -58,14 +58,17 @@ class Executor:
         self._clock = clock
         self._events = events
         self._jitter = jitter
+        # Kept: asking for the running loop is a system call each time (Python 3.11).
+        self._time = asyncio.get_running_loop().time
 
     async def execute(self, errand: Errand) -> None:
         """Send the claim and see to everything that follows. Cancelled, it gives the claim back unspent."""
         lane, claim, reservation = errand.lane, errand.claim, errand.reservation
         job = self._state.jobs[claim.job_id]
         assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
-        sent_at, sent = self._clock.now(), asyncio.get_running_loop().time()
+        sent_at, sent = self._clock.now(), self._time()
         name = f"{job.job.public_id}-{claim.request_id}-{claim.send}"
+        self._state.flights.record()
         try:
             result = await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
         except asyncio.CancelledError:
@@ -94,7 +97,7 @@ class Executor:
         outcome = classify(result, path=claim.path, standing=standing)
         if isinstance(outcome, Success) and isinstance(result, Reply) and job.job.settings.validate_output:
             outcome = check_output(outcome, request=claim.body, reply=result.body)
-        endpoint.breaker = _breaker_after(before, result, outcome, asyncio.get_running_loop().time())
+        endpoint.breaker = _breaker_after(before, result, outcome, self._time())
         # The budget hears of the reply and what it meant in one go: so it tells an old refusal from news.
         if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
             # Never let in: what it would have taken is not owed, which may be minutes of the limit.
@@ -122,7 +125,7 @@ class Executor:
         if isinstance(outcome, Success):
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
             self._budget.answered(lane.key)
-            lane.answered_at = asyncio.get_running_loop().time()
+            lane.answered_at = self._time()
             lane.failing_since = None
             return complete(outcome, result)
         self._react(lane, job, claim, outcome, standing)
@@ -144,7 +147,7 @@ class Executor:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
                 self._state.refusals[claim.request_id] += standing.lane_answered
-                lane.begin_failing(asyncio.get_running_loop().time())
+                lane.begin_failing(self._time())
                 self._cool_down(lane, claim, outcome)
             case FailureKind.BLOCKED:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
@@ -153,7 +156,7 @@ class Executor:
                 # No answer to deliver, but the lane works.
                 lane.failing_since = None
             case FailureKind.TRANSIENT:
-                lane.begin_failing(asyncio.get_running_loop().time())
+                lane.begin_failing(self._time())
             case _:
                 assert_never(outcome.kind)
 

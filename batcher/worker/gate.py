@@ -38,6 +38,7 @@ class Gate:
         self._crew = crew
         self._pauses = pauses
         self._misfits = misfits
+        self._time = asyncio.get_running_loop().time
 
     async def run(self, lane: Lane) -> None:
         """Admit the lane's claims one by one until cancelled; what was not sent stays in `lane.ready`."""
@@ -71,7 +72,7 @@ class Gate:
         endpoint = lane.endpoint
         if not endpoint.breaker.is_open:
             return True
-        return not endpoint.probing and asyncio.get_running_loop().time() >= endpoint.breaker.next_probe
+        return not endpoint.probing and self._time() >= endpoint.breaker.next_probe
 
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
@@ -85,10 +86,9 @@ class Gate:
         self._crew.send(Errand(lane, claim, reservation, probe))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
-        endpoint, loop = lane.endpoint, asyncio.get_running_loop()
-        job = self._state.jobs[claim.job_id]
+        endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]
         while endpoint.breaker.failures and _is_next(lane, claim):
-            now = loop.time()
+            now = self._time()
             match verdict(endpoint.breaker, now, max_wait=job.job.settings.max_wait):
                 case Verdict.SEND:
                     return

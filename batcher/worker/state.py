@@ -165,6 +165,9 @@ class Untold:
     def begin(self, claim: Claim) -> None:
         """See `ports.Flights`."""
 
+    def record(self) -> None:
+        """See `ports.Flights`."""
+
     def end(self, claims: Iterable[Claim]) -> None:
         """See `ports.Flights`."""
 

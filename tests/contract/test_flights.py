@@ -34,12 +34,14 @@ def test_what_began_and_did_not_end_is_known_to_whoever_comes_after(tmp_path, cl
     log = log_of(tmp_path)
     for claim in claims:
         log.begin(claim)
+    log.record()
     log.end([claims[1]])
     log.end([claims[1]])
     assert told(tmp_path) == Sent(
         holder=HolderId(1), sends=frozenset((claims[n].request_id, 1) for n in (0, 2, 3, 4))
     )
     log.begin(claims[1])
+    log.record()
     log.close()
     known = told(tmp_path)
     assert known is not None
@@ -48,7 +50,9 @@ def test_what_began_and_did_not_end_is_known_to_whoever_comes_after(tmp_path, cl
 
 @pytest.mark.usefixtures("claims")
 def test_a_new_log_knows_nothing_of_the_one_before(tmp_path, claims):
-    log_of(tmp_path).begin(claims[0])
+    log = log_of(tmp_path)
+    log.begin(claims[0])
+    log.record()
     log_of(tmp_path, 2).close()
     assert told(tmp_path) == Sent(holder=HolderId(2), sends=frozenset())
 
@@ -70,10 +74,13 @@ def test_a_log_from_before_a_restart_of_the_machine_tells_nothing(tmp_path):
 def test_a_log_that_cannot_be_written_any_more_tells_nothing(tmp_path, claims):
     log = log_of(tmp_path)
     log.begin(claims[0])
+    log.record()
     os.close(log._descriptor)
     log._descriptor = os.open(tmp_path / "batcher.db-flights", os.O_RDONLY)
     log.begin(claims[1])
+    log.record()
     log.begin(claims[2])
+    log.record()
     (tmp_path / "batcher.db-flights").write_bytes(b"")
     assert told(tmp_path) is None
 
@@ -82,6 +89,7 @@ def test_where_no_log_can_be_made_all_goes_on_without(tmp_path, claims):
     (tmp_path / "batcher.db-flights").mkdir()
     log = log_of(tmp_path)
     log.begin(claims[0])
+    log.record()
     log.end([claims[0]])
     assert told(tmp_path) is None
 
@@ -94,11 +102,13 @@ def test_the_log_outlives_a_killed_process(tmp_path):
         "from batcher.store.flights import FlightLog\n"
         f"log = FlightLog(Path(sys.argv[1]), holder=7, boot={BOOT!r})\n"
         "log.begin(SimpleNamespace(request_id=3, send=2))\n"
+        "log.begin(SimpleNamespace(request_id=4, send=1))\n"
+        "log.record()\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "batcher.db")], check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert told(tmp_path) == Sent(holder=HolderId(7), sends=frozenset({(RequestId(3), 2)}))
+    assert told(tmp_path) == Sent(holder=HolderId(7), sends=frozenset({(RequestId(3), 2), (RequestId(4), 1)}))
 
 
 def rescue(database, sent: Sent) -> int:

@@ -235,9 +235,9 @@ class SimFlights(FlightLog):
         self._process.world.watcher.began(self._process)
         super().__init__(store, holder=holder, boot=boot)
 
-    def begin(self, claim: Claim) -> None:
+    def record(self) -> None:
         self._process.step("before a note")
-        super().begin(claim)
+        super().record()
         self._process.step("after a note")
 
     def end(self, claims: Iterable[Claim]) -> None:
