@@ -88,7 +88,7 @@ def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) 
 
     Returns the rest, which is to be sent. Where no row needs sending, fresh ones behind them are answered too.
     """
-    sharing = [row.id for row in rows if row.shares]
+    sharing = [row.id for row in rows if row.has_twin]
     if not sharing:
         return list(rows), SettledIds(job_id=route.job_id)
     known = _answered(connection, route, sharing, now)

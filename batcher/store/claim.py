@@ -10,14 +10,27 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, LargeBinary, and_, bindparam, cast, func, null, or_, select, update
+from sqlalchemy import (
+    Connection,
+    LargeBinary,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
 
 from batcher.domain.ids import HolderId, RequestId, RouteId
 from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.states import RequestState
 from batcher.store.answering import answer
 from batcher.store.hot import Hot, HotTogether, as_list, listed, word
-from batcher.store.tables import SUSPECT_AFTER, bodies, requests
+from batcher.store.tables import SUSPECT_AFTER, bodies, cache, requests
 
 _pending = and_(
     requests.c.state == word(RequestState.PENDING.value),
@@ -25,6 +38,13 @@ _pending = and_(
     requests.c.route_id == bindparam("route"),
 )
 _healthy = requests.c.lost < word(SUSPECT_AFTER)
+_rival = requests.alias("rival")
+_has_twin = or_(
+    exists().where(cache.c.endpoint_id == bindparam("endpoint"), cache.c.fingerprint == requests.c.fingerprint),
+    exists().where(
+        _rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)
+    ),
+)
 _columns = select(
     requests.c.id,
     requests.c.line,
@@ -38,25 +58,25 @@ _columns = select(
     requests.c.lost,
     requests.c.timeouts,
     requests.c.revision,
-    requests.c.fingerprint.is_not(None).label("shares"),
+    #: Its answer may be known, or on its way: then `answering` looks closely.
+    _has_twin.label("has_twin"),
 )
-select_due = HotTogether(
+_due = (
     _columns.where(
         _pending, _healthy, requests.c.available_at <= bindparam("now"), requests.c.available_at.is_not(None)
     )
     .order_by(requests.c.available_at, requests.c.id)
-    .limit(bindparam("most")),
-    "route",
-    "now",
-    "most",
+    .limit(bindparam("most"))
+    .subquery("due")
 )
-select_fresh = HotTogether(
+_fresh = (
     _columns.where(_pending, _healthy, requests.c.available_at.is_(None))
     .order_by(requests.c.lost, requests.c.id)
-    .limit(bindparam("most")),
-    "route",
-    "most",
+    .limit(bindparam("most"))
+    .subquery("fresh")
 )
+# Both in one statement (see `HotTogether`): up to twice as many as wanted, where many are due.
+select_next = HotTogether(union_all(select(_due), select(_fresh)), "endpoint", "route", "now", "most")
 select_suspect = Hot(
     _columns.where(
         _pending,
@@ -65,6 +85,7 @@ select_suspect = Hot(
     )
     .order_by(requests.c.lost, requests.c.id)
     .limit(word(1)),
+    "endpoint",
     "route",
     "now",
 )
@@ -139,13 +160,10 @@ def claim(
 
 
 def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) -> list[Any]:
-    route = want.route.id
+    route, endpoint = want.route.id, want.route.endpoint_id
     if alone:
-        return select_suspect.rows(connection, route, now)
-    due = select_due.rows(connection, route, now, want.most)
-    if len(due) < want.most:
-        due += select_fresh.rows(connection, route, want.most - len(due))
-    return due
+        return select_suspect.rows(connection, endpoint, route, now)
+    return select_next.rows(connection, endpoint, route, now, want.most)[: want.most]
 
 
 def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:

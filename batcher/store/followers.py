@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, bindparam, null, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, update
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
@@ -43,6 +43,13 @@ _bury = Hot(
     "now",
     "leaders",
 )
+
+
+def any_of(leaders: str) -> ColumnElement[bool]:
+    """Whether anything follows one of the leaders, which the named parameter lists."""
+    return exists().where(
+        requests.c.leader_id.in_(listed(leaders)), requests.c.state == word(RequestState.PENDING.value)
+    )
 
 
 def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:

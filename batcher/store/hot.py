@@ -12,7 +12,7 @@ from operator import itemgetter
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, literal_column, select
+from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, bindparam, func, literal_column, select
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
@@ -126,6 +126,12 @@ class Hot:
             raise _wrapped(self.sql, error) from error
 
 
+def together(statement: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
+    """The rows of a statement as one JSON text: a list of lists."""
+    inner = statement.subquery()
+    return select(func.json_group_array(func.json_array(*inner.c)))
+
+
 class HotTogether(Hot):
     """A SELECT whose rows come together, as one JSON text; none of its columns may be a BLOB.
 
@@ -133,9 +139,8 @@ class HotTogether(Hot):
     thread its turn after a tenth of a millisecond at best: a commit took as long as 60 requests.
     """
 
-    def __init__(self, statement: Select[Any], *names: str) -> None:
-        inner = statement.subquery()
-        super().__init__(select(func.json_group_array(func.json_array(*inner.c))), *names)
+    def __init__(self, statement: Select[Any] | CompoundSelect[Any], *names: str) -> None:
+        super().__init__(together(statement), *names)
         self._row = _row_type(statement)
 
     def rows(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values

@@ -8,6 +8,7 @@ unknown (it raised, yet may be on disk) can be tried again.
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -16,7 +17,7 @@ from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
 from batcher.store import followers
-from batcher.store.hot import Hot, HotInsert, HotTogether, as_list, listed, word
+from batcher.store.hot import Hot, HotInsert, as_list, listed, together, word
 from batcher.store.tables import attempts, cache, jobs, requests, responses
 
 _claimed = requests.c.state == word(RequestState.CLAIMED.value)
@@ -26,15 +27,20 @@ _still_held = and_(
     requests.c.sends == bindparam("send"),
     _claimed,
 )
-_select_held = HotTogether(
-    select(requests.c.id, requests.c.sends).where(
-        requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
+_held = select(requests.c.id, requests.c.sends).where(
+    requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
+)
+# All that is asked before anything is written, in one statement (see `HotTogether`).
+_select_standing = Hot(
+    select(
+        together(_held).scalar_subquery().label("held"),
+        select(func.max(responses.c.id)).scalar_subquery().label("last_response"),
+        followers.any_of("ids").label("are_followed"),
     ),
     "ids",
     "holder",
 )
 _select_existing = Hot(select(requests.c.id).where(requests.c.id.in_(listed("ids"))), "ids")
-_last_response = Hot(select(func.max(responses.c.id)))
 _RESPONSE = (
     "id",
     "endpoint_id",
@@ -171,7 +177,8 @@ def settle(
 ) -> list[SettledIds]:
     """Write the group; returns what reached its end by it, followers included."""
     asked = as_list(s.claim.request_id for s in settlements)
-    held = dict(_select_held.rows(connection, asked, holder))
+    (standing,) = _select_standing.rows(connection, asked, holder)
+    held = dict(msgspec.json.decode(standing.held))
     # One settlement a request, should a group bring the same twice.
     valid = list(
         {s.claim.request_id: s for s in settlements if held.get(s.claim.request_id) == s.claim.send}.values()
@@ -188,8 +195,10 @@ def settle(
             case Requeue() | Release():
                 back.append(settlement)
     tally = _Tally()
-    _write_completes(connection, completes, tally, holder, now)
+    _write_completes(connection, completes, tally, holder, now, first=(standing.last_response or 0) + 1)
     _write_dead_letters(connection, dead, tally, holder, now)
+    if standing.are_followed:
+        _share_ends(connection, completes, dead, tally, now)
     _write_back(connection, back, holder, now)
     # A stale settlement changes nothing, but the attempt was made, and is kept.
     recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
@@ -203,10 +212,12 @@ def _write_completes(
     tally: _Tally,
     holder: HolderId,
     now: int,
+    *,
+    first: int,
 ) -> None:
+    """`first` is the number of the first answer."""
     if not completes:
         return
-    first = (_last_response.scalar(connection) or 0) + 1
     made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
     _insert_responses.all(
         connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
@@ -216,9 +227,6 @@ def _write_completes(
     _complete_new.run(connection, now, first, holder)
     for s, _ in completes:
         tally.of(s.claim.job_id).completed.append(s.claim.request_id)
-    for row in followers.complete(connection, made, now=now):
-        tally.of(row.job_id).completed.append(row.id)
-        tally.of(row.job_id).cached += 1
 
 
 def _response_row(response_id: int, settlement: Settlement, complete: Complete, now: int) -> tuple[Any, ...]:
@@ -252,6 +260,18 @@ def _write_dead_letters(
     )
     for s, _ in dead:
         tally.of(s.claim.job_id).dead_lettered.append(s.claim.request_id)
+
+
+def _share_ends(
+    connection: Connection,
+    completes: Sequence[tuple[Settlement, Complete]],
+    dead: Sequence[tuple[Settlement, DeadLetter]],
+    tally: _Tally,
+    now: int,
+) -> None:
+    for row in followers.complete(connection, [s.claim.request_id for s, _ in completes], now=now):
+        tally.of(row.job_id).completed.append(row.id)
+        tally.of(row.job_id).cached += 1
     for row in followers.bury(connection, [s.claim.request_id for s, _ in dead], now=now):
         tally.of(row.job_id).dead_lettered.append(row.id)
 
