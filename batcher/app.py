@@ -1,10 +1,8 @@
 """The one place that builds concrete things."""
 
 import asyncio
-import gc
 import os
 import random
-import sys
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
@@ -13,14 +11,13 @@ from batcher.clock import SystemClock
 from batcher.config import find_headers, find_key
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
+from batcher.services.interpreter import busy
 from batcher.services.running import Parts
 from batcher.simulate import SimulatedProvider
 
 T = TypeVar("T")
 
 _SWITCH_SECONDS = 1e-4
-#: Objects more than were freed; Python's own 700 are those of twenty requests.
-_COLLECT_AFTER = 20_000
 
 #: What `run --simulate` runs against: limits that are announced in headers, and time to see them work.
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)
@@ -32,18 +29,8 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     A busy loop lets the store's thread in between two statements, not after the 5 ms that Python gives it: else
     answers wait for a commit that waits for the loop (measured: a tenth of the throughput).
     """
-    before, thresholds = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    # What is loaded by now stays, and requests are freed by their counts: there is next to nothing to collect.
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            return runner.run(work)
-    finally:
-        sys.setswitchinterval(before)
-        gc.set_threshold(*thresholds)
-        gc.unfreeze()
+    with busy(_SWITCH_SECONDS), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(work)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

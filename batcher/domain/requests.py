@@ -7,7 +7,7 @@ from msgspec import Struct, field
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 
 
-class ParsedLine(Struct, frozen=True, kw_only=True):
+class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
     """One line of a job file that passed the door.
 
     `path` is a plain path under `/v1/`, normalized (`/chat/completions` becomes `/v1/chat/completions`). `body`

@@ -18,7 +18,7 @@ KEPT_HEAD: Final = 8_000
 _BOM: Final = b"\xef\xbb\xbf"
 
 
-class RawLine(Struct, frozen=True):
+class RawLine(Struct, frozen=True, gc=False):
     """One line that is not blank. `data` is None where it is over 64 MiB; then `head` is its beginning."""
 
     #: Physical line in the file, from 1; blank lines count.

@@ -1,14 +1,43 @@
-"""Which keys came before, and where, in memory that stays small: about 30 bytes a key, whatever its length."""
+"""Which keys came before, in memory that stays small. A key is 16 evenly distributed bytes."""
 
 from array import array
+from collections.abc import Iterable
 from typing import Final
 
 KEY_BYTES: Final = 16
 _FIRST_SLOTS: Final = 1 << 12
 
 
+#: One for each key: of a million keys one in 134 is taken for another, of ten million one in 14.
+_BITS: Final = 1 << 26
+#: So many that may be repeats are worth remembering.
+_MOST_REPEATS: Final = 1 << 16
+
+
+class LikelyRepeats:
+    """Finds keys that may have come before, each of those that did among them, in 8 MiB however many there are."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray(_BITS // 8)
+        #: None: too many to be told.
+        self.found: set[bytes] | None = set()
+
+    def add(self, keys: Iterable[bytes]) -> None:
+        """The next keys."""
+        bits, read = self._bits, int.from_bytes
+        for key in keys:
+            at = read(key[:4], "big") % _BITS
+            byte, bit = at >> 3, 1 << (at & 7)
+            if not bits[byte] & bit:
+                bits[byte] |= bit
+            elif self.found is not None:
+                self.found.add(key)
+        if self.found is not None and len(self.found) > _MOST_REPEATS:
+            self.found = None
+
+
 class Seen:
-    """Keys of 16 evenly distributed bytes, each with the number it was first given.
+    """Each key with the number it was first given, in about 30 bytes.
 
     A set of bytes would take three to four times as much: a million keys fit into 30 MB here.
     """

@@ -1,10 +1,11 @@
 """Work done beside its caller, in another thread: SQLite stores a chunk while Python parses the next."""
 
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
+
+from batcher.services.interpreter import busy
 
 #: Seconds a thread that comes back from SQLite waits for one that is busy in Python. It comes back several times a
 #: chunk; with Python's own 5 ms the waiting took all that was won.
@@ -21,7 +22,7 @@ class Beside:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batcher-beside")
         self._under_way: Future[None] | None = None
-        self._usual_switch = sys.getswitchinterval()
+        self._busy = busy(_SWITCH_SECONDS)
 
     def give(self, work: Callable[[], None]) -> None:
         """Wait for the piece before, then have this one done."""
@@ -33,7 +34,7 @@ class Beside:
             self._under_way.result()
 
     def __enter__(self) -> Self:
-        sys.setswitchinterval(_SWITCH_SECONDS)
+        self._busy.__enter__()
         return self
 
     def __exit__(
@@ -43,5 +44,5 @@ class Beside:
             if kind is None:
                 self._wait()
         finally:
-            sys.setswitchinterval(self._usual_switch)
+            self._busy.__exit__(kind, error, trace)
             self._pool.shutdown(cancel_futures=True)

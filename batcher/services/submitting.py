@@ -18,6 +18,7 @@ from batcher.files.reading import RawLine, digest, read_lines
 from batcher.files.source import Source
 from batcher.policy.fingerprint import fingerprint
 from batcher.policy.repeats import shares_answer
+from batcher.policy.seen import LikelyRepeats
 from batcher.ports import Clock
 from batcher.services.beside import Beside
 from batcher.services.door import SHOWN_BAD_LINES, checked_lines
@@ -172,6 +173,7 @@ class _Loading:
         self._good_count = 0
         #: What was given last may be under way still, if a second signal came while it was waited for.
         self._left = False
+        self._repeats = LikelyRepeats()
         self.rejected = 0
         self.followers = 0
 
@@ -198,7 +200,7 @@ class _Loading:
             twin = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
             if twin is not None and not self._options.new:
                 return twin
-            self.followers = submit.open_job(connection, job_id)
+            self.followers = submit.open_job(connection, job_id, repeats=self._repeats.found)
             return jobs.get(connection, job_id)
 
     def _add_all(self, job_id: JobId, lines: Iterator[RawLine], progress: Callable[[int], None]) -> None:
@@ -207,6 +209,7 @@ class _Loading:
         with Beside() as beside:
             for chunk, bad in _chunks(checked_lines(lines, self._options.url)):
                 prepared = [self._line(parsed) for parsed in chunk]
+                self._repeats.add(line.fingerprint for line in prepared if line.fingerprint is not None)
                 beside.give(partial(self._add, job_id, routes, prepared, bad))
                 read += len(chunk) + len(bad)
                 progress(read)

@@ -1,11 +1,27 @@
 """Loading a job: chunks while it is `submitting` and invisible; the last transaction shows it or removes it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    MetaData,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.schema import CreateTable
 
 from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.requests import BadLine, ParsedLine
@@ -30,13 +46,21 @@ class NewJob(Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-class Line(Struct, frozen=True, kw_only=True):
+class Line(Struct, frozen=True, kw_only=True, gc=False):
     """A checked line and its fingerprint; None: it shares its answer with no other row."""
 
     parsed: ParsedLine
     fingerprint: bytes | None
 
 
+#: Of this connection alone, and never in the file.
+_repeated = Table(
+    "repeated",
+    MetaData(),
+    Column("fingerprint", LargeBinary, primary_key=True),
+    prefixes=["TEMPORARY"],
+    sqlite_with_rowid=False,
+)
 _REQUEST_COLUMNS = (
     "id",
     "job_id",
@@ -147,15 +171,16 @@ def add(
         (
             start + offset,
             job_id,
-            ids[line.parsed.path, line.parsed.model],
-            line.parsed.line,
-            line.parsed.custom_id,
+            ids[parsed.path, parsed.model],
+            parsed.line,
+            parsed.custom_id,
             line.fingerprint,
-            len(line.parsed.body),
-            line.parsed.est_input,
-            line.parsed.est_output,
+            len(parsed.body),
+            parsed.est_input,
+            parsed.est_output,
         )
         for offset, line in enumerate(lines)
+        for parsed in (line.parsed,)
     ]
     repeated: dict[int, BadLine] = {}
     if _insert_requests.all(connection, rows) < len(rows):
@@ -200,8 +225,11 @@ def add_rejected(connection: Connection, job_id: JobId, bad: Sequence[BadLine]) 
         connection.execute(insert(rejected), rows)
 
 
-def open_job(connection: Connection, job_id: JobId) -> int:
-    """Show the job: count it, let the first of each fingerprint lead. Returns how many rows follow another."""
+def open_job(connection: Connection, job_id: JobId, *, repeats: Collection[bytes] | None = None) -> int:
+    """Show the job: count it, let the first of each fingerprint lead. Returns how many rows follow another.
+
+    `repeats` are fingerprints that may stand more than once, and all that do; None: any may.
+    """
     first, last, total = connection.execute(
         select(func.min(requests.c.id), func.max(requests.c.id), func.count()).where(requests.c.job_id == job_id)
     ).one()
@@ -210,24 +238,38 @@ def open_job(connection: Connection, job_id: JobId) -> int:
         .where(jobs.c.id == job_id)
         .values(state=JobState.OPEN.value, total=total, first_request=first, last_request=last)
     )
-    return _choose_leaders(connection, job_id, first, last)
-
-
-def _choose_leaders(connection: Connection, job_id: JobId, first: int, last: int) -> int:
     within = requests.c.id.between(first, last) & (of_job(requests.c.job_id) == job_id)
-    groups = (
-        select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
-        .where(within, requests.c.fingerprint.is_not(None))
-        .group_by(requests.c.fingerprint)
-        .having(func.count() > 1)
-        .subquery()
-    )
+    if repeats is not None:
+        # Among few a look at each row, among all a sort of them: 0.4 and 1.7 s for a million rows.
+        within &= requests.c.fingerprint.in_(_told(connection, repeats))
+        if connection.execute(_leaders(within).limit(1)).first() is None:
+            return 0
+    groups = _leaders(within).subquery()
     follow = (
         update(requests)
         .where(within, requests.c.fingerprint == groups.c.fingerprint, requests.c.id != groups.c.leader)
         .values(leader_id=groups.c.leader)
     )
     return connection.execute(follow).rowcount
+
+
+def _told(connection: Connection, fingerprints: Collection[bytes]) -> Select[Any]:
+    """The fingerprints as something to select from."""
+    connection.execute(CreateTable(_repeated, if_not_exists=True))
+    connection.execute(_repeated.delete())
+    if fingerprints:
+        connection.execute(insert(_repeated), [{"fingerprint": each} for each in fingerprints])
+    return select(_repeated.c.fingerprint)
+
+
+def _leaders(within: ColumnElement[bool]) -> Select[Any]:
+    """The first of every fingerprint that stands more than once."""
+    return (
+        select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
+        .where(within, requests.c.fingerprint.is_not(None))
+        .group_by(requests.c.fingerprint)
+        .having(func.count() > 1)
+    )
 
 
 def half_loaded(connection: Connection) -> list[JobId]:

@@ -31,9 +31,9 @@ from tests.support.stores import (
 TWIN = b'{"same": true}'
 
 
-def show_job(database: Database, job_id) -> int:
+def show_job(database: Database, job_id, *, repeats=None) -> int:
     with database.write() as connection:
-        return submit.open_job(connection, job_id)
+        return submit.open_job(connection, job_id, repeats=repeats)
 
 
 def remove(database: Database, job_id) -> int:
@@ -253,11 +253,19 @@ def test_an_empty_job_is_whole(database):
 # --- leaders ---
 
 
-def test_the_first_of_each_body_leads_and_the_others_follow_it(database):
+def told_as_repeats(database: Database, names: str | None) -> set[bytes] | None:
+    rows = stored(database)
+    return None if names is None else {rows[name]["fingerprint"] for name in names}
+
+
+@pytest.mark.parametrize(
+    "told", [None, "abcdef", "ce", "cbe"], ids=["any may", "all", "those", "and one in error"]
+)
+def test_the_first_of_each_body_leads_and_the_others_follow_it(database, told):
     job_id = begin_job(database)
     add_rows(database, job_id, [Row("a", TWIN), Row("b"), Row("c", TWIN)])
     add_rows(database, job_id, [Row("d", TWIN), Row("e", b"2"), Row("f", b"2")], first_line=4)
-    assert show_job(database, job_id) == 3
+    assert show_job(database, job_id, repeats=told_as_repeats(database, told)) == 3
     rows = stored(database)
     leaders = {name: row["leader_id"] for name, row in rows.items()}
     assert leaders == {
@@ -268,6 +276,17 @@ def test_the_first_of_each_body_leads_and_the_others_follow_it(database):
         "e": None,
         "f": rows["e"]["id"],
     }
+
+
+@pytest.mark.parametrize("told", ["", "a", "ab"])
+def test_where_no_body_stands_twice_nobody_follows(database, told):
+    job_id = begin_job(database)
+    add_rows(database, job_id, rows_named("a", "b"))
+    assert show_job(database, job_id, repeats=told_as_repeats(database, told)) == 0
+    other = begin_job(database, name="other")
+    add_rows(database, other, [Row("c", TWIN), Row("d", TWIN)])
+    twins = {row["fingerprint"] for row in stored(database).values()}
+    assert show_job(database, other, repeats=twins) == 1
 
 
 def test_a_row_leads_none_of_another_job(database):

@@ -5,7 +5,8 @@ from hashlib import sha256
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.policy.seen import KEY_BYTES, Seen
+from batcher.policy import seen
+from batcher.policy.seen import KEY_BYTES, LikelyRepeats, Seen
 
 keys = st.one_of(
     st.integers(0, 50).map(lambda n: sha256(bytes([n])).digest()[:KEY_BYTES]),
@@ -30,3 +31,38 @@ def test_it_still_knows_every_key_after_it_grew():
     many = [sha256(n.to_bytes(4, "big")).digest()[:KEY_BYTES] for n in range(10_000)]
     assert [seen.add(key, n) for n, key in enumerate(many)] == [None] * len(many)
     assert [seen.add(key, 0) for key in many] == list(range(10_000))
+
+
+def key_of(number: int) -> bytes:
+    return sha256(number.to_bytes(4, "big")).digest()[:KEY_BYTES]
+
+
+@given(st.lists(st.lists(keys)))
+def test_whatever_came_twice_is_found(chunks):
+    repeats, once, twice = LikelyRepeats(), set(), set()
+    for chunk in chunks:
+        repeats.add(iter(chunk))
+        for key in chunk:
+            (twice if key in once else once).add(key)
+    assert repeats.found is not None
+    assert twice <= repeats.found <= once
+
+
+def test_few_of_those_that_came_once_are_taken_for_repeats():
+    repeats = LikelyRepeats()
+    repeats.add(map(key_of, range(100_000)))
+    assert repeats.found is not None
+    assert len(repeats.found) < 300
+
+
+def test_too_many_repeats_are_not_told(monkeypatch):
+    monkeypatch.setattr(seen, "_MOST_REPEATS", 10)
+    repeats = LikelyRepeats()
+    for _ in range(2):
+        repeats.add(map(key_of, range(10)))
+    assert repeats.found == {key_of(number) for number in range(10)}
+    for _ in range(2):
+        repeats.add(map(key_of, range(11)))
+    assert repeats.found is None
+    repeats.add(map(key_of, range(11)))
+    assert repeats.found is None
