@@ -15,7 +15,8 @@ from batcher.policy.urls import request_url
 from batcher.ports import Clock
 from batcher.sender.body import RequestBody
 from batcher.sender.connect import open_pool, proxy_of
-from batcher.sender.faults import Progress, ReplyTooLarge, describe, kind_of
+from batcher.sender.faults import Progress, describe, kind_of
+from batcher.sender.reading import ReplyReader
 from batcher.sender.target import Target, request_headers, secrets_of
 
 #: Seconds for one address to accept, its TLS handshake included; and for all that comes before a request can go
@@ -37,6 +38,7 @@ class HttpSender:
         self._headers = request_headers(target)
         self._secrets = secrets_of(target)
         self._urls: dict[str, URL] = {}
+        self._replies = ReplyReader(target.max_reply)
 
     async def __aenter__(self) -> Self:
         target = self._target
@@ -73,7 +75,7 @@ class HttpSender:
             response = await self._session.post(
                 url, data=payload, headers=headers, proxy=self._proxy, allow_redirects=False
             )
-            data = await _read(response, self._target.max_reply)
+            data = await self._replies.read(response)
         except Exception as error:  # noqa: BLE001 # the port's promise: only cancellation passes through
             return self._fault(error, payload, response, sent_at, began)
         finally:
@@ -115,22 +117,6 @@ class HttpSender:
 
     def _since(self, began: float) -> int:
         return round((self._loop.time() - began) * 1_000_000)
-
-
-async def _read(response: ClientResponse, cap: int) -> bytes:
-    """The decoded body. Raises ReplyTooLarge as soon as it is longer than the cap."""
-    content = response.content
-    chunk = await content.readany()
-    if content.at_eof() and len(chunk) <= cap:
-        return chunk
-    chunks, size = [chunk], len(chunk)
-    while chunk:
-        if size > cap:
-            raise ReplyTooLarge(cap)
-        chunk = await content.readany()
-        chunks.append(chunk)
-        size += len(chunk)
-    return b"".join(chunks)
 
 
 def _clean_headers(items: Iterable[tuple[str, str]], secrets: tuple[bytes, ...]) -> dict[str, str]:

@@ -21,7 +21,7 @@ from batcher.policy.redact import redact
 from batcher.sender.body import RequestBody
 from batcher.sender.connect import proxy_of, tls_context
 from batcher.sender.faults import describe
-from batcher.sender.http import HttpSender, _clean_headers, _read
+from batcher.sender.http import HttpSender, _clean_headers
 
 #: Seconds for one address to accept, and for a handshake; the same that a run gives.
 _PATIENCE: Final = 10.0
@@ -54,7 +54,7 @@ class LadderSender(HttpSender):
             response = await self._session.get(
                 self._remember(path), data=nothing, headers=self._headers, proxy=self._proxy, allow_redirects=False
             )
-            data = await _read(response, self._target.max_reply)
+            data = await self._replies.read(response)
         except Exception as error:  # noqa: BLE001 # the port's promise: only cancellation passes through
             return self._fault(error, nothing, response, sent_at, began)
         finally:

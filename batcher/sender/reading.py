@@ -1,0 +1,61 @@
+"""Replies read whole, in bounded memory: however long they are, and however many come at once."""
+
+import asyncio
+from typing import Final
+
+from aiohttp import ClientResponse, StreamReader
+
+from batcher.sender.faults import ReplyTooLarge
+
+#: Bytes of all long replies that are being read at once. One may go on above that, so that none waits for ever.
+_MOST_AT_ONCE: Final = 256 << 20
+#: A shorter reply is not counted.
+_SHORT: Final = 1 << 20
+
+
+class ReplyReader:
+    """Reads the replies of one sender. `cap` is the most bytes of one, decoded; `most_at_once` of all long."""
+
+    def __init__(self, cap: int, *, most_at_once: int = _MOST_AT_ONCE) -> None:
+        self._cap = cap
+        self._most = most_at_once
+        self._held = 0
+        #: The one that goes on above the most.
+        self._first: StreamReader | None = None
+        self._freed = asyncio.Event()
+
+    async def read(self, response: ClientResponse) -> bytes:
+        """The decoded body. Raises ReplyTooLarge as soon as it is longer than the cap."""
+        content = response.content
+        chunk = await content.readany()
+        if content.at_eof() and len(chunk) <= self._cap:
+            return chunk
+        return await self._read_on(content, chunk)
+
+    async def _read_on(self, content: StreamReader, chunk: bytes) -> bytes:
+        chunks, size, held = [chunk], len(chunk), 0
+        try:
+            while chunk:
+                if size > self._cap:
+                    raise ReplyTooLarge(self._cap)
+                if size > _SHORT:
+                    await self._room(content, size - held)
+                    held = size
+                chunk = await content.readany()
+                chunks.append(chunk)
+                size += len(chunk)
+            return b"".join(chunks)
+        finally:
+            self._held -= held
+            if self._first is content:
+                self._first = None
+            self._freed.set()
+
+    async def _room(self, content: StreamReader, more: int) -> None:
+        """Wait until so many bytes more may be held; what is not read meanwhile stays with the provider."""
+        while self._held + more > self._most and self._first not in {None, content}:
+            self._freed.clear()
+            await self._freed.wait()
+        if self._held + more > self._most:
+            self._first = content
+        self._held += more
