@@ -15,23 +15,23 @@ from batcher.store.within import of_job, within
 
 def counts(connection: Connection, job: Job) -> Counts:
     """How the job stands, in one pass over its rows and one over its attempts."""
-    by_state = connection.execute(
-        select(requests.c.state, func.count(), func.sum(requests.c.cached), func.sum(requests.c.sends))
-        .where(within(job))
-        .group_by(requests.c.state)
-    ).all()
-    number = {row[0]: row[1] for row in by_state}
+    # Filters, not groups: a million rows need not be sorted by their five states.
+    in_state = [func.count().filter(requests.c.state == state.value).label(state.value) for state in RequestState]
+    summed = [
+        func.coalesce(func.sum(column), 0).label(column.name) for column in (requests.c.cached, requests.c.sends)
+    ]
+    rows = connection.execute(select(func.count().label("total"), *in_state, *summed).where(within(job))).one()
     sent = _attempts(connection, job)
     return Counts(
-        total=sum(number.values()),
-        pending=number.get(RequestState.PENDING.value, 0),
-        claimed=number.get(RequestState.CLAIMED.value, 0),
-        completed=number.get(RequestState.COMPLETED.value, 0),
-        dead_lettered=number.get(RequestState.DEAD_LETTERED.value, 0),
-        cancelled=number.get(RequestState.CANCELLED.value, 0),
-        cached=sum(row[2] for row in by_state),
+        total=rows.total,
+        pending=rows.pending,
+        claimed=rows.claimed,
+        completed=rows.completed,
+        dead_lettered=rows.dead_lettered,
+        cancelled=rows.cancelled,
+        cached=rows.cached,
         # A claim counts its send when it is made; what is in hand may not have gone out yet.
-        attempts=sum(row[3] for row in by_state) - number.get(RequestState.CLAIMED.value, 0) - sent.never,
+        attempts=rows.sends - rows.claimed - sent.never,
         rate_limited=sent.refused,
         input_tokens=sent.input_tokens,
         output_tokens=sent.output_tokens,

@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -55,14 +56,10 @@ def test_few_of_those_that_came_once_are_taken_for_repeats():
     assert len(repeats.found) < 300
 
 
-def test_too_many_repeats_are_not_told(monkeypatch):
+@pytest.mark.parametrize(("keys_given", "told"), [(10, True), (11, False)])
+def test_too_many_repeats_are_not_told(monkeypatch, keys_given, told):
     monkeypatch.setattr(seen, "_MOST_REPEATS", 10)
     repeats = LikelyRepeats()
-    for _ in range(2):
-        repeats.add(map(key_of, range(10)))
-    assert repeats.found == {key_of(number) for number in range(10)}
-    for _ in range(2):
-        repeats.add(map(key_of, range(11)))
-    assert repeats.found is None
-    repeats.add(map(key_of, range(11)))
-    assert repeats.found is None
+    for _ in range(3):
+        repeats.add(map(key_of, range(keys_given)))
+    assert repeats.found == ({key_of(number) for number in range(keys_given)} if told else None)
