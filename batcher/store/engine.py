@@ -53,7 +53,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     cursor.execute("PRAGMA busy_timeout = 30000")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA cache_size = -32768")
-    # 16 MiB. A checkpoint flushes three times, on a slow disk as long as three commits do; SQLite's own 1,000 pages
+    # 16 MiB. A checkpoint flushes three times, on a slow disk as long as three commits; SQLite's own 1,000 pages
     # are those of a dozen groups.
     cursor.execute("PRAGMA wal_autocheckpoint = 4000")
     cursor.close()

@@ -40,7 +40,9 @@ def key_of(number: int) -> bytes:
 
 @given(st.lists(st.lists(keys)))
 def test_whatever_came_twice_is_found(chunks):
-    repeats, once, twice = LikelyRepeats(), set(), set()
+    repeats = LikelyRepeats()
+    once: set[bytes] = set()
+    twice: set[bytes] = set()
     for chunk in chunks:
         repeats.add(iter(chunk))
         for key in chunk:
