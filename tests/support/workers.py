@@ -18,7 +18,7 @@ from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import ParsedLine
 from batcher.policy.fingerprint import fingerprint
 from batcher.policy.parse import parse_line
-from batcher.ports import Sender
+from batcher.ports import Flights, Sender
 from batcher.store import holders, jobs, pauses, submit
 from batcher.store.adapter import SqlQueue
 from batcher.store.engine import Database
@@ -181,7 +181,13 @@ class Rig:
             jobs.want(connection, [job_id])
             return jobs.get(connection, job_id)
 
-    def worker(self, *, concurrency: int | None = None, writer: Writer | None = None) -> Worker:
+    def worker(
+        self,
+        *,
+        concurrency: int | None = None,
+        writer: Writer | None = None,
+        flights: Flights | None = None,
+    ) -> Worker:
         """A new runner in place of the one before, which may have died."""
         with self.database.write() as connection:
             holders.rescue(connection, now=self.clock.now())
@@ -195,6 +201,7 @@ class Rig:
             senders=self.senders or self._provider_for,
             settings=WorkerSettings(concurrency=concurrency),
             jitter=lambda: self.jitter,
+            flights=flights,
         )
 
     async def _provider_for(self, _: Job) -> Sender:
