@@ -22,6 +22,8 @@ from batcher.sender.target import Target, request_headers, secrets_of
 #: Seconds for one address to accept, its TLS handshake included; and for all that comes before a request can go
 #: out: looking the name up, every address, the proxy.
 _CONNECT_ONE, _CONNECT_ALL = 10.0, 30.0
+#: Seconds that a long reply waits at most while others are read.
+_PATIENCE = 10.0
 #: Bytes of one header; the default of 8 KiB refuses the replies of some gateways.
 _MAX_FIELD = 1 << 16
 
@@ -38,7 +40,7 @@ class HttpSender:
         self._headers = request_headers(target)
         self._secrets = secrets_of(target)
         self._urls: dict[str, URL] = {}
-        self._replies = ReplyReader(target.max_reply)
+        self._replies = ReplyReader(target.max_reply, patience=min(_PATIENCE, target.timeout / 4))
 
     async def __aenter__(self) -> Self:
         target = self._target

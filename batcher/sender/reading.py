@@ -7,17 +7,22 @@ from aiohttp import ClientResponse, StreamReader
 
 from batcher.sender.faults import ReplyTooLarge
 
-#: Bytes of all long replies that are being read at once. One may go on above that, so that none waits for ever.
+#: Bytes of all long replies that are being read. Above it one goes on and the others wait their turn.
 _MOST_AT_ONCE: Final = 256 << 20
 #: A shorter reply is not counted.
 _SHORT: Final = 1 << 20
 
 
 class ReplyReader:
-    """Reads the replies of one sender. `cap` is the most bytes of one, decoded; `most_at_once` of all long."""
+    """Reads the replies of one sender.
 
-    def __init__(self, cap: int, *, most_at_once: int = _MOST_AT_ONCE) -> None:
+    `cap` is the most bytes of one, decoded; `most_at_once` of all long ones while they are read. A reply waits for
+    room in its first `patience` seconds only: one that stalls must not make others miss their time.
+    """
+
+    def __init__(self, cap: int, *, patience: float, most_at_once: int = _MOST_AT_ONCE) -> None:
         self._cap = cap
+        self._patience = patience
         self._most = most_at_once
         self._held = 0
         #: The one that goes on above the most.
@@ -34,12 +39,15 @@ class ReplyReader:
 
     async def _read_on(self, content: StreamReader, chunk: bytes) -> bytes:
         chunks, size, held = [chunk], len(chunk), 0
+        until = asyncio.get_running_loop().time() + self._patience
         try:
             while chunk:
                 if size > self._cap:
                     raise ReplyTooLarge(self._cap)
+                if content.at_eof():
+                    break
                 if size > _SHORT:
-                    await self._room(content, size - held)
+                    await self._room(content, size - held, until)
                     held = size
                 chunk = await content.readany()
                 chunks.append(chunk)
@@ -51,11 +59,16 @@ class ReplyReader:
                 self._first = None
             self._freed.set()
 
-    async def _room(self, content: StreamReader, more: int) -> None:
+    async def _room(self, content: StreamReader, more: int, until: float) -> None:
         """Wait until so many bytes more may be held; what is not read meanwhile stays with the provider."""
-        while self._held + more > self._most and self._first not in {None, content}:
-            self._freed.clear()
-            await self._freed.wait()
-        if self._held + more > self._most:
-            self._first = content
+        try:
+            async with asyncio.timeout_at(until):
+                while self._held + more > self._most and self._first not in {None, content}:
+                    self._freed.clear()
+                    await self._freed.wait()
+        except TimeoutError:
+            pass
+        else:
+            if self._held + more > self._most:
+                self._first = content
         self._held += more

@@ -2,27 +2,63 @@
 
 import gc
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec import Struct
+
 #: Objects more than were freed; Python's own 700 are those of twenty requests.
 _COLLECT_AFTER: Final = 20_000
+
+
+class _Before(Struct, frozen=True):
+    """How the host program had it."""
+
+    switch_seconds: float
+    thresholds: tuple[int, int, int]
+    freezes: bool
+
+
+_lock = threading.Lock()
+_inside = 0
+_before: _Before | None = None
 
 
 @contextmanager
 def busy(switch_seconds: float) -> Iterator[None]:
     """For the block: a thread that waits for its turn gets it after so many seconds, not after Python's own 5 ms.
 
-    What is loaded by now stays, and requests are freed by their counts: there is next to nothing to collect.
+    What is loaded by now stays, and requests are freed by their counts: there is next to nothing to collect. Of
+    blocks within one another, or beside, in other threads, the first sets it and the last sets it back.
     """
-    before, thresholds = sys.getswitchinterval(), gc.get_threshold()
-    sys.setswitchinterval(switch_seconds)
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER)
+    global _inside, _before  # noqa: PLW0603 - there is one interpreter
+    with _lock:
+        _inside += 1
+        if _inside == 1:
+            _before = _set(switch_seconds)
     try:
         yield
     finally:
-        sys.setswitchinterval(before)
-        gc.set_threshold(*thresholds)
+        with _lock:
+            _inside -= 1
+            if _inside == 0 and _before is not None:
+                _restore(_before)
+
+
+def _set(switch_seconds: float) -> _Before:
+    before = _Before(sys.getswitchinterval(), gc.get_threshold(), gc.get_freeze_count() == 0)
+    sys.setswitchinterval(switch_seconds)
+    if before.thresholds[0]:
+        gc.set_threshold(_COLLECT_AFTER)
+    if before.freezes:
+        gc.freeze()
+    return before
+
+
+def _restore(before: _Before) -> None:
+    sys.setswitchinterval(before.switch_seconds)
+    gc.set_threshold(*before.thresholds)
+    if before.freezes:
         gc.unfreeze()

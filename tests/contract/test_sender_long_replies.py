@@ -21,8 +21,8 @@ class Watched(ReplyReader):
 
     peak = 0
 
-    async def _room(self, content: StreamReader, more: int) -> None:
-        await super()._room(content, more)
+    async def _room(self, content: StreamReader, more: int, until: float) -> None:
+        await super()._room(content, more, until)
         self.peak = max(self.peak, self._held)
 
 
@@ -42,7 +42,7 @@ async def drips(exchange: Exchange) -> None:
 
 async def test_together_they_take_no_more_than_was_given_and_one_reply():
     async with raw_server(long) as server, HttpSender(target(server.url()), StillClock()) as sender:
-        sender._replies = reader = Watched(REPLY, most_at_once=MOST)
+        sender._replies = reader = Watched(REPLY, patience=60.0, most_at_once=MOST)
         outcomes = await asyncio.gather(*[post(sender, number=str(number)) for number in range(16)])
     assert [len(each.body) for each in outcomes if isinstance(each, Reply)] == [REPLY] * 16
     assert MOST - REPLY < reader.peak <= MOST + REPLY
@@ -58,7 +58,28 @@ async def test_those_that_never_end_make_room_for_the_others(handler, timeout, e
         raw_server(handler) as server,
         HttpSender(target(server.url(), timeout=timeout), StillClock()) as sender,
     ):
-        sender._replies = reader = Watched(REPLY, most_at_once=MOST)
+        sender._replies = reader = Watched(REPLY, patience=60.0, most_at_once=MOST)
         outcomes = await asyncio.gather(*[post(sender, number=str(number)) for number in range(8)])
     assert {summary(each) for each in outcomes} == {(end, True)}
     assert (reader._held, reader._first) == (0, None)
+
+
+async def test_one_that_stalls_holds_the_others_back_for_a_moment_only():
+    arrived = 0
+
+    async def one_drips(exchange: Exchange) -> None:
+        nonlocal arrived
+        arrived += 1
+        await (drips if arrived == 1 else long)(exchange)
+
+    async with (
+        raw_server(one_drips) as server,
+        HttpSender(target(server.url(), timeout=3.0), StillClock()) as sender,
+    ):
+        sender._replies = Watched(REPLY, patience=0.2, most_at_once=REPLY - MIB)
+        stalled = asyncio.create_task(post(sender, number="first"))
+        await asyncio.sleep(0.1)
+        others = await asyncio.gather(*[post(sender, number=str(number)) for number in range(8)])
+        assert not stalled.done()
+        assert {summary(each) for each in others} == {200}
+        assert summary(await stalled) == (FaultKind.TIMEOUT, True)

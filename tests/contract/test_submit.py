@@ -265,9 +265,11 @@ def test_the_first_of_each_body_leads_and_the_others_follow_it(database, told):
     job_id = begin_job(database)
     add_rows(database, job_id, [Row("a", TWIN), Row("b"), Row("c", TWIN)])
     add_rows(database, job_id, [Row("d", TWIN), Row("e", b"2"), Row("f", b"2")], first_line=4)
+    add_rows(database, job_id, numbered(60), first_line=7)
     assert show_job(database, job_id, repeats=told_as_repeats(database, told)) == 3
     rows = stored(database)
-    leaders = {name: row["leader_id"] for name, row in rows.items()}
+    assert not any(row["leader_id"] for row in list(rows.values())[6:])
+    leaders = {name: row["leader_id"] for name, row in list(rows.items())[:6]}
     assert leaders == {
         "a": None,
         "b": None,
@@ -281,10 +283,10 @@ def test_the_first_of_each_body_leads_and_the_others_follow_it(database, told):
 @pytest.mark.parametrize("told", ["", "a", "ab"])
 def test_where_no_body_stands_twice_nobody_follows(database, told):
     job_id = begin_job(database)
-    add_rows(database, job_id, rows_named("a", "b"))
+    add_rows(database, job_id, [*rows_named("a", "b"), *numbered(20)])
     assert show_job(database, job_id, repeats=told_as_repeats(database, told)) == 0
     other = begin_job(database, name="other")
-    add_rows(database, other, [Row("c", TWIN), Row("d", TWIN)])
+    add_rows(database, other, [Row("c", TWIN), Row("d", TWIN), *numbered(300)])
     twins = {row["fingerprint"] for row in stored(database).values()}
     assert show_job(database, other, repeats=twins) == 1
 
