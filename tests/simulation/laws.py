@@ -111,7 +111,9 @@ def _counts_rightly(actor: Actor, old: Row, new: Row) -> bool:
     step = old.state, new.state
     allowed = _GROWTH_BY.get(actor.doing, {}).get(step) or _GROWTH.get(step, _NONE)
     grown = (new.sends - old.sends, new.spent - old.spent, new.lost - old.lost)
-    return grown in allowed and 0 <= new.timeouts - old.timeouts <= max(0, grown[1])
+    # A timeout counts also where no attempt is spent, in an outage: what was sent may have been billed.
+    may_have_timed_out = step == ("claimed", "pending") and (grown[0], grown[2]) == (0, 0)
+    return grown in allowed and 0 <= new.timeouts - old.timeouts <= int(may_have_timed_out)
 
 
 def _may_end(actor: Actor, old: Row) -> bool:
