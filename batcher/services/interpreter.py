@@ -53,6 +53,8 @@ def _set(switch_seconds: float) -> _Before:
     if before.thresholds[0]:
         gc.set_threshold(_COLLECT_AFTER)
     if before.freezes:
+        # First: garbage that is frozen stays too, and what was loaded last may hold long bodies.
+        gc.collect()
         gc.freeze()
     return before
 
