@@ -1,4 +1,4 @@
-"""Replies read whole, in bounded memory: however long they are, and however many come at once."""
+"""Replies read whole. Long ones that come at once wait for one another a little, so that memory stays small."""
 
 import asyncio
 from typing import Final
