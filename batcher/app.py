@@ -17,7 +17,7 @@ from batcher.simulate import SimulatedProvider
 
 T = TypeVar("T")
 
-_SWITCH_SECONDS = 1e-4
+_SWITCH_SECONDS = 3e-5
 
 #: What `run --simulate` runs against: limits that are announced in headers, and time to see them work.
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)

@@ -1,6 +1,6 @@
 """The seams of the worker: small Protocols, each method a contract."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
 from batcher.domain.events import Event
@@ -36,9 +36,17 @@ class Events(Protocol):
 
 
 class Queue(Protocol):
-    """The durable queue as one holder sees it. Every result is returned once it is on disk."""
+    """The durable queue as one holder sees it. Every result is returned once it is on disk.
 
-    async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Claimed:
+    What is no coroutine is given with the call itself, and done in the order of the calls.
+    """
+
+    @property
+    def disk_is_slow(self) -> bool:
+        """Whether a group waits for the disk above all: then the next is written meanwhile, if it is given."""
+        ...
+
+    def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Awaitable[Claimed]:
         """Claim requests for this holder, and settle on the way those whose answer is known.
 
         Due retries first, then fresh rows in file order. At most `most_bytes` of bodies, but one request at
@@ -46,16 +54,16 @@ class Queue(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettledIds]:
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
         """End claims, each only if this holder still holds that send. Giving a group twice changes nothing.
 
         Returns what reached its end by it, followers included.
         """
         ...
 
-    async def exchange(
+    def exchange(
         self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> tuple[Sequence[SettledIds], Claimed]:
+    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
         """Settle a group and claim the next, in one commit where the two would take one each."""
         ...
 
@@ -71,7 +79,7 @@ class Queue(Protocol):
         """The lane with what is remembered of it, made where it is new."""
         ...
 
-    async def save_lane(self, lane: StoredLane) -> None:
+    def save_lane(self, lane: StoredLane) -> Awaitable[None]:
         """Remember the lane as given."""
         ...
 

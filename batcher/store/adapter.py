@@ -1,6 +1,6 @@
 """The port `Queue` over SQLite: every method is one of the named operations, run by the writer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection
@@ -26,25 +26,30 @@ class SqlQueue:
         self._holder = holder
         self._clock = clock
 
-    async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Claimed:
+    @property
+    def disk_is_slow(self) -> bool:
         """See `ports.Queue`."""
-        now = self._clock.now()
-        return await self._write(
+        return self._writer.is_slow
+
+    def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Awaitable[Claimed]:
+        """See `ports.Queue`."""
+        now, holder = self._clock.now(), self._holder
+        return self._writer.write(
             lambda connection: claim.claim(
-                connection, wants, holder=self._holder, now=now, most_bytes=most_bytes, alone=alone
+                connection, wants, holder=holder, now=now, most_bytes=most_bytes, alone=alone
             )
         )
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettledIds]:
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
         """See `ports.Queue`."""
-        now = self._clock.now()
-        return await self._write(
-            lambda connection: settle.settle(connection, settlements, holder=self._holder, now=now)
+        now, holder = self._clock.now(), self._holder
+        return self._writer.write(
+            lambda connection: settle.settle(connection, settlements, holder=holder, now=now)
         )
 
-    async def exchange(
+    def exchange(
         self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> tuple[Sequence[SettledIds], Claimed]:
+    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
         """See `ports.Queue`."""
         now, holder = self._clock.now(), self._holder
 
@@ -52,7 +57,7 @@ class SqlQueue:
             ended = settle.settle(connection, settlements, holder=holder, now=now)
             return ended, claim.claim(connection, wants, holder=holder, now=now, most_bytes=most_bytes)
 
-        return await self._write(both)
+        return self._writer.write(both)
 
     async def beat(self, snapshot: str) -> Orders:
         """See `ports.Queue`."""
@@ -77,10 +82,10 @@ class SqlQueue:
         now = self._clock.now()
         return await self._write(lambda connection: lanes.open_lane(connection, key, now=now))
 
-    async def save_lane(self, lane: StoredLane) -> None:
+    def save_lane(self, lane: StoredLane) -> Awaitable[None]:
         """See `ports.Queue`."""
         now = self._clock.now()
-        await self._write(lambda connection: lanes.save(connection, lane, now=now))
+        return self._writer.write(lambda connection: lanes.save(connection, lane, now=now))
 
     async def pause(self, cause: PauseCause, ref: str) -> None:
         """See `ports.Queue`."""

@@ -1,10 +1,11 @@
-"""Opening the store: one SQLite file in WAL with synchronous=FULL, private to its user, written under one lock.
+"""Opening the store: one SQLite file in WAL, flushed at every commit, private to its user, written under one lock.
 
 The file is never opened by path while a connection to it is open: that drops SQLite's own locks (measured).
 """
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,11 +17,17 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, Prog
 from sqlalchemy.pool import NullPool
 
 from batcher.domain.errors import ForeignStore, StoreError
+from batcher.store.flushing import LogFile
 from batcher.store.locks import write_lock
 from batcher.store.mounts import refuse_shared
 
 #: "batr" in the header of the file: how a store of ours is told from another SQLite file.
 APPLICATION_ID = 0x62617472
+
+# Pages of 4 KiB. A checkpoint flushes three times, on a slow disk as long as three commits; SQLite's own 1,000 are
+# those of a dozen groups.
+_FLUSHED_WITHIN = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000")
+_FLUSHED_BESIDE = ("PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 32000")
 
 
 def _prepare_file(path: Path) -> None:
@@ -51,11 +58,9 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 30000")
-    cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA cache_size = -32768")
-    # 16 MiB. A checkpoint flushes three times, on a slow disk as long as three commits; SQLite's own 1,000 pages
-    # are those of a dozen groups.
-    cursor.execute("PRAGMA wal_autocheckpoint = 4000")
+    for pragma in _FLUSHED_WITHIN:
+        cursor.execute(pragma)
     cursor.close()
 
 
@@ -104,6 +109,13 @@ class Database:
         refuse_shared(path)
         _prepare_file(path)
         self._file = identity(path)
+        self._log = LogFile(path)
+        #: Commits are flushed by `flush`, not by SQLite.
+        self._flushes = False
+        #: A flush failed: what was committed since the last checkpoint may be on disk or not.
+        self._is_torn = False
+        #: What the last COMMIT took.
+        self.commit_seconds = 0.0
         self._engine = make_engine(path)
         with storage_errors(path), ExitStack() as undo:
             self._writer = self._engine.connect()
@@ -129,24 +141,71 @@ class Database:
         return mark == APPLICATION_ID and self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, flush: bool = True) -> Iterator[Connection]:
         """One write transaction: BEGIN IMMEDIATE under the lock of all processes; COMMIT at the end of the block.
 
-        BEGIN IMMEDIATE, as a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout.
+        BEGIN IMMEDIATE, as a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout. It is on
+        disk then, but with `flush=False` after `flush_beside(True)` only once `flush` was called.
         """
         with self._mutex, self._lock.held(), storage_errors(self.path):
             self._refuse_another_file()
+            self._mend()
             self._writer.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield self._writer
             except BaseException:
                 self._roll_back()
                 raise
+            began = time.perf_counter()
             try:
                 self._writer.exec_driver_sql("COMMIT")
             except BaseException:
                 self._roll_back()
                 raise
+            self.commit_seconds = time.perf_counter() - began
+            if flush:
+                self.flush()
+
+    def flush_beside(self, beside: bool) -> None:
+        """From now on `write(flush=False)` leaves flushing to its caller, or (False) no longer."""
+        with self._mutex, storage_errors(self.path):
+            self._flushes = beside
+            self._choose_flushing()
+
+    def _choose_flushing(self) -> None:
+        for pragma in _FLUSHED_BESIDE if self._flushes else _FLUSHED_WITHIN:
+            self._writer.exec_driver_sql(pragma)
+
+    def flush(self) -> None:
+        """Return when all that was committed before is on disk; may be called by several threads at once.
+
+        Raises StoreError where it is not known to be; then no later commit counts before the store was mended.
+        """
+        if not self._flushes:
+            return
+        try:
+            self._log.flush()
+        except OSError as error:
+            self._is_torn = True
+            raise self._failed(error.strerror or str(error)) from error
+        if self._is_torn:
+            raise self._failed("an earlier flush did")
+
+    def _failed(self, why: str) -> StoreError:
+        return StoreError(f"the store {self.path} failed: {why}", hint=_advice(why))
+
+    def _mend(self) -> None:
+        """After a failed flush the log may have a hole, which would hide what comes after it: begin a new log.
+
+        A checkpoint takes what the log holds from memory to the store's file, and flushes that.
+        """
+        if not self._is_torn:
+            return
+        blocked, logged, moved = self._writer.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").one()
+        if blocked or logged != moved:
+            raise self._failed("what an earlier flush left cannot be mended while others read")
+        self._log.close()
+        self._is_torn = False
 
     def _refuse_another_file(self) -> None:
         """What is written to a file that was deleted or replaced is lost, and reading would make an empty one."""
@@ -161,6 +220,7 @@ class Database:
             # A signal came within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
             self._writer.close()
             self._writer = self._engine.connect()
+            self._choose_flushing()
             return
         driver = self._writer.connection.dbapi_connection
         if driver is not None and getattr(driver, "in_transaction", False):
@@ -194,6 +254,7 @@ class Database:
             with self._lock.held_if_free():
                 self._writer.close()
                 self._engine.dispose()
+            self._log.close()
             self._lock.close()
 
 

@@ -22,7 +22,7 @@ from sqlalchemy.sql.selectable import SelectBase
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
 #: Rows of one INSERT, largest first. Few sizes, so that the driver keeps every one prepared.
-_BULKS = (64, 16, 4, 1)
+_BULKS = (64, 32, 16, 8, 4, 2, 1)
 
 
 def word(value: str | int) -> ColumnElement[Any]:

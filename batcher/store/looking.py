@@ -54,7 +54,7 @@ class ReadOnlyDatabase(Database):
         )
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, flush: bool = True) -> Iterator[Connection]:  # noqa: ARG002 - as the other
         """Refused."""
         self._refuse()
         yield  # type: ignore[unreachable]  # makes it a context manager

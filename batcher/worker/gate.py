@@ -76,7 +76,7 @@ class Gate:
 
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
-        lane.goes_out()
+        lane.goes_out(unsettled=self._settler.unsettled)
         self._state.depart(claim)
         probe = lane.endpoint.breaker.is_open
         if probe:

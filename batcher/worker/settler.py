@@ -2,11 +2,14 @@
 
 A group is what came back while the last one was being committed. Where that took no time it waits until half of
 what was out is back, but never for long: each group costs as much as thirty rows.
+
+On a slow disk a group waits for nothing but its own flush: there half of the concurrency is a group, and it is
+given at once, however many others are still being flushed.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
 
@@ -16,10 +19,12 @@ from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Release, Requeue, Settlement
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.state import Lane, State
-from batcher.worker.waiting import wait_for
+from batcher.worker.waiting import all_of, wait_for
 
 #: Seconds a group waits at most for others to come back.
 _LINGER = 0.01
+#: The same where others are being flushed: a few that are written by themselves delay all that come after.
+_LINGER_BESIDE = 0.025
 _NOTHING = Claimed(claims=[], settled=[], next_due={})
 
 
@@ -37,8 +42,8 @@ class Ask(Struct, frozen=True, kw_only=True):
 class Settler:
     """Collects settlements and writes them.
 
-    `most` says how many may gather while a group is being committed. With a concurrency of C, those that are out
-    and those that gather are together at most C, and so is the group: at most 2 · C are sent and not on disk.
+    `most` is the concurrency: so many may be out, and at most twice as many are sent and not on disk. Where one
+    group is written at a time, what is out and what gathers is together at most `most`, and so is the group.
     """
 
     def __init__(
@@ -58,11 +63,20 @@ class Settler:
         #: Nothing is to be gained by waiting for more.
         self._due = asyncio.Event()
         self._emptied = asyncio.Event()
+        #: Groups that are given and not on disk, and how many settlements they hold.
+        self._writing: dict[asyncio.Task[None], None] = {}
+        self._written = 0
+        #: `run` sees to what is given.
+        self._runs = False
+        self._failure: BaseException | None = None
 
     def add(self, settlement: Settlement) -> None:
         """Have it written with the next group."""
         self._waiting.append(settlement)
-        self._look()
+        if self._runs and self._queue.disk_is_slow and len(self._waiting) >= self._share:
+            self._give()
+        else:
+            self._look()
 
     async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool, urgent: bool) -> Claimed:
         """Claim with the next group, until `run` has ended; one task at a time may ask. See `ports.Queue`."""
@@ -76,8 +90,14 @@ class Settler:
     def _look(self) -> None:
         self._arrived.set()
         asked = self._ask is not None and self._ask.urgent
-        if asked or len(self._waiting) >= self._state.in_flight:
+        enough = max(self._state.in_flight, self._share if self._writing and self._queue.disk_is_slow else 0)
+        if asked or len(self._waiting) >= enough:
             self._due.set()
+
+    @property
+    def _share(self) -> int:
+        """What is a group where several are written at a time."""
+        return max(1, self._most() // 2)
 
     def release(self, lane: Lane, *, job_id: JobId | None = None) -> None:
         """Give back what the lane has ready, of one job or of all: it was never sent."""
@@ -93,9 +113,17 @@ class Settler:
         self._cooled.append(lane)
 
     @property
+    def unsettled(self) -> int:
+        """How many settlements are not on disk."""
+        return len(self._waiting) + self._written
+
+    @property
     def has_room(self) -> bool:
         """Whether another reply may come and wait for its commit."""
-        return not self._waiting or len(self._waiting) < self._most()
+        most, out = self._most(), self._state.in_flight
+        if self._waiting and out + len(self._waiting) >= most and not self._queue.disk_is_slow:
+            return False
+        return out + self.unsettled < 2 * most
 
     async def room(self) -> None:
         """Wait until there is room."""
@@ -104,65 +132,102 @@ class Settler:
             await self._emptied.wait()
 
     async def run(self) -> None:
-        """Write groups until cancelled. A group that is being written is finished first."""
+        """Write groups until cancelled. Groups that are being written are finished first."""
+        self._runs = True
         try:
-            while True:
+            while self._failure is None:
                 await self._arrived.wait()
                 if not self._due.is_set():
-                    await wait_for(self._due, _LINGER)
-                await self._whole_flush()
+                    await wait_for(self._due, _LINGER_BESIDE if self._writing else _LINGER)
+                if self._failure is None:
+                    await self._write_one()
+            raise self._failure
         finally:
+            self._runs = False
+            if self._writing:
+                await asyncio.wait(self._writing)
             self._claims = False
             if self._ask is not None and not self._ask.done.done():
                 self._ask.done.set_result(_NOTHING)
             self._ask = None
 
-    async def _whole_flush(self) -> None:
-        flushing = asyncio.ensure_future(self.flush())
-        try:
-            await asyncio.shield(flushing)
-        except asyncio.CancelledError:
-            await flushing
-            raise
+    async def _write_one(self) -> None:
+        if not (self._waiting or self._ask or self._cooled):
+            self._arrived.clear()
+            return
+        writing = self._give()
+        if not self._queue.disk_is_slow:
+            await asyncio.wait({writing})
 
     async def finish(self) -> None:
         """Return when everything given is on disk. `run` must have ended."""
         while self._waiting:
-            await self.flush()
+            await self._give()
 
-    async def flush(self) -> None:
-        """Write what waits now, if anything. A group that could not be written waits again."""
+    def _give(self) -> asyncio.Task[None]:
+        """Have what waits now written, if anything. A group that could not be written waits again."""
         self._arrived.clear()
         self._due.clear()
         group, self._waiting = self._waiting, []
         cooled, self._cooled = self._cooled, []
         ask, self._ask = self._ask, None
+        saving = [self._queue.save_lane(lane.stored) for lane in dict.fromkeys(cooled)]
+        written = asyncio.ensure_future(self._write(group, ask))
+        writing = asyncio.ensure_future(self._see_to(group, cooled, ask, saving, written))
+        self._written += len(group)
+        self._writing[writing] = None
+        writing.add_done_callback(self._has_written)
         self._emptied.set()
+        return writing
+
+    def _has_written(self, writing: asyncio.Task[None]) -> None:
+        self._writing.pop(writing, None)
+        if not writing.cancelled() and writing.exception() is not None:
+            self._failure = writing.exception()
+            self._arrived.set()
+            self._due.set()
+
+    async def _see_to(
+        self,
+        group: list[Settlement],
+        cooled: list[Lane],
+        ask: Ask | None,
+        saving: Sequence[Awaitable[None]],
+        writing: asyncio.Future[tuple[Sequence[SettledIds], Claimed | None]],
+    ) -> None:
+        """Wait for what was given, and tell whoever waits for it."""
         try:
-            for lane in dict.fromkeys(cooled):
-                await self._queue.save_lane(lane.stored)
-            settled, claimed = await self._write(group, ask)
+            await all_of([*saving, writing])
+            settled, claimed = writing.result()
         except BaseException as error:
             self._waiting[:0] = group
             self._cooled[:0] = cooled
             if ask is not None and not ask.done.done():
                 ask.done.set_exception(error)
             raise
+        finally:
+            self._written -= len(group)
+            self._emptied.set()
         self._account(group)
         self._tell(settled)
         if ask is not None and claimed is not None and not ask.done.done():
             ask.done.set_result(claimed)
         self._state.wake.set()
 
-    async def _write(
+    def _write(
         self, group: Sequence[Settlement], ask: Ask | None
+    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed | None]]:
+        if group and ask is not None and not ask.alone:
+            return self._queue.exchange(group, ask.wants, most_bytes=ask.most_bytes)
+        return self._one_by_one(self._queue.settle(group) if group else None, ask)
+
+    async def _one_by_one(
+        self, settling: Awaitable[Sequence[SettledIds]] | None, ask: Ask | None
     ) -> tuple[Sequence[SettledIds], Claimed | None]:
+        settled = [] if settling is None else await settling
         if ask is None:
-            return (await self._queue.settle(group) if group else []), None
-        if not group or ask.alone:
-            settled = await self._queue.settle(group) if group else []
-            return settled, await self._queue.claim(ask.wants, most_bytes=ask.most_bytes, alone=ask.alone)
-        return await self._queue.exchange(group, ask.wants, most_bytes=ask.most_bytes)
+            return settled, None
+        return settled, await self._queue.claim(ask.wants, most_bytes=ask.most_bytes, alone=ask.alone)
 
     def _tell(self, settled: Iterable[SettledIds]) -> None:
         self._state.count(settled)

@@ -70,6 +70,8 @@ class Lane:
     in_flight: int = 0
     #: How many were in flight lately: replies that come all at once leave none out for an instant.
     lately_out: float = 0.0
+    #: The same with those whose answers were not on disk yet, of all lanes: a claim takes as long to be on disk.
+    lately_unsettled: float = 0.0
     pause: PauseCause | None = None
     #: Monotonic seconds of the last success, and since when nothing but refusals and faults came back.
     answered_at: float = float("-inf")
@@ -79,14 +81,15 @@ class Lane:
     @property
     def room(self) -> int:
         """How many more claims it should have ready; nothing until half of them are gone."""
-        target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.lately_out)))
+        target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.lately_unsettled)))
         ready = len(self.ready)
         return target - ready if ready <= target // 2 else 0
 
-    def goes_out(self) -> None:
-        """A request is sent."""
+    def goes_out(self, *, unsettled: int) -> None:
+        """A request is sent while so many answers wait to be on disk."""
         self.in_flight += 1
         self.lately_out = max(self.in_flight, _FORGETS * self.lately_out)
+        self.lately_unsettled = max(self.in_flight + unsettled, _FORGETS * self.lately_unsettled)
 
     def begin_failing(self, now: float) -> None:
         """A request came back refused or with a fault."""

@@ -1,7 +1,7 @@
 """Waiting for events and tasks."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> None:
@@ -30,3 +30,15 @@ async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
         task.cancel()
     if running:
         await asyncio.wait(running)
+
+
+async def all_of(work: Iterable[Awaitable[object]]) -> None:
+    """Return when each has ended; raises what the first that failed did."""
+    error: Exception | None = None
+    for each in work:
+        try:
+            await each
+        except Exception as failed:  # noqa: BLE001 - raised below
+            error = error or failed
+    if error is not None:
+        raise error

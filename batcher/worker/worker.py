@@ -24,8 +24,8 @@ from batcher.worker.settler import Settler
 from batcher.worker.state import Lane, State, Untold
 from batcher.worker.waiting import cancel_all, first_of
 
-#: Replies that may wait for their commit where no concurrency is given.
-_LEAST_UNSETTLED = 64
+#: Where no concurrency is given, what is taken to have been out lately, at least.
+_LEAST_OUT = 64
 
 
 class End(StrEnum):
@@ -115,7 +115,7 @@ class Worker:
 
     def _build(self, tasks: asyncio.TaskGroup) -> None:
         state, queue, events, budget, clock = self.state, self._queue, self._events, self._budget, self._clock
-        settler = Settler(queue=queue, state=state, clock=clock, events=events, most=self._most_unsettled)
+        settler = Settler(queue=queue, state=state, clock=clock, events=events, most=self._most_out)
         pauses = Pauses(queue=queue, state=state, settler=settler, events=events)
         executor = Executor(
             state=state,
@@ -155,10 +155,11 @@ class Worker:
             queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
         )
 
-    def _most_unsettled(self) -> int:
-        """How many replies may gather for a commit."""
-        most, out = self._settings.concurrency, self.state.in_flight
-        return max(_LEAST_UNSETTLED, out) if most is None else most - out
+    def _most_out(self) -> int:
+        """How many may be out at once: where no concurrency is given, twice what was out lately."""
+        if self._settings.concurrency is not None:
+            return self._settings.concurrency
+        return 2 * max([_LEAST_OUT, *(round(lane.lately_out) for lane in self.state.lanes.values())])
 
     async def _until_end(self) -> End:
         while True:

@@ -109,7 +109,8 @@ class Process:
         self.database.close()
 
     def writer(self, database: Database) -> "SimWriter":
-        made = SimWriter(database, self, self.world.scenario.disk)
+        scenario = self.world.scenario
+        made = SimWriter(database, self, scenario.disk, is_slow=scenario.flushes_beside)
         self._writers.append(made)
         return made
 
@@ -123,11 +124,11 @@ class MortalDatabase(Database):
         self._writer.exec_driver_sql("PRAGMA synchronous = OFF")
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, flush: bool = True) -> Iterator[Connection]:
         process, watcher = self._process, self._process.world.watcher
         process.step("before a commit")
         fault = process.world.disk_fault()
-        with super().write() as connection:
+        with super().write(flush=flush) as connection:
             yield connection
             if fault is DiskFault.LOST:
                 raise StoreError("the disk failed: nothing was written")
@@ -145,9 +146,13 @@ class MortalDatabase(Database):
 
 
 class SimWriter:
-    """`Writer`: each piece of work is its own transaction, one after another, each taking some time."""
+    """`Writer`: each piece of work is its own transaction, one after another, each taking some time.
 
-    def __init__(self, database: Database, process: Process, seconds: float) -> None:
+    Where it is slow, a transaction is there at once and told when it was flushed, several at a time.
+    """
+
+    def __init__(self, database: Database, process: Process, seconds: float, *, is_slow: bool) -> None:
+        self.is_slow = is_slow
         self._database = database
         self._process = process
         self._seconds = seconds
@@ -160,7 +165,7 @@ class SimWriter:
         self._waiting[done] = work
         if not self._process.alive:
             self.bury()
-        elif self._seconds == 0:
+        elif self._seconds == 0 or self.is_slow:
             self._commit(done, work)
         else:
             self._free_at = max(self._free_at, loop.time()) + self._seconds
@@ -189,11 +194,16 @@ class SimWriter:
             if not done.done():
                 done.set_exception(error)
         else:
-            del self._waiting[done]
-            if not done.done():
-                done.set_result(result)
+            if self.is_slow:
+                asyncio.get_running_loop().call_later(self._seconds, self._tell, done, result)
+            else:
+                self._tell(done, result)
         finally:
             self._process.doing = "begin"
+
+    def _tell(self, done: asyncio.Future[Any], result: object) -> None:
+        if self._waiting.pop(done, None) is not None and not done.done():
+            done.set_result(result)
 
 
 def _operation(work: Callable[[Connection], Any]) -> str:
@@ -204,23 +214,28 @@ def _operation(work: Callable[[Connection], Any]) -> str:
 class SimQueue(SqlQueue):
     """The real queue, which remembers what it was given until that is known to be on disk."""
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettledIds]:
-        with _giving(settlements):
-            return await super().settle(settlements)
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
+        process = _giving(settlements)
+        return _remembered(process, settlements, super().settle(settlements))
 
-    async def exchange(
+    def exchange(
         self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> tuple[Sequence[SettledIds], Claimed]:
-        with _giving(settlements):
-            return await super().exchange(settlements, wants, most_bytes=most_bytes)
+    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
+        process = _giving(settlements)
+        return _remembered(process, settlements, super().exchange(settlements, wants, most_bytes=most_bytes))
 
 
-@contextmanager
-def _giving(settlements: Sequence[Settlement]) -> Iterator[None]:
+def _giving(settlements: Sequence[Settlement]) -> Process:
+    """What the dead give is none's: in which order their tasks end is chance."""
     process = CURRENT.get()
-    process.given.append(settlements)
+    if process.alive:
+        process.given.append(settlements)
+    return process
+
+
+async def _remembered(process: Process, settlements: Sequence[Settlement], written: Awaitable[T]) -> T:
     try:
-        yield
+        return await written
     finally:
         if process.alive:
             process.given.remove(settlements)

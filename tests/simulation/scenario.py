@@ -134,6 +134,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     concurrency: int | None
     #: Seconds a commit takes.
     disk: float
+    #: It is slow, so groups are flushed beside: see `store/thread.py`.
+    flushes_beside: bool
     #: Bodies of the jobs, in the order in which they are submitted; the first is there at the start.
     jobs: Sequence[Sequence[dict[str, Any]]]
     #: By what a row says: the fates of its sendings one after another; then it is answered.
@@ -168,6 +170,8 @@ def draw(seed: int) -> Scenario:
         max_wait=random.choice((20.0, 120.0, 3600.0)),
         concurrency=random.choice((1, 3, 8, None)),
         disk=random.choice((0.0, 0.0, 0.002, 0.05, 0.4)),
+        # Of a generator of its own: what else a seed says stays as it was.
+        flushes_beside=Random(f"beside {seed}").random() < 0.5,
         jobs=[_bodies(random, texts) for _ in range(3)],
         fates={text: _fates(random) for text in texts},
         killer=random.choice(texts) if random.random() < 0.08 else None,

@@ -63,6 +63,8 @@ class Recorder:
 class SlowWriter:
     """A disk that takes so many seconds for every commit, one after another."""
 
+    is_slow = False
+
     def __init__(self, database: Database, seconds: float) -> None:
         self._inline = InlineWriter(database)
         self._seconds = seconds
@@ -123,6 +125,8 @@ class DyingWriter(SlowWriter):
 
 class BrokenWriter:
     """A disk that fails for good from the moment `fails` is set."""
+
+    is_slow = False
 
     def __init__(self, database: Database) -> None:
         self._inline = InlineWriter(database)

@@ -1,0 +1,71 @@
+"""Flushing the log beside the commits, for a slow disk: there a flush takes longer than a group's statements.
+
+SQLite flushes within COMMIT (`synchronous=FULL`) and writes nothing meanwhile. Without that (NORMAL) a commit is
+visible at once, and on disk as soon as a flush of its log that began later has ended: several may be under way.
+"""
+
+import os
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+#: So many in a row decide: one slow flush is a checkpoint, or a neighbour.
+_LOOKED_AT: Final = 8
+_SLOW_SECONDS: Final = 0.003
+_QUICK_SECONDS: Final = 0.001
+
+
+class DiskPace:
+    """Whether a disk takes long to flush, by its last commits or flushes."""
+
+    def __init__(self) -> None:
+        self._last: deque[float] = deque(maxlen=_LOOKED_AT)
+        self.is_slow = False
+
+    def add(self, seconds: float) -> None:
+        """What the last one took."""
+        self._last.append(seconds)
+        if len(self._last) < _LOOKED_AT:
+            return
+        if self.is_slow:
+            self.is_slow = max(self._last) > _QUICK_SECONDS
+        else:
+            self.is_slow = min(self._last) > _SLOW_SECONDS
+
+
+class LogFile:
+    """The log of a store, by descriptors of its own. It holds no locks of SQLite's, unlike the store's file.
+
+    Each flush has a descriptor to itself: the system tells of a failed write once for each that was open then.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._path = store.with_name(f"{store.name}-wal")
+        self._idle: list[int] = []
+
+    def flush(self) -> None:
+        """Have on disk whatever was committed before. Raises OSError."""
+        descriptor = self._take()
+        try:
+            # macOS has no fdatasync.
+            getattr(os, "fdatasync", os.fsync)(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+        self._idle.append(descriptor)
+
+    def _take(self) -> int:
+        """A descriptor of the log as it is now: SQLite makes another when the last connection was closed."""
+        with suppress(IndexError):
+            while True:
+                descriptor = self._idle.pop()
+                if os.fstat(descriptor).st_nlink:
+                    return descriptor
+                os.close(descriptor)
+        return os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
+
+    def close(self) -> None:
+        """Let go of it; nothing is being flushed."""
+        while self._idle:
+            os.close(self._idle.pop())
