@@ -93,6 +93,23 @@ class SlowWriter:
         """Nothing to do."""
 
 
+class BesideWriter(SlowWriter):
+    """A slow disk as `StoreThread` works it: the next is written while so many seconds are spent flushing."""
+
+    is_slow = True
+    #: From now on every write does.
+    fails = False
+
+    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        if self.fails:
+            done.set_exception(StoreError("the store failed: disk full", hint="free some space"))
+            return done
+        loop.call_later(self._seconds, self._commit, work, done)
+        return done
+
+
 class DyingWriter(SlowWriter):
     """A disk that from `die` on takes nothing and tells nothing: so a killed process leaves its store."""
 

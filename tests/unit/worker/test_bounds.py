@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from batcher.domain.errors import StoreError
 from batcher.domain.requests import Want
 from batcher.domain.settlements import Settlement
 from batcher.simulate import SimulatedProvider
@@ -14,7 +15,7 @@ from batcher.worker import intake
 from batcher.worker.settler import Settler
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
-from tests.support.workers import Rig, SlowWriter, now
+from tests.support.workers import BesideWriter, Rig, SlowWriter, now
 
 
 class Watch:
@@ -63,6 +64,45 @@ async def test_replies_that_wait_for_their_commit_never_exceed_the_concurrency(
     assert watch.most_waiting <= concurrency
     assert watch.most_unsettled <= 2 * concurrency
     assert watch.most_unsettled > concurrency
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+@pytest.mark.parametrize("concurrency", [1, 2, 8, None])
+async def test_on_a_slow_disk_twice_the_concurrency_is_the_most_too(rig: Rig, concurrency: int | None, lanes: int):
+    rig.provider = FakeProvider(SimulatedProvider(latency=0.05, latency_sigma=0.6))
+    job = rig.submit([chat(f"row {number}", model=f"m{number % lanes}") for number in range(300)])
+    worker = rig.worker(concurrency=concurrency, writer=BesideWriter(rig.database, 0.2))
+    watch = Watch(rig, worker)
+    assert await worker.run([job.id]) is End.OVER
+    assert rig.states() == {"completed": 300}
+    assert watch.most_unsettled <= (4 * 64 if concurrency is None else 2 * concurrency)
+
+
+async def test_on_a_slow_disk_the_next_groups_are_given_while_others_are_flushed(rig: Rig):
+    rig.provider = FakeProvider(SimulatedProvider(latency=0.001))
+    times = {}
+    for writer in (SlowWriter, BesideWriter):
+        job = rig.submit([chat(f"{writer.__name__} {n}") for n in range(400)], name=writer.__name__)
+        began = now()
+        worker = rig.worker(concurrency=8, writer=writer(rig.database, 0.2))
+        assert await worker.run([job.id]) is End.OVER
+        times[writer] = now() - began
+    assert times[BesideWriter] < 0.5 * times[SlowWriter]
+
+
+async def test_a_disk_that_fails_while_groups_are_flushed_ends_the_run_with_what_it_said(rig: Rig):
+    writer = BesideWriter(rig.database, 0.2)
+    job = rig.submit(chats(100))
+    worker = rig.worker(concurrency=8, writer=writer)
+    running = asyncio.create_task(worker.run([job.id]))
+    await asyncio.sleep(1.05)
+    writer.fails = True
+    with pytest.raises(ExceptionGroup) as raised:
+        await running
+    assert raised.group_contains(StoreError, match="disk full")
+    writer.fails = False
+    await rig.run(job, concurrency=8)
+    assert rig.states() == {"completed": 100}
 
 
 async def test_replies_are_written_in_groups(rig: Rig):
