@@ -27,6 +27,13 @@ class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
     deterministic: bool
 
 
+class Line(Struct, frozen=True, kw_only=True, gc=False):
+    """A checked line and its fingerprint; None: it shares its answer with no other row."""
+
+    parsed: ParsedLine
+    fingerprint: bytes | None
+
+
 class BadLine(Struct, frozen=True, kw_only=True):
     """A line that was refused at the door: what is wrong and how to mend it."""
 

@@ -5,17 +5,22 @@ twice (stdin, a pipe) is first copied to an unlinked temporary file.
 """
 
 import gzip
+import io
 import os
 import shutil
 import stat
 import sys
 import tempfile
-from typing import IO, Final, Protocol, Self
+from typing import IO, TYPE_CHECKING, Final, Protocol, Self
 
 import zstandard
+from msgspec import Struct
 
 from batcher.domain.errors import InputError
 from batcher.policy.sanitize import is_utf8
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 STDIN: Final = "-"
 BLOCK: Final = 1024 * 1024
@@ -31,6 +36,40 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes:
         """At most `size` bytes; b"" at the end."""
         ...
+
+
+class Shared(Struct, frozen=True):
+    """A source as another process is handed it: an open file of so many bytes."""
+
+    descriptor: int
+    size: int
+    name: str
+    packing: str
+
+    def opened(self) -> "Source":
+        """The source in that process, read from its start wherever this one reads."""
+        return Source(io.BufferedReader(_Positioned(self.descriptor), BLOCK), name=self.name, packing=self.packing)
+
+
+class _Positioned(io.RawIOBase):
+    """A file with a position of its own: descriptors that were handed over share theirs."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = 0
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        with memoryview(buffer) as room:
+            block = os.pread(self._descriptor, len(room), self._at)
+            room[: len(block)] = block
+        self._at += len(block)
+        return len(block)
 
 
 class Source:
@@ -50,13 +89,24 @@ class Source:
         would be of one content and its lines of another.
         """
         block = self._decoded.read(size)
-        if not block and _stamp(self._raw) != self._as_opened:
+        if not block:
+            self.refuse_changed()
+        return block
+
+    def refuse_changed(self) -> None:
+        """Raise InputError where the file is not the one that was opened any more."""
+        if _stamp(self._raw) != self._as_opened:
             raise InputError(
                 f"{self.name} was changed while it was read",
                 source=self.name,
                 hint="run it again once nothing writes to it",
             )
-        return block
+
+    def shared(self) -> Shared | None:
+        """For another process. None: it is no file of the system."""
+        if self._as_opened is None:
+            return None
+        return Shared(self._raw.fileno(), self._as_opened[0], self.name, self._packing)
 
     def rewind(self) -> None:
         """Start again from the first byte."""

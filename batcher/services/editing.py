@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
-from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.requests import BadLine, Line, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.policy.edit import CannotEdit, Edit, edited
 from batcher.policy.fingerprint import fingerprint
@@ -17,7 +17,6 @@ from batcher.store import edits as stored_edits
 from batcher.store import jobs, redrive
 from batcher.store.edits import Edited, Stored
 from batcher.store.engine import Database
-from batcher.store.submit import Line
 
 #: Rows whose bodies are in memory together, and that are written in one transaction.
 AT_ONCE: Final = 500

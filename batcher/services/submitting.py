@@ -2,7 +2,7 @@
 
 import hashlib
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -12,22 +12,19 @@ from msgspec import Struct
 from batcher.domain.errors import InputError, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.requests import BadLine
 from batcher.domain.settings import JobSettings
-from batcher.files.reading import RawLine, digest, read_lines
+from batcher.files.reading import digest
 from batcher.files.source import Source
-from batcher.policy.fingerprint import fingerprint
-from batcher.policy.repeats import shares_answer
 from batcher.policy.seen import LikelyRepeats
 from batcher.ports import Clock
+from batcher.services.apart import reading
 from batcher.services.beside import Beside
-from batcher.services.door import SHOWN_BAD_LINES, checked_lines
+from batcher.services.chunks import Chunk, Taking
+from batcher.services.door import SHOWN_BAD_LINES
 from batcher.store import jobs, submit
 from batcher.store.engine import Database
 from batcher.store.locks import loading_lock
-
-_CHUNK_ROWS = 6_000
-_CHUNK_BYTES = 8 * 1024 * 1024
 
 
 class SubmitOptions(Struct, frozen=True, kw_only=True):
@@ -81,29 +78,32 @@ def submit_file(
     `progress` is told how many lines were read, now and then. `check` may raise where a new job could not be run.
     """
     _check_name(options.name)
-    known_digest = content_digest(source, options)
-    path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
-    with database.read() as connection:
-        known = jobs.by_source(connection, known_digest, settings.base_url)
-        earlier = (
-            jobs.by_path(connection, path, settings.base_url, but_not=known_digest) if path and not known else None
+    with reading(source, Taking(url=options.url, cache=settings.cache)) as chunks:
+        known_digest = content_digest(source, options)
+        path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
+        with database.read() as connection:
+            known = jobs.by_source(connection, known_digest, settings.base_url)
+            earlier = (
+                jobs.by_path(connection, path, settings.base_url, but_not=known_digest)
+                if path and not known
+                else None
+            )
+        if known is not None and not options.new:
+            return Submitted(job=known, is_new=False)
+        check()
+        job = submit.NewJob(
+            public_id=f"batch_{secrets.token_hex(12)}",
+            name=options.name or _name_of(source.name),
+            settings=settings,
+            source_name=source.name,
+            source_path=path,
+            source_digest=known_digest,
+            output_path=options.output_path,
+            created_at=clock.now(),
         )
-    if known is not None and not options.new:
-        return Submitted(job=known, is_new=False)
-    check()
-    job = submit.NewJob(
-        public_id=f"batch_{secrets.token_hex(12)}",
-        name=options.name or _name_of(source.name),
-        settings=settings,
-        source_name=source.name,
-        source_path=path,
-        source_digest=known_digest,
-        output_path=options.output_path,
-        created_at=clock.now(),
-    )
-    loading = _Loading(database, job, settings, options)
-    with _told_as_loading(database):
-        stored = loading.load(read_lines(source, name=source.name), progress or (lambda _: None))
+        loading = _Loading(database, job, options)
+        with _told_as_loading(database):
+            stored = loading.load(chunks, progress or (lambda _: None))
     if stored.public_id != job.public_id:
         return Submitted(job=stored, is_new=False)
     return Submitted(
@@ -161,12 +161,9 @@ def _name_of(source: str) -> str:
 class _Loading:
     """One job on its way into the store, in chunks; after its first bad line the rest is only checked."""
 
-    def __init__(
-        self, database: Database, job: submit.NewJob, settings: JobSettings, options: SubmitOptions
-    ) -> None:
+    def __init__(self, database: Database, job: submit.NewJob, options: SubmitOptions) -> None:
         self._database = database
         self._new = job
-        self._mode = settings.cache
         self._options = options
         self._bad: list[BadLine] = []
         self._bad_count = 0
@@ -177,11 +174,11 @@ class _Loading:
         self.rejected = 0
         self.followers = 0
 
-    def load(self, lines: Iterator[RawLine], progress: Callable[[int], None]) -> Job:
+    def load(self, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> Job:
         with self._database.write() as connection:
             job_id = submit.begin(connection, self._new)
         try:
-            self._add_all(job_id, lines, progress)
+            self._add_all(job_id, chunks, progress)
             self._refuse()
             opened = self._open(job_id)
         except BaseException:
@@ -203,20 +200,18 @@ class _Loading:
             self.followers = submit.open_job(connection, job_id, repeats=self._repeats.found)
             return jobs.get(connection, job_id)
 
-    def _add_all(self, job_id: JobId, lines: Iterator[RawLine], progress: Callable[[int], None]) -> None:
+    def _add_all(self, job_id: JobId, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> None:
         read = 0
         routes = submit.Routes(job_id)
         with Beside() as beside:
-            for chunk, bad in _chunks(checked_lines(lines, self._options.url)):
-                prepared = [self._line(parsed) for parsed in chunk]
-                self._repeats.add(line.fingerprint for line in prepared if line.fingerprint is not None)
-                beside.give(partial(self._add, job_id, routes, prepared, bad))
-                read += len(chunk) + len(bad)
+            for chunk in chunks:
+                self._repeats.add(line.fingerprint for line in chunk.lines if line.fingerprint is not None)
+                beside.give(partial(self._add, job_id, routes, chunk))
+                read += len(chunk.lines) + len(chunk.bad)
                 progress(read)
 
-    def _add(
-        self, job_id: JobId, routes: submit.Routes, lines: Sequence[submit.Line], bad: Sequence[BadLine]
-    ) -> None:
+    def _add(self, job_id: JobId, routes: submit.Routes, chunk: Chunk) -> None:
+        lines, bad = chunk.lines, chunk.bad
         fine = self._options.skip_invalid or not (bad or self._bad_count)
         with self._database.write() as connection:
             if self._left:
@@ -226,10 +221,6 @@ class _Loading:
                 submit.add_rejected(connection, job_id, [*bad, *repeated])
         self._good_count += len(lines) - len(repeated)
         self._count_bad(sorted([*bad, *repeated], key=lambda each: each.line))
-
-    def _line(self, parsed: ParsedLine) -> submit.Line:
-        shares = shares_answer(parsed, self._mode)
-        return submit.Line(parsed=parsed, fingerprint=fingerprint(parsed.path, parsed.body) if shares else None)
 
     def _count_bad(self, bad: list[BadLine]) -> None:
         self._bad_count += len(bad)
@@ -254,22 +245,3 @@ class _Loading:
         if not self._good_count:
             raise InputError(f"{name} holds no request", source=name, hint="one JSON request a line")
         self.rejected = self._bad_count
-
-
-def _chunks(
-    lines: Iterator[ParsedLine | BadLine],
-) -> Iterator[tuple[list[ParsedLine], list[BadLine]]]:
-    good: list[ParsedLine] = []
-    bad: list[BadLine] = []
-    size = 0
-    for line in lines:
-        if isinstance(line, BadLine):
-            bad.append(line)
-        else:
-            good.append(line)
-            size += len(line.body)
-        if len(good) + len(bad) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
-            yield good, bad
-            good, bad, size = [], [], 0
-    if good or bad:
-        yield good, bad

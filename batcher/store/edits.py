@@ -8,10 +8,10 @@ from sqlalchemy import Connection, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.requests import Line
 from batcher.store import jobs, submit
 from batcher.store.hot import Hot, as_list, listed, word
 from batcher.store.meant import DEAD
-from batcher.store.submit import Line
 from batcher.store.tables import bodies, former_bodies, requests, routes
 
 _stored = Hot(

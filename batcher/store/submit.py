@@ -24,7 +24,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateTable
 
 from batcher.domain.ids import EndpointId, JobId, RouteId
-from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.requests import BadLine, Line
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.store.hot import Hot, HotInsert
@@ -44,13 +44,6 @@ class NewJob(Struct, frozen=True, kw_only=True):
     source_digest: bytes
     output_path: str | None
     created_at: int
-
-
-class Line(Struct, frozen=True, kw_only=True, gc=False):
-    """A checked line and its fingerprint; None: it shares its answer with no other row."""
-
-    parsed: ParsedLine
-    fingerprint: bytes | None
 
 
 #: Up to this part of the rows that may repeat, a look at each row is cheaper than a sort of them all.

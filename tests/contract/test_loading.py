@@ -8,7 +8,7 @@ import pytest
 from batcher.domain.errors import InputError
 from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
-from batcher.services import submitting
+from batcher.services import chunks
 from batcher.services.submitting import SubmitOptions, Submitted, submit_file
 from batcher.store import submit
 from batcher.store.engine import Database
@@ -17,7 +17,7 @@ from tests.support.stores import BASE_URL, ManualClock, stored, table
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch):
-    monkeypatch.setattr(submitting, "_CHUNK_ROWS", 3)
+    monkeypatch.setattr(chunks, "_CHUNK_ROWS", 3)
 
 
 def file_of(*names: str) -> Source:

@@ -218,7 +218,8 @@ async def test_times_are_the_clocks_and_latency_is_measured():
         reply = await reply_of(server.url())
         most = time.monotonic() - began
     assert reply.sent_at == reply.ended_at == StillClock().now()
-    assert 50_000 <= reply.latency_us <= most * 1e6
+    # Some loops count in milliseconds.
+    assert 50_000 <= reply.latency_us <= most * 1e6 + 1_000
 
 
 async def test_a_wall_clock_set_back_never_ends_before_it_began():

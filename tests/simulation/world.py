@@ -20,7 +20,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
 from batcher.ports import Sender
-from batcher.services import running, submitting
+from batcher.services import chunks, running, submitting
 from batcher.services.beside import Beside
 from batcher.services.running import Parts, RunControl, RunEnd, run_jobs
 from batcher.services.submitting import SubmitOptions, submit_file
@@ -200,7 +200,7 @@ class World:
                 (running, "_boot", lambda: f"start {self.boot}"),
                 (running, "FlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
-                (submitting, "_CHUNK_ROWS", 7),
+                (chunks, "_CHUNK_ROWS", 7),
                 (submitting, "Beside", AtOnce),
                 (locks, "_PATIENCE_SECONDS", 0.0),
             ):

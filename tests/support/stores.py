@@ -13,7 +13,7 @@ from batcher.domain.ids import HolderId, LaneId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import Usage
-from batcher.domain.requests import BadLine, Claim, Claimed, ParsedLine, Route, SettledIds, Want
+from batcher.domain.requests import BadLine, Claim, Claimed, Line, ParsedLine, Route, SettledIds, Want
 from batcher.domain.settings import JobSettings
 from batcher.domain.settlements import (
     AttemptRecord,
@@ -70,7 +70,7 @@ def numbered(count: int) -> list[Row]:
     return [Row(f"r{number}") for number in range(count)]
 
 
-def line_of(row: Row, number: int) -> submit.Line:
+def line_of(row: Row, number: int) -> Line:
     parsed = ParsedLine(
         line=number,
         custom_id=row.custom_id,
@@ -81,7 +81,7 @@ def line_of(row: Row, number: int) -> submit.Line:
         est_output=20,
         deterministic=False,
     )
-    return submit.Line(parsed=parsed, fingerprint=fingerprint(row.path, row.bytes_) if row.shares else None)
+    return Line(parsed=parsed, fingerprint=fingerprint(row.path, row.bytes_) if row.shares else None)
 
 
 def open_store(folder: Path, name: str = "batcher.db") -> Database:

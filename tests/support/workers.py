@@ -15,7 +15,7 @@ from batcher.domain.errors import StoreError
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Pause
-from batcher.domain.requests import ParsedLine
+from batcher.domain.requests import Line, ParsedLine
 from batcher.policy.fingerprint import fingerprint
 from batcher.policy.parse import parse_line
 from batcher.ports import Flights, Sender
@@ -195,7 +195,7 @@ class Rig:
         """A whole job, wanted."""
         job_id = stores.begin_job(self.database, name=name, **settings)
         parsed = [line_of(number, body) for number, body in enumerate(bodies, 1)]
-        lines = [submit.Line(parsed=each, fingerprint=fingerprint(each.path, each.body)) for each in parsed]
+        lines = [Line(parsed=each, fingerprint=fingerprint(each.path, each.body)) for each in parsed]
         with self.database.write() as connection:
             assert submit.add(connection, job_id, submit.Routes(job_id), lines, with_bodies=True) == []
             submit.open_job(connection, job_id)

@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from batcher.domain.requests import ParsedLine
+from batcher.domain.requests import Line, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.files.reading import read_lines
 from batcher.files.source import open_source
 from batcher.policy.fingerprint import fingerprint
 from batcher.policy.parse import parse_line
 from batcher.policy.repeats import shares_answer
-from batcher.store import submit
 from tests.benchmarks.speed.alone.costing import Piece, exhaust, piece
 
 
@@ -42,10 +41,10 @@ def parsed(texts: Sequence[bytes]) -> list[ParsedLine]:
     return [line for line in checked if isinstance(line, ParsedLine)]
 
 
-def prepared(lines: Sequence[ParsedLine]) -> list[submit.Line]:
+def prepared(lines: Sequence[ParsedLine]) -> list[Line]:
     """The lines as the store takes them."""
     return [
-        submit.Line(
+        Line(
             parsed=line,
             fingerprint=fingerprint(line.path, line.body) if shares_answer(line, CacheMode.ALL) else None,
         )

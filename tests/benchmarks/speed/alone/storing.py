@@ -7,7 +7,7 @@ from typing import Final
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.requests import Claim
+from batcher.domain.requests import Claim, Line
 from batcher.domain.settlements import Settlement
 from batcher.services.exporting import answered_lines
 from batcher.store import claim, jobs, settle, submit
@@ -19,7 +19,7 @@ from tests.benchmarks.speed.provider import REPLY
 from tests.support import stores
 
 #: As `services/submitting.py` stores them.
-_CHUNK: Final = 6_000
+_CHUNK: Final = 5_000
 _SMALL: Final = 8
 _DOES: Final = {
     "store": f"rows and bodies put in, {_CHUNK:,} a transaction",
@@ -44,7 +44,7 @@ def _rows(name: str, rows: int) -> int:
     return rows // 2 if name.startswith("settle") else rows
 
 
-def _turn(lines: Sequence[submit.Line], folder: Path) -> dict[str, float]:
+def _turn(lines: Sequence[Line], folder: Path) -> dict[str, float]:
     with TemporaryDirectory(dir=folder) as place:
         database = stores.open_store(Path(place))
         try:
@@ -53,7 +53,7 @@ def _turn(lines: Sequence[submit.Line], folder: Path) -> dict[str, float]:
             database.close()
 
 
-def _through(database: Database, lines: Sequence[submit.Line]) -> dict[str, float]:
+def _through(database: Database, lines: Sequence[Line]) -> dict[str, float]:
     """CPU seconds of each step, one after another on one store."""
     spent: dict[str, float] = {}
 
@@ -80,7 +80,7 @@ def _through(database: Database, lines: Sequence[submit.Line]) -> dict[str, floa
     return spent
 
 
-def _put_in(database: Database, job_id: JobId, lines: Sequence[submit.Line]) -> None:
+def _put_in(database: Database, job_id: JobId, lines: Sequence[Line]) -> None:
     routes = submit.Routes(job_id)
     for chunk in groups(lines, _CHUNK):
         with database.write() as connection:
