@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ from msgspec import Struct
 _LEFT_OUT = ("BATCHER_", "OPENAI_", "PYTHON")
 BATCHER = (sys.executable, "-m", "batcher")
 ROOT = Path(__file__).parents[3]
+_LOOK_SECONDS = 0.02
 
 
 class Broken(SystemExit):
@@ -56,6 +58,36 @@ def run(*argv: object, cwd: Path, ends: Sequence[int] = (0,)) -> Ran:
         told = ran.err.decode("utf-8", "replace")[-2_000:]
         raise Broken(f"{' '.join(map(str, argv))} ended with {ran.code}:\n{told}")
     return ran
+
+
+def peak_together(*argv: object, cwd: Path) -> float:
+    """Run to the end; the most MiB that the process and its children had at once, what they share counted once.
+
+    Looking costs time: a run that is looked at is not one to be timed.
+    """
+    peak = 0.0
+    with (cwd / "stdout").open("wb") as out, (cwd / "stderr").open("wb") as err:
+        child = start(*argv, cwd=cwd, out=out, err=err)
+        while child.poll() is None:
+            peak = max(peak, sum(_proportional_mib(each) for each in (child.pid, *_children(child.pid))))
+            time.sleep(_LOOK_SECONDS)
+    if child.returncode:
+        raise Broken(f"{' '.join(map(str, argv))} ended with {child.returncode}")
+    return peak
+
+
+def _children(pid: int) -> list[int]:
+    with suppress(OSError):
+        return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return []
+
+
+def _proportional_mib(pid: int) -> float:
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def start(*argv: object, cwd: Path, out: BinaryIO, err: BinaryIO) -> subprocess.Popen[bytes]:

@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 from subprocess import Popen
 
-from tests.benchmarks.speed.bench import Bench, asked_of, every, plain_sqlite
+from tests.benchmarks.speed.bench import Bench, Loop, asked_of, every, plain_sqlite
 from tests.benchmarks.speed.figures import Figure
 from tests.benchmarks.speed.jobfiles import chat_file
-from tests.benchmarks.speed.process import BATCHER, ROOT, Broken, run, start
+from tests.benchmarks.speed.process import BATCHER, ROOT, Broken, Ran, peak_together, run, start
 
 MILLION = 1_000_000
 _PATIENCE = 60.0
@@ -24,24 +24,54 @@ _SHORT_REPEATS = 15
 def storing_a_million(bench: Bench, rows: int = MILLION) -> list[Figure]:
     """`submit`, and the plain loop over the same file before it."""
     file = chat_file(bench.files, rows)
+    pairs = [_stored_twice(bench, file) for _ in range(bench.repeats)]
     with bench.fresh() as place:
-        plain = plain_sqlite(place, file)
-        (place / "plain.db").unlink()
-        ran = bench.batcher(place, "submit", file, *bench.settings())
+        argv = (*BATCHER, "submit", file, *bench.settings(), "--db", place / "b.db")
+        together = peak_together(*argv, cwd=place)
     return [
         Figure(
             case="submit",
             what=f"submit of {rows:,} rows, of the plain loop's rate",
             sense=">=",
             asked=0.5,
-            repeats=[plain.seconds / ran.wall],
+            repeats=every(pairs, lambda pair: pair[0].seconds / pair[1].wall),
         ),
-        Figure(case="submit", what="peak memory", unit="MiB", asked=150, repeats=[ran.peak_mib]),
-        Figure(case="submit", what="CPU of the plain loop, of ours", repeats=[plain.cpu / ran.cpu]),
-        Figure(case="submit", what="CPU a row, plain loop", unit="µs", repeats=[plain.cpu / rows * 1e6]),
-        Figure(case="submit", what="CPU a row, submit", unit="µs", repeats=[ran.cpu / rows * 1e6]),
-        Figure(case="submit", what="submit", unit="rows/s", repeats=[rows / ran.wall]),
+        Figure(
+            case="submit",
+            what="peak memory, of the larger process",
+            unit="MiB",
+            asked=150,
+            repeats=every(pairs, lambda pair: pair[1].peak_mib),
+        ),
+        Figure(case="submit", what="peak memory, of both together", unit="MiB", asked=150, repeats=[together]),
+        Figure(
+            case="submit",
+            what="CPU of the plain loop, of ours",
+            repeats=every(pairs, lambda pair: pair[0].cpu / pair[1].cpu),
+        ),
+        Figure(
+            case="submit",
+            what="CPU a row, plain loop",
+            unit="µs",
+            repeats=every(pairs, lambda pair: pair[0].cpu / rows * 1e6),
+        ),
+        Figure(
+            case="submit",
+            what="CPU a row, submit",
+            unit="µs",
+            repeats=every(pairs, lambda pair: pair[1].cpu / rows * 1e6),
+        ),
+        Figure(
+            case="submit", what="submit", unit="rows/s", repeats=every(pairs, lambda pair: rows / pair[1].wall)
+        ),
     ]
+
+
+def _stored_twice(bench: Bench, file: Path) -> tuple[Loop, Ran]:
+    with bench.fresh() as place:
+        plain = plain_sqlite(place, file)
+        (place / "plain.db").unlink()
+        return plain, bench.batcher(place, "submit", file, *bench.settings())
 
 
 def beside_a_small_one(bench: Bench, rows: int = MILLION) -> list[Figure]:
