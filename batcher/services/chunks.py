@@ -12,7 +12,7 @@ from batcher.policy.fingerprint import fingerprint
 from batcher.policy.repeats import shares_answer
 from batcher.services.door import checked_lines
 
-_CHUNK_ROWS: Final = 5_000
+_CHUNK_ROWS: Final = 6_000
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 
 

@@ -19,7 +19,7 @@ from tests.benchmarks.speed.provider import REPLY
 from tests.support import stores
 
 #: As `services/submitting.py` stores them.
-_CHUNK: Final = 5_000
+_CHUNK: Final = 6_000
 _SMALL: Final = 8
 _DOES: Final = {
     "store": f"rows and bodies put in, {_CHUNK:,} a transaction",
