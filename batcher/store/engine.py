@@ -169,11 +169,13 @@ class Database:
     def flush_beside(self, beside: bool) -> None:
         """From now on `write(flush=False)` leaves flushing to its caller, or (False) no longer."""
         with self._mutex, storage_errors(self.path):
+            # Rather by both than by none, should it not come to the end.
+            self._flushes = True
+            self._choose_flushing(beside=beside)
             self._flushes = beside
-            self._choose_flushing()
 
-    def _choose_flushing(self) -> None:
-        for pragma in _FLUSHED_BESIDE if self._flushes else _FLUSHED_WITHIN:
+    def _choose_flushing(self, *, beside: bool) -> None:
+        for pragma in _FLUSHED_BESIDE if beside else _FLUSHED_WITHIN:
             self._writer.exec_driver_sql(pragma)
 
     def flush(self) -> None:
@@ -220,7 +222,7 @@ class Database:
             # A signal came within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
             self._writer.close()
             self._writer = self._engine.connect()
-            self._choose_flushing()
+            self._choose_flushing(beside=self._flushes)
             return
         driver = self._writer.connection.dbapi_connection
         if driver is not None and getattr(driver, "in_transaction", False):

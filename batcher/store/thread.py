@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -153,8 +154,10 @@ class StoreThread:
     def _flush_beside(self, beside: bool) -> None:
         if self._flushers is not None:
             self._flushers.close()
-        self._flushers = _Flushers(self._database, self._pace) if beside else None
-        self._database.flush_beside(beside)
+            self._flushers = None
+        with suppress(StoreError):  # then it stays as it was, and the next group asks again
+            self._database.flush_beside(beside)
+            self._flushers = _Flushers(self._database, self._pace) if beside else None
 
     def _gather(self) -> tuple[Group, bool]:
         """What has come in, at least one piece; False: it was the last."""
@@ -170,7 +173,7 @@ class StoreThread:
 
     def _commit(self, group: Group) -> None:
         try:
-            with self._database.write(flush=False) as connection:
+            with self._database.write(flush=self._flushers is None) as connection:
                 results = [work(connection) for work, _ in group]
         except Exception as error:  # noqa: BLE001 - whatever it was belongs to those who wait
             self._fail(group, error)

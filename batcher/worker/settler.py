@@ -153,7 +153,9 @@ class Settler:
 
     async def _write_one(self) -> None:
         if not (self._waiting or self._ask or self._cooled):
+            # What woke this was given meanwhile.
             self._arrived.clear()
+            self._due.clear()
             return
         writing = self._give()
         if not self._queue.disk_is_slow:
