@@ -157,6 +157,7 @@ def main() -> None:
             try:
                 for chunk in chunks(read_lines(source, name=source.name), order.taking):
                     _tell(pipe, chunk)
+                    del chunk  # or two are in memory while the next is made
             except InputError as error:
                 _tell(pipe, _Refused(error.message, error.hint))
             else:
@@ -165,6 +166,7 @@ def main() -> None:
 
 def _tell(pipe: IO[bytes], what: _Told) -> None:
     told = _encode(what)
-    left = memoryview(_SIZE.pack(len(told)) + told)
-    while left:
-        left = left[pipe.write(left) :]
+    for part in (_SIZE.pack(len(told)), told):
+        left = memoryview(part)
+        while left:
+            left = left[pipe.write(left) :]
