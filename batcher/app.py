@@ -11,8 +11,8 @@ from batcher.clock import SystemClock
 from batcher.config import find_headers, find_key
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
-from batcher.services.interpreter import busy
-from batcher.services.running import Parts
+from batcher.services.runs.interpreter_tuning import busy
+from batcher.services.runs.run import Parts
 from batcher.simulate import SimulatedProvider
 
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
     """A runner of this process: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
     from batcher.budget.lanes import LaneBudgets  # noqa: PLC0415 - aiolimiter and aiohttp only where requests are sent
-    from batcher.store.thread import StoreThread  # noqa: PLC0415
+    from batcher.store.sqlite.writer_thread import StoreThread  # noqa: PLC0415
 
     clock = SystemClock()
     given = os.environ if environ is None else environ

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import Connection, create_engine
 
-from batcher.store.tables import metadata
+from batcher.store.schema import metadata
 
 
 def _run(connection: Connection) -> None:

@@ -8,6 +8,6 @@ running   `run_file`
 
 from batcher.api.queue import Batcher
 from batcher.api.results import JobHandle, Result, ResultError, Summary
-from batcher.api.running import run_file
+from batcher.api.sync import run_file
 
 __all__ = ["Batcher", "JobHandle", "Result", "ResultError", "Summary", "run_file"]

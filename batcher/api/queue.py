@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
+from batcher.api.errors import told_in_python
 from batcher.api.results import JobHandle, Result
 from batcher.api.sources import Rows, opened
 from batcher.api.stream import Arrivals, Stream
-from batcher.api.words import told_in_python
 from batcher.app import make_parts
 from batcher.clock import SystemClock
 from batcher.config import Flags, find_headers, find_key, load_file, resolve_job, resolve_process
@@ -21,14 +21,14 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings, Limits
 from batcher.domain.states import ShownState
-from batcher.services import remembering
-from batcher.services.exporting import absolute
-from batcher.services.opening import made
-from batcher.services.running import RunControl, RunEnd, run_jobs
-from batcher.services.status import JobStatus, job_status
-from batcher.services.submitting import SubmitOptions, Submitted, submit_file
-from batcher.store import jobs
-from batcher.store.engine import Database
+from batcher.services.jobs import change_settings
+from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
+from batcher.services.results.export import absolute
+from batcher.services.runs.run import RunControl, RunEnd, run_jobs
+from batcher.services.runs.status import JobStatus, job_status
+from batcher.services.store.open_store import made
+from batcher.store.jobs import jobs
+from batcher.store.sqlite.database import Database
 
 Key = str | Callable[[], str]
 
@@ -127,7 +127,7 @@ class Batcher:
         job = stored.job
         if not stored.is_new:
             with told_in_python():
-                job, _ = remembering.change(self._store, job, self._resolve, output_path=path)
+                job, _ = change_settings.change(self._store, job, self._resolve, output_path=path)
         return JobHandle(id=job.id, name=job.name, total=job.total, is_new=stored.is_new)
 
     @told_in_python()

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from batcher.store.export import Answered, Dead
+from batcher.store.reports.results import Answered, Dead
 
 
 class JobHandle(Struct, frozen=True, kw_only=True):

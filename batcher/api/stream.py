@@ -11,10 +11,10 @@ from batcher.api.results import Result, result_of
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
-from batcher.services.running import RunControl, RunEnd
-from batcher.store import export
-from batcher.store.engine import Database
-from batcher.store.export import Answered, Dead
+from batcher.services.runs.run import RunControl, RunEnd
+from batcher.store.reports import results
+from batcher.store.reports.results import Answered, Dead
+from batcher.store.sqlite.database import Database
 
 #: Rows that may wait for the consumer before sending stops.
 _MOST_WAITING = 256
@@ -151,7 +151,7 @@ class Stream:
             self._next_look = monotonic() + (monotonic() - started) / _SHARE_OF_LOOKING
         while page := self._arrivals.take():
             with self._database.read() as connection:
-                rows = export.some(connection, page)
+                rows = results.some(connection, page)
             yield from (result_of(row) for row in rows if self._seen.add(row.request_id))
 
     def _stored(self) -> Iterator[Result]:
@@ -159,7 +159,7 @@ class Stream:
 
         No snapshot is held while a consumer takes its time: the store's log could not be cut meanwhile.
         """
-        for of_kind in (export.answered, export.dead):
+        for of_kind in (results.answered, results.dead):
             rest: Job | None = self._job
             while rest is not None:
                 with self._database.read() as connection:

@@ -1,6 +1,7 @@
 """The limits in force. `LaneBudgets` is the adapter.
 
-lanes ─► gate ─► cooling, slots, dimension (aiolimiter)      requests in flight, a minute, cool-downs
-                 tokens ─► estimates, observer               what a request costs, learned from usage and headers
-                 blind                                       the pace where nobody names a limit
+lanes ─► lane_gate ─► cooling, concurrency_slots, limiter (aiolimiter)   requests in flight, a minute, cool-downs
+                      tokens ─► estimates, charging_model                what a request costs, as replies teach it
+                      rate_search                                        the pace while no limit is known
+                      daily_quota                                        requests and tokens a day
 """

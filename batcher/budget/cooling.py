@@ -3,7 +3,7 @@
 from enum import Enum, auto
 from math import inf
 
-from batcher.policy.admission import PROBE_PATIENCE_S, lengthened, own_wait_s
+from batcher.policy.rate.token_bucket import PROBE_PATIENCE_S, lengthened, own_wait_s
 
 
 class Probe(Enum):

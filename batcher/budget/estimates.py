@@ -2,7 +2,7 @@
 
 from batcher.domain.lanes import Charge
 from batcher.domain.outcomes import Usage
-from batcher.policy.charging import Need
+from batcher.policy.rate.charging import Need
 
 #: Weight of the past: of prompts a reply, of outputs a reply.
 _KEEP_PROMPTS, _OUTPUT_WEIGHT = 0.98, 0.05

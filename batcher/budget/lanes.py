@@ -7,19 +7,19 @@ from math import ceil
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batcher.budget.blockers import Why
+from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling
-from batcher.budget.day import Day
-from batcher.budget.dimension import Dimension
-from batcher.budget.gate import RECENT_S, Gate, Place, Refused
-from batcher.budget.holds import Why
+from batcher.budget.daily_quota import Day
+from batcher.budget.lane_gate import RECENT_S, Gate, Place, Refused
+from batcher.budget.limiter import Dimension
 from batcher.budget.limits import LaneLimits
-from batcher.budget.slots import Slots
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import RefusedFor
-from batcher.policy.admission import Pace, is_same_limit, requests_pace, tokens_pace
-from batcher.policy.fitting import is_never_admitted
+from batcher.policy.rate.token_bucket import Pace, is_same_limit, requests_pace, tokens_pace
+from batcher.policy.tokens.oversized import is_never_admitted
 from batcher.ports import Clock, Reservation
 
 _DAY_S = 86_400.0

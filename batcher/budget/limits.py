@@ -5,8 +5,8 @@ from msgspec.structs import replace
 from batcher.domain.lanes import KnownLimits, RateHints, TokenLimit
 from batcher.domain.settings import Limits
 from batcher.domain.states import LimitSource
-from batcher.policy.admission import in_force
-from batcher.policy.day import DayLimits
+from batcher.policy.rate.daily_quota import DayLimits
+from batcher.policy.rate.token_bucket import in_force
 
 
 class LaneLimits:

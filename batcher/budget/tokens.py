@@ -2,15 +2,15 @@
 
 from msgspec import Struct
 
-from batcher.budget.dimension import Dimension
+from batcher.budget.blockers import Hold, Why
+from batcher.budget.charging_model import Observer, Sent
 from batcher.budget.estimates import Estimates
-from batcher.budget.holds import Hold, Why
-from batcher.budget.observer import Observer, Sent
+from batcher.budget.limiter import Dimension
 from batcher.domain.lanes import Charge, Charging, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
-from batcher.policy.admission import is_same_limit
-from batcher.policy.charging import Fullness, Need, reserved, returned
+from batcher.policy.rate.charging import Fullness, Need, reserved, returned
+from batcher.policy.rate.token_bucket import is_same_limit
 
 
 class Taken(Struct, eq=False):

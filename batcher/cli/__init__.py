@@ -1,9 +1,10 @@
 """The command line: click commands over services. `main` turns every error into a message and an exit code.
 
-session    the options every command shares
-group      commands loaded when they are called: `--help` imports none of them
-options    the settings of `run`, `submit` and `resume`
-failing    errors as people and scripts see them
+commands    one file a command
+flows       what several commands do in the same way
+terminal    what people see
+params      the options of the commands
+lazy_group  commands are imported when they are called, so `--help` imports none of them
 """
 
 import io
@@ -15,11 +16,11 @@ from pathlib import Path
 import click
 
 from batcher import __version__
-from batcher.cli.failing import report_click, report_error
-from batcher.cli.group import LazyGroup
-from batcher.cli.session import ReaderGone, shared
+from batcher.cli.lazy_group import LazyGroup
+from batcher.cli.params.session import ReaderGone, shared
+from batcher.cli.terminal.errors import report_click, report_error
 from batcher.domain.errors import BatcherError, UsageError
-from batcher.policy.sanitize import is_utf8
+from batcher.policy.privacy.sanitize import is_utf8
 
 _INTERRUPTED = 130
 

@@ -7,7 +7,7 @@ from batcher.config.headers import carries_key, check_header_names
 from batcher.domain.errors import ConfigError
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
-from batcher.policy.redact import SHORTEST_SEARCHED
+from batcher.policy.privacy.redact import SHORTEST_SEARCHED
 from batcher.policy.urls import host_of, is_loopback, is_private, key_may_travel
 
 _KEY = re.compile(r"[!-~]+")

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import InputError
 from batcher.files.source import BLOCK, Readable, Source
-from batcher.policy.strict_json import MAX_LINE_BYTES
+from batcher.policy.input.strict_json import MAX_LINE_BYTES
 
 #: What is kept of a line that is longer.
 KEPT_HEAD: Final = 8_000

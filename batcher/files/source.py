@@ -17,7 +17,7 @@ import zstandard
 from msgspec import Struct
 
 from batcher.domain.errors import InputError
-from batcher.policy.sanitize import is_utf8
+from batcher.policy.privacy.sanitize import is_utf8
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

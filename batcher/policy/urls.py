@@ -2,6 +2,7 @@
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from batcher.domain.errors import ConfigError
@@ -175,3 +176,20 @@ def _address(name: str) -> IPv4Address | IPv6Address | None:
         # A zone (%eth0) has no place in a request's URL; a mapped address is the IPv4 address.
         return None if address.scope_id else address.ipv4_mapped or address
     return address
+
+
+#: Parameters whose value is no secret.
+_PLAIN: Final = frozenset({"api-version", "version"})
+
+
+def shown_base_url(base_url: str) -> str:
+    """The URL with `…` in the place of its query's values, which may be keys; `api-version` stays."""
+    base, mark, query = base_url.partition("?")
+    return base + mark + "&".join(_shown_parameter(part) for part in query.split("&"))
+
+
+def _shown_parameter(parameter: str) -> str:
+    name, sign, _ = parameter.partition("=")
+    if name in _PLAIN:
+        return parameter
+    return f"{name}=…" if sign else "…" if name else ""

@@ -10,7 +10,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from batcher.domain.exchange import Reply, TransportFault
-from batcher.policy.redact import redact, redact_text
+from batcher.policy.privacy.redact import redact, redact_text
 from batcher.policy.urls import request_url
 from batcher.ports import Clock
 from batcher.sender.body import RequestBody

@@ -9,7 +9,7 @@ from typing import Any, assert_never
 import msgspec
 from msgspec import Struct
 
-from batcher.simulate import vectors
+from batcher.simulate import content
 from batcher.simulate.bodies import (
     Body,
     ChatBody,
@@ -23,9 +23,9 @@ from batcher.simulate.bodies import (
     prompt_tokens,
     texts_of,
 )
+from batcher.simulate.content import text_of_length
 from batcher.simulate.draws import digest, number, share
 from batcher.simulate.instances import instance_of
-from batcher.simulate.texts import text_of_length
 
 #: 1 January 2026, UTC.
 CREATED = 1_767_225_600
@@ -152,11 +152,11 @@ def _response(body: ResponseBody, key: bytes, style: Style) -> Answer:
 
 
 def _embeddings(body: EmbeddingBody, style: Style) -> Answer:
-    size = vectors.size_of(body.model, body.dimensions)
+    size = content.size_of(body.model, body.dimensions)
     packed = body.encoding_format == "base64"
-    found = [vectors.vector(_bytes(text), size) for text in texts_of(body.input)]
+    found = [content.vector(_bytes(text), size) for text in texts_of(body.input)]
     data = [
-        {"object": "embedding", "index": index, "embedding": vectors.as_base64(vector) if packed else vector}
+        {"object": "embedding", "index": index, "embedding": content.as_base64(vector) if packed else vector}
         for index, vector in enumerate(found)
     ]
     prompt = prompt_tokens(body, style.chars_per_token)

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from batcher.simulate.content import SENTENCES
 from batcher.simulate.draws import number
-from batcher.simulate.texts import SENTENCES
 
 Schema = dict[str, Any]
 

@@ -1,13 +1,16 @@
 """The loops of a runner: claim, admit, execute one request, settle in groups, drain.
 
-state      what is in hand: jobs, routes, lanes, endpoints
-jobs       takes jobs up and lets them go
-intake     claims by route and hands the claims to their lanes; closes finished jobs
-gate       one task a lane: admits requests in order, one at a time
-crew       the tasks that carry requests out
-execute    one request: send, classify, decide
-settler    writes settlements in groups, and claims with each group
-pauses     stops what waits for a person
-beat       once a second: says what is going on, learns what people want
-worker     starts the loops and ends them
+worker       starts the loops and ends them
+run_state    what is in hand: jobs, routes, lanes, endpoints
+active_jobs  takes jobs up and lets them go
+claimer      claims by route and hands the claims to their lanes; closes finished jobs
+dispatcher   one task a lane: admits requests in order, one at a time
+task_pool    the reusable tasks that carry requests out
+execute      one request: send, classify, decide
+settler      writes settlements in groups, and claims with each group
+pauses       stops what waits for a person
+oversized    requests that can never fit a limit of their lane
+heartbeat    once a second: reports progress, learns what people want
+snapshot     what a runner writes down for `status` in another process
+aio          waiting for events and tasks
 """

@@ -12,19 +12,19 @@ from batcher.domain.outcomes import Failure, Outcome, Success, Usage
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import AttemptRecord, DeadLetter, Decision, Requeue, Settlement
 from batcher.domain.states import AttemptKind, FailureKind, FaultKind
-from batcher.policy import breaker
-from batcher.policy.backoff import BASE_US
-from batcher.policy.breaker import Breaker
-from batcher.policy.classify import Standing, classify
-from batcher.policy.rate_headers import rate_hints
-from batcher.policy.refusals import refused_for
-from batcher.policy.settle import MOST_REFUSALS, complete, decide, provider_request_id, unspent_sends
-from batcher.policy.structured import check_output
+from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.rate_headers import rate_hints
+from batcher.policy.classify.refusal_cause import refused_for
+from batcher.policy.classify.structured_output import check_output
+from batcher.policy.retry import circuit_breaker
+from batcher.policy.retry.backoff import BASE_US
+from batcher.policy.retry.circuit_breaker import Breaker
+from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, provider_request_id, unspent_sends
 from batcher.ports import Budget, Clock, Events, Reservation
-from batcher.worker.crew import Errand
 from batcher.worker.pauses import Pauses
+from batcher.worker.run_state import Endpoint, JobRun, Lane, State
 from batcher.worker.settler import Settler
-from batcher.worker.state import Endpoint, JobRun, Lane, State
+from batcher.worker.task_pool import Errand
 
 #: Of a failed attempt's reply this much is kept.
 _KEPT_REPLY = 64 * 1024
@@ -190,13 +190,13 @@ class Executor:
 def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Outcome, now: float) -> Breaker:
     """What one attempt says about its endpoint."""
     if isinstance(outcome, Success):
-        return breaker.succeeded(before)
+        return circuit_breaker.succeeded(before)
     if isinstance(result, TransportFault):
         own = result.kind in _OWN_FAULTS
-        return before if own else breaker.failed(before, now, unreachable=not result.sent)
+        return before if own else circuit_breaker.failed(before, now, unreachable=not result.sent)
     if result.status >= _SERVER_ERROR and outcome.kind is FailureKind.TRANSIENT:
-        return breaker.failed(before, now, unreachable=False)
-    return breaker.alive(before)
+        return circuit_breaker.failed(before, now, unreachable=False)
+    return circuit_breaker.alive(before)
 
 
 def _unspent(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:

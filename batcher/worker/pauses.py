@@ -8,8 +8,8 @@ from batcher.domain.jobs import key_ref
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.ports import Events, Queue
+from batcher.worker.run_state import Endpoint, JobRun, Lane, State
 from batcher.worker.settler import Settler
-from batcher.worker.state import Endpoint, JobRun, Lane, State
 
 
 class Pauses:

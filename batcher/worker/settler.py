@@ -18,8 +18,8 @@ from batcher.domain.ids import JobId
 from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Release, Requeue, Settlement
 from batcher.ports import Clock, Events, Queue
-from batcher.worker.state import Lane, State
-from batcher.worker.waiting import all_of, wait_for
+from batcher.worker.aio import all_of, wait_for
+from batcher.worker.run_state import Lane, State
 
 #: Seconds a group waits at most for others to come back.
 _LINGER = 0.01

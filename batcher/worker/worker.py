@@ -11,18 +11,17 @@ from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, Flights, Queue
-from batcher.worker.active import write_active
-from batcher.worker.beat import Beat
-from batcher.worker.crew import Crew
+from batcher.worker.active_jobs import Roster, Senders
+from batcher.worker.aio import cancel_all, first_of
+from batcher.worker.claimer import Intake
+from batcher.worker.dispatcher import Gate
 from batcher.worker.execute import Executor
-from batcher.worker.gate import Gate
-from batcher.worker.intake import Intake
-from batcher.worker.jobs import Roster, Senders
-from batcher.worker.misfits import Misfits
+from batcher.worker.heartbeat import Beat, write_active
+from batcher.worker.oversized import Misfits
 from batcher.worker.pauses import Pauses
+from batcher.worker.run_state import Lane, State, Untold
 from batcher.worker.settler import Settler
-from batcher.worker.state import Lane, State, Untold
-from batcher.worker.waiting import cancel_all, first_of
+from batcher.worker.task_pool import Crew
 
 #: Where no concurrency is given, what is taken to have been out lately, at least.
 _LEAST_OUT = 64

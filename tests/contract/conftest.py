@@ -11,9 +11,9 @@ from batcher.domain.ids import HolderId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Claimed
 from batcher.ports import Queue
-from batcher.store.adapter import SqlQueue
-from batcher.store.engine import Database
-from batcher.store.thread import InlineWriter, StoreThread, Writer
+from batcher.store.queue.adapter import SqlQueue
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.writer_thread import InlineWriter, StoreThread, Writer
 from tests.support.stores import (
     PLENTY,
     Holder,
@@ -32,7 +32,7 @@ def pytest_asyncio_loop_factories(
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """What is sent is sent alike on both loops; the store does not know which one it is."""
     plain: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
-    return plain | {"uvloop": uvloop.new_event_loop} if item.path.name.startswith("test_sender") else plain
+    return plain | {"uvloop": uvloop.new_event_loop} if item.path.parent.name == "sender" else plain
 
 
 @pytest.fixture

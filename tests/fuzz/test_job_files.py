@@ -21,10 +21,10 @@ from batcher.domain.requests import BadLine, ParsedLine
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import read_lines
 from batcher.files.source import Source, open_source
-from batcher.policy.parse import parse_line
-from batcher.services.checking import check_file
-from batcher.services.submitting import SubmitOptions, Submitted, submit_file
-from batcher.store.engine import Database
+from batcher.policy.input.line_parser import parse_line
+from batcher.services.jobs.check import check_file
+from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
+from batcher.store.sqlite.database import Database
 from tests.support.hostile import REFUSED, TAKEN
 from tests.support.jobs import store_in
 from tests.support.stores import BASE_URL, ManualClock

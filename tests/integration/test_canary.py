@@ -10,7 +10,7 @@ import click
 import pytest
 
 from batcher.cli import cli
-from batcher.cli.group import COMMANDS
+from batcher.cli.lazy_group import COMMANDS
 from tests.support.commands import batcher, chat, job_file, line
 from tests.support.endpoints import Came, Says, endpoint, error, well
 from tests.support.programs import running, until

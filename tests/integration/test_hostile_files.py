@@ -199,7 +199,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(change: str, monkeypatc
         path.write_bytes({"grows": content * 2, "is cut": content[:50], "is rewritten": content}[change])
         os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
 
-    monkeypatch.setattr("batcher.services.submitting._check_name", changes)
+    monkeypatch.setattr("batcher.services.jobs.submit._check_name", changes)
     assert "was changed while it was read" in refused_by("submit", path, *NOWHERE).err
     assert jobs_now() == []
 

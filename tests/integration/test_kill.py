@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from batcher.services.opening import opened
-from batcher.store.submit import half_loaded
+from batcher.services.store.open_store import opened
+from batcher.store.jobs.loading import half_loaded
 from tests.support.commands import batcher, job_file
 from tests.support.jobs import rows as answered_rows
 from tests.support.jobs import run_job

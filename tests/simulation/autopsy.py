@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from batcher.policy.settle import MOST_REFUSALS
-from batcher.store.holders import WORKER_LOST_AFTER
+from batcher.policy.retry.decide import MOST_REFUSALS
+from batcher.store.queue.runners import WORKER_LOST_AFTER
 from tests.simulation.laws import Row
 from tests.simulation.provider import SPENDING, Arrival
 from tests.simulation.scenario import Fate

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from batcher.domain.jobs import Job
-from batcher.policy.admission import BURST_S
-from batcher.services.exporting import answered_lines, failed_lines
-from batcher.store import jobs, read
-from batcher.store.engine import Database
+from batcher.policy.rate.token_bucket import BURST_S
+from batcher.services.results.export import answered_lines, failed_lines
+from batcher.store.jobs import jobs
+from batcher.store.reports import job_counts
+from batcher.store.sqlite.database import Database
 from tests.simulation.watcher import require
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def check(world: "World") -> None:
     try:
         with database.read() as connection:
             for job in jobs.all_jobs(connection):
-                counts = read.counts(connection, job)
+                counts = job_counts.counts(connection, job)
                 _is_over(world, job, counts.unfinished)
                 whole = counts.total == job.total or job.id in world.watcher.deleted
                 require(whole, "I1 every row is in one state", job, counts)

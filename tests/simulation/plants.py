@@ -8,13 +8,13 @@ from unittest import mock
 from msgspec.structs import replace
 from sqlalchemy import Connection
 
-from batcher.budget import dimension
+from batcher.budget import limiter
 from batcher.domain.ids import HolderId
 from batcher.domain.lanes import StoredLane
 from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Settlement
-from batcher.policy.admission import Balance, Pace
-from batcher.store import lanes, settle
+from batcher.policy.rate.token_bucket import Balance, Pace
+from batcher.store.queue import lanes, settle
 
 _FORCE = (
     "UPDATE requests SET state = 'claimed', holder_id = :holder, sends = :send, response_id = NULL,"
@@ -49,7 +49,7 @@ def burst_forgotten() -> AbstractContextManager[object]:
     def full(_pace: Pace, *, debt: float = 0.0) -> Balance:
         return Balance(0.0, debt)
 
-    return mock.patch.object(dimension, "drained", full)
+    return mock.patch.object(limiter, "drained", full)
 
 
 def _forcing(where: str) -> Callable[..., list[SettledIds]]:

@@ -17,9 +17,9 @@ from batcher.domain.errors import BatcherError, StoreError
 from batcher.domain.ids import HolderId
 from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Settlement
-from batcher.store.adapter import SqlQueue
-from batcher.store.engine import Database
-from batcher.store.flights import FlightLog
+from batcher.store.queue.adapter import SqlQueue
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.in_flight_log import FlightLog
 from tests.simulation.scenario import DiskFault
 from tests.support.virtual_time import EPOCH_US, VirtualClock
 

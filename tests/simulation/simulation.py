@@ -13,14 +13,15 @@ from msgspec import Struct
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.policy.edit import read_unset
-from batcher.services import discarding, redriving
-from batcher.services.jobs import cancel, delete
-from batcher.services.running import RunEnd
-from batcher.services.status import job_status
-from batcher.store import jobs, settle
-from batcher.store.dead_letters import Filters
-from batcher.store.engine import Database
+from batcher.policy.input.body_edit import read_unset
+from batcher.services.dead_letters import discard, retry
+from batcher.services.jobs.manage import cancel, delete
+from batcher.services.runs.run import RunEnd
+from batcher.services.runs.status import job_status
+from batcher.store.dead_letters.listing import Filters
+from batcher.store.jobs import jobs
+from batcher.store.queue import settle
+from batcher.store.sqlite.database import Database
 from tests.simulation import ending
 from tests.simulation.process import Died, Process
 from tests.simulation.scenario import POISON, Deed, Doing, Scenario, draw
@@ -226,12 +227,12 @@ def _all(database: Database) -> list[Job]:
 
 
 def _discard(database: Database, job: Job) -> None:
-    discarding.discard(database, discarding.meant_by(database, Filters(job=job.id)))
+    discard.discard(database, discard.meant_by(database, Filters(job=job.id)))
 
 
 def _retry(database: Database, job: Job, *, edited: bool) -> None:
     edits = [read_unset(POISON)] if edited else []
-    redriving.put_back(database, redriving.choose(database, Filters(job=job.id), edits))
+    retry.put_back(database, retry.choose(database, Filters(job=job.id), edits))
 
 
 def _look(person: Process, job: Job) -> None:

@@ -20,12 +20,15 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
 from batcher.ports import Sender
-from batcher.services import chunks, running, submitting
-from batcher.services.beside import Beside
-from batcher.services.running import Parts, RunControl, RunEnd, run_jobs
-from batcher.services.submitting import SubmitOptions, submit_file
-from batcher.store import jobs, locks
-from batcher.store.engine import Database
+from batcher.services.jobs import line_chunks
+from batcher.services.jobs import submit as submitting
+from batcher.services.jobs.background_writer import Beside
+from batcher.services.jobs.submit import SubmitOptions, submit_file
+from batcher.services.runs import run as running
+from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
+from batcher.store.jobs import jobs
+from batcher.store.sqlite import file_locks
+from batcher.store.sqlite.database import Database
 from tests.simulation.autopsy import Autopsy
 from tests.simulation.process import Process, SimFlights, SimQueue
 from tests.simulation.provider import SimProvider
@@ -200,9 +203,9 @@ class World:
                 (running, "_boot", lambda: f"start {self.boot}"),
                 (running, "FlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
-                (chunks, "_CHUNK_ROWS", 7),
+                (line_chunks, "_CHUNK_ROWS", 7),
                 (submitting, "Beside", AtOnce),
-                (locks, "_PATIENCE_SECONDS", 0.0),
+                (file_locks, "_PATIENCE_SECONDS", 0.0),
             ):
                 patches.enter_context(mock.patch.object(target, name, value))
             yield

@@ -58,7 +58,7 @@ def _exit_code(args: list[str]) -> int:
 def answering(reply: str) -> Iterator[None]:
     """A person sits at a terminal and types this."""
     with (
-        patch("batcher.cli.asking.on_terminal", lambda: True),
+        patch("batcher.cli.terminal.confirm.on_terminal", lambda: True),
         patch("click.confirm", lambda *_, **__: reply == "y"),
     ):
         yield

@@ -10,9 +10,10 @@ from typing import Any
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import Settlement
-from batcher.store import holders, jobs
-from batcher.store.engine import Database
-from batcher.store.locks import RunnerLock
+from batcher.store.jobs import jobs
+from batcher.store.queue import runners
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.worker.snapshot import Snapshot, encode
 from tests.support.stores import START, Row, buried, completed, holder_of, job_now, open_store, submit_rows
 
@@ -89,7 +90,7 @@ def claimed_by_a_runner(folder: Path, job: Job, *, claimed: int, flying: int) ->
         holder = holder_of(database)
         holder.claim(job, most=claimed)
         with database.write() as connection:
-            holders.beat(connection, holder.id, now=START, snapshot=encode(told))
+            runners.beat(connection, holder.id, now=START, snapshot=encode(told))
 
 
 @contextmanager

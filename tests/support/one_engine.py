@@ -8,7 +8,7 @@ from unittest import mock
 
 from sqlalchemy import Engine
 
-from batcher.store import engine
+from batcher.store.sqlite import database
 
 
 class _Wherever:
@@ -21,7 +21,7 @@ class _Wherever:
 
 
 _wherever = _Wherever()
-_engine = engine.make_engine(cast("Path", _wherever))
+_engine = database.make_engine(cast("Path", _wherever))
 
 
 def _for_store(path: Path, _parameters: str | None = None) -> Engine:
@@ -32,5 +32,5 @@ def _for_store(path: Path, _parameters: str | None = None) -> Engine:
 @contextmanager
 def one_engine() -> Iterator[None]:
     """Stores that are opened within share the engine. Only one file may be open at a time."""
-    with mock.patch.object(engine, "make_engine", _for_store):
+    with mock.patch.object(database, "make_engine", _for_store):
         yield

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from batcher.domain.exchange import Reply
 from batcher.domain.outcomes import Failure, Outcome, Success
-from batcher.policy.classify import Standing, classify
+from batcher.policy.classify.classify import Standing, classify
 
 #: 2026-11-22T12:00:00Z
 NOON = 1_795_348_800 * 1_000_000

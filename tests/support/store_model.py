@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from batcher.store.holders import WORKER_LOST_AFTER
+from batcher.store.queue.runners import WORKER_LOST_AFTER
 
 
 @dataclass(eq=False)

@@ -25,9 +25,11 @@ from batcher.domain.settlements import (
     Settlement,
 )
 from batcher.domain.states import AttemptKind
-from batcher.policy.fingerprint import fingerprint
-from batcher.store import claim, holders, jobs, lanes, migrate, settle, submit
-from batcher.store.engine import Database
+from batcher.policy.input.deduplication import fingerprint
+from batcher.store.jobs import jobs, loading
+from batcher.store.queue import claim, lanes, runners, settle
+from batcher.store.sqlite import migrate
+from batcher.store.sqlite.database import Database
 
 START = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -89,7 +91,7 @@ def open_store(folder: Path, name: str = "batcher.db") -> Database:
     database = Database(folder / name)
     migrate.upgrade(database, now=START)
     with database.write() as connection:
-        endpoint = submit.endpoint(connection, BASE_URL)
+        endpoint = loading.endpoint(connection, BASE_URL)
         lane = lanes.open_lane(connection, LaneKey(endpoint_id=endpoint, key_name="K", model="m"), now=START)
     assert lane.id == LANE
     return database
@@ -97,7 +99,7 @@ def open_store(folder: Path, name: str = "batcher.db") -> Database:
 
 def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:
     """A job that is `submitting`; returns its id."""
-    new = submit.NewJob(
+    new = loading.NewJob(
         public_id=sha256(f"{name}{base_url}".encode()).hexdigest(),
         name=name,
         settings=JobSettings(base_url=base_url, **settings),
@@ -108,7 +110,7 @@ def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL
         created_at=START,
     )
     with database.write() as connection:
-        return submit.begin(connection, new)
+        return loading.begin(connection, new)
 
 
 def add_rows(
@@ -117,7 +119,7 @@ def add_rows(
     """One chunk of a job, its lines numbered from `first_line`."""
     with database.write() as connection:
         lines = [line_of(row, number) for number, row in enumerate(rows, first_line)]
-        return submit.add(connection, job_id, submit.Routes(job_id), lines, with_bodies=with_bodies)
+        return loading.add(connection, job_id, loading.Routes(job_id), lines, with_bodies=with_bodies)
 
 
 def submit_rows(database: Database, rows: Sequence[Row], *, name: str = "job", **settings: Any) -> Job:
@@ -125,7 +127,7 @@ def submit_rows(database: Database, rows: Sequence[Row], *, name: str = "job", *
     job_id = begin_job(database, name=name, **settings)
     assert add_rows(database, job_id, rows) == []
     with database.write() as connection:
-        submit.open_job(connection, job_id)
+        loading.open_job(connection, job_id)
         jobs.want(connection, [job_id])
         return jobs.get(connection, job_id)
 
@@ -146,12 +148,12 @@ def wants(routes: Iterable[Route], most: int = 1000) -> list[Want]:
 
 def new_holder(database: Database, *, pid: int = 1, now: int = START) -> HolderId:
     with database.write() as connection:
-        return holders.start(connection, pid=pid, host="here", boot=None, now=now)
+        return runners.start(connection, pid=pid, host="here", boot=None, now=now)
 
 
 def rescue(database: Database, *, now: int = START) -> int:
     with database.write() as connection:
-        return holders.rescue(connection, now=now)
+        return runners.rescue(connection, now=now)
 
 
 def cancel(database: Database, job: Job, *, now: int = START) -> int:

@@ -16,13 +16,14 @@ from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import Line, ParsedLine
-from batcher.policy.fingerprint import fingerprint
-from batcher.policy.parse import parse_line
+from batcher.policy.input.deduplication import fingerprint
+from batcher.policy.input.line_parser import parse_line
 from batcher.ports import Flights, Sender
-from batcher.store import holders, jobs, pauses, submit
-from batcher.store.adapter import SqlQueue
-from batcher.store.engine import Database
-from batcher.store.thread import InlineWriter, Writer
+from batcher.store.jobs import jobs, loading
+from batcher.store.queue import pauses, runners
+from batcher.store.queue.adapter import SqlQueue
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.writer_thread import InlineWriter, Writer
 from batcher.worker.worker import End, Worker, WorkerSettings
 from tests.support import stores
 from tests.support.providers import FakeProvider
@@ -197,8 +198,8 @@ class Rig:
         parsed = [line_of(number, body) for number, body in enumerate(bodies, 1)]
         lines = [Line(parsed=each, fingerprint=fingerprint(each.path, each.body)) for each in parsed]
         with self.database.write() as connection:
-            assert submit.add(connection, job_id, submit.Routes(job_id), lines, with_bodies=True) == []
-            submit.open_job(connection, job_id)
+            assert loading.add(connection, job_id, loading.Routes(job_id), lines, with_bodies=True) == []
+            loading.open_job(connection, job_id)
             jobs.want(connection, [job_id])
             return jobs.get(connection, job_id)
 
@@ -211,8 +212,8 @@ class Rig:
     ) -> Worker:
         """A new runner in place of the one before, which may have died."""
         with self.database.write() as connection:
-            holders.rescue(connection, now=self.clock.now())
-            holder = holders.start(connection, pid=1, host="here", boot=None, now=self.clock.now())
+            runners.rescue(connection, now=self.clock.now())
+            holder = runners.start(connection, pid=1, host="here", boot=None, now=self.clock.now())
         self.queue = CountingQueue(writer or InlineWriter(self.database), holder, self.clock)
         return Worker(
             queue=self.queue,

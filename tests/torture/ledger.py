@@ -14,10 +14,13 @@ from typing import Any
 
 from batcher.domain.ids import JobId
 from batcher.domain.states import JobState
-from batcher.services.opening import opened
+from batcher.services.store.open_store import opened
 from batcher.simulate.draws import digest
-from batcher.store import export, jobs, maintenance, read
-from batcher.store.engine import Database
+from batcher.store.jobs import jobs
+from batcher.store.reports import job_counts
+from batcher.store.reports import results as stored_results
+from batcher.store.sqlite import maintenance
+from batcher.store.sqlite.database import Database
 from tests.support.commands import batcher
 from tests.support.programs import Provider, rows_of, until
 
@@ -111,8 +114,8 @@ class Ledger:
         with looked_into(self.store) as database, database.read() as connection:
             check_counts(connection)
             job = jobs.get(connection, self.job)
-            answers = {each.custom_id: each.body for each in export.answered(connection, job)}
-            dead = {each.custom_id: each.code for each in export.dead(connection, job)}
+            answers = {each.custom_id: each.body for each in stored_results.answered(connection, job)}
+            dead = {each.custom_id: each.code for each in stored_results.dead(connection, job)}
         assert set(dead) <= self.doomed, {name: dead[name] for name in set(dead) - self.doomed}
         for name, body in answers.items():
             assert json.loads(body)["id"] == f"chatcmpl-{self.digests[name]}", f"{name} has another row's answer"
@@ -164,7 +167,7 @@ def check_counts(connection: Any) -> None:
     """I1 for every job, and the store's own check of itself."""
     assert maintenance.problems(connection) == []
     for job in jobs.all_jobs(connection):
-        counts = read.counts(connection, job)
+        counts = job_counts.counts(connection, job)
         parts = (counts.pending, counts.claimed, counts.completed, counts.dead_lettered, counts.cancelled)
         assert counts.total == sum(parts)
         if job.state is not JobState.CANCELLED:

@@ -13,8 +13,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import create_engine
 
-from batcher.store import export, jobs, migrate
-from batcher.store.engine import APPLICATION_ID
+from batcher.store.jobs import jobs
+from batcher.store.reports import results
+from batcher.store.sqlite import migrate
+from batcher.store.sqlite.database import APPLICATION_ID
 from tests.support.commands import batcher, job_file
 from tests.support.programs import Provider, Running, provider_process, rows_of, running
 from tests.torture.forms import CONCURRENCY, FORM, SEED, draws, patient
@@ -148,7 +150,7 @@ class Kills:
         whole_or_absent(out, self.ledger.digests)
         if out.exists():
             with looked_into() as database, database.read() as connection:
-                answered = export.answered(connection, jobs.get(connection, self.ledger.job))
+                answered = results.answered(connection, jobs.get(connection, self.ledger.job))
                 assert len(rows_of(out)) == sum(1 for _ in answered)
 
     def upgrade(self) -> None:

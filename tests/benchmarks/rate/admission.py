@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from batcher.budget.gate import Gate
+from batcher.budget.lane_gate import Gate
 from batcher.budget.lanes import LaneBudgets
 from batcher.clock import SystemClock
 from batcher.domain.ids import EndpointId
@@ -13,7 +13,7 @@ from batcher.domain.lanes import Charge, LaneKey, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import ChargeRule
-from batcher.policy.admission import Level
+from batcher.policy.rate.token_bucket import Level
 
 #: Microseconds of CPU a request may cost.
 ASKED_US = 10.0

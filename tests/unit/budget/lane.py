@@ -10,7 +10,7 @@ from batcher.domain.lanes import Charge, LaneKey, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import ChargeRule, RefusedFor
-from batcher.policy.rate_headers import rate_hints
+from batcher.policy.classify.rate_headers import rate_hints
 from batcher.ports import Reservation
 from batcher.simulate.buckets import Limiter, Refused
 from tests.unit.budget.runs import LANE, now

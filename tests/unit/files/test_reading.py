@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from batcher.domain.errors import InputError
 from batcher.files.reading import KEPT_HEAD, digest, read_lines
 from batcher.files.source import open_source
-from batcher.policy.strict_json import MAX_LINE_BYTES
+from batcher.policy.input.strict_json import MAX_LINE_BYTES
 
 
 class Dribble(io.BytesIO):

@@ -11,7 +11,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.ports import Sender
 from batcher.simulate import SimulatedProvider
-from batcher.store import jobs
+from batcher.store.jobs import jobs
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
 from tests.support.workers import Rig, SlowWriter, now, until

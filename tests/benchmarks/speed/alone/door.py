@@ -7,9 +7,8 @@ from batcher.domain.requests import Line, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.files.reading import read_lines
 from batcher.files.source import open_source
-from batcher.policy.fingerprint import fingerprint
-from batcher.policy.parse import parse_line
-from batcher.policy.repeats import shares_answer
+from batcher.policy.input.deduplication import fingerprint, shares_answer
+from batcher.policy.input.line_parser import parse_line
 from tests.benchmarks.speed.alone.costing import Piece, exhaust, piece
 
 

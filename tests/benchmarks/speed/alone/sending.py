@@ -17,10 +17,10 @@ from batcher.domain.outcomes import Success, Usage
 from batcher.domain.requests import Claim, ParsedLine, Route
 from batcher.domain.settings import JobSettings, Limits
 from batcher.domain.states import JobState
-from batcher.policy.classify import Standing, classify
-from batcher.policy.rate_headers import rate_hints
-from batcher.policy.structured import check_output
-from batcher.policy.tokens import names_maximum
+from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.rate_headers import rate_hints
+from batcher.policy.classify.structured_output import check_output
+from batcher.policy.tokens.estimate import names_maximum
 from batcher.ports import Sender
 from batcher.sender.http import HttpSender
 from batcher.sender.target import Target

@@ -9,9 +9,10 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Claim, Line
 from batcher.domain.settlements import Settlement
-from batcher.services.exporting import answered_lines
-from batcher.store import claim, jobs, settle, submit
-from batcher.store.engine import Database
+from batcher.services.results.export import answered_lines
+from batcher.store.jobs import jobs, loading
+from batcher.store.queue import claim, settle
+from batcher.store.sqlite.database import Database
 from tests.benchmarks.speed.alone.costing import TURNS, Piece, cpu, exhaust, groups, per_row
 from tests.benchmarks.speed.alone.door import parsed, prepared
 from tests.benchmarks.speed.bench import CONCURRENCY
@@ -81,12 +82,12 @@ def _through(database: Database, lines: Sequence[Line]) -> dict[str, float]:
 
 
 def _put_in(database: Database, job_id: JobId, lines: Sequence[Line]) -> None:
-    routes = submit.Routes(job_id)
+    routes = loading.Routes(job_id)
     for chunk in groups(lines, _CHUNK):
         with database.write() as connection:
-            submit.add(connection, job_id, routes, chunk, with_bodies=True)
+            loading.add(connection, job_id, routes, chunk, with_bodies=True)
     with database.write() as connection:
-        submit.open_job(connection, job_id)
+        loading.open_job(connection, job_id)
 
 
 def _job(database: Database, job_id: JobId) -> Job:

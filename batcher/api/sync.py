@@ -1,0 +1,117 @@
+"""`run_file`: a job file to its results in one call, without async."""
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+from batcher import app
+from batcher.api.errors import told_in_python
+from batcher.api.queue import Batcher
+from batcher.api.results import Summary
+from batcher.domain.ids import JobId
+from batcher.domain.settings import Limits
+from batcher.services.results import export
+from batcher.services.runs.status import job_status
+from batcher.store.jobs import jobs
+
+
+def run_file(
+    path: str | os.PathLike[str],
+    *,
+    output: str | os.PathLike[str] | None = None,
+    rpm: float | None = None,
+    tpm: float | None = None,
+    name: str | None = None,
+    url: str | None = None,
+    new: bool = False,
+    skip_invalid: bool = False,
+    **settings: Any,  # noqa: ANN401 - Batcher's own, which names and types them
+) -> Summary:
+    """Run a job file to its end and write its results; goes on where an earlier call stopped.
+
+    `settings` are those of `Batcher`: db, base_url, api_key, concurrency… Dead letters raise nothing: they stand
+    in the errors file. Raises Paused where a person must act, InputError for bad lines.
+    """
+    results = _place(path, output, simulated=bool(settings.get("simulate")))
+    limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
+
+    async def work() -> Summary:
+        async with Batcher(limits=limits, **settings) as queue:
+            with told_in_python():
+                export.check_places(queue._store, results, source_path=os.fspath(path))  # noqa: SLF001 - one surface
+            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=results)
+            async for _ in queue.run(job):
+                pass
+            return _finish(queue, JobId(job.id), results)
+
+    return _run_anywhere(work)
+
+
+def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, *, simulated: bool) -> str:
+    if output is not None:
+        return os.fspath(output)
+    return export.default_output(os.fspath(path), simulated=simulated)
+
+
+def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
+    database = queue._store  # noqa: SLF001 - two modules of one surface
+    with database.read() as connection:
+        job = jobs.get(connection, job_id)
+    written = export.write_job(database, job, results=results)
+    status = job_status(database, job)
+    return Summary(
+        job=job.id,
+        name=job.name,
+        state=status.state.value,
+        total=status.counts["total"],
+        completed=status.counts["completed"],
+        dead_lettered=status.counts["dead_lettered"],
+        cancelled=status.counts["cancelled"],
+        rejected=status.rejected,
+        cached=status.cached,
+        attempts=status.attempts,
+        rate_limited=status.rate_limited,
+        input_tokens=status.tokens.input,
+        output_tokens=status.tokens.output,
+        results=written.results,
+        errors=written.errors,
+    )
+
+
+def _run_anywhere(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
+    """`asyncio.run`, on a thread of its own where a loop runs already: in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return app.run(work())
+    done: Future[Summary] = Future()
+    running = threading.Event()
+    stop: list[Callable[[], object]] = []
+
+    async def cancellable() -> Summary:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None  # noqa: S101 - for the type checker: this is one
+        stop.append(lambda: loop.call_soon_threadsafe(task.cancel))
+        running.set()
+        return await work()
+
+    def run() -> None:
+        try:
+            done.set_result(app.run(cancellable()))
+        except BaseException as error:  # noqa: BLE001 - raised again where it was asked for
+            done.set_exception(error)
+
+    thread = threading.Thread(target=run, name="batcher-run-file")
+    thread.start()
+    try:
+        thread.join()
+    except BaseException:
+        # Interrupted while it runs: nothing more is sent, what is in flight goes back.
+        running.wait()
+        stop[0]()
+        thread.join()
+        raise
+    return done.result()

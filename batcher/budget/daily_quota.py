@@ -1,0 +1,104 @@
+"""What a lane sends in a day, counted by us: it goes on over restarts."""
+
+from batcher.domain.lanes import DayUse, HourUse
+from batcher.domain.outcomes import Usage
+from batcher.policy.rate.charging import Need
+from batcher.policy.rate.daily_quota import HOUR_US, DayLimits, counted, has_room, hour_with_room, total
+from batcher.ports import Clock
+
+#: Seconds: so often at least the wall clock is asked, as a machine that sleeps stops the other one.
+_LOOK_S = 60.0
+#: The same while nothing may go.
+_WAIT_S = 600.0
+
+
+class Day:
+    """Requests that went, and tokens as replies count them; of those on their way as they are estimated."""
+
+    __slots__ = (
+        "_begins",
+        "_clock",
+        "_earlier",
+        "_hour",
+        "_hours",
+        "_look_at",
+        "_requests",
+        "_tokens",
+        "limits",
+        "until",
+    )
+
+    def __init__(self, use: DayUse, clock: Clock, now: float) -> None:
+        self.limits = DayLimits()
+        #: UTC microseconds from which on there is room; None: there is.
+        self.until: int | None = None
+        self._clock = clock
+        self._begins = use.begins
+        #: Hours that are over, and the sum of those that count.
+        self._hours = use.hours
+        self._requests, self._tokens = 0, 0.0
+        self._hour = -1
+        self._look(now)
+
+    def keep(self, limits: DayLimits) -> bool:
+        """Keep these limits from now on. Returns whether they are others than before."""
+        if limits == self.limits:
+            return False
+        self.limits, self.until = limits, None
+        return True
+
+    def _look(self, now: float) -> None:
+        """See what time it is."""
+        wall = self._clock.now()
+        self._look_at = now + min(_LOOK_S, (HOUR_US - wall % HOUR_US) / 1e6)
+        if wall // HOUR_US != self._hour:
+            hours = self._all()
+            self._hour = wall // HOUR_US
+            self._hours = counted(hours, self._begins, self._hour)
+            self._earlier = total(self._hours)
+            self._requests, self._tokens = 0, 0.0
+
+    def _all(self) -> tuple[HourUse, ...]:
+        now = HourUse(self._hour, self._requests, round(self._tokens))
+        return (*self._hours, now) if now.requests or now.tokens else self._hours
+
+    def wait(self, need: Need, now: float) -> float:
+        """Seconds after which to ask again; 0: such a request may go."""
+        limits = self.limits
+        if limits.requests is None and limits.tokens is None:
+            return 0.0
+        if now >= self._look_at:
+            self._look(now)
+        tokens = need.prompt + need.expected
+        so_far = HourUse(self._hour, self._requests, round(self._tokens))
+        if has_room(total((self._earlier, so_far)), tokens, limits):
+            self.until = None
+            return 0.0
+        use = DayUse(hours=self._all(), begins=self._begins)
+        self.until = HOUR_US * hour_with_room(use, tokens, limits, self._hour)
+        return min(_WAIT_S, max(0.001, (self.until - self._clock.now()) / 1e6))
+
+    def spend(self, need: Need, now: float) -> float:
+        """A request goes. Returns the tokens that it is counted for."""
+        if now >= self._look_at:
+            self._look(now)
+        tokens = need.prompt + need.expected
+        self._requests += 1
+        self._tokens += tokens
+        return tokens
+
+    def cancel(self, tokens: float) -> None:
+        """It did not go after all."""
+        self._requests -= 1
+        self._tokens -= tokens
+
+    def come_back(self, tokens: float, usage: Usage | None) -> None:
+        """It is over: what it took is known, and is nothing where it was not answered."""
+        took = 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        self._tokens += took - tokens
+
+    def use(self, now: float) -> DayUse:
+        """What the next run is to know."""
+        if now >= self._look_at:
+            self._look(now)
+        return DayUse(hours=self._all(), begins=self._begins)

@@ -1,0 +1,374 @@
+"""The gate of one lane: who may go, and when."""
+
+import asyncio
+from math import ceil, inf
+
+from msgspec import Struct
+
+from batcher.budget.blockers import Hold, Why
+from batcher.budget.concurrency_slots import Slots
+from batcher.budget.cooling import Cooling, Probe
+from batcher.budget.daily_quota import Day
+from batcher.budget.limiter import Dimension
+from batcher.budget.rate_search import Blind
+from batcher.budget.tokens import Taken, Tokens
+from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
+from batcher.domain.outcomes import Usage
+from batcher.domain.states import RefusedFor
+from batcher.policy.rate import concurrency
+from batcher.policy.rate.charging import Need
+from batcher.policy.rate.concurrency import Climb
+from batcher.policy.rate.rate_search import Refusal
+from batcher.policy.rate.token_bucket import (
+    FIRST_LEVEL,
+    MOST_PACED,
+    PROBE_PATIENCE_S,
+    Level,
+    eased,
+    grown,
+    lengthened,
+    places,
+    restarted,
+)
+
+#: Seconds for which what held the last request back still counts as what binds.
+RECENT_S = 1.0
+
+
+class Place(Struct, eq=False):
+    """A `Reservation`: what one request has taken, until it is cancelled or comes back.
+
+    Built by position, as names cost at every admission.
+    """
+
+    lane: LaneKey
+    #: Loop time.
+    at: float
+    taken: Taken
+    #: What is told where it is refused and no limit of requests is known.
+    mark: Refusal | None
+    #: The cool-down epoch it went in.
+    epoch: int
+    probe: bool
+    #: Requests in flight, with it.
+    beside: int
+    #: Tokens that the day is counted for.
+    of_the_day: float
+    held: bool = True
+    usage: Usage | None = None
+    refused: bool = False
+
+
+class Refused(Struct, frozen=True, kw_only=True):
+    """Why nobody is to be admitted for a while."""
+
+    #: None: no refusal, but a reason of our own to hold the lane.
+    why: RefusedFor | None = None
+    #: Seconds to wait; None: it names no time.
+    told_s: float | None = None
+    #: U(0, 1); only ever lengthens.
+    jitter: float = 0.0
+    restart_ramp: bool = False
+
+
+class Gate:
+    """Admits the requests of one lane, in their order, when every dimension has room; then takes from all at once.
+
+    What became of a request is told in this order: `come_back`, then `answered` or `refused`, then `observe`,
+    nothing between.
+    """
+
+    def __init__(self, key: LaneKey, slots: Slots, memory: LaneMemory, day: Day) -> None:
+        self.key = key
+        self._clock = asyncio.get_running_loop().time
+        self.requests: Dimension | None = None
+        self.tokens = Tokens(memory.charging)
+        learned = memory.limits.learned_rpm
+        self.blind = Blind(self._clock(), estimate=None if learned is None else learned / 60.0)
+        self.cooling = Cooling()
+        self.day = day
+        self.level = Level(FIRST_LEVEL, memory.level)
+        self.in_flight = 0
+        self._climb = Climb()
+        #: Loop time of the last refusal that made the level lower; those of older requests are old news.
+        self._eased_at = -inf
+        #: Of those in flight, the ones admitted since the last cool-down began.
+        self._recent = 0
+        self._slots = slots
+        self._turn = asyncio.Lock()
+        #: Tasks that wait for their turn, with the one whose turn it is.
+        self._queued = 0
+        self._wake: asyncio.Future[None] | None = None
+        self._resting: Hold | None = None
+        self._held_by: Why | None = None
+        self._held_at = -inf
+        self._last_back: Place | None = None
+
+    def try_to_enter(self, charge: Charge) -> Place | None:
+        """Let a request of this charge go, if nobody came before it and nothing keeps it from going."""
+        if self._queued:
+            return None
+        need, now = self.tokens.estimates.need(charge), self._clock()
+        return self._admit(charge, need, now) if self._hold(need, now) is None else None
+
+    async def enter(self, charge: Charge) -> Place:
+        """Wait until a request of this charge may go, and let it go."""
+        self._queued += 1
+        try:
+            async with self._turn:
+                return await self._wait_and_enter(charge)
+        finally:
+            self._queued -= 1
+
+    async def _wait_and_enter(self, charge: Charge) -> Place:
+        clock, estimates = self._clock, self.tokens.estimates
+        try:
+            while (hold := self._hold(need := estimates.need(charge), now := clock())) is not None:
+                await self._rest(hold)
+            return self._admit(charge, need, now)
+        finally:
+            self._slots.leave(self.look_again)
+
+    def _hold(self, need: Need, now: float) -> Hold | None:
+        """What keeps a request from going now. None: nothing, and what it needs is taken."""
+        slots = self._slots
+        if (hold := self._hold_for_time(need, now)) is not None:
+            return hold
+        if self.cooling.probe is not Probe.DUE and not self._level_has_room():
+            return Hold(Why.LEVEL)
+        if self.requests is not None:
+            if (seconds := self.requests.ask(1.0, now)) > 0:
+                return Hold(Why.RPM, seconds)
+        elif (seconds := self.blind.wait(now)) > 0:
+            return Hold(Why.LEARNED, seconds)
+        if self.tokens.is_limited and (hold := self.tokens.hold(need, now)) is not None:
+            return hold
+        return None if slots.most is None or slots.has_room(self.look_again) else Hold(Why.PROCESS)
+
+    def _hold_for_time(self, need: Need, now: float) -> Hold | None:
+        """A cool-down, or a day that is used up."""
+        cooling = self.cooling
+        if cooling.is_on and (seconds := cooling.wait(now)) > 0:
+            return Hold(Why.DAY if cooling.is_daily else Why.PROVIDER, seconds)
+        return Hold(Why.DAY, seconds) if (seconds := self.day.wait(need, now)) > 0 else None
+
+    def _admit(self, charge: Charge, need: Need, now: float) -> Place:
+        if self.requests is not None:
+            self.requests.spend(1.0, now)
+        self._slots.take()
+        self.in_flight += 1
+        self._recent += 1
+        return Place(
+            self.key,
+            now,
+            self.tokens.spend(charge, need, now),
+            None if self.requests is not None else self.blind.spend(now),
+            self.cooling.epoch,
+            self.cooling.probe is Probe.DUE and self._admit_probe(now),
+            self.in_flight,
+            self.day.spend(need, now),
+        )
+
+    def _admit_probe(self, now: float) -> bool:
+        patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
+        return self.cooling.admitted(now, patience_s=patience)
+
+    async def _rest(self, hold: Hold) -> None:
+        """Sleep until it is time to look again, or something has changed."""
+        loop = asyncio.get_running_loop()
+        self._wake = loop.create_future()
+        self._resting = hold
+        (self._slots.queue_up if hold.why is Why.PROCESS else self._slots.leave)(self.look_again)
+        timer = None if hold.seconds is None else loop.call_later(_timed(hold.seconds, loop), self.look_again)
+        try:
+            await self._wake
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._wake = self._resting = None
+            self._held_by, self._held_at = hold.why, loop.time()
+
+    def look_again(self) -> None:
+        """Something has changed that the waiting request should know of."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    @property
+    def most(self) -> int:
+        """Requests that may be in flight."""
+        return places(self.level.overall, self._cap)
+
+    def _level_has_room(self) -> bool:
+        """Traffic that ramps up does so beside what is still in flight from before; both keep to the level."""
+        level, in_flight = self.level, self.in_flight
+        # Whole requests: there is room for one more, or none.
+        return self._recent + 1 <= level.limit and in_flight + 1 <= level.overall and in_flight < self._cap
+
+    @property
+    def _cap(self) -> int:
+        if self._slots.most is not None:
+            return self._slots.most
+        return MOST_PACED if self._is_paced else self._climb.cap
+
+    @property
+    def _is_learned(self) -> bool:
+        """Whether the pace is one that was found out."""
+        return self.requests is None and self.blind.census is not None
+
+    @property
+    def _is_paced(self) -> bool:
+        return self.requests is not None or self.tokens.is_limited or self._is_learned
+
+    def cancel(self, place: Place) -> None:
+        """Nothing was sent: all of it comes back."""
+        now = self._clock()
+        if self.requests is not None:
+            self.requests.give_back(1.0, now)
+        if place.mark is not None:
+            self.blind.give_back()
+        self.tokens.cancel(place.taken, now)
+        self.day.cancel(place.of_the_day)
+        # Headers that come now belong to no request that was let in.
+        self._last_back = None
+        self._leave(place, sent=False)
+        self.look_again()
+
+    def come_back(self, place: Place, usage: Usage | None) -> None:
+        """The request is over; its place is free."""
+        returned = self.tokens.come_back(place.taken, usage, self._clock())
+        self.day.come_back(place.of_the_day, usage)
+        place.usage = usage
+        self._last_back = place
+        self._leave(place, sent=True)
+        # A gate that waits for its rate has nothing to gain from a free place.
+        if returned or (self._resting is not None and self._resting.why in {Why.LEVEL, Why.PROVIDER, Why.DAY}):
+            self.look_again()
+
+    def _leave(self, place: Place, *, sent: bool) -> None:
+        place.held = False
+        self.in_flight -= 1
+        if not self._is_old(place):
+            self._recent -= 1
+            if place.probe:
+                self.cooling.probe_back(sent=sent)
+        self._slots.give_back()
+
+    def answered(self) -> None:
+        """The request that came back last is a success."""
+        self.cooling.answered()
+        self.blind.answered()
+        place = self._last_back
+        if place is not None and not self._is_paced:
+            now = self._clock()
+            is_full = self.level.limit >= self._climb.cap and self._level_binds()
+            self._climb = concurrency.answered(self._climb, now, now - place.at, is_full=is_full)
+        if self._is_old(place) or not self._level_binds():
+            return
+        self.level = grown(self.level, self._cap, paced=self._is_paced)
+        self.look_again()
+
+    def _is_old(self, place: Place | None) -> bool:
+        return place is not None and place.epoch != self.cooling.epoch
+
+    def _level_binds(self) -> bool:
+        resting_for_level = self._resting is not None and self._resting.why is Why.LEVEL
+        return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
+
+    def refused(self, refusal: Refused) -> None:
+        """The request that came back last is a refusal, or the lane is to be held for another reason."""
+        place, now = self._last_back, self._clock()
+        if place is None or refusal.why is None:
+            self._cool_down(place, refusal, now)
+        else:
+            place.refused = True
+            self._adapt(place, refusal.why, refusal, now)
+        self.look_again()
+
+    def _adapt(self, place: Place, why: RefusedFor, refusal: Refused, now: float) -> None:
+        """What there was too much of is what changes."""
+        tokens = self.tokens
+        if self.requests is not None and why in {RefusedFor.REQUESTS, RefusedFor.UNSAID}:
+            self.requests.tighten(now)
+        if tokens.is_limited and (
+            why is RefusedFor.TOKENS or (why is RefusedFor.UNSAID and self.requests is None)
+        ):
+            tokens.refused(place.taken, None, now)
+        if why is RefusedFor.IN_FLIGHT and not refusal.restart_ramp:
+            self._ease(place, refusal, now)
+        elif place.mark is not None and self._finds_out(why, place):
+            self._count(place, place.mark, refusal, now)
+        else:
+            self._cool_down(place, refusal, now)
+
+    def _finds_out(self, why: RefusedFor, place: Place) -> bool:
+        """Whether the refusal is one of a request rate that nobody names."""
+        if self.requests is not None or why is RefusedFor.DAY:
+            return False
+        if why is RefusedFor.AGAIN:
+            return place.probe and self._is_learned
+        return why is RefusedFor.REQUESTS or not self.tokens.is_limited
+
+    def _count(self, place: Place, mark: Refusal, refusal: Refused, now: float) -> None:
+        """The census learns from it, and says how long to hold; what the server said is kept in any case."""
+        hold_s = self.blind.refused(mark, now, probe=place.probe)
+        wait_s = max(hold_s, refusal.told_s or 0.0)
+        if wait_s > 0:
+            self.cooling.hold_until(now + lengthened(wait_s, refusal.jitter))
+        if refusal.restart_ramp:
+            self._restart(cut=True)
+
+    def _ease(self, place: Place, refusal: Refused, now: float) -> None:
+        """Too many at once: fewer. Time is only waited where the server names one, or nothing was let in."""
+        if place.beside <= 1 or refusal.told_s is not None:
+            self._cool_down(place, refusal, now)
+        elif place.at >= self._eased_at:
+            self._eased_at = now
+            self.level = eased(self.level, place.beside - 1)
+
+    def _cool_down(self, place: Place | None, refusal: Refused, now: float) -> None:
+        epoch = self.cooling.epoch if place is None else place.epoch
+        if not self.cooling.refused(
+            now,
+            told_s=refusal.told_s,
+            jitter=refusal.jitter,
+            epoch=epoch,
+            is_daily=refusal.why is RefusedFor.DAY,
+        ):
+            return
+        # That one request alone was refused says nothing about how many may be in flight.
+        alone = place is not None and place.probe
+        self._restart(cut=not alone and (refusal.told_s is None or refusal.restart_ramp or not self._is_paced))
+
+    def _restart(self, *, cut: bool) -> None:
+        self._recent = 0
+        self.level = restarted(self.level, cut=cut)
+
+    def forget_level(self) -> None:
+        """A rate is known from now on: where the level came to before says nothing."""
+        self.level = Level(self.level.limit)
+
+    def observe(self, hints: RateHints) -> None:
+        """The headers of the request that came back last."""
+        place, now = self._last_back, self._clock()
+        self.tokens.heed(hints, now)
+        if place is not None:
+            binds = self.held_by(now, recent_s=RECENT_S) is Why.TPM
+            self.tokens.observe(place.taken, hints, place.usage, refused=place.refused, binds=binds, now=now)
+
+    def hold_for_the_day(self, seconds: float) -> None:
+        """A daily limit is used up."""
+        self.cooling.hold_until(self._clock() + seconds, is_daily=True)
+
+    def held_by(self, now: float, *, recent_s: float) -> Why | None:
+        """What the waiting request waits for, or waited for at most `recent_s` ago."""
+        if self.cooling.wait(now) > 0:
+            return Why.DAY if self.cooling.is_daily else Why.PROVIDER
+        if self._resting is not None:
+            return self._resting.why
+        return self._held_by if now - self._held_at <= recent_s else None
+
+
+def _timed(seconds: float, loop: asyncio.AbstractEventLoop) -> float:
+    """The wait as the loop can time it: uvloop's are whole milliseconds, and would wake early again and again."""
+    is_exact = isinstance(loop, asyncio.BaseEventLoop)
+    return seconds if is_exact else ceil(1e3 * seconds) / 1e3

@@ -1,0 +1,119 @@
+"""One limit of a lane, requests or tokens, kept by an `AsyncLimiter`."""
+
+from collections import deque
+
+from aiolimiter import AsyncLimiter
+
+from batcher.policy.rate.token_bucket import (
+    FULL_MARGIN,
+    Balance,
+    Pace,
+    cut_margin,
+    drained,
+    extra_cost,
+    part_to_take,
+    passed,
+    seconds_to_room,
+    spent,
+    took,
+    without_room,
+)
+
+
+class Dimension:
+    """A ceiling and a balance.
+
+    The limiter is the ceiling: whatever the balance believes, no more than a bucketful and the rate goes. It knows
+    no debt, no refund and does not tell its level, so these stand beside it. It is never waited in: the gate
+    sleeps until there should be room and asks again. So whatever changes meanwhile wakes the gate, a cancelled
+    wait leaves nothing behind, and where there is room nothing is awaited at all.
+    """
+
+    __slots__ = ("_at", "_balance", "_ceiling", "_cost", "_margin", "_meter", "pace")
+
+    def __init__(self, pace: Pace, *, now: float, debt: float = 0.0) -> None:
+        self.pace = pace
+        self._ceiling = AsyncLimiter(pace.bucket, pace.bucket / pace.rate)
+        self._balance: Balance = drained(pace, debt=debt)
+        self._at = now
+        self._meter = Meter(now)
+        self._margin = FULL_MARGIN
+        #: What a unit costs while the margin is smaller than usual: that slows, without another limiter.
+        self._cost = 1.0
+
+    def ask(self, amount: float, now: float) -> float:
+        """Seconds after which to ask again; 0 when all that a request of `amount` needs first is taken for it."""
+        pace = self.pace
+        if self._cost != 1.0:
+            self._cost = extra_cost(self._margin, now)
+            amount *= self._cost
+        balance = passed(self._balance, now - self._at, pace)
+        self._at = now
+        while (part := part_to_take(balance, amount, pace)) and self._ceiling.has_capacity(part):
+            _acquire(self._ceiling, part)
+            balance = took(balance, part)
+        if part:
+            balance = without_room(balance, part, pace)
+        self._balance = balance
+        return seconds_to_room(balance, part, pace) if part else 0.0
+
+    def spend(self, amount: float, now: float) -> None:
+        """A request of `amount` goes, of what was taken; what exceeds it is debt."""
+        self._balance = spent(self._balance, amount * self._cost)
+        self._meter.add(amount, now)
+
+    def give_back(self, amount: float, now: float) -> None:
+        """It did not go after all: the next request has it, for as long as the bucket would have held it."""
+        self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount * self._cost)
+        self._at = now
+        self._meter.add(-amount, now)
+
+    def tighten(self, now: float) -> None:
+        """A refusal: somewhat less than the limit is used, until time has shown that it was chance."""
+        self._margin = cut_margin(self._margin, now)
+        self._cost = extra_cost(self._margin, now)
+
+    def debt(self, now: float) -> float:
+        """Units still to be paid for what already went."""
+        return max(0.0, passed(self._balance, now - self._at, self.pace).owed)
+
+    def use(self, now: float) -> float:
+        """Units a second that went lately."""
+        return self._meter.rate(now)
+
+
+def _acquire(limiter: AsyncLimiter, amount: float) -> None:
+    """Take what it has room for: `acquire` then returns at its first step, without a task in between."""
+    try:
+        limiter.acquire(amount).send(None)
+    except StopIteration:
+        return
+    raise RuntimeError(f"{limiter} had room for {amount}, and has none")
+
+
+#: Seconds looked back, and between two marks.
+WINDOW_S = 10.0
+STEP_S = 1.0
+
+
+class Meter:
+    """Units a second over the last `WINDOW_S`: one addition an admission, a mark a second."""
+
+    __slots__ = ("_marks", "_total")
+
+    def __init__(self, now: float) -> None:
+        self._total = 0.0
+        self._marks = deque([(now, 0.0)], maxlen=int(WINDOW_S / STEP_S) + 1)
+
+    def add(self, amount: float, now: float) -> None:
+        """`amount` went at `now`."""
+        if now - self._marks[-1][0] >= STEP_S:
+            self._marks.append((now, self._total))
+        self._total += amount
+
+    def rate(self, now: float) -> float:
+        """Units a second since the oldest mark within the window; 0 where all of it is older."""
+        for at, total in self._marks:
+            if now - at <= WINDOW_S:
+                return max(0.0, self._total - total) / max(STEP_S, now - at)
+        return 0.0

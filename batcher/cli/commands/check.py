@@ -1,0 +1,102 @@
+"""`batcher check`: a job file looked at; nothing is stored or sent."""
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.errors import WRONG_USE
+from batcher.cli.terminal.output import duration, number, print_json, say, table
+from batcher.config import Flags, resolve_job
+from batcher.domain.errors import UsageError
+from batcher.policy.api_paths import normal_path
+from batcher.policy.input.deduplication import advice
+
+if TYPE_CHECKING:
+    from batcher.services.jobs.check import Checked, Workload
+
+_EPILOG = """\b
+Examples:
+  batcher check job.jsonl
+  batcher check job.jsonl --rpm 500 --tpm 200k     and how long it will take
+  batcher check bodies.jsonl --url /v1/embeddings --json
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
+@click.option("--rpm", multiple=True, metavar="N", help="Requests a minute; MODEL=N for one model.")
+@click.option("--tpm", multiple=True, metavar="N", help="Tokens a minute; MODEL=N for one model.")
+@click.option("--url", metavar="PATH", help="Endpoint of bare bodies that have no `messages`, as /v1/embeddings.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every error.")
+@shared
+@click.pass_obj
+def check(
+    session: Session, *, file: str, rpm: tuple[str, ...], tpm: tuple[str, ...], url: str | None, as_json: bool
+) -> int:
+    """Check a job file; nothing is stored or sent.
+
+    Lists every bad line, repeated rows, the tokens by model, and, with limits, which one binds and how long it
+    takes.
+    """
+    from batcher.files.source import open_source  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs.check import check_file  # noqa: PLC0415
+    from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES  # noqa: PLC0415
+
+    settings = resolve_job(Flags(rpm=rpm, tpm=tpm), remembered=None, environ=os.environ, file=session.file())
+    path = None if url is None else normal_path(url)
+    if url is not None and path is None:
+        raise UsageError(f"--url {url} is not a plain path under /v1/", hint="for instance --url /v1/embeddings")
+    with open_source(file) as source:
+        checked = check_file(source, settings, url=path, most_errors=None if as_json else SHOWN_BAD_LINES)
+    print_json(checked) if as_json else _say(checked)
+    return WRONG_USE if checked.invalid else 0
+
+
+def _say(checked: "Checked") -> None:
+    for error in checked.errors:
+        say(f"{checked.file}:{error.line}: {error.reason}")
+    if checked.invalid > len(checked.errors):
+        say(f"… and {number(checked.invalid - len(checked.errors))} more (--json lists all)")
+    lines = "1 line" if checked.lines == 1 else f"{number(checked.lines)} lines"
+    say(f"{checked.file}: {lines}, {number(checked.valid)} valid, {number(checked.invalid)} invalid")
+    if checked.models:
+        say()
+        head = ["model", "url", "rows", "tokens in", "tokens out, at most", "limit", "takes"]
+        table([head, *(_row(load) for load in checked.models)], right=frozenset({2, 3, 4, 6}))
+    _say_repeats(checked)
+    _say_time(checked)
+    if checked.invalid:
+        good = ", or run the good ones with `batcher run FILE --skip-invalid`" if checked.valid else ""
+        say(f"→ mend the lines{good}")
+
+
+def _row(load: "Workload") -> list[str]:
+    return [
+        load.model or "(no model)",
+        load.url,
+        number(load.requests),
+        number(load.input_tokens),
+        number(load.output_tokens),
+        load.binding or "none given",
+        "-" if load.seconds is None else duration(load.seconds),
+    ]
+
+
+def _say_repeats(checked: "Checked") -> None:
+    if checked.repeats.rows:
+        say()
+        say(f"{number(checked.repeats.rows)} rows repeat another row's body and share its answer: not sent")
+    if checked.repeats.random:
+        say(f"note: {advice(checked.repeats.random)}")
+
+
+def _say_time(checked: "Checked") -> None:
+    if checked.seconds is None:
+        return
+    say()
+    slowest = next(load for load in checked.models if load.seconds == checked.seconds)
+    say(f"takes at least {duration(checked.seconds)}: {slowest.binding} of {slowest.model or 'this model'} binds")
+    if any(load.seconds is None for load in checked.models):
+        say("  without the models for which no limit is given")

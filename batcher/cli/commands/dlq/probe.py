@@ -1,0 +1,120 @@
+"""`batcher dlq retry --probe`: the smallest one goes first, and what comes of it is told."""
+
+import os
+
+from batcher.app import make_parts, run
+from batcher.cli.commands.dlq.requeued import say_retried
+from batcher.cli.flows import event_log, signals
+from batcher.cli.flows.submit import check_credentials
+from batcher.cli.params.session import Session
+from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
+from batcher.cli.terminal.output import note, number, say
+from batcher.domain.events import Event
+from batcher.domain.ids import JobId
+from batcher.domain.states import RequestState, ShownState
+from batcher.policy.privacy.sanitize import one_line
+from batcher.services.dead_letters.probe import Probe, Probed, pick, send
+from batcher.services.dead_letters.retry import Chosen
+from batcher.services.runs.run import Parts, RunControl
+from batcher.store.sqlite.database import Database
+
+_WIDTH = 300
+
+
+class _Listening:
+    """`ports.Events` for one request: the log, if there is one."""
+
+    def __init__(self, log: event_log.Log | None) -> None:
+        self._log = log
+
+    def emit(self, event: Event) -> None:
+        if self._log is not None:
+            self._log.emit(event)
+
+    def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
+        """Nothing here is ever behind."""
+        return False
+
+
+def probe_first(database: Database, chosen: Chosen, session: Session) -> int:
+    """Send one, say what came of it; returns the exit code. Raises before anything is changed."""
+    parts = make_parts()
+    probe = pick(database, chosen)
+    check_credentials(probe.job.settings, os.environ)
+    request = probe.request
+    of = f", the smallest of {number(len(chosen.ids))}," if probe.others else ""
+    custom_id = one_line(request.custom_id, _WIDTH)
+    note(f"request {request.request} (job {request.job}, line {request.line}, {custom_id}){of} goes first")
+    with event_log.opened(session, parts.clock) as log:
+        probed, code = run(_send(database, probe, chosen, parts, log))
+    told = _say(probe, probed)
+    return told if code is None or probed.was_answered else code
+
+
+async def _send(
+    database: Database, probe: Probe, chosen: Chosen, parts: Parts, log: event_log.Log | None
+) -> tuple[Probed, int | None]:
+    """What came of it, and the exit code of the signal that ended it, if one did."""
+    control = RunControl()
+    with signals.heeded(control) as interruption:
+        probed = await send(
+            database,
+            probe,
+            chosen,
+            parts,
+            events=_Listening(log),
+            control=control,
+            handed_over=lambda pid: note(f"the runner that works the store (pid {pid}) sends it"),
+        )
+    return probed, interruption.exit_code
+
+
+def _say(probe: Probe, probed: Probed) -> int:
+    """Returns the exit code, unless a signal decides it."""
+    match probed.request.state:
+        case RequestState.COMPLETED:
+            _say_answered(probe, probed)
+            return 0
+        case RequestState.DEAD_LETTERED:
+            _say_failed(probed)
+            code = DEAD_LETTERS
+        case RequestState.PENDING | RequestState.CLAIMED | RequestState.CANCELLED:
+            _say_open(probed)
+            code = PAUSED if probed.job.state is ShownState.PAUSED else DEAD_LETTERS
+    if probe.others:
+        others = "1 other is" if probe.others == 1 else f"{number(probe.others)} others are"
+        say(f"the {others} left alone, still dead letters")
+    return code
+
+
+def _say_answered(probe: Probe, probed: Probed) -> None:
+    request = probed.request
+    last = request.history[-1] if request.attempts > probe.request.attempts else None
+    if last is None:
+        say(f"request {request.request} shares the answer of a row with the same body; nothing was sent")
+    else:
+        took = "" if last.latency_seconds is None else f" in {last.latency_seconds:.2f} s"
+        tokens = f"{number(last.tokens.input or 0)} tokens in, {number(last.tokens.output or 0)} out"
+        say(f"request {request.request} was answered{took} ({tokens})")
+    if probed.retried is not None and probed.retried.count:
+        say_retried(probed.retried)
+    if probed.retried is None or request.job not in probed.retried.jobs:
+        say(f"next: batcher results {request.job}")
+
+
+def _say_failed(probed: Probed) -> None:
+    request = probed.request
+    status = "" if request.status is None else f"{request.status} "
+    say(f"request {request.request} failed again: {status}{request.code}: {one_line(request.message, _WIDTH)}")
+    say(f"→ {request.advice}")
+    say(f"next: batcher dlq show {request.request}")
+
+
+def _say_open(probed: Probed) -> None:
+    request, paused = probed.request, probed.job.paused
+    say(f"request {request.request} is not answered; it is {request.state}")
+    if paused is not None:
+        say(f"paused: {paused['message']}")
+        say(f"  → {paused['fix']}")
+    if request.state is not RequestState.CANCELLED:
+        say(f"next: batcher resume {request.job}")

@@ -1,0 +1,88 @@
+"""`batcher doctor`: does it work from here, and if not, what would mend it."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batcher.cli.params.job_options import settings
+from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.errors import FAILED
+from batcher.cli.terminal.output import note, print_json, say
+from batcher.config import Flags, resolve_job
+
+if TYPE_CHECKING:
+    from batcher.services.diagnostics.doctor_report import Check, Diagnosis, Part
+
+_EPILOG = """\b
+Examples:
+  batcher doctor
+  batcher doctor --base-url http://127.0.0.1:8000/v1 --model llama3
+  batcher doctor --save working.md      keep a note of what works today
+"""
+_WORDS = {True: "ok", False: "FAILED", None: "skipped"}
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--model", metavar="M", help="The model to ask.  [default: one that the endpoint lists]")
+@click.option("--save", metavar="FILE", help="Write a dated note of the configuration and of each check.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@settings
+@shared
+@click.pass_obj
+def doctor(session: Session, *, model: str | None, save: str | None, as_json: bool, flags: Flags) -> int:
+    """Check that it works from here, and say how to mend it.
+
+    Settings, key, network, models, one tiny request, one that must be refused, limits, the store. Takes the
+    options of `run`. The tiny request asks for one token; it is billed like any other.
+    """
+    from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.diagnostics.doctor import Question, diagnose  # noqa: PLC0415
+    from batcher.services.diagnostics.doctor_note import check_note, save_note  # noqa: PLC0415
+
+    if save is not None:
+        check_note(Path(save))
+    parts = make_parts()
+    question = Question(
+        resolve=lambda: resolve_job(flags, remembered=None, environ=os.environ, file=session.file()),
+        store=lambda: session.db,
+        model=model,
+        timeout=flags.timeout,
+    )
+    diagnosis, findings = asyncio.run(
+        diagnose(question, environ=os.environ, clock=parts.clock, simulator=parts.simulator)
+    )
+    print_json(diagnosis) if as_json else _say(diagnosis)
+    if save is not None:
+        save_note(Path(save), diagnosis, findings)
+        if not session.quiet:
+            note(f"the note is in {save}")
+    return 0 if diagnosis.ok else FAILED
+
+
+def _say(diagnosis: "Diagnosis") -> None:
+    for check in diagnosis.checks:
+        _say_check(check)
+    failed = [check.name for check in diagnosis.checks if check.ok is False]
+    say()
+    if failed:
+        say(f"not well: {', '.join(failed)}")
+    else:
+        say("all is well; `batcher run FILE` can begin")
+
+
+def _say_check(check: "Check") -> None:
+    if not check.parts:
+        _say_line(check, check.name)
+        return
+    say(f"{check.name:<13}{_WORDS[check.ok]:<9}{check.seconds * 1000:>6.0f} ms")
+    for part in check.parts:
+        _say_line(part, f"  {part.name}")
+
+
+def _say_line(part: "Part", name: str) -> None:
+    say(f"{name:<13}{_WORDS[part.ok]:<9}{part.seconds * 1000:>6.0f} ms  {part.evidence}")
+    if part.fix is not None:
+        say(f"{'':<13}→ {part.fix}")

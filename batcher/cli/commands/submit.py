@@ -1,0 +1,44 @@
+"""`batcher submit`: check and store; run it later."""
+
+import os
+
+import click
+from msgspec.structs import replace
+
+from batcher.cli.params.job_options import FileOptions, of_a_file, settings
+from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.output import print_json, say
+from batcher.config import Flags
+from batcher.domain.states import JobState
+
+_EPILOG = """\b
+Example:
+  batcher submit job.jsonl --rpm 500
+  batcher resume
+"""
+
+
+@click.command(epilog=_EPILOG)
+@of_a_file
+@settings
+@shared
+@click.pass_obj
+def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
+    """Check and store a job file; run it later.
+
+    Prints the job's number: of the job that is there, if the file is known.
+    """
+    from batcher.cli.flows.submit import store  # noqa: PLC0415
+    from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.runs.status import job_status  # noqa: PLC0415
+    from batcher.services.store.open_store import made  # noqa: PLC0415
+
+    clock = SystemClock()
+    with made(session.db, clock) as database:
+        taken = replace(given, quiet=session.quiet)
+        job = store(database, taken, flags, environ=os.environ, config=session.file(), clock=clock)
+        if given.as_json:
+            print_json(job_status(database, job))
+            return
+        say(str(job.id))
+        say(f"next: batcher {'resume' if job.state is JobState.OPEN else 'results'} {job.id}")

@@ -1,0 +1,60 @@
+"""The results of the jobs of a run, each written when its job is finished, not when all are."""
+
+import asyncio
+from collections.abc import Sequence
+
+from batcher.domain.errors import BatcherError
+from batcher.domain.events import Event, JobFinished
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job
+from batcher.domain.states import JobState
+from batcher.services.results import export
+from batcher.services.results.export import Exported
+from batcher.services.results.write import remembered_output
+from batcher.store.jobs import jobs as stored_jobs
+from batcher.store.sqlite.database import Database
+
+
+class Results:
+    """Writes files; one that cannot be written does not keep the others."""
+
+    def __init__(self, database: Database, jobs: Sequence[Job]) -> None:
+        self._database = database
+        self._jobs = [job.id for job in jobs]
+        self._finished: asyncio.Queue[JobId] = asyncio.Queue()
+        self._tried: set[JobId] = set()
+        self.written: dict[JobId, Exported] = {}
+        self.errors: list[BatcherError] = []
+
+    def emit(self, event: Event) -> None:
+        """A job of ours may have finished."""
+        if isinstance(event, JobFinished) and event.job_id in self._jobs:
+            self._finished.put_nowait(event.job_id)
+
+    async def run(self) -> None:
+        """Write what finishes, until cancelled. The last job's file is left to `write_the_rest`."""
+        while True:
+            job_id = await self._finished.get()
+            if len(self._jobs) > 1:
+                # Beside the run: a file is whole or absent however this ends.
+                await asyncio.to_thread(self._write, job_id)
+
+    def write_the_rest(self) -> list[Job]:
+        """Write what is at its end and not written yet; returns the jobs as they stand now."""
+        current = [self._read(job_id) for job_id in self._jobs]
+        for job in current:
+            if job.state in {JobState.COMPLETED, JobState.CANCELLED} and job.id not in self._tried:
+                self._write(job.id)
+        return current
+
+    def _read(self, job_id: JobId) -> Job:
+        with self._database.read() as connection:
+            return stored_jobs.get(connection, job_id)
+
+    def _write(self, job_id: JobId) -> None:
+        job = self._read(job_id)
+        self._tried.add(job_id)
+        try:
+            self.written[job_id] = export.write_job(self._database, job, results=remembered_output(job))
+        except BatcherError as error:
+            self.errors.append(error)

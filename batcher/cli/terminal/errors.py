@@ -1,0 +1,86 @@
+"""Errors as people and scripts see them: what is wrong, where, what to do next; and the exit code."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from batcher.cli.terminal.output import note
+from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
+from batcher.policy.privacy.sanitize import sanitize
+
+FAILED, WRONG_USE, DEAD_LETTERS, PAUSED = 1, 2, 3, 4
+
+
+def exit_code(error: BaseException) -> int:
+    """The contract's exit code of an error."""
+    if isinstance(error, UsageError):
+        return WRONG_USE
+    return PAUSED if isinstance(error, Paused) else FAILED
+
+
+def report_click(error: click.ClickException, args: Sequence[str]) -> int:
+    """What click refused: one line, and where help is."""
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return WRONG_USE
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batcher"
+    _report(error.format_message(), f"`{command} --help`", args)
+    return WRONG_USE
+
+
+def report_error(error: Exception, args: Sequence[str]) -> int:
+    """One of ours, or one that should not have happened."""
+    if "--debug" in args:
+        import traceback  # noqa: PLC0415 - only where it was asked for
+
+        click.echo(sanitize("".join(traceback.format_exception(error)), keep_breaks=True), err=True)
+    error = _innermost(error)
+    if isinstance(error, InputError) and error.bad:
+        _report_lines(error, args)
+    elif isinstance(error, BatcherError):
+        _report(error.message, error.hint, args)
+    else:
+        what = f"{type(error).__name__}: {error}"
+        _report(f"internal error: {what}", "run it again with --debug and report it; nothing stored is lost", args)
+    return exit_code(error)
+
+
+def _innermost(error: Exception) -> Exception:
+    """What went wrong first, where several tasks ended together."""
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _report(message: str, hint: str | None, args: Sequence[str]) -> None:
+    if "--json" in args:
+        _print_json({"error": {"message": message, "hint": hint}})
+    _say_error(message, hint)
+
+
+def _report_lines(error: InputError, args: Sequence[str]) -> None:
+    bad = sorted(error.bad, key=lambda each: each.line)
+    if "--json" in args:
+        lines = [{"line": each.line, "custom_id": each.custom_id, "reason": each.reason} for each in bad]
+        told = {"message": error.message, "hint": error.hint, "count": error.count, "lines": lines}
+        _print_json({"error": told})
+        return
+    for each in bad:
+        note(f"{error.source}:{each.line}: {each.reason}")
+    if error.count > len(bad):
+        note(f"… and {error.count - len(bad):,} more (--json lists all)")
+    _say_error(error.message, error.hint)
+
+
+def _say_error(message: str, hint: str | None) -> None:
+    note(f"error: {message}")
+    if hint:
+        note(f"  → {hint}")
+
+
+def _print_json(document: Any) -> None:  # noqa: ANN401 - a JSON document
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,81 @@
+"""What commands print: one JSON document, or words for people."""
+
+import os
+import sys
+from typing import Any
+
+import click
+import msgspec
+
+from batcher.cli.terminal.layout import fitted, table_lines, width_of
+from batcher.policy.privacy.sanitize import sanitize, sanitize_json
+
+
+def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encodes
+    """The answer of `--json`: exactly one document on stdout."""
+    raw = sanitize_json(msgspec.json.encode(document))
+    sys.stdout.buffer.write(msgspec.json.format(raw, indent=2) + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def say(text: str = "") -> None:
+    """A line of the answer; what came from outside is made harmless."""
+    click.echo(fitted(sanitize(text), width_of(sys.stdout)))
+
+
+def say_as_it_is(text: str) -> None:
+    """A line that is never broken: it may be copied from the terminal."""
+    click.echo(sanitize(text))
+
+
+def note(text: str) -> None:
+    """A line beside the answer, on stderr."""
+    click.echo(fitted(sanitize(text), width_of(sys.stderr)), err=True)
+
+
+def number(value: float) -> str:
+    """1,319; 0.5."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
+
+
+def duration(seconds: float) -> str:
+    """14 s; 3 min 20 s; 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:  # noqa: PLR2004 - seconds of a minute
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:  # noqa: PLR2004 - minutes of an hour
+        return f"{minutes} min {rest} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min"
+
+
+def shown_path(path: str) -> str:
+    """Relative where that is shorter."""
+    relative = os.path.relpath(path)
+    return path if relative.startswith("..") else relative
+
+
+def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> None:
+    """Columns; the first row is the head."""
+    clean = [[sanitize(cell) for cell in row] for row in rows]
+    for line in table_lines(clean, right, width_of(sys.stdout)):
+        click.echo(line)
+
+
+_STEP = 1_000
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def size(count: int) -> str:
+    """999 B; 12.3 kB; 1.2 GB."""
+    value, unit = float(count), 0
+    while value >= _STEP - 0.05 and unit < len(_UNITS) - 1:
+        value /= _STEP
+        unit += 1
+    return f"{count} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
+
+
+def row_count(count: int) -> str:
+    """1 row; 12,345 rows."""
+    return "1 row" if count == 1 else f"{number(count)} rows"

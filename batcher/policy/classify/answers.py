@@ -1,0 +1,246 @@
+"""What kind of answer a 200 holds, by path (PROVIDERS §1.12). On the path of every reply.
+
+Enums of providers grow: what is not known to be a failure, and holds something to deliver, is an answer.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+from typing import Final
+
+from msgspec import Struct
+
+from batcher.domain.outcomes import Failure, Outcome, Success, Usage
+from batcher.domain.states import FailureKind
+
+Document = Mapping[str, object]
+
+
+class Finding(Enum):
+    """What an answer turned out to be."""
+
+    #: Something to deliver.
+    WHOLE = auto()
+    #: To deliver, ended by a token limit; also where all the tokens went into reasoning.
+    CUT = auto()
+    #: Withheld by a content filter: the same request is withheld again.
+    FILTERED = auto()
+    #: The provider says that generating failed.
+    FAILED = auto()
+    #: Not finished, though nobody asked to wait.
+    UNFINISHED = auto()
+    #: Well-formed, without choices.
+    NO_CHOICES = auto()
+    #: Well-formed, with nothing in it.
+    EMPTY = auto()
+
+
+#: What makes a chat message an answer. A refusal is one, by contract; tool calls have no content.
+_MESSAGE_PARTS: Final = ("tool_calls", "refusal", "function_call", "audio", "images")
+_BY_FINISH_REASON: Final[Mapping[str, Finding]] = {
+    "length": Finding.CUT,
+    "content_filter": Finding.FILTERED,
+    "error": Finding.FAILED,
+}
+#: Of several choices, none of which can be delivered, the first of these says why.
+_WORST_FIRST: Final = (Finding.FILTERED, Finding.FAILED, Finding.EMPTY)
+
+_GEMINI_FILTERED: Final = (
+    "SAFETY",
+    "RECITATION",
+    "BLOCKLIST",
+    "PROHIBITED_CONTENT",
+    "SPII",
+    "LANGUAGE",
+)
+
+
+def _chat(document: Document) -> Finding:
+    return _choices(document, _chat_choice)
+
+
+def _text(document: Document) -> Finding:
+    return _choices(document, _text_choice)
+
+
+def _choices(document: Document, judge: Callable[[Document], Finding]) -> Finding:
+    """With n > 1 one deliverable choice makes the answer; it is cut where any of them is."""
+    choices = document.get("choices")
+    if not isinstance(choices, list) or not choices:
+        return Finding.NO_CHOICES
+    if len(choices) == 1:
+        return judge(choices[0]) if isinstance(choices[0], dict) else Finding.EMPTY
+    findings = [judge(choice) for choice in choices if isinstance(choice, dict)]
+    if Finding.WHOLE in findings or Finding.CUT in findings:
+        return Finding.CUT if Finding.CUT in findings else Finding.WHOLE
+    return next((finding for finding in _WORST_FIRST if finding in findings), Finding.EMPTY)
+
+
+def _chat_choice(choice: Document) -> Finding:
+    ended = _ended(choice)
+    if ended is not None:
+        return ended
+    message = choice.get("message")
+    if not isinstance(message, dict):
+        return Finding.EMPTY
+    if message.get("content"):
+        return Finding.WHOLE
+    return Finding.WHOLE if any(message.get(part) for part in _MESSAGE_PARTS) else Finding.EMPTY
+
+
+def _ended(choice: Document) -> Finding | None:
+    reason = choice.get("finish_reason")
+    return _BY_FINISH_REASON.get(reason) if isinstance(reason, str) else None
+
+
+def _text_choice(choice: Document) -> Finding:
+    return _ended(choice) or (Finding.WHOLE if choice.get("text") else Finding.EMPTY)
+
+
+def _embeddings(document: Document) -> Finding:
+    data = document.get("data")
+    items = data if isinstance(data, list) else []
+    whole = bool(items) and all(isinstance(item, dict) and item.get("embedding") for item in items)
+    return Finding.WHOLE if whole else Finding.EMPTY
+
+
+def _moderations(document: Document) -> Finding:
+    return Finding.WHOLE if document.get("results") else Finding.EMPTY
+
+
+def _responses(document: Document) -> Finding:
+    match document.get("status"):
+        case "failed" | "cancelled":
+            return Finding.FAILED
+        case "queued" | "in_progress":
+            return Finding.UNFINISHED
+        case "incomplete":
+            details = document.get("incomplete_details")
+            reason = details.get("reason") if isinstance(details, dict) else None
+            return Finding.FILTERED if reason == "content_filter" else Finding.CUT
+        case _:
+            output = document.get("output")
+            items = output if isinstance(output, list) else []
+            return Finding.WHOLE if any(map(_says_something, items)) else Finding.EMPTY
+
+
+def _says_something(item: object) -> bool:
+    """An item that is more than reasoning: a tool call, or a message with a part that is not empty."""
+    if not isinstance(item, dict) or item.get("type") == "reasoning":
+        return False
+    if item.get("type") != "message":
+        return True
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    return any(isinstance(part, dict) and (part.get("text") or part.get("refusal")) for part in parts)
+
+
+def _messages(document: Document) -> Finding:
+    """Anthropic's own API."""
+    match document.get("stop_reason"):
+        case "max_tokens" | "model_context_window_exceeded":
+            return Finding.CUT
+        case "refusal" | "pause_turn":
+            return Finding.WHOLE
+        case _:
+            return Finding.WHOLE if document.get("content") else Finding.EMPTY
+
+
+def _gemini(document: Document) -> Finding:
+    """Gemini's own API: without candidates the prompt itself was blocked."""
+    candidates = document.get("candidates")
+    first = candidates[0] if isinstance(candidates, list) and candidates else None
+    if not isinstance(first, dict):
+        feedback = document.get("promptFeedback")
+        blocked = isinstance(feedback, dict) and feedback.get("blockReason")
+        return Finding.FILTERED if blocked else Finding.NO_CHOICES
+    reason = first.get("finishReason")
+    if reason == "MAX_TOKENS":
+        return Finding.CUT
+    if reason in _GEMINI_FILTERED:
+        return Finding.FILTERED
+    content = first.get("content")
+    parts = content.get("parts") if isinstance(content, dict) else None
+    return Finding.WHOLE if parts and reason in ("STOP", None) else Finding.EMPTY
+
+
+#: By the end of the path; the commonest first. Any other path: a JSON object is an answer.
+_JUDGES: Final[tuple[tuple[str, Callable[[Document], Finding]], ...]] = (
+    ("/chat/completions", _chat),
+    ("/completions", _text),
+    ("/embeddings", _embeddings),
+    ("/responses", _responses),
+    ("/moderations", _moderations),
+    ("/messages", _messages),
+    (":generateContent", _gemini),
+)
+
+
+def judge_answer(document: Document, path: str) -> Finding:
+    """What the answer is. `document` is the parsed body, without a top-level error."""
+    for suffix, judge in _JUDGES:
+        if path.endswith(suffix):
+            return judge(document)
+    return Finding.WHOLE
+
+
+#: An answer without content is asked for once more (a model that was starting), not six times: it is billed.
+_ONCE_MORE: Final = 2
+_NO_USAGE: Final = Usage()
+
+
+class _Flaw(Struct, frozen=True):
+    kind: FailureKind
+    code: str
+    message: str
+    most_attempts: int | None = None
+
+
+_FLAWS: Final[Mapping[Finding, _Flaw]] = {
+    Finding.FILTERED: _Flaw(
+        FailureKind.PERMANENT, "content_filter", "the provider's content filter withheld the answer"
+    ),
+    Finding.FAILED: _Flaw(FailureKind.TRANSIENT, "generation_failed", "the provider says that generating failed"),
+    Finding.UNFINISHED: _Flaw(
+        FailureKind.TRANSIENT, "not_finished", "the provider sent an answer that is not finished"
+    ),
+    Finding.NO_CHOICES: _Flaw(FailureKind.TRANSIENT, "no_choices", "the reply has no choices", _ONCE_MORE),
+    Finding.EMPTY: _Flaw(FailureKind.TRANSIENT, "empty_answer", "the reply has no content", _ONCE_MORE),
+}
+
+
+def read_answer(document: Document, path: str) -> Outcome:
+    """The outcome of a 2xx whose body is a JSON object without an error. What was billed is kept either way."""
+    finding = judge_answer(document, path)
+    usage = usage_of(document)
+    if finding is Finding.WHOLE:
+        return Success(usage=usage)
+    if finding is Finding.CUT:
+        return Success(usage=usage, truncated=True)
+    flaw = _FLAWS[finding]
+    return Failure(
+        kind=flaw.kind, code=flaw.code, message=flaw.message, usage=usage, most_attempts=flaw.most_attempts
+    )
+
+
+def usage_of(document: Document) -> Usage:
+    """Tokens as the provider counted them: `usage` of OpenAI and Anthropic, `usageMetadata` of Gemini."""
+    usage = document.get("usage")
+    if isinstance(usage, dict):
+        return Usage(
+            input_tokens=_count(usage, "prompt_tokens", "input_tokens"),
+            output_tokens=_count(usage, "completion_tokens", "output_tokens"),
+        )
+    metadata = document.get("usageMetadata")
+    if isinstance(metadata, dict):
+        return Usage(
+            input_tokens=_count(metadata, "promptTokenCount", ""),
+            output_tokens=_count(metadata, "candidatesTokenCount", ""),
+        )
+    return _NO_USAGE
+
+
+def _count(usage: Mapping[str, object], name: str, other_name: str) -> int | None:
+    value = usage.get(name)
+    if value is None:
+        value = usage.get(other_name)
+    return value if type(value) is int and 0 <= value < 2**53 else None

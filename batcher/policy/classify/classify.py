@@ -1,0 +1,89 @@
+"""What a fact means: from a reply or a transport fault to an outcome. The rules are a table in `rules.py`."""
+
+import re
+from typing import Final, assert_never
+
+from msgspec.structs import replace
+
+from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.outcomes import Failure, Outcome
+from batcher.domain.states import FailureKind, FaultKind
+from batcher.policy.classify import error_codes
+from batcher.policy.classify.answers import Document, read_answer, usage_of
+from batcher.policy.classify.error_body import SUCCESS, Evidence, evidence_from, parse_json, unwrapped
+from batcher.policy.classify.failures import Case, Standing, named
+from batcher.policy.classify.rules import first_match
+
+__all__ = ["Standing", "classify"]
+
+_ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
+
+
+def classify(result: Reply | TransportFault, *, path: str, standing: Standing) -> Outcome:
+    """The meaning of one attempt's fact; never raises, whatever came. `path` is the request's, under `/v1/`."""
+    match result:
+        case TransportFault():
+            return _of_fault(result)
+        case Reply():
+            document = parse_json(result.body)
+            if result.status not in SUCCESS:
+                return _of_error(result, evidence_from(result, document), standing)
+            if isinstance(document, dict) and not _is_error(document):
+                return read_answer(document, path)
+            return _of_odd_success(result, document, standing)
+        case _:
+            assert_never(result)
+
+
+def _of_fault(fault: TransportFault) -> Failure:
+    match fault.kind:
+        case FaultKind.REPLY_TOO_LARGE:
+            kind = FailureKind.PERMANENT
+        case (
+            FaultKind.DNS
+            | FaultKind.REFUSED
+            | FaultKind.TLS
+            | FaultKind.CONNECT_TIMEOUT
+            | FaultKind.TIMEOUT
+            | FaultKind.RESET
+            | FaultKind.STALE_CONNECTION
+            | FaultKind.PROTOCOL
+            | FaultKind.LOCAL
+        ):
+            kind = FailureKind.TRANSIENT
+        case _:
+            assert_never(fault.kind)
+    return Failure(kind=kind, code=fault.kind.value, message=fault.message)
+
+
+def _of_error(reply: Reply, evidence: Evidence, standing: Standing) -> Failure:
+    case = Case(evidence=evidence, standing=standing, now_us=reply.ended_at)
+    return first_match(case).outcome(case)
+
+
+def _of_odd_success(reply: Reply, document: object, standing: Standing) -> Failure:
+    """A 2xx that carries an error is judged by the status it stands for; one that is no object, as it is."""
+    evidence = evidence_from(reply, document)
+    root = unwrapped(document)
+    if not isinstance(root, dict) or not _is_error(root):
+        return _of_error(reply, evidence, standing)
+    outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), standing)
+    return replace(outcome, usage=usage_of(root))
+
+
+def _is_error(document: Document) -> bool:
+    return bool(document.get("error")) or document.get("object") == "error" or document.get("type") == "error"
+
+
+def _status_meant(evidence: Evidence) -> int:
+    """OpenRouter's codes are statuses; others are known by name; what is not known may pass another time."""
+    if _ERROR_STATUS.fullmatch(evidence.code):
+        return int(evidence.code)
+    by_name = (
+        (error_codes.AS_BAD_REQUEST, 400),
+        (error_codes.AS_BAD_KEY, 401),
+        (error_codes.MODEL | error_codes.NOT_FOUND, 404),
+        (error_codes.AS_TOO_MANY, 429),
+        (error_codes.OVERLOADED, 503),
+    )
+    return next((status for names, status in by_name if named(evidence, names)), 500)

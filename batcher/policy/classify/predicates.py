@@ -1,0 +1,219 @@
+"""The signs by which the rules tell replies apart: one question each, about one case (PROVIDERS §0, §1)."""
+# ruff: noqa: PLR2004 -- HTTP statuses are their own names, here as in the providers' tables
+
+import re
+from typing import Final
+
+from batcher.policy.classify import error_codes
+from batcher.policy.classify.error_body import SUCCESS
+from batcher.policy.classify.failures import Case, exceeds_context, named
+from batcher.policy.classify.retry_after import rate_hints, told_wait_us
+
+_PER_DAY: Final = re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE)
+_NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+)", re.DOTALL)
+_OF_A_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
+_BUSY: Final = re.compile(r"\b(?:overloaded|server busy|high demand)\b", re.IGNORECASE)
+
+#: Conflicts, timeouts and cancellations that another attempt may pass.
+_AGAIN: Final = frozenset({408, 409, 425, 498, 499})
+#: Where a proxy in front of the API may answer with a page for a request that is too large.
+_TOO_LARGE: Final = frozenset({413, 414, 431})
+_MODEL_STATUSES: Final = frozenset({400, 403, 404, 422})
+_CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
+
+
+# --- money and accounts
+
+
+def spend_cap(case: Case) -> bool:
+    """A cap on spending, by code; Anthropic's own caps at 400 are known by how the message begins."""
+    said = case.evidence
+    usage_limits = said.status == 400 and said.message.startswith(error_codes.ANTHROPIC_USAGE_LIMITS)
+    return (
+        usage_limits
+        or said.error_code == "linked_organization_spend_limit_reached"
+        or named(said, error_codes.SPEND_CAP)
+    )
+
+
+def no_credit(case: Case) -> bool:
+    """Prepaid credit used up or billing off, by code; Anthropic's at 400 by phrase."""
+    said = case.evidence
+    too_low = said.status == 400 and error_codes.ANTHROPIC_NO_CREDIT in said.message
+    of_organization = said.error_code.startswith(error_codes.LINKED_ORGANIZATION)
+    return too_low or of_organization or named(said, error_codes.NO_CREDIT | error_codes.ANTHROPIC_BILLING)
+
+
+def account(case: Case) -> bool:
+    """The account is off, on hold, or not allowed from here."""
+    return named(case.evidence, error_codes.ACCOUNT)
+
+
+def in_flight_budget(case: Case) -> bool:
+    """A 402 that waiting mends: it names a time, or OpenRouter says that too much is in flight."""
+    said = case.evidence
+    source = said.metadata.get("limit_source")
+    too_heavy = said.metadata.get("reason") == error_codes.OPENROUTER_TOO_HEAVY
+    if said.status != 402 or too_heavy or source in error_codes.OPENROUTER_NO_CREDIT:
+        return False
+    return (
+        source == error_codes.OPENROUTER_IN_FLIGHT
+        or "retry-after" in said.headers
+        or "retry-after-ms" in said.headers
+    )
+
+
+def key_cap(case: Case) -> bool:
+    """OpenRouter's limit on what one key may spend."""
+    said = case.evidence
+    return said.status == 402 and said.metadata.get("limit_source") == error_codes.OPENROUTER_KEY_LIMIT
+
+
+def bad_key(case: Case) -> bool:
+    """401; Google sends a bad key as a 400 with a reason."""
+    said = case.evidence
+    from_google = any(detail.get("reason") == error_codes.GOOGLE_BAD_KEY for detail in said.details)
+    return said.status == 401 or (said.status == 400 and from_google)
+
+
+def google_billing(case: Case) -> bool:
+    """Google: billing off, or the free tier not offered here."""
+    return case.evidence.status == 400 and named(case.evidence, error_codes.GOOGLE_PRECONDITION)
+
+
+# --- model, permission, address
+
+
+def moderated(case: Case) -> bool:
+    """A 403 about this request's content: moderation or a guardrail (OpenRouter)."""
+    said = case.evidence
+    flagged = "reasons" in said.metadata or "flagged_input" in said.metadata
+    return said.status == 403 and (
+        flagged or "guardrail" in said.message.lower() or named(said, error_codes.MODERATION)
+    )
+
+
+def context_forbidden(case: Case) -> bool:
+    """Together says with 403 that prompt and max_tokens exceed the window."""
+    return case.evidence.status == 403 and exceeds_context(case.evidence)
+
+
+def wrong_address(case: Case) -> bool:
+    """Nothing was answered yet, and what came is not of an API: the base URL is wrong."""
+    if case.standing.endpoint_answered:
+        return False
+    said = case.evidence
+    page = said.is_html and 400 <= said.status < 500 and said.status not in _AGAIN | _TOO_LARGE | {429}
+    return (
+        page or 300 <= said.status < 400 or said.status == 405 or (said.status == 404 and not unknown_model(case))
+    )
+
+
+def unknown_model(case: Case) -> bool:
+    """The model is unknown or not for this key, by code; 403 and 404 also by what the message is about."""
+    said = case.evidence
+    if said.status not in _MODEL_STATUSES:
+        return False
+    no_such_path = said.message.lower() in error_codes.NO_SUCH_PATH
+    not_found = said.status == 404 and not no_such_path and named(said, error_codes.NOT_FOUND)
+    denied = said.status in {403, 404} and not said.is_html and _OF_A_MODEL.search(said.message) is not None
+    return not_found or denied or named(said, error_codes.MODEL)
+
+
+def service_tier(case: Case) -> bool:
+    """OpenAI: the project may not use the tier that the body asks for."""
+    return case.evidence.status == 400 and case.evidence.param == "service_tier"
+
+
+# --- limits
+
+
+def never_fits(case: Case) -> bool:
+    """A single request larger than the limit: 429 (OpenAI), 413 (Groq)."""
+    said = case.evidence
+    if said.status not in {413, 429}:
+        return False
+    figures = _NEVER_FITS.search(said.message)
+    over = figures is not None and _figure(figures[2]) > _figure(figures[1])
+    return over or ("Request too large" in said.message and "Used " not in said.message)
+
+
+def _figure(text: str) -> int:
+    return int(text.replace(",", "")[:18] or "0")
+
+
+def daily(case: Case) -> bool:
+    """A 429 of a daily limit: by source, quota, header, or by phrase (OpenAI's code does not name the period)."""
+    said = case.evidence
+    if said.status != 429:
+        return False
+    by_source = said.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY
+    by_header = rate_hints(said.headers, host="").remaining_requests_day == 0
+    return by_source or by_header or gemini_daily(case) or _PER_DAY.search(said.message) is not None
+
+
+def gemini_daily(case: Case) -> bool:
+    """`quotaId` of a QuotaFailure: an identifier in which the period is a word of its own."""
+    violations = (detail.get("violations") for detail in case.evidence.details)
+    lists = (found for found in violations if isinstance(found, list))
+    quotas = (one.get("quotaId") for found in lists for one in found if isinstance(one, dict))
+    return any(isinstance(quota, str) and "PerDay" in quota for quota in quotas)
+
+
+def zero_limit(case: Case) -> bool:
+    """The limit is zero, not used up: the plan does not include the model (Mistral)."""
+    names = ("x-ratelimit-limit-req-minute", "x-ratelimit-limit-requests")
+    return case.evidence.status == 429 and any(
+        case.evidence.headers.get(name, "").strip() == "0" for name in names
+    )
+
+
+def overloaded(case: Case) -> bool:
+    """No capacity: a refusal, which spends nothing. A 503 that names a time is one too."""
+    said = case.evidence
+    if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
+        return True
+    told = told_wait_us(said, case.now_us) is not None
+    return said.status == 503 and (told or _BUSY.search(said.message) is not None)
+
+
+# --- the rest
+
+
+def no_use(case: Case) -> bool:
+    """The provider's word that another attempt will not help; its SDKs obey it before the status."""
+    return case.evidence.headers.get("x-should-retry") == "false"
+
+
+def no_use_waiting(case: Case) -> bool:
+    """The same of a 429: of the lane, not of the request."""
+    return case.evidence.status == 429 and no_use(case)
+
+
+def again(case: Case) -> bool:
+    """Server faults (but 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
+    said = case.evidence
+    failed_there = said.status >= 500 and said.status != 501
+    return failed_there or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
+
+
+def took_too_long(case: Case) -> bool:
+    """The provider's own time limit: longer input will meet it again."""
+    return case.evidence.status == 504 and named(case.evidence, error_codes.TOOK_TOO_LONG)
+
+
+def forbidden_page(case: Case) -> bool:
+    """A firewall's page."""
+    return case.evidence.status == 403 and case.evidence.is_html
+
+
+def page_for_an_answer(case: Case) -> bool:
+    """A success that is a page or a text: a login page, a captive portal, the wrong address."""
+    said = case.evidence
+    no_json_promised = said.content_type != "" and "json" not in said.content_type
+    return no_object(case) and said.message != "" and (said.is_html or no_json_promised)
+
+
+def no_object(case: Case) -> bool:
+    """A 2xx; the rules see it only where its body is no JSON object."""
+    return case.evidence.status in SUCCESS

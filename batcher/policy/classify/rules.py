@@ -1,0 +1,117 @@
+"""Which reply means which outcome: a table, read from top to bottom; the first rule that fits decides.
+
+PROVIDERS §0. To teach a provider's code, add it to its set in `codes.py`; a new rule goes where it must win over
+those below it.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batcher.domain.outcomes import Failure
+from batcher.policy.classify import error_codes, failures, predicates
+from batcher.policy.classify.failures import Case, permanent, refused, transient
+from batcher.policy.classify.retry_after import next_utc_hour_us
+
+_FEW: Final = 3
+
+
+class Rule(Struct, frozen=True):
+    """One row of the table."""
+
+    name: str
+    applies: Callable[[Case], bool]
+    outcome: Callable[[Case], Failure]
+
+
+def _status(*statuses: int) -> Callable[[Case], bool]:
+    return lambda case: case.evidence.status in statuses
+
+
+def _always(_: Case) -> bool:
+    return True
+
+
+def _refused_in_flight(case: Case) -> Failure:
+    return replace(refused(case), restart_ramp=True)
+
+
+def _refused_for_today(case: Case) -> Failure:
+    """Where no time is told: OpenRouter's day begins at 00:00 UTC, Gemini's at midnight Pacific (by 08:00).
+
+    Gemini tells a time of some seconds even then; it is not of the daily limit.
+    """
+    outcome = refused(case)
+    wait = outcome.retry_after_us
+    if predicates.gemini_daily(case):
+        wait = next_utc_hour_us(case.now_us, 8)
+    elif wait is None and case.evidence.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY:
+        wait = next_utc_hour_us(case.now_us, 0)
+    return replace(outcome, daily=True, retry_after_us=wait)
+
+
+def _too_large(case: Case) -> Failure:
+    return permanent(case, code="request_too_large")
+
+
+def _few_times(case: Case) -> Failure:
+    return transient(case, most_attempts=_FEW)
+
+
+def _bad_answer(case: Case) -> Failure:
+    if case.evidence.is_html:
+        return transient(case)
+    text = case.evidence.message
+    message = f"the reply is no whole JSON object: {text}" if text else "the reply is empty"
+    return replace(transient(case), code="invalid_json", message=message)
+
+
+def _page_once_more(case: Case) -> Failure:
+    if not case.standing.endpoint_answered:
+        return failures.pause_for_base_url(case)
+    return replace(_bad_answer(case), most_attempts=_FEW)
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    # A 2xx whose body is no JSON object.
+    Rule("a page for an answer", predicates.page_for_an_answer, _page_once_more),
+    Rule("answer cut short", predicates.no_object, _bad_answer),
+    # Money first: these come at 400, 401, 402, 403 and 429, and a retry never helps.
+    Rule("spending cap reached", predicates.spend_cap, failures.pause_for_spend_cap),
+    Rule("no credit", predicates.no_credit, failures.pause_for_credit),
+    Rule("account needs a person", predicates.account, failures.pause_for_key),
+    Rule("OpenRouter's budget in flight", predicates.in_flight_budget, _refused_in_flight),
+    Rule("OpenRouter's cap of the key", predicates.key_cap, failures.pause_for_spend_cap),
+    Rule("payment required", _status(402), failures.pause_for_credit),
+    # Then what stops every request of the key, the endpoint or the model.
+    Rule("bad key", predicates.bad_key, failures.pause_for_key),
+    Rule("Google's billing or region", predicates.google_billing, failures.pause_for_credit),
+    Rule("the proxy wants a login", _status(407), failures.pause_for_proxy),
+    Rule("flagged content", predicates.moderated, permanent),
+    Rule("prompt over the window at 403", predicates.context_forbidden, permanent),
+    Rule("nothing answered, and no API there", predicates.wrong_address, failures.pause_for_base_url),
+    Rule("unknown model", predicates.unknown_model, failures.pause_for_model),
+    Rule("service tier not allowed", predicates.service_tier, failures.pause_for_permission),
+    Rule("a page forbids it", predicates.forbidden_page, failures.pause_for_page),
+    Rule("no permission", _status(403), failures.pause_for_permission),
+    # Limits.
+    Rule("never fits the limit", predicates.never_fits, _too_large),
+    Rule("limit of the day", predicates.daily, _refused_for_today),
+    Rule("limit of zero", predicates.zero_limit, failures.pause_for_zero_limit),
+    Rule("refused, and waiting will not help", predicates.no_use_waiting, failures.pause_for_refusal),
+    Rule("the provider says: not again", predicates.no_use, permanent),
+    Rule("too many requests", _status(429), refused),
+    Rule("overloaded", predicates.overloaded, refused),
+    # Faults that another attempt may pass.
+    Rule("took too long there", predicates.took_too_long, _few_times),
+    Rule("server fault, conflict, timeout", predicates.again, transient),
+    # What is left is wrong with this request: 400, 404, 405, 413, 414, 415, 422, 424, 431, 501, 3xx…
+    Rule("the request is at fault", _always, permanent),
+)
+
+
+def first_match(case: Case) -> Rule:
+    """The rule that decides; the last one fits everything."""
+    return next(rule for rule in RULES if rule.applies(case))

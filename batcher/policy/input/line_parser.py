@@ -1,0 +1,210 @@
+"""The door: one line of a job file becomes a request to send, or a refusal that says how to mend it.
+
+A line with `body` is an OpenAI batch line; any other is a bare body, beside which a `custom_id` may stand. The
+body keeps the file's own bytes. A repeated key of the envelope is refused; within a body the last one is checked,
+which is also the one that JSON readers take.
+"""
+
+import re
+from typing import Final
+
+import msgspec
+from msgspec import Raw, Struct
+
+from batcher.domain.requests import BadLine, ParsedLine
+from batcher.policy.api_paths import CHAT, normal_path
+from batcher.policy.input.body_validation import body_reason
+from batcher.policy.input.deduplication import samples_at_random
+from batcher.policy.input.fast_line_parser import MAX_CUSTOM_ID, plain_line
+from batcher.policy.input.json_spans import Member, lone_member, members, without_member
+from batcher.policy.input.strict_json import TOO_LONG, Refused, read_strictly
+from batcher.policy.tokens.estimate import estimate
+
+#: Characters of a refused line that are kept.
+KEPT_TEXT: Final = 2_000
+
+_SPACES: Final = b" \t\r\n"
+_ENVELOPE_KEYS: Final = ("custom_id", "method", "url", "body")
+_QUOTED_KEYS: Final = tuple(b'"%b"' % key.encode() for key in _ENVELOPE_KEYS)
+#: Escapes that spell a letter or `_`: only with them can a key look other than it reads.
+_SPELLED_KEY: Final = re.compile(rb"\\u00(?:5[fF]|6|7)")
+_CUSTOM_ID: Final = re.compile(rb'"custom_id"\s*:\s*("[^"\\]*+(?:\\.[^"\\]*+)*+")')
+_BODY_OBJECT: Final = "`body` must be an object, the request as the endpoint takes it"
+
+
+class _BodyBytes(Struct):
+    body: Raw
+
+
+_read_body: Final = msgspec.json.Decoder(_BodyBytes).decode
+
+
+def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine | BadLine:
+    """Check one line, without its end. `line` is its physical number; `default_path` is what `--url` gave."""
+    return plain_line(raw, line=line) or _parse_closely(raw, line, default_path)
+
+
+def _parse_closely(raw: bytes, line: int, default_path: str | None) -> ParsedLine | BadLine:
+    try:
+        document = read_strictly(raw)
+    except Refused as refused:
+        return refuse(raw, line=line, reason=refused.reason, custom_id=_shown_custom_id(raw))
+    try:
+        return _request(raw, document, line, default_path)
+    except Refused as refused:
+        custom_id = document.get("custom_id") if isinstance(document, dict) else None
+        return refuse(raw, line=line, reason=refused.reason, custom_id=_usable(custom_id))
+
+
+def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine | BadLine:
+    """Check a body that stands alone, such as one that `dlq retry --set` has edited. `path` is a checked one."""
+    try:
+        return _checked(read_strictly(body), body.strip(_SPACES), line=line, custom_id=custom_id, path=path)
+    except Refused as refused:
+        return refuse(body, line=line, reason=refused.reason, custom_id=custom_id)
+
+
+def refuse(raw: bytes, *, line: int, reason: str, custom_id: str | None) -> BadLine:
+    """A refusal with what is kept of the line."""
+    # A character has at most four bytes.
+    text = raw[: KEPT_TEXT * 4].decode("utf-8", "replace")[:KEPT_TEXT]
+    return BadLine(line=line, reason=reason, text=text, custom_id=custom_id)
+
+
+def refuse_too_long(head: bytes, *, line: int) -> BadLine:
+    """A line that the reader gave up on at 64 MiB; `head` is its beginning."""
+    return refuse(head, line=line, reason=TOO_LONG, custom_id=_shown_custom_id(head))
+
+
+def _request(raw: bytes, document: object, line: int, default_path: str | None) -> ParsedLine:
+    if not isinstance(document, dict):
+        raise Refused("not a JSON object; a line is one request, in braces")
+    if "body" in document:
+        return _batch_line(raw, document, line)
+    return _bare_body(raw, document, line, default_path)
+
+
+def _batch_line(raw: bytes, document: dict[str, object], line: int) -> ParsedLine:
+    # Each of the four stands somewhere; only what stands more often can be a key that is repeated.
+    if sum(map(raw.count, _QUOTED_KEYS)) > len(_QUOTED_KEYS) or _SPELLED_KEY.search(raw):
+        _refuse_repeated(raw)
+    custom_id = _custom_id(document)
+    if custom_id is None:
+        raise Refused("`custom_id` is missing; give each line its own")
+    method = document.get("method")
+    if method != "POST":
+        raise Refused('`method` is missing; add "method": "POST"' if method is None else '`method` must be "POST"')
+    url = document.get("url")
+    if url is None:
+        raise Refused('`url` is missing; add the endpoint, such as "url": "/v1/chat/completions"')
+    path = _path(url, "`url`")
+    body = bytes(_read_body(raw).body)
+    return _checked(document["body"], body, line=line, custom_id=custom_id, path=path)
+
+
+def _bare_body(raw: bytes, document: dict[str, object], line: int, default_path: str | None) -> ParsedLine:
+    if document.get("method") is not None and document.get("url") is not None:
+        raise Refused("`body` is missing; a batch line has `custom_id`, `method`, `url` and `body`")
+    custom_id = _custom_id(document)
+    path = _bare_path(document, default_path)
+    body = raw.strip(_SPACES)
+    if "custom_id" in document:
+        body = without_member(body, _custom_id_member(body))
+    return _checked(document, body, line=line, custom_id=custom_id or f"line-{line}", path=path)
+
+
+def _checked(document: object, body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine:
+    if not isinstance(document, dict):
+        raise Refused(_BODY_OBJECT)
+    reason = body_reason(path, document)
+    if reason is not None:
+        raise Refused(reason)
+    model = document.get("model")
+    tokens = estimate(path, document, len(body))
+    return ParsedLine(
+        line=line,
+        custom_id=custom_id,
+        path=path,
+        model=model if isinstance(model, str) else "",
+        body=body,
+        est_input=tokens.input_tokens,
+        est_output=tokens.output_tokens,
+        deterministic=not samples_at_random(path, document),
+    )
+
+
+def _custom_id(document: dict[str, object]) -> str | None:
+    """The line's custom_id, or None where there is none."""
+    custom_id = document.get("custom_id")
+    if custom_id is None:
+        return None
+    if not isinstance(custom_id, str):
+        raise Refused("`custom_id` must be a string; put it in quotes")
+    if not custom_id:
+        raise Refused("`custom_id` is empty; give each line its own")
+    if len(custom_id) > MAX_CUSTOM_ID:
+        raise Refused(f"`custom_id` has {len(custom_id)} characters; at most {MAX_CUSTOM_ID} are allowed")
+    return custom_id
+
+
+def _bare_path(document: dict[str, object], default_path: str | None) -> str:
+    if document.get("messages") is not None:
+        return CHAT
+    foreign = _foreign(document)
+    if foreign is not None:
+        raise Refused(foreign)
+    if default_path is None:
+        raise Refused(
+            "no endpoint: the line has neither `body` nor `messages`; name it with --url, such as"
+            " --url /v1/embeddings"
+        )
+    return _path(default_path, "--url")
+
+
+def _foreign(document: dict[str, object]) -> str | None:
+    """What the line is, where it is plainly something else than a request."""
+    if "response" in document and "error" in document and "custom_id" in document:
+        return "a line of results, not a request; name the file that was sent"
+    if "params" in document and "custom_id" in document:
+        return "a line of Anthropic's batches; give it `method`, `url` and, in place of `params`, `body`"
+    return None
+
+
+def _path(url: object, where: str) -> str:
+    path = normal_path(url) if isinstance(url, str) else None
+    if path is None:
+        raise Refused(f"{where} must be a plain path under /v1/, such as /v1/chat/completions")
+    return path
+
+
+def _refuse_repeated(raw: bytes) -> None:
+    """Refuse an envelope in which a key stands twice: readers differ in which one they take."""
+    keys = [member.key for member in members(raw)]
+    for key in _ENVELOPE_KEYS:
+        if keys.count(key) > 1:
+            raise Refused(f"`{key}` stands twice in the line; keep one")
+
+
+def _custom_id_member(body: bytes) -> Member:
+    """Where `custom_id` stands; searched for by its text, and scanned for only where that could be another's."""
+    quoted = b'"custom_id"'
+    at = body.find(quoted)
+    if at == body.rfind(quoted) and not _SPELLED_KEY.search(body):
+        return lone_member(body, "custom_id", at)
+    found = [member for member in members(body) if member.key == "custom_id"]
+    if len(found) > 1:
+        raise Refused("`custom_id` stands twice in the line; keep one")
+    return found[0]
+
+
+def _shown_custom_id(raw: bytes) -> str | None:
+    """The custom_id of a line that is no JSON, or was not read whole: the first that its text shows."""
+    found = _CUSTOM_ID.search(raw)
+    try:
+        return None if found is None else _usable(msgspec.json.decode(found[1], type=str))
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
+def _usable(custom_id: object) -> str | None:
+    return custom_id if isinstance(custom_id, str) and 0 < len(custom_id) <= MAX_CUSTOM_ID else None

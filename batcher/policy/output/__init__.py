@@ -1,0 +1,6 @@
+"""What users read about their rows.
+
+jsonl           result, error and job lines
+advice          what a person can do about a dead letter
+token_overflow  by how many tokens a request exceeded a limit, in the provider's own figures
+"""

@@ -1,0 +1,165 @@
+"""What a person can do about a dead letter, or about many of one cause, in a sentence or two."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Final
+
+from batcher.domain.states import FailureKind
+from batcher.policy.output.token_overflow import Figures
+
+# In every text `{which}` stands for the options that mean these letters: `--code timeout`.
+_AGAIN: Final = "`batcher dlq retry {which}`"
+_EDIT: Final = "`batcher dlq retry {which} --set PATH=VALUE`"
+_OTHER_MODEL: Final = """`batcher dlq retry {which} --set model='"…"'`"""
+_MAX_TOKENS: Final = "`batcher dlq retry {which} --set max_tokens=N`"
+#: Texts are mended in a file; it is a job of its own then.
+_AS_FILE: Final = "`batcher dlq export {which} -o mend.jsonl`, then `batcher run mend.jsonl`"
+
+#: Where the code says enough.
+_BY_CODE: Final[Mapping[str, str]] = {
+    "context_length_exceeded": (
+        f"The prompt and its max_tokens do not fit the model's window. Lower max_tokens: {_MAX_TOKENS}; take a "
+        f"model with a longer window: {_OTHER_MODEL}; or shorten the prompt: {_AS_FILE}."
+    ),
+    "content_filter": (
+        "The provider's content filter withheld the prompt or the answer; the same text is withheld again. "
+        f"Reword it: {_AS_FILE}; or ask another model: {_OTHER_MODEL}."
+    ),
+    "model_not_found": (
+        "The endpoint does not know the model, or the key has no access to it. Give the key access, then "
+        f"{_AGAIN}; or name another model: {_OTHER_MODEL}."
+    ),
+    "timeout": (
+        "No whole reply came in time, twice, and each may have been billed. Give it longer: "
+        f"{_AGAIN}, then `batcher resume --timeout 1800`; or lower its max_tokens: {_MAX_TOKENS}."
+    ),
+    "refused_too_often": (
+        "Refused time and again while other rows of its model were answered: it is probably too large for the "
+        f"limit. Lower its max_tokens: {_MAX_TOKENS}; or split it: {_AS_FILE}."
+    ),
+    "request_too_large": (
+        "The request is larger than the provider takes, so waiting cannot help. Lower its max_tokens: "
+        f"{_MAX_TOKENS}; shorten it: {_AS_FILE}; or have the limit raised, then {_AGAIN}."
+    ),
+    "never_fits": (
+        "Its max_tokens alone is over the token limit a minute. Have the limit raised: "
+        f"{_AGAIN}, then `batcher resume --tpm N`; or lower it: {_MAX_TOKENS}."
+    ),
+    "reply_too_large": (
+        "The reply is larger than batcher reads. Ask for less, a lower n or max_tokens: "
+        f"{_MAX_TOKENS}; or send fewer inputs in one request: {_AS_FILE}."
+    ),
+    "invalid_output": (
+        "The answers do not hold to the schema that the request asks for; the message says where. Each is billed. "
+        f"Mend the schema: {_EDIT}; allow a longer answer: {_MAX_TOKENS}; ask another model: {_OTHER_MODEL}; "
+        f"or take answers as they come: {_AGAIN}, then `batcher resume --no-validate-output`."
+    ),
+    "invalid_json": (
+        "Every reply was cut short or was no JSON: a proxy or gateway on the way is the likely cause. See the "
+        f"replies with `batcher dlq show REQUEST --json`, then {_AGAIN}."
+    ),
+    "html_reply": (
+        "A web page came in place of an answer: a proxy, a login or a firewall stands between. See it with "
+        f"`batcher dlq show REQUEST --json`, then {_AGAIN}."
+    ),
+    "no_choices": (
+        f"The provider answered without any choice, more than once. Try later: {_AGAIN}; or with another model: "
+        f"{_OTHER_MODEL}."
+    ),
+    "empty_answer": (
+        "The model answered with nothing, more than once; it is billed each time. A higher max_tokens may help: "
+        f"{_MAX_TOKENS}; or another model: {_OTHER_MODEL}; or a changed prompt: {_AS_FILE}."
+    ),
+    "worker_lost": (
+        "The program died each time while this row was in flight, also when it ran alone. Look at its size with "
+        f"`batcher dlq show REQUEST` and report it; with more memory, {_AGAIN}."
+    ),
+    "invalid_request_error": (
+        f"The provider refuses the request as it is: its message names the parameter. Mend the body: {_EDIT}, "
+        "or take it out with --unset PATH; --probe tries one row first."
+    ),
+    "tls": (
+        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own. Check the base URL; "
+        f"then {_AGAIN} and `batcher resume --ca-file FILE`."
+    ),
+    "dns": f"The host's name does not resolve. Check the base URL and the network, then {_AGAIN}.",
+}
+_BY_CODE_TOO: Final[Mapping[str, str]] = {
+    "content_policy_violation": "content_filter",
+    "content_policy": "content_filter",
+    "moderation": "content_filter",
+    "invalid_prompt": "content_filter",
+    "DeploymentNotFound": "model_not_found",
+    "invalid_model": "model_not_found",
+    "not_found_error": "model_not_found",
+    "NotFoundError": "model_not_found",
+    "NOT_FOUND": "model_not_found",
+    "INVALID_ARGUMENT": "invalid_request_error",
+    "BadRequestError": "invalid_request_error",
+}
+
+_BY_STATUS: Final[Mapping[int, str]] = {
+    401: f"The key was not accepted. Put a working one into its variable, then {_AGAIN}.",
+    403: (
+        "The key may not do this with that model, while it may do other things. Give it the permission, then "
+        f"{_AGAIN}; or name another model: {_OTHER_MODEL}."
+    ),
+    404: (
+        "The endpoint does not know the path or the model. Compare the row's url and model with the provider's "
+        f"list; for another model {_OTHER_MODEL}, for another url {_AS_FILE}."
+    ),
+    405: "The endpoint does not take this path. Check the row's url and the base URL (`--base-url`).",
+    413: _BY_CODE["request_too_large"],
+    501: f"The server does not offer this. Use another parameter or model: {_EDIT}; or another path: {_AS_FILE}.",
+}
+
+_ATTEMPTS_USED_UP: Final = f"The provider's side failed on every attempt. When it is well again: {_AGAIN}."
+_NETWORK: Final = f"The connection failed on every attempt. Check the network and the base URL, then {_AGAIN}."
+_READ: Final = (
+    "Read its message with `batcher dlq show REQUEST` (all of them: `batcher dlq list {which}`), mend the body:"
+)
+_AT_FAULT: Final = f"The provider refuses the request as it is. {_READ} {_EDIT}; --probe tries one row first."
+
+#: Where the provider has given figures.
+_OVER_CONTEXT: Final = f"shorten them ({_AS_FILE}) or set another model with {_OTHER_MODEL}"
+_OVER_BY_CODE: Final[Mapping[str, str]] = {
+    "request_too_large": (
+        f"lower max_tokens with {_MAX_TOKENS}, shorten them ({_AS_FILE}), or have the limit raised, then {_AGAIN}"
+    ),
+}
+
+
+def advice(code: str, kind: str, status: int | None, *, which: str | None = None) -> str:
+    """What to do about dead letters of this code, kind (a FailureKind's value) and last HTTP status.
+
+    `which` are the options that mean them, ready for a shell; else the code, which may be a provider's: quoted.
+    """
+    text = _BY_CODE.get(_BY_CODE_TOO.get(code, code))
+    if text is None and kind == FailureKind.TRANSIENT:
+        text = _NETWORK if status is None else _ATTEMPTS_USED_UP
+    return _of(text or _BY_STATUS.get(status or 0, _AT_FAULT), which or by_code(code))
+
+
+def advice_for_one(text: str, code: str, request: int) -> str:
+    """The advice about a code's letters for one of them, to a person who has it before them."""
+    which = by_code(code)
+    text = text.replace(_of(_READ, which), "As its message says, mend the body:")
+    return text.replace("dlq show REQUEST", f"dlq show {request}").replace(which, str(request))
+
+
+def advice_in_figures(code: str, figures: Figures, *, which: str) -> str:
+    """The same where the provider said how large they are."""
+    text = _OVER_BY_CODE.get(code, _OVER_CONTEXT)
+    limit = f"{figures.most_limit:,}"
+    if figures.least_limit != figures.most_limit:
+        limit = f"{figures.least_limit:,} to {limit}"
+    return f"longest {figures.longest:,} tokens, limit {limit}: {_of(text, which)}"
+
+
+def by_code(code: str) -> str:
+    """The option that means the letters of a code."""
+    return f"--code {shlex.quote(code)}"
+
+
+def _of(text: str, which: str) -> str:
+    return text.replace("{which}", which)

@@ -1,0 +1,152 @@
+"""Result and error lines: one JSON document a line, around the provider's own bytes."""
+
+import json
+from typing import Final, NoReturn
+
+import msgspec
+
+from batcher.domain.requests import BadLine
+
+_SPACES: Final = b" \t\r\n"
+_encode: Final = msgspec.json.Encoder().encode
+_skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+def result_line(
+    *,
+    request_id_public: str,
+    custom_id: str,
+    status: int,
+    provider_request_id: str | None,
+    body: bytes,
+    cached: bool,
+    attempts: int,
+    latency_us: int,
+    answered_by: tuple[int, str] | None,
+) -> bytes:
+    """A row's answer. `answered_by` is (job, custom_id) of the row whose answer it shares."""
+    return b'{"id": %b, "custom_id": %b, "response": %b, "error": null, "batcher": %b}\n' % (
+        _encode(request_id_public),
+        _encode(custom_id),
+        _response(status, provider_request_id, body),
+        _facts(cached=cached, attempts=attempts, latency_us=latency_us, answered_by=answered_by),
+    )
+
+
+def error_line(
+    *,
+    request_id_public: str,
+    custom_id: str,
+    status: int | None,
+    provider_request_id: str | None,
+    body: bytes | None,
+    code: str | None,
+    message: str | None,
+    kind: str,
+    cached: bool,
+    attempts: int,
+    latency_us: int,
+    answered_by: tuple[int, str] | None,
+) -> bytes:
+    """A dead letter. `status` is None where no reply came; `attempts` is what the provider has seen."""
+    return b'{"id": %b, "custom_id": %b, "response": %b, "error": %b, "batcher": %b}\n' % (
+        _encode(request_id_public),
+        _encode(custom_id),
+        b"null" if status is None else _response(status, provider_request_id, body),
+        _error(code=code, message=message, kind=kind, attempts=attempts),
+        _facts(cached=cached, attempts=attempts, latency_us=latency_us, answered_by=answered_by),
+    )
+
+
+def rejected_line(bad: BadLine, *, request_id_public: str) -> bytes:
+    """A line that `--skip-invalid` left out: what was wrong with it, where, and its own text, cut."""
+    facts = _facts(cached=False, attempts=0, latency_us=0, answered_by=None)
+    return (
+        b'{"id": %b, "custom_id": %b, "response": null, "error": %b, "batcher": %b, "line": %d, "text": %b}}\n'
+        % (
+            _encode(request_id_public),
+            _encode(bad.custom_id or f"line-{bad.line}"),
+            _error(code="invalid_line", message=bad.reason, kind="invalid", attempts=0),
+            facts[:-1],
+            bad.line,
+            _encode(bad.text),
+        )
+    )
+
+
+def body_json(body: bytes | None) -> bytes:
+    """A reply's body within one line: its own bytes where it is JSON, else a string; null where there is none."""
+    if body is None:
+        return b"null"
+    if not _is_json(body):
+        return _encode(body.decode("utf-8", "replace"))
+    if b"\n" in body or b"\r" in body:
+        # Within a JSON string a line break is escaped, so these stand between tokens.
+        body = body.replace(b"\n", b" ").replace(b"\r", b" ")
+    return body.strip(_SPACES)
+
+
+def _response(status: int, provider_request_id: str | None, body: bytes | None) -> bytes:
+    return b'{"status_code": %d, "request_id": %b, "body": %b}' % (
+        status,
+        _encode(provider_request_id),
+        body_json(body),
+    )
+
+
+def _error(*, code: str | None, message: str | None, kind: str, attempts: int) -> bytes:
+    return b'{"code": %b, "message": %b, "kind": %b, "attempts": %d}' % (
+        _encode(code),
+        _encode(message),
+        _encode(kind),
+        attempts,
+    )
+
+
+def _facts(*, cached: bool, attempts: int, latency_us: int, answered_by: tuple[int, str] | None) -> bytes:
+    facts = b'{"cached": %b, "attempts": %d, "latency_seconds": %b' % (
+        b"true" if cached else b"false",
+        attempts,
+        _encode(latency_us / 1_000_000),
+    )
+    if answered_by is None:
+        return facts + b"}"
+    job, custom_id = answered_by
+    return facts + b', "answered_by": {"job": %d, "custom_id": %b}}' % (job, _encode(custom_id))
+
+
+def _is_json(body: bytes) -> bool:
+    """Skims without building values. Half a character, as an answer cut at its maximum may end in, is JSON too."""
+    try:
+        text = None if body.isascii() else body.decode()
+    except UnicodeDecodeError:
+        return False
+    try:
+        _skim(body)
+    except (msgspec.DecodeError, RecursionError):
+        return _is_lenient_json(body.decode() if text is None else text)
+    return True
+
+
+def _is_lenient_json(text: str) -> bool:
+    """Whether the standard library reads it: it takes lone surrogate escapes, which msgspec does not."""
+    try:
+        json.loads(text, parse_constant=_no_constant, parse_int=len, parse_float=len)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
+
+
+def job_line(custom_id: str, path: str, body: bytes) -> bytes:
+    """The line with its end; the body keeps its bytes, but for line breaks between tokens, which become spaces."""
+    if b"\n" in body or b"\r" in body:
+        body = body.replace(b"\n", b" ").replace(b"\r", b" ")
+    return b'{"custom_id": %b, "method": "POST", "url": %b, "body": %b}\n' % (
+        _encode(custom_id),
+        _encode(path),
+        body,
+    )

@@ -1,0 +1,6 @@
+"""What is done about an outcome.
+
+decide           the settlement of an outcome: complete, requeue, dead-letter or release
+backoff          how long a retry waits
+circuit_breaker  when an outage stops an endpoint, and when one request probes it
+"""

@@ -1,0 +1,78 @@
+"""What is done about an outcome: the decision that settles a claim (DESIGN "States")."""
+
+from collections.abc import Mapping
+from typing import Final, assert_never
+
+from batcher.domain.exchange import Reply
+from batcher.domain.outcomes import Failure, Success
+from batcher.domain.requests import Claim
+from batcher.domain.settlements import Complete, DeadLetter, Requeue
+from batcher.domain.states import FailureKind, FaultKind
+from batcher.policy.retry.backoff import BASE_US, backoff_us
+
+#: A row refused this often, while others of its lane are answered, is refused for what it is.
+MOST_REFUSALS: Final = 20
+#: Where providers put their name of a request, best first.
+_REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
+
+
+def complete(success: Success, reply: Reply) -> Complete:
+    """The settlement of an answer."""
+    return Complete(reply=reply, usage=success.usage, provider_request_id=provider_request_id(reply.headers))
+
+
+def provider_request_id(headers: Mapping[str, str]) -> str | None:
+    """The provider's own name of the request, for its support desk."""
+    for name in _REQUEST_IDS:
+        if found := headers.get(name):
+            return found
+    return None
+
+
+def decide(
+    outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int, lane_answered: bool
+) -> Requeue | DeadLetter:
+    """The settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see Standing."""
+    match outcome.kind:
+        case FailureKind.PERMANENT:
+            return DeadLetter(kind=outcome.kind, code=outcome.code)
+        case FailureKind.BLOCKED:
+            return Requeue(available_at=None, spent=False)
+        case FailureKind.RATE_LIMITED:
+            return _after_refusal(outcome, claim, lane_answered=lane_answered)
+        case FailureKind.TRANSIENT:
+            return _after_fault(outcome, claim, now_us=now_us, jitter=jitter, max_attempts=max_attempts)
+        case _:
+            assert_never(outcome.kind)
+
+
+def unspent_sends(claim: Claim) -> int:
+    """Sendings that cost no attempt, this one counted: refusals, pauses, local faults, a stale connection."""
+    return claim.send - claim.sends_before - claim.spent - claim.lost
+
+
+def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:
+    """The lane's cool-down holds the row back; its place in the order is kept."""
+    if lane_answered and unspent_sends(claim) >= MOST_REFUSALS:
+        return DeadLetter(kind=outcome.kind, code="refused_too_often")
+    return Requeue(available_at=None, spent=False)
+
+
+def _after_fault(
+    outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int
+) -> Requeue | DeadLetter:
+    if outcome.code == FaultKind.LOCAL:
+        return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), spent=False)
+    if outcome.code == FaultKind.STALE_CONNECTION and unspent_sends(claim) <= 1:
+        return Requeue(available_at=None, spent=False)
+    timeout = outcome.code == FaultKind.TIMEOUT
+    allowed = min(max_attempts, outcome.most_attempts or max_attempts)
+    if claim.spent + 1 >= allowed or (timeout and claim.timeouts >= 1):
+        return DeadLetter(kind=outcome.kind, code=outcome.code)
+    return Requeue(available_at=now_us + _wait_us(outcome, claim, jitter), spent=True, timeout=timeout)
+
+
+def _wait_us(outcome: Failure, claim: Claim, jitter: float) -> int:
+    """The backoff, and never sooner than the server said; rows told the same time do not all come back at once."""
+    told = 0 if outcome.retry_after_us is None else outcome.retry_after_us + int(BASE_US * jitter / 2)
+    return max(told, backoff_us(claim.spent, jitter=jitter))

@@ -1,0 +1,225 @@
+"""An estimate of a request's tokens, for the rate gate and for `check`. Sources: PROVIDERS §2 and §5.
+
+OpenAI's models with the `tokens` extra: exact for chats of text, nearly so with tools, schemas and elsewhere. Else
+UTF-8 bytes of the text divided by 3.5: right for English, code and JSON, high for Russian and Chinese. It decides
+when a request is sent, never whether.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from batcher.policy.api_paths import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
+from batcher.policy.tokens.tokenizer import exact_tokens
+
+#: Taken as the output of each answer where the request names no maximum.
+DEFAULT_OUTPUT_TOKENS: Final = 512
+#: For each image, sound or file, whatever its size: its base64 text is not what the provider counts.
+MEDIA_TOKENS: Final = 1_000
+_CHAT_TOKENS: Final = 3
+_MESSAGE_TOKENS: Final = 3
+#: Larger estimates say nothing more, and every database's integer holds this one.
+_MOST: Final = 2**31 - 1
+
+_MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in _MAXIMA)
+#: Fields whose JSON text the provider puts into the prompt.
+_SCHEMAS: Final = ("tools", "functions", "response_format", "text")
+_MEDIA: Final = ("image", "audio", "video", "file")
+#: Fields of a message or an item that the provider reads as text or as a list of parts.
+_SPOKEN: Final = frozenset({"content", "role", "name", "refusal", "reasoning_content", "arguments", "output"})
+_CALLS: Final = ("tool_calls", "function_call")
+
+_Body = Mapping[str, object]
+_encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder().decode
+
+
+class TokenEstimate(Struct, frozen=True, kw_only=True):
+    """What a request will take, in tokens. `output_tokens` is its maximum: every answer at full length."""
+
+    input_tokens: int
+    output_tokens: int
+
+
+def names_maximum(body: bytes, est_output: int) -> bool:
+    """Whether a body names its most output. Only where the estimate may be our guess is the body looked at.
+
+    Within a JSON string a quote stands behind a backslash, so a prompt never looks like the field.
+    """
+    if est_output == 0 or est_output % DEFAULT_OUTPUT_TOKENS:
+        return True
+    return any(name in body for name in _MAXIMUM_FIELDS)
+
+
+def stated_output(body: bytes) -> int | None:
+    """The most output that one answer may have by the body's own words; None: it names no maximum.
+
+    Of several that are named the smallest: nobody may be held to more than is certain.
+    """
+    document = _decode(body)
+    if not isinstance(document, dict):
+        return None
+    return min((value for name in _MAXIMA if type(value := document.get(name)) is int and value > 0), default=None)
+
+
+def text_chat_tokens(spoken: list[str], *, messages: int, model: str) -> int:
+    """The input of a chat of nothing but text: what its messages say, roles included, none with a name."""
+    return min(_MOST, _CHAT_TOKENS + _MESSAGE_TOKENS * messages + _of_texts(spoken, model))
+
+
+def output_tokens(maximum: int, *, answers: int) -> int:
+    """The output of answers at full length; `maximum` 0: the request names none."""
+    return min(_MOST, (maximum or DEFAULT_OUTPUT_TOKENS) * answers)
+
+
+class _Size(Struct, kw_only=True):
+    """What has been found so far: texts, which the provider reads one by one, and what has no text of its own."""
+
+    texts: list[str] = []
+    tokens: int = 0
+
+    def total(self, model: object) -> int:
+        return min(_MOST, self.tokens + _of_texts(self.texts, model))
+
+
+def _of_texts(texts: list[str], model: object) -> int:
+    exact = exact_tokens(texts, model) if isinstance(model, str) else None
+    return _by_bytes(_bytes_of("".join(texts))) if exact is None else exact
+
+
+def _by_bytes(size: int) -> int:
+    return (size * 2 + 6) // 7
+
+
+def _bytes_of(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def estimate(path: str, body: object, size: int) -> TokenEstimate:
+    """Estimate a decoded body. `size` is its JSON in bytes, used for endpoints whose fields are not known."""
+    if not isinstance(body, dict):
+        return TokenEstimate(input_tokens=min(_MOST, _by_bytes(size)), output_tokens=0)
+    seen = _Size()
+    count = _COUNTS.get(path) or (_count_chat if isinstance(body.get("messages"), list) else None)
+    if count is None:
+        seen.tokens = _by_bytes(size)
+    else:
+        count(body, seen)
+    return TokenEstimate(input_tokens=seen.total(body.get("model")), output_tokens=_output(path, body))
+
+
+def _output(path: str, body: _Body) -> int:
+    if path in (EMBEDDINGS, MODERATIONS):
+        return 0
+    maxima = [value for name in _MAXIMA if type(value := body.get(name)) is int and value > 0]
+    return output_tokens(max(maxima, default=0), answers=_answers(path, body))
+
+
+def _answers(path: str, body: _Body) -> int:
+    """How many answers are produced: `n`, or `best_of` where more are drawn than shown, for each prompt."""
+    drawn = [value for name in ("n", "best_of") if type(value := body.get(name)) is int and value > 0]
+    prompt = body.get("prompt") if path == COMPLETIONS else None
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+    return (max(drawn) if drawn else 1) * prompts
+
+
+def _count_chat(body: _Body, seen: _Size) -> None:
+    seen.tokens += _CHAT_TOKENS
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        _count_message(message, seen)
+    _count_content(body.get("system"), seen)
+    _count_schemas(body, seen)
+
+
+def _count_responses(body: _Body, seen: _Size) -> None:
+    seen.tokens += _CHAT_TOKENS
+    given = body.get("input")
+    if isinstance(given, list):
+        for item in given:
+            _count_message(item, seen)
+    else:
+        _count_content(given, seen)
+    _count_content(body.get("instructions"), seen)
+    _count_schemas(body, seen)
+
+
+def _count_input(body: _Body, seen: _Size) -> None:
+    _count_texts(body.get("input"), seen)
+
+
+def _count_prompt(body: _Body, seen: _Size) -> None:
+    _count_texts(body.get("prompt"), seen)
+    _count_content(body.get("suffix"), seen)
+
+
+def _count_texts(value: object, seen: _Size) -> None:
+    """A text, token ids, or a list of either; an object (a moderation's image) is a part."""
+    if not isinstance(value, list):
+        _count_content(value, seen)
+        return
+    for item in value:
+        if isinstance(item, int):
+            seen.tokens += 1
+        elif isinstance(item, list):
+            seen.tokens += len(item)
+        else:
+            _count_part(item, seen)
+
+
+def _count_message(message: object, seen: _Size) -> None:
+    """A chat message or an item of a Responses input."""
+    if not isinstance(message, dict):
+        _count_part(message, seen)
+        return
+    seen.tokens += _MESSAGE_TOKENS + ("name" in message)
+    for key, value in message.items():
+        if key in _SPOKEN:
+            _count_content(value, seen)
+        elif key in _CALLS and value is not None:
+            seen.texts.append(_encode(value).decode())
+
+
+def _count_content(value: object, seen: _Size) -> None:
+    if isinstance(value, str):
+        seen.texts.append(value)
+    elif isinstance(value, list):
+        for part in value:
+            _count_part(part, seen)
+    elif isinstance(value, dict):
+        _count_part(value, seen)
+
+
+def _count_part(part: object, seen: _Size) -> None:
+    if not isinstance(part, dict):
+        _count_content(part, seen)
+        return
+    text, kind = part.get("text"), part.get("type")
+    shown = kind if isinstance(kind, str) else " ".join(part)
+    if isinstance(text, str):
+        _count_content(text, seen)
+    elif any(word in shown for word in _MEDIA):
+        seen.tokens += MEDIA_TOKENS
+    elif "content" in part:
+        _count_content(part["content"], seen)
+    else:
+        seen.texts.append(_encode(part).decode())
+
+
+def _count_schemas(body: _Body, seen: _Size) -> None:
+    for name in _SCHEMAS:
+        value = body.get(name)
+        if value is not None:
+            seen.texts.append(_encode(value).decode())
+
+
+_COUNTS: Final[Mapping[str, Callable[[_Body, _Size], None]]] = {
+    CHAT: _count_chat,
+    COMPLETIONS: _count_prompt,
+    EMBEDDINGS: _count_input,
+    RESPONSES: _count_responses,
+    MODERATIONS: _count_input,
+}

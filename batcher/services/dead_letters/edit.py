@@ -1,0 +1,106 @@
+"""Bodies of dead letters changed by a person: every one is checked at the door before the first is touched."""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from msgspec import Struct
+
+from batcher.domain.errors import UsageError
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.requests import BadLine, Line, ParsedLine
+from batcher.domain.states import CacheMode
+from batcher.policy.input.body_edit import CannotEdit, Edit, edited
+from batcher.policy.input.deduplication import fingerprint, shares_answer
+from batcher.policy.input.line_parser import parse_body
+from batcher.store.dead_letters import edits as stored_edits
+from batcher.store.dead_letters import redrive
+from batcher.store.dead_letters.edits import Edited, Stored
+from batcher.store.jobs import jobs
+from batcher.store.sqlite.database import Database
+
+#: Rows whose bodies are in memory together, and that are written in one transaction.
+AT_ONCE: Final = 500
+#: Requests that an error names.
+_NAMED: Final = 10
+
+
+class Passed(Struct, frozen=True, kw_only=True):
+    """What the door saw: the revision of each body that would be edited, and the smallest of the results."""
+
+    revisions: Mapping[RequestId, int]
+    smallest: RequestId
+
+
+def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -> Passed:
+    """Edit every body and check it at the door. Raises UsageError, which names the requests that are refused."""
+    refused: dict[RequestId, str] = {}
+    revisions: dict[RequestId, int] = {}
+    smallest: tuple[int, RequestId] | None = None
+    changed = False
+    for start in range(0, len(ids), AT_ONCE):
+        with database.read() as connection:
+            found = stored_edits.stored(connection, ids[start : start + AT_ONCE])
+        for row in found:
+            parsed = _edited(row, edits)
+            if isinstance(parsed, str):
+                refused[row.request] = parsed
+                continue
+            changed = changed or parsed.body != row.body
+            revisions[row.request] = row.revision
+            smallest = min(smallest or (len(parsed.body), row.request), (len(parsed.body), row.request))
+    if refused:
+        raise _refusal(refused)
+    if smallest is None or not changed:
+        raise UsageError(
+            "--set and --unset change nothing in any of them; nothing was put back",
+            hint="`batcher dlq show REQUEST` shows the body; without them the rows go back as they are",
+        )
+    return Passed(revisions=revisions, smallest=smallest[1])
+
+
+def put_back(
+    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], passed: Passed
+) -> tuple[int, list[JobId]]:
+    """Give these requests their edited bodies and put them back to pending; returns how many, and their jobs.
+
+    Left out is what another process has edited or put back since it was checked.
+    """
+    modes: dict[JobId, CacheMode] = {}
+    taken, new = [], []
+    with database.write() as connection:
+        for row in stored_edits.stored(connection, ids):
+            parsed = _edited(row, edits)
+            if isinstance(parsed, str) or passed.revisions.get(row.request) != row.revision:
+                continue
+            taken.append(row.request)
+            if parsed.body != row.body:
+                mode = modes.get(row.job) or jobs.get(connection, row.job).settings.cache
+                modes[row.job] = mode
+                new.append(Edited(request=row.request, job=row.job, line=_line(parsed, mode)))
+        stored_edits.replace(connection, new)
+        return redrive.put_back(connection, taken)
+
+
+def _edited(row: Stored, edits: Sequence[Edit]) -> ParsedLine | str:
+    """The row as it would be sent, or why it cannot be."""
+    try:
+        body = edited(row.body, edits)
+    except CannotEdit as refused:
+        return refused.reason
+    parsed = parse_body(body, line=row.line, custom_id=row.custom_id, path=row.path)
+    return parsed.reason if isinstance(parsed, BadLine) else parsed
+
+
+def _line(parsed: ParsedLine, mode: CacheMode) -> Line:
+    shares = shares_answer(parsed, mode)
+    return Line(parsed=parsed, fingerprint=fingerprint(parsed.path, parsed.body) if shares else None)
+
+
+def _refusal(refused: Mapping[RequestId, str]) -> UsageError:
+    named = "; ".join(f"request {request}: {reason}" for request, reason in list(refused.items())[:_NAMED])
+    more = f"; and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
+    count = "1 request" if len(refused) == 1 else f"{len(refused):,} requests"
+    return UsageError(
+        f"{count} cannot be edited so, and nothing was changed: {named}{more}",
+        hint="`batcher dlq show REQUEST` shows the body; narrow what is meant, or mend the path or the value",
+    )

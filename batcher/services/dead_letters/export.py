@@ -1,0 +1,70 @@
+"""Dead letters taken out as a job file, which can be run again as it is."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from msgspec import Struct
+
+from batcher.domain.errors import UsageError
+from batcher.files.writing import write_atomically
+from batcher.policy.output.jsonl import job_line
+from batcher.services.dead_letters.retry import chosen_ids
+from batcher.services.results.export import check_files, write_lines
+from batcher.store.dead_letters import export
+from batcher.store.dead_letters import filters as dead_letter_filters
+from batcher.store.dead_letters.listing import Filters
+from batcher.store.jobs import jobs
+from batcher.store.sqlite.database import Database
+
+#: The name of stdout among output files.
+STDOUT: Final = "-"
+
+
+class Extracted(Struct, frozen=True, kw_only=True):
+    """What was written. `base_urls` is where the rows' jobs send to; `simulated`: only --simulate serves that."""
+
+    count: int
+    base_urls: list[str]
+    simulated: bool = False
+
+
+def extract(
+    database: Database, filters: Filters, *, output: str, stdout: BinaryIO, force: bool = False
+) -> Extracted:
+    """Write what the filters mean to `output` (`-`: stdout), in file order; no file where that is nothing.
+
+    Raises UsageError before it writes: for a request that is no dead letter, a custom_id that stands in several
+    jobs, a file that may not be written or that, without `force`, is there: somebody may have mended it by hand.
+    """
+    chosen_ids(database, filters)
+    with database.read() as connection:
+        of = list(dead_letter_filters.by_job(connection, filters))
+        found = [jobs.get(connection, each) for each in of]
+        sources = [job.source_path for job in found if job.source_path]
+        base_urls = export.base_urls(connection, of)
+        shared = export.shared_custom_id(connection, filters) if len(of) > 1 else None
+    if shared is not None:
+        first, last = shared.jobs
+        raise UsageError(
+            f'custom_id "{shared.custom_id}" stands in job {first} and in job {last}; in one file it cannot',
+            hint=f"export one job at a time: --job {first}",
+        )
+    if output == STDOUT:
+        count = write_lines(stdout, _lines(database, filters))
+        return Extracted(count=count, base_urls=base_urls)
+    check_files(database, [Path(output)], sources=sources)
+    if Path(output).exists() and not force:
+        raise UsageError(f"{output} is there already", hint="name another file with -o, or give --force")
+    if not of:
+        return Extracted(count=0, base_urls=[])
+    with write_atomically(Path(output)) as file:
+        count = write_lines(file, _lines(database, filters))
+    simulated = all(job.settings.simulate for job in found)
+    return Extracted(count=count, base_urls=base_urls, simulated=simulated)
+
+
+def _lines(database: Database, filters: Filters) -> Iterator[bytes]:
+    with database.read() as connection:
+        for line in export.lines(connection, dead_letter_filters.ids(connection, filters)):
+            yield job_line(line.custom_id, line.path, line.body)

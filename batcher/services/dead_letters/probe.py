@@ -1,0 +1,110 @@
+"""The smallest of some dead letters goes first; the others follow only where it was answered."""
+
+from collections.abc import Callable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batcher.domain.errors import UsageError
+from batcher.domain.ids import RequestId
+from batcher.domain.jobs import Job
+from batcher.domain.states import RequestState
+from batcher.ports import Events
+from batcher.services.dead_letters import inspect
+from batcher.services.dead_letters.inspect import ShownLetter
+from batcher.services.dead_letters.retry import Chosen, Retried, put_back
+from batcher.services.jobs.manage import live_runner
+from batcher.services.runs.run import Parts, RunControl, run_jobs
+from batcher.services.runs.status import JobStatus, job_status
+from batcher.store.dead_letters import filters
+from batcher.store.dead_letters.listing import Filters
+from batcher.store.jobs import jobs
+from batcher.store.reports import job_counts
+from batcher.store.sqlite.database import Database
+
+
+class Probe(Struct, frozen=True, kw_only=True):
+    """The request that goes first, and how many wait for what comes of it."""
+
+    request: ShownLetter
+    job: Job
+    others: int
+
+
+class Probed(Struct, frozen=True, kw_only=True):
+    """What came of it. `retried`: the others, where it was answered."""
+
+    request: ShownLetter
+    job: JobStatus
+    retried: Retried | None
+
+    @property
+    def was_answered(self) -> bool:
+        """Whether the others may follow."""
+        return self.request.state is RequestState.COMPLETED
+
+
+def pick(database: Database, chosen: Chosen) -> Probe:
+    """The smallest of them, as it would be sent. Raises UsageError where more than it would be sent.
+
+    A job is run whole, so one with rows that wait cannot send one of them alone.
+    """
+    with database.read() as connection:
+        request = filters.smallest(connection, Filters(requests=tuple(chosen.ids)))
+        if chosen.passed is not None:
+            request = chosen.passed.smallest
+        if request is None:
+            raise UsageError(
+                "there is no dead letter to probe with", hint="`batcher dlq list` shows those there are"
+            )
+    shown = inspect.show(database, request)
+    with database.read() as connection:
+        job = jobs.get(connection, shown.job)
+        unfinished = job_counts.counts(connection, job).unfinished
+    if unfinished:
+        raise _not_alone(shown, job, unfinished, live_runner(database))
+    return Probe(request=shown, job=job, others=len(chosen.ids) - 1)
+
+
+def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None) -> UsageError:
+    rows = "1 row" if unfinished == 1 else f"{unfinished:,} rows"
+    by = "" if runner is None else f" (runner: pid {runner})"
+    return UsageError(
+        f"request {shown.request} cannot go alone: job {job.id} ({job.name}) has {rows} not finished{by}, which a "
+        "probe would send too; nothing was changed",
+        hint=f"let `batcher resume {job.id}` finish them first, take another job (--job), or leave out --probe",
+    )
+
+
+async def send(
+    database: Database,
+    probe: Probe,
+    chosen: Chosen,
+    parts: Parts,
+    *,
+    events: Events,
+    control: RunControl,
+    handed_over: Callable[[int | None], None],
+) -> Probed:
+    """Put the one back and run it to its end, here or by the live runner; then, if it was answered, the others."""
+    first = probe.request.request
+    put_back(database, replace(chosen, ids=[first]))
+    await run_jobs(
+        database,
+        [probe.job.id],
+        parts,
+        events=events,
+        concurrency=1,
+        control=control,
+        handed_over=handed_over,
+    )
+    shown = inspect.show(database, first)
+    answered = shown.state is RequestState.COMPLETED
+    retried = put_back(database, replace(chosen, ids=_without(first, chosen))) if answered else None
+    with database.read() as connection:
+        job = jobs.get(connection, probe.job.id)
+    return Probed(request=shown, job=job_status(database, job), retried=retried)
+
+
+def _without(first: RequestId, chosen: Chosen) -> list[RequestId]:
+    return [request for request in chosen.ids if request != first]

@@ -1,0 +1,90 @@
+"""The attempts of a bundle, without the words of their prompts; or, where asked for, with them."""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from batcher.domain.ids import RequestId
+from batcher.policy.privacy.prompt_scrubber import Prompt, prompt_of, without_quotations
+from batcher.policy.privacy.request_shape import PUBLIC_WORDS
+from batcher.policy.privacy.sanitize import sanitize_json
+from batcher.services.runs.status import timestamp
+from batcher.store.reports.support import Asked, Tried
+
+MOST_ATTEMPTS: Final = 2_000
+
+#: What codes and request ids look like; something else in their place may be anything.
+_NAME: Final = re.compile(r"[A-Za-z0-9._:/=+-]{1,100}")
+
+
+#: The bodies of a request, those before a redrive included.
+Bodies = Callable[[RequestId], Sequence[bytes]]
+
+
+def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool) -> bytes:
+    """One JSON line an attempt. Messages lose what they repeat of the prompt, unless content is asked for."""
+    records = (_line(attempt, bodies, with_content=with_content) for attempt in tried)
+    lines = [sanitize_json(msgspec.json.encode(record)) for record in records]
+    return b"".join(line + b"\n" for line in lines)
+
+
+def content_members(
+    asked: Sequence[Asked], tried: Sequence[Tried], *, most_bytes: int
+) -> tuple[dict[str, bytes], list[str]]:
+    """File name → content: these requests' bodies and the replies of their attempts; and what is left out."""
+    members: dict[str, bytes] = {}
+    room, passed_over = most_bytes, 0
+    for each in asked:
+        replies = {
+            f"content/request-{each.request}.reply-{attempt.send}.txt": attempt.reply
+            for attempt in tried
+            if attempt.request == each.request and attempt.reply is not None
+        }
+        found = {f"content/request-{each.request}.body.json": each.body, **replies}
+        size = sum(map(len, found.values()))
+        if size > room:
+            passed_over += 1
+            continue
+        members |= found
+        room -= size
+    left = [f"the content of {passed_over:,} requests: they are too large together"] if passed_over else []
+    return members, left
+
+
+def _line(attempt: Tried, bodies: Bodies, *, with_content: bool) -> dict[str, Any]:
+    """Ids and codes stay where they look like ids and codes."""
+    line = {
+        "request": attempt.request,
+        "line": attempt.line,
+        "attempt": attempt.send,
+        "url": attempt.url,
+        "model": attempt.model,
+        "sent": timestamp(attempt.sent_at),
+        "ended": timestamp(attempt.ended_at),
+        "latency_seconds": None if attempt.sent_at is None else (attempt.ended_at - attempt.sent_at) / 1e6,
+        "status": attempt.status,
+        "kind": attempt.kind,
+        "code": name_like(attempt.code),
+        "message": attempt.message,
+        "retry_after_seconds": None if attempt.retry_after_us is None else attempt.retry_after_us / 1e6,
+        "provider_request_id": name_like(attempt.provider_request_id),
+        "client_request_id": f"{attempt.public_id}-{attempt.request}-{attempt.send}",
+        "tokens": {"input": attempt.input_tokens, "output": attempt.output_tokens},
+    }
+    if with_content:
+        return {**line, "custom_id": attempt.custom_id}
+    if attempt.message is not None:
+        line["message"] = without_quotations(attempt.message, _prompt(attempt, bodies))
+    return line
+
+
+def _prompt(attempt: Tried, bodies: Bodies) -> Prompt:
+    keep = [*PUBLIC_WORDS, attempt.model]
+    return prompt_of(bodies(attempt.request), more=[attempt.custom_id], keep=keep)
+
+
+def name_like(text: str | None) -> str | None:
+    """A code or an id as the provider gave it, where it looks like one; a prompt in its place does not."""
+    return text if text is None or _NAME.fullmatch(text) else f"[{len(text)} characters, left out]"

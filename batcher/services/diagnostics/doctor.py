@@ -1,0 +1,263 @@
+"""`batcher doctor`: from the configuration to an answer, one check after the other, and the store.
+
+A check that stands on one that failed is skipped, so that the first failure is the one to mend.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from batcher.config import check_ca_file, find_headers, find_key
+from batcher.domain.errors import BatcherError, ConfigError
+from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.lanes import RateHints
+from batcher.domain.settings import JobSettings, limits_for
+from batcher.policy.classify.retry_after import rate_hints
+from batcher.policy.privacy.redact import redact_text
+from batcher.policy.urls import host_of, shown_base_url
+from batcher.ports import Clock
+from batcher.sender.connect import proxy_of, tls_context
+from batcher.sender.connection_check import LadderSender, Rung, climb, place_of
+from batcher.sender.target import Target, secrets_of
+from batcher.services.diagnostics import doctor_replies as replies
+from batcher.services.diagnostics.doctor_report import (
+    CHECKS,
+    Check,
+    Diagnosis,
+    Findings,
+    Part,
+    Verdict,
+    bad,
+    good,
+    skipped,
+)
+from batcher.services.diagnostics.doctor_store import examine_store
+from batcher.services.runs.status import timestamp
+
+#: Seconds for one of its requests, unless a person gives more.
+_PATIENCE = 60.0
+
+T = TypeVar("T")
+Simulator = Callable[[], AbstractAsyncContextManager[str]]
+
+
+class Question(Struct, frozen=True, kw_only=True):
+    """What a doctor is asked."""
+
+    #: The settings of a run; raises ConfigError.
+    resolve: Callable[[], JobSettings]
+    #: The store's path; raises ConfigError.
+    store: Callable[[], str]
+    #: None: one of those that the endpoint lists.
+    model: str | None = None
+    #: Seconds for one request, where a person gave them.
+    timeout: float | None = None
+
+
+async def diagnose(
+    question: Question, *, environ: Mapping[str, str], clock: Clock, simulator: Simulator
+) -> tuple[Diagnosis, Findings]:
+    """All checks, in the order of CHECKS. Sends two tiny requests, and a third where one must be reworded."""
+    examination = _Examination(question, environ, clock)
+    async with AsyncExitStack() as stack:
+        await examination.run(stack, simulator)
+    return examination.diagnosis(), examination.findings()
+
+
+class _Examination:
+    """One run of the checks, and what they have found so far."""
+
+    def __init__(self, question: Question, environ: Mapping[str, str], clock: Clock) -> None:
+        self._question = question
+        self._environ = environ
+        self._clock = clock
+        self._checks: list[Check] = []
+        self._settings: JobSettings | None = None
+        self._target: Target | None = None
+        self._model = question.model
+        self._models: tuple[str, ...] = ()
+        self._proxy: str | None = None
+        self._hints = RateHints()
+        self._secrets: tuple[bytes, ...] = ()
+
+    async def run(self, stack: AsyncExitStack, simulator: Simulator) -> None:
+        self._add("config", *_timed(self._config))
+        self._add("credentials", *_timed(self._credentials))
+        settings, target = self._settings, self._target
+        if settings is None:
+            self._skip("network", why="config failed")
+        else:
+            base_url = await stack.enter_async_context(simulator()) if settings.simulate else settings.base_url
+            reached = await self._network(settings, base_url)
+            if target is None:
+                self._skip("models", "request", "rejection", "limits", why="there is no key to send")
+            elif reached:
+                target = msgspec.structs.replace(target, base_url=base_url)
+                sender = await stack.enter_async_context(LadderSender(target, self._clock))
+                await self._ask(sender, settings)
+        self._skip(*CHECKS[:-1], why="network failed" if settings else "config failed")
+        self._add("store", *_timed(self._store))
+
+    def diagnosis(self) -> Diagnosis:
+        return Diagnosis(
+            ok=all(check.ok is not False for check in self._checks),
+            checks=tuple(self._checks),
+            checked_at=timestamp(self._clock.now()) or "",
+            base_url=None if self._settings is None else shown_base_url(self._settings.base_url),
+            model=self._model,
+            models=self._models,
+        )
+
+    def findings(self) -> Findings:
+        return Findings(settings=self._settings, hints=self._hints, proxy=self._proxy)
+
+    def _config(self) -> Verdict:
+        try:
+            settings = self._question.resolve()
+            check_ca_file(settings.ca_file)
+            if settings.base_url.startswith("https:"):
+                tls_context(settings.ca_file)
+            proxy = None if settings.simulate else proxy_of(settings.base_url)
+        except ConfigError as error:
+            return _failed(error)
+        self._settings = settings
+        facts = [f"base URL {shown_base_url(settings.base_url)}", f"key variable {settings.api_key_env}"]
+        if settings.ca_file is not None:
+            facts.append(f"certificates of {settings.ca_file}")
+        if proxy is not None:
+            self._proxy = place_of(proxy)
+            facts.append(f"proxy {self._proxy}")
+        return good("; ".join(facts))
+
+    def _credentials(self) -> Verdict:
+        settings = self._settings
+        if settings is None:
+            return skipped("config failed")
+        try:
+            key, headers = find_key(settings, self._environ), find_headers(settings, self._environ)
+        except ConfigError as error:
+            return _failed(error)
+        self._target = Target(
+            base_url=settings.base_url,
+            key=key,
+            headers=headers,
+            timeout=self._question.timeout or min(settings.timeout, _PATIENCE),
+            ca_file=settings.ca_file,
+            use_proxy=not settings.simulate,
+        )
+        self._secrets = secrets_of(self._target)
+        facts = [
+            f"a key is in {settings.api_key_env}" if key is not None else "no key is sent, none is needed here"
+        ]
+        facts += [f"{header} is in {settings.headers[header]}" for header in headers]
+        return good("; ".join(facts))
+
+    async def _network(self, settings: JobSettings, base_url: str) -> bool:
+        """dns, tcp and tls; returns whether requests can go out."""
+        began = time.perf_counter()
+        rungs = await asyncio.to_thread(climb, base_url, ca_file=settings.ca_file, use_proxy=not settings.simulate)
+        parts = tuple(self._part(rung) for rung in rungs)
+        failed = next((part for part in parts if part.ok is False), None)
+        evidence = failed.evidence if failed else "; ".join(f"{part.name}: {part.evidence}" for part in parts)
+        verdict = Verdict(ok=failed is None, evidence=evidence, fix=failed.fix if failed else None)
+        self._add("network", verdict, _since(began), parts=parts)
+        return failed is None
+
+    async def _ask(self, sender: LadderSender, settings: JobSettings) -> None:
+        """models, request, rejection, limits."""
+        listed, seconds = await _timed_async(self._list(sender))
+        self._add("models", listed.verdict, seconds)
+        self._models = listed.models
+        self._model = self._model or replies.choose_model(listed.models)
+        if listed.ends_here:
+            self._skip("request", "rejection", "limits", why="models failed")
+        elif self._model is None:
+            self._skip("request", "rejection", "limits", why="no model is known: name one with --model")
+        else:
+            await self._ask_model(sender, self._model, settings)
+
+    async def _ask_model(self, sender: LadderSender, model: str, settings: JobSettings) -> None:
+        result, seconds = await _timed_async(self._tiny(sender, model))
+        answered = replies.read_request(result, model)
+        self._add("request", answered, seconds)
+        if isinstance(result, TransportFault):
+            self._skip("rejection", "limits", why="request brought no reply")
+            return
+        if answered.ok:
+            refused, seconds = await _timed_async(self._send(sender, {"model": model}))
+            self._add("rejection", replies.read_rejection(refused), seconds)
+        self._skip("rejection", why="request failed")
+        self._hints = rate_hints(result.headers, host=host_of(settings.base_url))
+        self._add("limits", replies.read_limits(self._hints, limits_for(settings, model)), 0.0)
+
+    async def _list(self, sender: LadderSender) -> replies.Listed:
+        return replies.read_models(await sender.get(replies.MODELS), self._question.model)
+
+    async def _tiny(self, sender: LadderSender, model: str) -> Reply | TransportFault:
+        """The smallest request; reasoning models take its limit by another name, and may need a little more."""
+        tiny = {"model": model, "messages": [{"role": "user", "content": "Say ok."}]}
+        result = await self._send(sender, {**tiny, "max_tokens": 1})
+        if not replies.wants_other_limit(result):
+            return result
+        return await self._send(sender, {**tiny, "max_completion_tokens": 16})
+
+    async def _send(self, sender: LadderSender, body: Mapping[str, object]) -> Reply | TransportFault:
+        return await sender.send(
+            path=replies.CHAT, body=msgspec.json.encode(body), client_request_id=f"doctor-{uuid.uuid4()}"
+        )
+
+    def _store(self) -> Verdict:
+        try:
+            return examine_store(self._question.store())
+        except BatcherError as error:
+            return _failed(error)
+
+    def _add(self, name: str, verdict: Verdict, seconds: float, *, parts: tuple[Part, ...] = ()) -> None:
+        self._checks.append(
+            Check(
+                name=name,
+                ok=verdict.ok,
+                seconds=seconds,
+                evidence=redact_text(verdict.evidence, self._secrets),
+                fix=None if verdict.fix is None else redact_text(verdict.fix, self._secrets),
+                parts=parts,
+            )
+        )
+
+    def _skip(self, *names: str, why: str) -> None:
+        """Those of them that nothing is known of yet."""
+        done = {check.name for check in self._checks}
+        for name in names:
+            if name not in done:
+                self._add(name, skipped(why), 0.0)
+
+    def _part(self, rung: Rung) -> Part:
+        fix = replies.mend_fault(rung.fault) if rung.ok is False else None
+        evidence = redact_text(rung.evidence, self._secrets)
+        return Part(name=rung.name, ok=rung.ok, seconds=rung.seconds, evidence=evidence, fix=fix)
+
+
+def _failed(error: BatcherError) -> Verdict:
+    return bad(error.message, error.hint or "see `batcher doctor --help` and the README's settings")
+
+
+def _timed(check: Callable[[], Verdict]) -> tuple[Verdict, float]:
+    began = time.perf_counter()
+    verdict = check()
+    return verdict, _since(began)
+
+
+async def _timed_async(awaited: Awaitable[T]) -> tuple[T, float]:
+    began = time.perf_counter()
+    result = await awaited
+    return result, _since(began)
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 3)

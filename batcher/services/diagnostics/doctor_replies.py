@@ -1,0 +1,219 @@
+"""What an endpoint's replies tell a doctor. What a reply means, policy decides; here it is put into a verdict."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.lanes import RateHints
+from batcher.domain.outcomes import Failure, Outcome, Success
+from batcher.domain.settings import Limits
+from batcher.domain.states import FailureKind, FaultKind, PauseReason, PauseScope
+from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.error_body import NOT_JSON, SUCCESS, parse_json, read_evidence, unwrapped
+from batcher.policy.classify.failures import mend_alone
+from batcher.policy.privacy.sanitize import one_line
+from batcher.services.diagnostics.doctor_report import Verdict, bad, good, skipped
+
+CHAT: Final = "/v1/chat/completions"
+MODELS: Final = "/v1/models"
+
+_NOTHING_KNOWN: Final = Standing(endpoint_answered=False, lane_answered=False)
+#: Statuses by which a server says that it keeps no list of models, or shows it to others.
+_NO_LIST: Final = frozenset({400, 403, 404, 405, 501})
+_NOT_THERE: Final = frozenset({404, 405})
+_CLEAN: Final = frozenset({400, 422})
+#: An answer of one token may well be empty: the model thought, or began with a space.
+_ANSWERED_ALL_THE_SAME: Final = frozenset({"empty_answer"})
+_NOT_FOR_CHAT: Final = re.compile(
+    r"embed|whisper|tts|transcribe|dall-e|image|sora|video|moderation|realtime|audio|rerank|guard|babbage|davinci"
+)
+_NAMED: Final = 5
+_MOST_MODELS: Final = 500
+_WIDTH: Final = 300
+_REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id")
+
+_MEND_BASE_URL: Final = "check --base-url: it usually ends in /v1"
+_BY_FAULT: Final[Mapping[FaultKind, str]] = {
+    FaultKind.DNS: "check the host's name in --base-url, and the network (VPN, name server)",
+    FaultKind.REFUSED: "start the server, or mend host and port of --base-url; a firewall or proxy may refuse too",
+    FaultKind.TLS: (
+        "check host and scheme of --base-url and this machine's date; where a company's own authority or a "
+        "self-signed certificate is meant, give its PEM file with --ca-file FILE"
+    ),
+    FaultKind.CONNECT_TIMEOUT: "a firewall drops it, or it takes a proxy (HTTPS_PROXY), or none (NO_PROXY)",
+    FaultKind.TIMEOUT: "the model may still be loading: try again, or give it longer with --timeout S",
+    FaultKind.RESET: "a gateway on the way cuts it: see the server's or the proxy's log",
+    FaultKind.STALE_CONNECTION: "try again",
+    FaultKind.REPLY_TOO_LARGE: f"this is no reply of an API: {_MEND_BASE_URL}",
+    FaultKind.PROTOCOL: f"what listens there does not speak plain HTTP: {_MEND_BASE_URL}, with the right scheme",
+    FaultKind.LOCAL: "raise the limit of open files (`ulimit -n 4096`), or free memory",
+}
+_BY_KIND: Final[Mapping[FailureKind, str]] = {
+    FailureKind.RATE_LIMITED: "the limit is used up now: wait a minute; who else uses this key?",
+    FailureKind.TRANSIENT: "the provider's side fails: try again in a while, and see its status page",
+    FailureKind.PERMANENT: "the endpoint refuses so simple a request: name another model with --model",
+    FailureKind.BLOCKED: "see the provider's console",
+}
+
+Result = Reply | TransportFault
+
+
+class Listed(Struct, frozen=True, kw_only=True):
+    """What came of asking for the models."""
+
+    verdict: Verdict
+    models: tuple[str, ...] = ()
+    #: Nothing further can succeed: no reply came, or the key is wrong.
+    ends_here: bool = False
+
+
+def mend_fault(kind: FaultKind | None) -> str:
+    """What to do where no reply came."""
+    return _BY_FAULT[kind or FaultKind.REFUSED]
+
+
+def read_models(result: Result, given: str | None) -> Listed:
+    """GET models. Where a model is given, an endpoint may do without a list."""
+    if isinstance(result, TransportFault):
+        return Listed(verdict=bad(result.message, mend_fault(result.kind)), ends_here=True)
+    names = _names(result) if result.status in SUCCESS else None
+    if names:
+        return Listed(verdict=good(_models_found(names, given)), models=names[:_MOST_MODELS])
+    if names is not None:
+        fix = "load or deploy a model there, or name one with --model"
+        return Listed(verdict=skipped("its list of models is empty") if given else bad("no model is served", fix))
+    outcome = classify(result, path=MODELS, standing=_NOTHING_KNOWN)
+    evidence = _said(result, outcome)
+    is_key = _is_of_key(outcome)
+    if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
+        return Listed(verdict=skipped(f"no list of models to be had: {evidence}"))
+    # A 404 is about the address here: no model was asked for, though the path has the word in it.
+    fix = _MEND_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
+    fix = fix if is_key else f"{fix}; where the endpoint lists no models, name one with --model"
+    return Listed(verdict=bad(evidence, fix), ends_here=is_key)
+
+
+def choose_model(models: Sequence[str]) -> str | None:
+    """The first that looks like one to chat with, else the first."""
+    chatting = (name for name in models if not _NOT_FOR_CHAT.search(name.lower()))
+    return next(chatting, models[0] if models else None)
+
+
+def wants_other_limit(result: Result) -> bool:
+    """Whether the model takes max_completion_tokens in the place of max_tokens, as reasoning models do."""
+    if isinstance(result, TransportFault) or result.status not in _CLEAN:
+        return False
+    said = read_evidence(result)
+    return said.param == "max_tokens" or "max_completion_tokens" in said.message
+
+
+def read_request(result: Result, model: str) -> Verdict:
+    """The tiny request: answered, or why not."""
+    if isinstance(result, TransportFault):
+        return bad(result.message, mend_fault(result.kind))
+    outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
+    is_answer = isinstance(outcome, Success) or outcome.code in _ANSWERED_ALL_THE_SAME
+    if not is_answer:
+        return bad(_said(result, outcome), _fix(outcome))
+    usage = outcome.usage
+    tokens = f"{_figure(usage.input_tokens)} tokens in, {_figure(usage.output_tokens)} out"
+    return good(f"{model} answered: HTTP {result.status}, {tokens}{_request_id(result)}")
+
+
+def read_rejection(result: Result) -> Verdict:
+    """The request without messages: refused with 400 or 422 and an error in JSON, or what is wrong with that."""
+    if isinstance(result, TransportFault):
+        return bad(f"a bad request brought no reply: {result.message}", mend_fault(result.kind))
+    evidence = read_evidence(result)
+    is_object = evidence.document is not NOT_JSON and isinstance(unwrapped(evidence.document), dict)
+    if result.status in _CLEAN and is_object and evidence.message:
+        said = one_line(evidence.message, _WIDTH)
+        return good(f"a request without messages is refused: HTTP {result.status}, {said}")
+    if result.status in SUCCESS and is_object and not evidence.message:
+        fix = "bad rows will be answered, and billed, as if they were good: look at your rows with `batcher check`"
+        return bad(f"a request without messages is accepted: HTTP {result.status}", fix)
+    outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
+    if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
+        return bad(_said(result, outcome), _fix(outcome))
+    fix = (
+        "what is wrong with a row cannot be told from a fault of the server here, so bad rows are sent again and "
+        "again: see what stands between (a gateway, a proxy), and look at your rows with `batcher check`"
+    )
+    form = "in HTML" if evidence.is_html else "as JSON" if is_object else "not as JSON"
+    return bad(f"a request without messages is not refused cleanly: HTTP {result.status}, {form}", fix)
+
+
+def read_limits(hints: RateHints, given: Limits) -> Verdict:
+    """What the reply headers announce, beside what is given."""
+    announced = [
+        f"{_figure(limit)} {unit}" + (f" ({_figure(left)} left)" if left is not None else "")
+        for limit, left, unit in (
+            (hints.rpm, hints.remaining_requests, "requests a minute"),
+            (hints.tpm, hints.remaining_tokens, "tokens a minute"),
+            (hints.rpd, hints.remaining_requests_day, "requests a day"),
+            (hints.input_tpm, None, "input tokens a minute"),
+            (hints.output_tpm, None, "output tokens a minute"),
+        )
+        if limit is not None
+    ]
+    named = [
+        f"{_figure(limit)} {unit}"
+        for limit, unit in ((given.rpm, "requests a minute"), (given.tpm, "tokens a minute"))
+        if limit is not None
+    ]
+    says = f"announced: {', '.join(announced)}" if announced else "the reply announces no limits"
+    if named:
+        return good(f"{says}; given: {', '.join(named)}; of each the lower holds")
+    return good(says if announced else f"{says} and none is given (--rpm, --tpm): the rate adapts to refusals")
+
+
+def _models_found(names: Sequence[str], given: str | None) -> str:
+    shown = ", ".join(one_line(name, 80) for name in names[:_NAMED])
+    more = ", …" if len(names) > _NAMED else ""
+    count = "1 model" if len(names) == 1 else f"{len(names)} models"
+    missing = f"; {given} is not among them" if given is not None and given not in names else ""
+    return f"{count}: {shown}{more}{missing}"
+
+
+def _names(reply: Reply) -> tuple[str, ...] | None:
+    """The names in a list of models; None: it is no such list. OpenAI, Gemini's `models`, Together's bare list."""
+    document: Any = parse_json(reply.body)
+    if isinstance(document, dict):
+        document = document.get("data", document.get("models"))
+    if not isinstance(document, list):
+        return None
+    found = (item.get("id") or item.get("name") for item in document if isinstance(item, dict))
+    return tuple(dict.fromkeys(name for name in found if isinstance(name, str)))
+
+
+def _is_of_key(outcome: Outcome) -> bool:
+    """A key that is refused altogether; one that may not list models may still be good for requests."""
+    return isinstance(outcome, Failure) and outcome.pause is not None and outcome.pause.scope is PauseScope.KEY
+
+
+def _said(reply: Reply, outcome: Outcome) -> str:
+    if isinstance(outcome, Success):
+        return f"HTTP {reply.status} with a document that is no list of models"
+    code = "" if outcome.code == f"http_{reply.status}" else f"{outcome.code}: "
+    return f"HTTP {reply.status}, {code}{one_line(outcome.message, _WIDTH)}{_request_id(reply)}"
+
+
+def _fix(outcome: Outcome) -> str:
+    if isinstance(outcome, Success):
+        return _MEND_BASE_URL
+    if outcome.pause is None:
+        return _BY_KIND[outcome.kind]
+    fix = mend_alone(outcome.pause.fix)
+    return f"{fix}; --model names another" if outcome.pause.reason is PauseReason.MODEL else fix
+
+
+def _request_id(reply: Reply) -> str:
+    found = next((reply.headers[name] for name in _REQUEST_IDS if name in reply.headers), None)
+    return f" (request id {one_line(found, 100)})" if found else ""
+
+
+def _figure(value: float | None) -> str:
+    return "?" if value is None else f"{value:,.15g}"

@@ -1,0 +1,76 @@
+"""The store as a doctor looks at it: sound or not, and what this machine has left for it."""
+
+import resource
+import shutil
+from pathlib import Path
+from typing import Final
+
+from batcher.domain.errors import BatcherError
+from batcher.files.writing import check_target
+from batcher.services.diagnostics.doctor_report import Verdict, bad, good
+from batcher.services.store.maintain import check
+from batcher.services.store.open_store import exists
+from batcher.store.reports.support import sqlite_version
+
+_MIB: Final = 1 << 20
+#: Bytes: below, a run of some size will not come to its end.
+_LEAST_FREE: Final = 100 * _MIB
+#: Open files: below, little can be in flight.
+_LEAST_DESCRIPTORS: Final = 128
+
+
+def examine_store(path: str) -> Verdict:
+    """Whether the store is sound and has room. Reads all of it; makes none where there is none."""
+    place = Path(path)
+    facts = [f"SQLite {sqlite_version()}"]
+    try:
+        free = shutil.disk_usage(place.parent).free
+        problem = None if exists(path) else _place_problem(place)
+    except OSError as error:
+        return bad(f"{place.parent} cannot be looked at: {error.strerror}", "name another store with --db")
+    if problem is not None:
+        return bad(problem, "name another store with --db")
+    log = Path(f"{path}-wal")
+    log_size = log.stat().st_size if log.exists() else 0
+    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    unlimited = descriptors == resource.RLIM_INFINITY
+    facts += [f"log {_size(log_size)}", f"{_size(free)} free", f"{'any' if unlimited else descriptors} open files"]
+    state, fix = _soundness(path)
+    evidence = "; ".join([state, *facts])
+    if fix is not None:
+        return bad(evidence, fix)
+    if free < _LEAST_FREE:
+        return bad(evidence, f"free some space beside {path}, or name a store elsewhere with --db")
+    if not unlimited and descriptors < _LEAST_DESCRIPTORS:
+        return bad(evidence, "raise the limit of open files: `ulimit -n 4096`")
+    return good(evidence)
+
+
+def _place_problem(place: Path) -> str | None:
+    """Why no store could be made there."""
+    try:
+        check_target(place)
+    except BatcherError as error:
+        return error.message
+    return None
+
+
+def _soundness(path: str) -> tuple[str, str | None]:
+    """What the store is like, and how to mend it where it is not sound."""
+    if not exists(path):
+        return f"{path} is not there yet; `batcher run FILE` makes it", None
+    try:
+        found = check(path)
+    except BatcherError as error:
+        return error.message, error.hint or "see `batcher db check`"
+    if not found.ok:
+        fix = "put a backup in its place; without one, `sqlite3 STORE .recover` saves what can be read"
+        return f"{path} is damaged: {found.problems[0]}", fix
+    older = "" if found.revision == found.current else f" (older than {found.current}: the next run upgrades it)"
+    return f"{path} is sound, schema {found.revision or 'none'}{older}, {_size(found.bytes)}", None
+
+
+def _size(count: int) -> str:
+    if count < _MIB:
+        return f"{count / 1024:,.0f} KiB"
+    return f"{count / _MIB:,.0f} MiB" if count < 10_000 * _MIB else f"{count / _MIB / 1024:,.0f} GiB"

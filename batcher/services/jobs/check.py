@@ -1,0 +1,164 @@
+"""A job file looked at without a store or a network: what is wrong with it, and what it will take."""
+
+from collections.abc import Iterable
+from hashlib import sha256
+
+from msgspec import Struct
+
+from batcher.domain.errors import InputError
+from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.settings import JobSettings, Limits, limits_for
+from batcher.files.reading import read_lines
+from batcher.files.source import Source
+from batcher.policy.input.deduplication import fingerprint, shares_answer
+from batcher.policy.input.key_sets import KEY_BYTES, Seen
+from batcher.services.jobs.line_chunks import checked_lines
+
+
+class LineError(Struct, frozen=True, kw_only=True):
+    """A line that would be refused."""
+
+    line: int
+    custom_id: str | None
+    reason: str
+
+
+class Workload(Struct, kw_only=True):
+    """What the rows of one model and url ask for. Tokens are estimates, of the rows that would be sent."""
+
+    model: str
+    url: str
+    #: Valid rows, and those of them that share no earlier row's answer.
+    requests: int = 0
+    sent: int = 0
+    input_tokens: int = 0
+    #: At most: every answer at full length.
+    output_tokens: int = 0
+    #: The limit that binds the model, rpm or tpm, and the seconds it takes by it, over all its urls.
+    binding: str | None = None
+    seconds: float | None = None
+
+
+class Repeats(Struct, kw_only=True):
+    """Rows that share an earlier row's answer, and those of them whose model samples at random."""
+
+    rows: int = 0
+    random: int = 0
+
+
+class Checked(Struct, kw_only=True):
+    """`batcher check --json`. Lanes run side by side, so the slowest model says how long all of it takes."""
+
+    file: str
+    lines: int
+    valid: int
+    invalid: int
+    errors: list[LineError]
+    models: list[Workload]
+    repeats: Repeats
+    seconds: float | None
+    binding: str | None
+
+
+def check_file(source: Source, settings: JobSettings, *, url: str | None, most_errors: int | None) -> Checked:
+    """Every line through the door. Raises InputError where the file cannot be read or holds no line."""
+    check = _Check(settings, most_errors)
+    for line in checked_lines(read_lines(source, name=source.name), url):
+        check.take(line)
+    if not check.lines:
+        raise InputError(f"{source.name} holds no request", source=source.name, hint="one JSON request a line")
+    models = sorted(check.models.values(), key=lambda each: (each.model, each.url))
+    _set_limits(models, settings)
+    slowest = max(models, key=lambda each: -1 if each.seconds is None else each.seconds, default=None)
+    return Checked(
+        file=source.name,
+        lines=check.lines,
+        valid=check.lines - check.invalid,
+        invalid=check.invalid,
+        errors=check.errors,
+        models=models,
+        repeats=check.repeats,
+        seconds=slowest.seconds if slowest else None,
+        binding=slowest.binding if slowest else None,
+    )
+
+
+class _Check:
+    """What has been found so far. About 60 bytes a row are kept, however long the rows are."""
+
+    def __init__(self, settings: JobSettings, most_errors: int | None) -> None:
+        self._mode = settings.cache
+        self._most_errors = most_errors
+        self._ids = Seen()
+        self._bodies = Seen()
+        self.lines = 0
+        self.invalid = 0
+        self.errors: list[LineError] = []
+        self.models: dict[tuple[str, str], Workload] = {}
+        self.repeats = Repeats()
+
+    def take(self, line: ParsedLine | BadLine) -> None:
+        """Count one line."""
+        self.lines += 1
+        if isinstance(line, BadLine):
+            self._refuse(line.line, line.custom_id, line.reason)
+            return
+        first = self._ids.add(sha256(line.custom_id.encode()).digest()[:KEY_BYTES], line.line)
+        if first is not None:
+            reason = f'custom_id "{line.custom_id}" stands in line {first} already; each must be unique'
+            self._refuse(line.line, line.custom_id, reason)
+            return
+        self._count(line)
+
+    def _refuse(self, line: int, custom_id: str | None, reason: str) -> None:
+        self.invalid += 1
+        if self._most_errors is None or len(self.errors) < self._most_errors:
+            self.errors.append(LineError(line=line, custom_id=custom_id, reason=reason))
+
+    def _count(self, line: ParsedLine) -> None:
+        key = (line.model, line.path)
+        load = self.models.setdefault(key, Workload(model=line.model, url=line.path))
+        load.requests += 1
+        if self._repeats_another(line):
+            self.repeats.rows += 1
+            self.repeats.random += not line.deterministic
+            return
+        load.sent += 1
+        load.input_tokens += line.est_input
+        load.output_tokens += line.est_output
+
+    def _repeats_another(self, line: ParsedLine) -> bool:
+        return (
+            shares_answer(line, self._mode)
+            and self._bodies.add(fingerprint(line.path, line.body), line.line) is not None
+        )
+
+
+def _set_limits(models: Iterable[Workload], settings: JobSettings) -> None:
+    """Write down what binds each model. A limit is the model's, so all its urls draw on it."""
+    by_model: dict[str, list[Workload]] = {}
+    for each in models:
+        by_model.setdefault(each.model, []).append(each)
+    for model, loads in by_model.items():
+        tokens = sum(load.input_tokens + load.output_tokens for load in loads)
+        bound = binding_limit(
+            limits_for(settings, model), requests=sum(load.sent for load in loads), tokens=tokens
+        )
+        for load in loads:
+            load.binding, load.seconds = bound
+
+
+def binding_limit(limits: Limits, *, requests: int, tokens: int) -> tuple[str | None, float | None]:
+    """Which limit a minute takes longer, and the seconds; (None, None): none is given.
+
+    Tokens are charged as prompt plus maximal output, which is what a lane does until it knows better.
+    """
+    times = []
+    if limits.rpm is not None:
+        times.append((requests * 60 / limits.rpm, "rpm"))
+    if limits.tpm is not None:
+        times.append((tokens * 60 / limits.tpm, "tpm"))
+    if not times:
+        return None, None
+    seconds, binding = max(times)
+    return binding, round(seconds, 1)

@@ -1,0 +1,63 @@
+"""Lines of a job file through the door."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from batcher.domain.requests import BadLine, Line, ParsedLine
+from batcher.domain.states import CacheMode
+from batcher.files.reading import RawLine
+from batcher.policy.input.deduplication import fingerprint, shares_answer
+from batcher.policy.input.line_parser import parse_line, refuse_too_long
+
+#: Bad lines that are shown, unless all are asked for.
+SHOWN_BAD_LINES: Final = 100
+
+
+def checked_lines(lines: Iterator[RawLine], url: str | None) -> Iterator[ParsedLine | BadLine]:
+    """Every line checked; `url` is that of bare bodies, a normalized path."""
+    for line in lines:
+        if line.data is None:
+            yield refuse_too_long(line.head, line=line.number)
+        else:
+            yield parse_line(line.data, line=line.number, default_path=url)
+
+
+_CHUNK_ROWS: Final = 6_000
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
+
+
+class Taking(Struct, frozen=True, kw_only=True):
+    """How lines are taken."""
+
+    #: Of bare bodies, a normalized path.
+    url: str | None
+    #: Which rows share answers.
+    cache: CacheMode
+
+
+class Chunk(Struct, frozen=True, tag=True, gc=False):
+    """Some lines in file order, and those between them that were refused."""
+
+    lines: list[Line]
+    bad: list[BadLine]
+
+
+def chunks(lines: Iterator[RawLine], taking: Taking) -> Iterator[Chunk]:
+    """All lines, in order. Raises what `lines` raises."""
+    good: list[Line] = []
+    bad: list[BadLine] = []
+    size = 0
+    for line in checked_lines(lines, taking.url):
+        if isinstance(line, BadLine):
+            bad.append(line)
+        else:
+            shares = shares_answer(line, taking.cache)
+            good.append(Line(parsed=line, fingerprint=fingerprint(line.path, line.body) if shares else None))
+            size += len(line.body)
+        if len(good) + len(bad) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:
+            yield Chunk(good, bad)
+            good, bad, size = [], [], 0
+    if good or bad:
+        yield Chunk(good, bad)

@@ -1,0 +1,149 @@
+"""Jobs found by number or name, cancelled, deleted."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from msgspec import Struct
+
+from batcher.domain.errors import UnknownJob, UsageError
+from batcher.domain.jobs import Job
+from batcher.domain.states import JobState
+from batcher.ports import Clock
+from batcher.services.runs.status import in_flight
+from batcher.services.store.open_store import exists, opened
+from batcher.store.jobs import jobs
+from batcher.store.reports import job_counts
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
+
+NO_STORE_HINT: Final = "`batcher run FILE` makes one; or name another store with --db or BATCHER_DB"
+
+
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """What a cancel did. `was_over`: there was nothing left to cancel."""
+
+    job: Job
+    was_over: bool
+    #: Requests that were pending; those in flight, which end as they end; those in a runner's hands, not sent yet.
+    requests: int
+    in_flight: int
+    held: int
+    #: The pid of the live runner, which gives back what it holds; None: there is none.
+    runner: int | None
+
+
+class Deleted(Struct, frozen=True, kw_only=True):
+    """A job that is gone."""
+
+    job: Job
+    requests: int
+
+
+@contextmanager
+def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
+    """The store and the job of that number or name (None: the newest). Raises UnknownJob, also without a store."""
+    if not exists(path):
+        raise _no_store(path, "there is no job yet" if named is None else f"there is no job {named}")
+    with opened(path) as database:
+        yield database, find(database, named)
+
+
+def require_store(path: str, named: Sequence[str] = ()) -> None:
+    """Raise UnknownJob where there is no store: for a person who has named it, or jobs of it."""
+    if not exists(path):
+        raise _no_store(path, f"there is no job {named[0]}" if named else None)
+
+
+def _no_store(path: str, asked: str | None) -> UnknownJob:
+    where = f"there is no store at {path}"
+    return UnknownJob(where if asked is None else f"{asked}: {where}", hint=NO_STORE_HINT)
+
+
+@contextmanager
+def opened_to_look(path: str, *, job: str | None = None) -> Iterator[Database | None]:
+    """The store; None where there is none yet. Raises UnknownJob where a job is named that is not in it."""
+    if job is None and not exists(path):
+        yield None
+        return
+    if job is None:
+        with opened(path) as database:
+            yield database
+        return
+    with opened_for(path, job) as (database, _):
+        yield database
+
+
+def find(database: Database, named: str | None) -> Job:
+    """The job of that number or unique name; the newest where none is named. Raises UnknownJob."""
+    with database.read() as connection:
+        return jobs.newest(connection) if named is None else jobs.find(connection, named)
+
+
+def all_jobs(database: Database) -> list[Job]:
+    """Every job, oldest first."""
+    with database.read() as connection:
+        return jobs.all_jobs(connection)
+
+
+def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
+    """Cancel what is pending; what is in flight ends as it ends. A job that is over stays as it is."""
+    with database.write() as connection:
+        job = jobs.get(connection, job.id)
+        was_over = job.state is not JobState.OPEN
+        cancelled = 0 if was_over else jobs.cancel(connection, job, now=clock.now())
+    with database.read() as connection:
+        job = jobs.get(connection, job.id)
+        claimed = job_counts.counts(connection, job).claimed
+    out = in_flight(database, job.id, claimed)
+    return Cancelled(
+        job=job,
+        was_over=was_over,
+        requests=cancelled,
+        in_flight=out,
+        held=claimed - out,
+        runner=live_runner(database),
+    )
+
+
+def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
+    """Remove the job with its requests and answers, a chunk at a time.
+
+    Raises UsageError while a runner works on it. It is cancelled first, so that no runner takes it up meanwhile;
+    interrupted, it can be deleted again.
+    """
+    pid = live_runner(database)
+    with database.write() as connection:
+        job = jobs.get(connection, job.id)
+        if pid is not None:
+            _refuse_at_work(job, pid, held=job_counts.counts(connection, job).claimed)
+        jobs.cancel(connection, job, now=clock.now())
+    more = True
+    while more:
+        with database.write() as connection:
+            more = jobs.delete_some(connection, job)
+    return Deleted(job=job, requests=job.total)
+
+
+def live_runner(database: Database) -> int | None:
+    """The pid of the runner that works the store now (0 where it has not said it); None: there is none."""
+    lock = RunnerLock(database.path)
+    try:
+        return (lock.pid() or 0) if lock.is_live() else None
+    finally:
+        lock.close()
+
+
+def _refuse_at_work(job: Job, pid: int, *, held: int) -> None:
+    """Raise UsageError where a live runner would lose rows that it holds or is about to claim."""
+    named = f"job {job.id} ({job.name})"
+    if job.state is JobState.OPEN and job.wanted:
+        raise UsageError(
+            f"a runner (pid {pid}) works on {named}", hint=f"`batcher cancel {job.id}` first, then delete it"
+        )
+    if held:
+        rows = "1 row" if held == 1 else f"{held:,} rows"
+        raise UsageError(
+            f"{named} still has {rows} in the hands of a runner (pid {pid})",
+            hint=f"delete it when they have ended; `batcher status {job.id}` shows it",
+        )

@@ -1,0 +1,247 @@
+"""A job file goes in: checked at the door line by line, stored whole or not at all."""
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from msgspec import Struct
+
+from batcher.domain.errors import InputError, UsageError
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import BadLine
+from batcher.domain.settings import JobSettings
+from batcher.files.reading import digest
+from batcher.files.source import Source
+from batcher.policy.input.key_sets import LikelyRepeats
+from batcher.ports import Clock
+from batcher.services.jobs.background_writer import Beside
+from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, Taking
+from batcher.services.jobs.reader_process import reading
+from batcher.store.jobs import jobs
+from batcher.store.jobs import loading as stored_loading
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import loading_lock
+
+
+class SubmitOptions(Struct, frozen=True, kw_only=True):
+    """How a job file is to be taken."""
+
+    name: str | None = None
+    #: Default url of bare bodies, a normalized path.
+    url: str | None = None
+    skip_invalid: bool = False
+    #: Make a new job even where the file is known.
+    new: bool = False
+    output_path: str | None = None
+    #: Names the job's content in place of its bytes: a later submission under the same key is the same job.
+    key: str | None = None
+    #: How many bad lines the error carries; None: all.
+    keep_bad: int | None = SHOWN_BAD_LINES
+
+
+class Submitted(Struct, frozen=True, kw_only=True):
+    """A job that is stored now."""
+
+    job: Job
+    #: False: the file was known.
+    is_new: bool
+    #: A job that came from the same path with other content.
+    changed_from: Job | None = None
+    #: Lines passed over by `skip_invalid`.
+    rejected: int = 0
+    #: Rows that share another row's answer.
+    followers: int = 0
+
+
+def content_digest(source: Source, options: SubmitOptions) -> bytes:
+    """What makes a file the same file: its content and what bare bodies are taken for."""
+    told = digest(source) if options.key is None else hashlib.sha256(options.key.encode()).digest()
+    return hashlib.sha256(told + b"\0" + (options.url or "").encode()).digest()
+
+
+def submit_file(
+    database: Database,
+    source: Source,
+    settings: JobSettings,
+    options: SubmitOptions,
+    *,
+    clock: Clock,
+    progress: Callable[[int], None] | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Submitted:
+    """Store the job, or find the one that is there. Raises InputError with the bad lines; nothing is stored then.
+
+    `progress` is told how many lines were read, now and then. `check` may raise where a new job could not be run.
+    """
+    _check_name(options.name)
+    with reading(source, Taking(url=options.url, cache=settings.cache)) as chunks:
+        known_digest = content_digest(source, options)
+        path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
+        with database.read() as connection:
+            known = jobs.by_source(connection, known_digest, settings.base_url)
+            earlier = (
+                jobs.by_path(connection, path, settings.base_url, but_not=known_digest)
+                if path and not known
+                else None
+            )
+        if known is not None and not options.new:
+            return Submitted(job=known, is_new=False)
+        check()
+        job = stored_loading.NewJob(
+            public_id=f"batch_{secrets.token_hex(12)}",
+            name=options.name or _name_of(source.name),
+            settings=settings,
+            source_name=source.name,
+            source_path=path,
+            source_digest=known_digest,
+            output_path=options.output_path,
+            created_at=clock.now(),
+        )
+        loading = _Loading(database, job, options)
+        with _told_as_loading(database):
+            stored = loading.load(chunks, progress or (lambda _: None))
+    if stored.public_id != job.public_id:
+        return Submitted(job=stored, is_new=False)
+    return Submitted(
+        job=stored,
+        is_new=True,
+        changed_from=None if options.new else earlier,
+        rejected=loading.rejected,
+        followers=loading.followers,
+    )
+
+
+@contextmanager
+def _told_as_loading(database: Database) -> Iterator[None]:
+    """Inside the block other processes know that a job is being loaded; what none of them loads goes first."""
+    lock = loading_lock(database.path)
+    try:
+        with lock.held_if_free() as alone:
+            if alone:
+                _remove_half_loaded(database)
+        with lock.shared():
+            yield
+    finally:
+        lock.close()
+
+
+def _remove_half_loaded(database: Database) -> None:
+    """Nobody loads a job now, so what is half loaded was left by a loader that was killed."""
+    with database.read() as connection:
+        left = stored_loading.half_loaded(connection)
+    for job_id in left:
+        _remove(database, job_id)
+
+
+def _remove(database: Database, job_id: JobId) -> None:
+    while True:
+        with database.write() as connection:
+            if not stored_loading.remove_some(connection, job_id):
+                return
+
+
+def _check_name(name: str | None) -> None:
+    if name is not None and (not name.strip() or name.isdigit()):
+        raise UsageError(f'"{name}" cannot name a job: numbers are taken', hint="give --name a word")
+
+
+def _name_of(source: str) -> str:
+    if source == "<stdin>":
+        return "stdin"
+    stem = Path(source).name
+    for ending in (".gz", ".zst", ".jsonl", ".ndjson", ".json"):
+        stem = stem.removesuffix(ending)
+    return f"job-{stem}" if stem.isdigit() else stem or "job"
+
+
+class _Loading:
+    """One job on its way into the store, in chunks; after its first bad line the rest is only checked."""
+
+    def __init__(self, database: Database, job: stored_loading.NewJob, options: SubmitOptions) -> None:
+        self._database = database
+        self._new = job
+        self._options = options
+        self._bad: list[BadLine] = []
+        self._bad_count = 0
+        self._good_count = 0
+        #: What was given last may be under way still, if a second signal came while it was waited for.
+        self._left = False
+        self._repeats = LikelyRepeats()
+        self.rejected = 0
+        self.followers = 0
+
+    def load(self, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> Job:
+        with self._database.write() as connection:
+            job_id = stored_loading.begin(connection, self._new)
+        try:
+            self._add_all(job_id, chunks, progress)
+            self._refuse()
+            opened = self._open(job_id)
+        except BaseException:
+            self._left = True
+            _remove(self._database, job_id)
+            with self._database.write() as connection:
+                stored_loading.give_number_back(connection, job_id)
+            raise
+        if opened.id != job_id:
+            _remove(self._database, job_id)
+        return opened
+
+    def _open(self, job_id: JobId) -> Job:
+        """Show the job, unless another process has stored the same file meanwhile: then that job."""
+        with self._database.write() as connection:
+            twin = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
+            if twin is not None and not self._options.new:
+                return twin
+            self.followers = stored_loading.open_job(connection, job_id, repeats=self._repeats.found)
+            return jobs.get(connection, job_id)
+
+    def _add_all(self, job_id: JobId, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> None:
+        read = 0
+        routes = stored_loading.Routes(job_id)
+        with Beside() as beside:
+            for chunk in chunks:
+                self._repeats.add(line.fingerprint for line in chunk.lines if line.fingerprint is not None)
+                beside.give(partial(self._add, job_id, routes, chunk))
+                read += len(chunk.lines) + len(chunk.bad)
+                progress(read)
+
+    def _add(self, job_id: JobId, routes: stored_loading.Routes, chunk: Chunk) -> None:
+        lines, bad = chunk.lines, chunk.bad
+        fine = self._options.skip_invalid or not (bad or self._bad_count)
+        with self._database.write() as connection:
+            if self._left:
+                return
+            repeated = stored_loading.add(connection, job_id, routes, lines, with_bodies=fine)
+            if self._options.skip_invalid:
+                stored_loading.add_rejected(connection, job_id, [*bad, *repeated])
+        self._good_count += len(lines) - len(repeated)
+        self._count_bad(sorted([*bad, *repeated], key=lambda each: each.line))
+
+    def _count_bad(self, bad: list[BadLine]) -> None:
+        self._bad_count += len(bad)
+        keep = self._options.keep_bad
+        self._bad += bad if keep is None else bad[: max(0, keep - len(self._bad))]
+
+    def _refuse(self) -> None:
+        name = self._new.source_name
+        if self._bad_count and not (self._options.skip_invalid and self._good_count):
+            lines = "1 line is" if self._bad_count == 1 else f"{self._bad_count:,} lines are"
+            raise InputError(
+                f"{name}: {lines} invalid; nothing was stored",
+                source=name,
+                bad=self._bad,
+                count=self._bad_count,
+                hint=(
+                    "mend the lines, or run the good ones with --skip-invalid"
+                    if self._good_count
+                    else "mend the lines: there is no good one to run"
+                ),
+            )
+        if not self._good_count:
+            raise InputError(f"{name} holds no request", source=name, hint="one JSON request a line")
+        self.rejected = self._bad_count

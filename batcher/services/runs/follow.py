@@ -1,0 +1,62 @@
+"""Following jobs that another process runs: how they stand, asked of the store."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from msgspec import Struct
+
+from batcher.domain.errors import UnknownJob
+from batcher.domain.ids import JobId
+from batcher.services.runs.status import in_flight
+from batcher.store.jobs import jobs
+from batcher.store.reports import job_counts
+from batcher.store.sqlite.database import Database
+
+_SECONDS = 1.0
+
+
+class Totals(Struct, frozen=True, kw_only=True):
+    """How followed jobs stand together."""
+
+    completed: int
+    dead_lettered: int
+    cached: int
+    attempts: int
+    tokens: int
+    in_flight: int
+
+
+class Follower:
+    """Tells a listener once a second."""
+
+    def __init__(self, database: Database, followed: Sequence[JobId], tell: Callable[[Totals], None]) -> None:
+        self._database = database
+        self._followed = followed
+        self._tell = tell
+
+    async def run(self, until: Callable[[], bool]) -> None:
+        """Until cancelled, or until this process runs them itself; a job that is deleted ends it too."""
+        with suppress(UnknownJob):
+            await self._follow(until)
+
+    async def _follow(self, until: Callable[[], bool]) -> None:
+        while not until():
+            self._tell(await asyncio.to_thread(stand, self._database, self._followed))
+            await asyncio.sleep(_SECONDS)
+
+
+def stand(database: Database, job_ids: Sequence[JobId]) -> Totals:
+    """How the jobs stand now."""
+    with database.read() as connection:
+        counts = [job_counts.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
+    return Totals(
+        completed=sum(each.completed for each in counts),
+        dead_lettered=sum(each.dead_lettered for each in counts),
+        cached=sum(each.cached for each in counts),
+        attempts=sum(each.attempts for each in counts),
+        tokens=sum(each.input_tokens + each.output_tokens for each in counts),
+        in_flight=sum(
+            in_flight(database, job_id, each.claimed) for job_id, each in zip(job_ids, counts, strict=True)
+        ),
+    )

@@ -1,0 +1,244 @@
+"""How a job stands: the JSON of the contract, from the store and what the live runner last told."""
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+
+from batcher.clock import SystemClock
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
+from batcher.domain.lanes import StoredLane
+from batcher.domain.settings import limits_for
+from batcher.domain.states import JobState, PauseScope, ShownState
+from batcher.services.results.export import errors_beside
+from batcher.services.runs.stored_lanes import resting
+from batcher.store.jobs import jobs
+from batcher.store.queue import lanes, pauses, runners
+from batcher.store.reports import job_counts
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
+from batcher.store.sqlite.read_only import runner_is_live
+from batcher.worker.snapshot import LaneSnapshot, Snapshot, decode
+
+
+class LaneStatus(Struct, frozen=True, kw_only=True):
+    """A lane of the job."""
+
+    endpoint: str
+    model: str
+    rpm: float | None
+    tpm: float | None
+    source: str | None
+    binding: str | None
+    utilization: float | None
+    in_flight: int
+    cooling_until: str | None
+    paused: dict[str, str] | None
+
+
+class Tokens(Struct, frozen=True, kw_only=True):
+    """Tokens as providers counted them, of all attempts."""
+
+    input: int
+    output: int
+    total: int
+
+
+class JobStatus(Struct, frozen=True, kw_only=True):
+    """`batcher status JOB --json`."""
+
+    job: int
+    name: str
+    state: ShownState
+    paused: dict[str, str] | None
+    counts: dict[str, int]
+    cached: int
+    attempts: int
+    #: Requests that are out now; of `counts.claimed` the others wait in the runner's hands for their turn.
+    in_flight: int
+    rate_limited: int
+    rejected: int
+    tokens: Tokens
+    cost_usd: float | None
+    lanes: list[LaneStatus]
+    source: str
+    output: str | None
+    #: Beside `output`, of a job that is over and has rows without an answer.
+    errors: str | None
+    runner_pid: int | None
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    elapsed_seconds: float
+    eta_seconds: float | None
+
+
+class _Live(Struct, frozen=True, kw_only=True):
+    """The runner, if one lives, and what it last told."""
+
+    runner: Runner | None
+    snapshot: Snapshot | None
+
+
+def timestamp(us: int | None) -> str | None:
+    """RFC 3339 UTC, of UTC microseconds."""
+    if us is None:
+        return None
+    return datetime.fromtimestamp(us / 1e6, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def job_status(database: Database, job: Job, *, runner_lives: bool | None = None) -> JobStatus:
+    """The job whole. `runner_lives`: known to a runner about itself, who cannot ask its own lock."""
+    live = _live(database, runner_lives=runner_lives)
+    with database.read() as connection:
+        job = jobs.get(connection, job.id)
+        counts = job_counts.counts(connection, job)
+        models = sorted({route.model for route in jobs.routes_of(connection, job)})
+        in_force = pauses.in_force(connection)
+        left = job_counts.unfinished_models(connection, job) if counts.unfinished and in_force else []
+        stored = {lane.key.model: lane for lane in lanes.known(connection, job.endpoint_id, job.key_name)}
+    found = {model: _pause_of(job, stored.get(model), in_force) for model in models}
+    pause = _pause_of_all([found[model] for model in left])
+    state = shown_state(job, counts, paused=pause is not None, live=_works_on(live, job))
+    return JobStatus(
+        job=job.id,
+        name=job.name,
+        state=state,
+        paused=_paused_json(pause) if state is ShownState.PAUSED else None,
+        counts=_counts_json(counts),
+        cached=counts.cached,
+        attempts=counts.attempts,
+        in_flight=_in_flight(live, job.id, counts.claimed),
+        rate_limited=counts.rate_limited,
+        rejected=counts.rejected,
+        tokens=Tokens(
+            input=counts.input_tokens,
+            output=counts.output_tokens,
+            total=counts.input_tokens + counts.output_tokens,
+        ),
+        cost_usd=None,
+        lanes=[_lane_status(job, model, live, stored.get(model), found[model]) for model in models],
+        source=job.source_name,
+        output=job.output_path,
+        errors=_errors_file(job, counts),
+        runner_pid=live.runner.pid if live.runner and _works_on(live, job) else None,
+        created_at=timestamp(job.created_at) or "",
+        started_at=timestamp(job.started_at),
+        finished_at=timestamp(job.finished_at),
+        elapsed_seconds=round(job.active_us / 1e6, 3),
+        eta_seconds=_eta(job, counts, live),
+    )
+
+
+def _live(database: Database, *, runner_lives: bool | None) -> _Live:
+    if runner_lives is None and database.is_read_only:
+        runner_lives = runner_is_live(database.path)
+    if runner_lives is None:
+        lock = RunnerLock(database.path)
+        runner_lives = lock.is_live()
+        lock.close()
+    if not runner_lives:
+        return _Live(runner=None, snapshot=None)
+    with database.read() as connection:
+        runner = runners.latest_runner(connection)
+    return _Live(runner=runner, snapshot=decode(runner.snapshot) if runner and runner.snapshot else None)
+
+
+def in_flight(database: Database, job_id: JobId, claimed: int) -> int:
+    """How many of the job's claimed requests are out, as the live runner told it last."""
+    return _in_flight(_live(database, runner_lives=None), job_id, claimed)
+
+
+def _in_flight(live: _Live, job_id: JobId, claimed: int) -> int:
+    # What it told is up to a second old; a row that was settled meanwhile is not out any more.
+    return 0 if live.snapshot is None else min(claimed, live.snapshot.flying.get(job_id, 0))
+
+
+def _errors_file(job: Job, counts: Counts) -> str | None:
+    failed = counts.dead_lettered or counts.rejected
+    is_over = job.state is not JobState.OPEN
+    return errors_beside(job.output_path) if failed and is_over and job.output_path is not None else None
+
+
+def _works_on(live: _Live, job: Job) -> bool:
+    return live.runner is not None and job.wanted
+
+
+def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownState:
+    """What people see: running only while a live runner works on it."""
+    if job.state is JobState.CANCELLED:
+        return ShownState.CANCELLED
+    if job.state is JobState.COMPLETED or (counts.total and not counts.unfinished):
+        return ShownState.COMPLETED
+    if paused:
+        return ShownState.PAUSED
+    if live:
+        return ShownState.RUNNING
+    return ShownState.PENDING if job.started_at is None else ShownState.INTERRUPTED
+
+
+def _pause_of(job: Job, lane: StoredLane | None, in_force: list[Pause]) -> Pause | None:
+    refs = {
+        (PauseScope.ENDPOINT, str(job.endpoint_id)),
+        (PauseScope.KEY, key_ref(job.endpoint_id, job.key_name)),
+        (PauseScope.LANE, str(lane.id if lane else None)),
+        (PauseScope.JOB, str(job.id)),
+    }
+    return next((pause for pause in in_force if (pause.scope, pause.ref) in refs), None)
+
+
+def _pause_of_all(found: list[Pause | None]) -> Pause | None:
+    """The job waits only where every lane that has work left waits."""
+    return found[0] if found and all(found) else None
+
+
+def _paused_json(pause: Pause | None) -> dict[str, str] | None:
+    if pause is None:
+        return None
+    since = timestamp(pause.since) or ""
+    return {"reason": pause.reason, "message": pause.message, "fix": pause.fix, "since": since}
+
+
+def _counts_json(counts: Counts) -> dict[str, int]:
+    return {
+        "total": counts.total,
+        "pending": counts.pending,
+        "claimed": counts.claimed,
+        "completed": counts.completed,
+        "dead_lettered": counts.dead_lettered,
+        "cancelled": counts.cancelled,
+    }
+
+
+def _lane_status(job: Job, model: str, live: _Live, stored: StoredLane | None, pause: Pause | None) -> LaneStatus:
+    """As the live runner sees it, else as the store remembers it."""
+    now = _lane_now(live.snapshot, job, model)
+    shown = now or resting(stored, limits_for(job.settings, model), now=SystemClock().now())
+    return LaneStatus(
+        endpoint=job.base_url,
+        model=model,
+        rpm=shown.rpm,
+        tpm=shown.tpm,
+        source=None if shown.source is None else shown.source.value,
+        binding=shown.binding,
+        utilization=now.utilization if now else None,
+        in_flight=now.in_flight if now else 0,
+        cooling_until=timestamp(shown.cooling_until),
+        paused=_paused_json(pause),
+    )
+
+
+def _lane_now(snapshot: Snapshot | None, job: Job, model: str) -> LaneSnapshot | None:
+    if snapshot is None:
+        return None
+    for lane in snapshot.lanes:
+        if (lane.endpoint_id, lane.key_name, lane.model) == (job.endpoint_id, job.key_name, model):
+            return lane
+    return None
+
+
+def _eta(job: Job, counts: Counts, live: _Live) -> float | None:
+    if live.snapshot is None or not counts.unfinished:
+        return None
+    rate = live.snapshot.rates.get(job.id)
+    return round(counts.unfinished / rate, 1) if rate else None

@@ -1,0 +1,50 @@
+"""A lane as the store remembers it, for `status` while no runner works on it."""
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batcher.budget.limits import LaneLimits
+from batcher.domain.lanes import StoredLane
+from batcher.domain.settings import Limits
+from batcher.domain.states import LimitSource
+from batcher.policy.rate.daily_quota import HOUR_US, DayLimits, hour_with_room
+
+
+class RestingLane(Struct, frozen=True, kw_only=True):
+    """Its limits, and what will hold its next request; times are UTC microseconds."""
+
+    rpm: float | None
+    tpm: float | None
+    #: None: nothing is known.
+    source: LimitSource | None
+    binding: str | None
+    cooling_until: int | None
+
+
+def resting(stored: StoredLane | None, given: Limits, *, now: int) -> RestingLane:
+    """What the next run will begin with. `stored` is None where no request of the lane was ever claimed."""
+    if stored is None:
+        source = LimitSource.GIVEN if given != Limits() else None
+        return RestingLane(rpm=given.rpm, tpm=given.tpm, source=source, binding=None, cooling_until=None)
+    known = stored.memory.limits
+    limits = LaneLimits(given, replace(known, learned_rpm=None, day_until=None))
+    kept, source = limits.kept(), limits.source()
+    rpm = kept.rpm or known.learned_rpm
+    is_known = source is not LimitSource.LEARNED or rpm is not None
+    day, cooling = _day_until(stored, given, now), stored.cooling_until or 0
+    until = max(day, cooling)
+    return RestingLane(
+        rpm=rpm,
+        tpm=kept.tpm or kept.input_tpm,
+        source=source if is_known else None,
+        binding=None if until <= now else "day" if day >= cooling else "provider",
+        cooling_until=until if until > now else None,
+    )
+
+
+def _day_until(lane: StoredLane, given: Limits, now: int) -> int:
+    """The end of a day that is used up, by the provider's word or by our own count; 0: it is not."""
+    told = 1_000_000 * (lane.memory.limits.day_until or 0)
+    hour = now // HOUR_US
+    found = hour_with_room(lane.memory.day, 1.0, DayLimits(given.rpd, given.tpd), hour)
+    return max(told, HOUR_US * found if found > hour else 0)

@@ -1,0 +1,56 @@
+"""Answers kept for reuse: counted, forgotten. A job's results are never touched."""
+
+from msgspec import Struct
+
+from batcher.ports import Clock
+from batcher.services.runs.status import timestamp
+from batcher.store.reports import cache
+from batcher.store.sqlite.database import Database
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """The answers kept of one endpoint."""
+
+    base_url: str
+    answers: int
+    #: Of their bodies.
+    bytes: int
+    oldest: str | None
+    newest: str | None
+
+
+class CacheStats(Struct, frozen=True, kw_only=True):
+    """`batcher cache stats --json`."""
+
+    data: list[Kept]
+    answers: int
+    bytes: int
+
+
+def stats(database: Database | None) -> CacheStats:
+    """What is kept, by endpoint; nothing where there is no store."""
+    if database is None:
+        return CacheStats(data=[], answers=0, bytes=0)
+    with database.read() as connection:
+        lines = cache.stats(connection)
+    return CacheStats(
+        data=[
+            Kept(
+                base_url=line.base_url,
+                answers=line.answers,
+                bytes=line.size,
+                oldest=timestamp(line.oldest),
+                newest=timestamp(line.newest),
+            )
+            for line in lines
+        ],
+        answers=sum(line.answers for line in lines),
+        bytes=sum(line.size for line in lines),
+    )
+
+
+def clear(database: Database, *, older_than: float | None, clock: Clock) -> int:
+    """Forget answers, all or those older than so many seconds; returns how many."""
+    before = None if older_than is None else clock.now() - round(older_than * 1e6)
+    with database.write() as connection:
+        return cache.clear(connection, before=before)

@@ -1,0 +1,107 @@
+"""The store looked after: upgraded, checked, backed up."""
+
+from contextlib import closing
+from pathlib import Path
+
+from msgspec import Struct
+
+from batcher.domain.errors import StoreError, UsageError
+from batcher.files.writing import check_target, remove_left_over
+from batcher.ports import Clock
+from batcher.services.jobs.manage import NO_STORE_HINT
+from batcher.services.store.open_store import exists, made
+from batcher.store.sqlite import maintenance, migrate
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.read_only import open_to_look
+
+
+class Upgraded(Struct, frozen=True, kw_only=True):
+    """The schema before and after; None: the file was empty."""
+
+    before: str | None
+    after: str
+
+
+class Soundness(Struct, frozen=True, kw_only=True):
+    """`batcher db check --json`."""
+
+    store: str
+    ok: bool
+    problems: list[str]
+    #: The schema's revision, and the one this program works with.
+    revision: str | None
+    current: str
+    counts: dict[str, int]
+    #: Of the file and its log.
+    bytes: int
+
+
+def upgrade(path: str, clock: Clock) -> Upgraded:
+    """Bring the store to this program's schema. Raises StoreError: none there, a newer one, a runner at work."""
+    before = _revision(path)
+    with made(path, clock):
+        return Upgraded(before=before, after=migrate.HEAD)
+
+
+def check(path: str) -> Soundness:
+    """Read the whole store. Raises StoreError where it is none of ours, or a newer program's."""
+    _require(path)
+    revision, counts = None, {}
+    try:
+        with closing(open_to_look(Path(path))) as database, database.read() as connection:
+            revision = migrate.check_known(connection, database.path)
+            problems = maintenance.problems(connection)
+            if not problems and revision == migrate.HEAD:
+                counts = maintenance.row_counts(connection)
+    except StoreError as error:
+        damage = maintenance.damage(error)
+        if damage is None:
+            raise
+        problems = [damage]
+    return Soundness(
+        store=path,
+        ok=not problems,
+        problems=problems,
+        revision=revision,
+        current=migrate.HEAD,
+        counts=counts,
+        bytes=_size(Path(path)),
+    )
+
+
+def backup(path: str, target: str, *, replace: bool) -> int:
+    """Copy the store to one file; returns its bytes. Raises UsageError where that would destroy something."""
+    _require(path)
+    place = Path(target)
+    check_target(place)
+    if place.exists() and place.samefile(path):
+        raise UsageError(f"{target} is the store itself", hint="name another file")
+    if place.exists() and not replace:
+        raise UsageError(f"{target} is there already", hint="name another file, or give --force")
+    beside = [other for ending in ("-wal", "-journal") if (other := Path(f"{target}{ending}")).exists()]
+    if beside:
+        raise UsageError(
+            f"{beside[0]} is there: {target} is a database in use, or was when its program died",
+            hint="name another file",
+        )
+    remove_left_over(place)
+    with closing(open_to_look(Path(path))) as database:
+        maintenance.backup(database, place, replace=replace)
+    return place.stat().st_size
+
+
+def _require(path: str) -> None:
+    if not exists(path):
+        raise StoreError(f"there is no store at {path}", hint=NO_STORE_HINT)
+
+
+def _revision(path: str) -> str | None:
+    _require(path)
+    with closing(Database(Path(path))) as database, database.read() as connection:
+        return migrate.check_known(connection, database.path)
+
+
+def _size(path: Path) -> int:
+    """By name, without opening: an open and close would drop SQLite's locks."""
+    files = (path, Path(f"{path}-wal"))
+    return sum(file.stat().st_size for file in files if file.exists())

@@ -1,0 +1,69 @@
+"""The store for a command."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from batcher.domain.errors import RunnerBusy, StoreError
+from batcher.ports import Clock
+from batcher.store.sqlite import migrate
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
+from batcher.store.sqlite.read_only import open_to_look
+
+#: An upgrade takes a moment; who holds the store longer works it.
+_UPGRADE_SECONDS = 10.0
+_LOOK_SECONDS = 0.05
+
+
+def exists(path: str) -> bool:
+    """Whether there is a store to look into: a command that only looks makes none."""
+    return Path(path).exists()
+
+
+@contextmanager
+def opened(path: str) -> Iterator[Database]:
+    """A store that is there and current; where it cannot be written, one that can be read. Raises StoreError."""
+    if not exists(path):
+        raise StoreError(
+            f"there is no store at {path}", hint="`batcher run FILE` makes one; or name it with --db or BATCHER_DB"
+        )
+    database = open_to_look(Path(path))
+    try:
+        migrate.require_current(database)
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def made(path: str, clock: Clock) -> Iterator[Database]:
+    """A store, made or upgraded where needed; that takes the runner's lock for the moment."""
+    database = Database(Path(path))
+    try:
+        if not migrate.is_current(database):
+            _upgrade(database, clock)
+        yield database
+    finally:
+        database.close()
+
+
+def _upgrade(database: Database, clock: Clock) -> None:
+    """Upgrade it, or wait until another process has: two that begin at once both find it new."""
+    patience = time.monotonic() + _UPGRADE_SECONDS
+    while not migrate.is_current(database):
+        lock = RunnerLock(database.path)
+        try:
+            lock.acquire()
+            migrate.upgrade(database, now=clock.now())
+        except RunnerBusy as error:
+            if time.monotonic() < patience:
+                time.sleep(_LOOK_SECONDS)
+                continue
+            raise StoreError(
+                f"the store {database.path} must be upgraded, but a runner (pid {error.pid}) works it",
+                hint="let it end, or stop it, then try again",
+            ) from error
+        finally:
+            lock.close()

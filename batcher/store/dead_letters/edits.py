@@ -1,0 +1,117 @@
+"""Bodies of dead letters changed: the row is made anew around its body, the former body is kept."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from msgspec import Struct
+from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.requests import Line
+from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.dead_letters.filters import DEAD
+from batcher.store.jobs import jobs, loading
+from batcher.store.schema import bodies, former_bodies, requests, routes
+
+_stored = Hot(
+    select(
+        requests.c.id.label("request"),
+        requests.c.job_id.label("job"),
+        requests.c.line,
+        requests.c.custom_id,
+        requests.c.revision,
+        routes.c.path,
+        bodies.c.body,
+    )
+    .join(routes, routes.c.id == requests.c.route_id)
+    .join(bodies, bodies.c.request_id == requests.c.id)
+    .where(requests.c.id.in_(listed("ids")), requests.c.state == DEAD)
+    .order_by(requests.c.job_id, requests.c.id),
+    "ids",
+)
+_keep_former = Hot(
+    sqlite_insert(former_bodies).from_select(
+        ["request_id", "revision", "body"],
+        select(requests.c.id, requests.c.revision, bodies.c.body)
+        .join(bodies, bodies.c.request_id == requests.c.id)
+        .where(requests.c.id == bindparam("id_")),
+    ),
+    "id_",
+)
+_replace_body = Hot(
+    update(bodies).where(bodies.c.request_id == bindparam("id_")).values(body=bindparam("new")), "new", "id_"
+)
+_remake = Hot(
+    update(requests)
+    .where(requests.c.id == bindparam("id_"))
+    .values(
+        route_id=bindparam("route"),
+        fingerprint=bindparam("mark"),
+        size=bindparam("bytes_"),
+        est_input=bindparam("tokens_in"),
+        est_output=bindparam("tokens_out"),
+        revision=requests.c.revision + word(1),
+    ),
+    "route",
+    "mark",
+    "bytes_",
+    "tokens_in",
+    "tokens_out",
+    "id_",
+)
+_routes_of = Hot(select(routes.c.id).where(routes.c.job_id == bindparam("job")), "job")
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """A dead letter as it would be sent again."""
+
+    request: RequestId
+    job: JobId
+    line: int
+    custom_id: str
+    revision: int
+    path: str
+    body: bytes
+
+
+class Edited(Struct, frozen=True, kw_only=True):
+    """A dead letter with its new body, which has passed the door."""
+
+    request: RequestId
+    job: JobId
+    line: Line
+
+
+def stored(connection: Connection, ids: Sequence[RequestId]) -> list[Stored]:
+    """Those of the requests that are dead letters now, job by job; their bodies are in memory together."""
+    return [Stored(**row._asdict()) for row in _stored.rows(connection, as_list(ids))]
+
+
+def replace(connection: Connection, edited: Sequence[Edited]) -> None:
+    """Give these dead letters, job by job, their new bodies and all that is made of a body.
+
+    A live runner learns of routes that are new to a job as it learns of new settings: by their version.
+    """
+    for job_id, group in groupby(edited, key=lambda each: each.job):
+        rows = list(group)
+        before = set(_routes_of.column(connection, job_id))
+        by_target = loading.Routes(job_id).of(connection, [row.line for row in rows])
+        _keep_former.many(connection, ((row.request,) for row in rows))
+        _replace_body.many(connection, ((row.line.parsed.body, row.request) for row in rows))
+        _remake.many(
+            connection,
+            (
+                (
+                    by_target[row.line.parsed.path, row.line.parsed.model],
+                    row.line.fingerprint,
+                    len(row.line.parsed.body),
+                    row.line.parsed.est_input,
+                    row.line.parsed.est_output,
+                    row.request,
+                )
+                for row in rows
+            ),
+        )
+        if not before.issuperset(by_target.values()):
+            jobs.remember(connection, job_id, settings=jobs.get(connection, job_id).settings)

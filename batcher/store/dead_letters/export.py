@@ -1,0 +1,78 @@
+"""Dead letters as lines of a job file."""
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+from sqlalchemy import Connection, func, select
+
+from batcher.domain.ids import JobId, RequestId
+from batcher.store.compiled import as_list, listed
+from batcher.store.dead_letters.filters import narrowed
+from batcher.store.dead_letters.listing import Filters
+from batcher.store.schema import bodies, endpoints, jobs, requests, routes
+
+#: Rows fetched at once; their bodies are in memory together.
+_PAGE = 200
+
+
+class OutLine(Struct, frozen=True, kw_only=True):
+    """What a line of a job file is made of."""
+
+    custom_id: str
+    path: str
+    body: bytes
+
+
+class Shared(Struct, frozen=True, kw_only=True):
+    """A custom_id that stands in several jobs."""
+
+    custom_id: str
+    jobs: tuple[JobId, JobId]
+
+
+def shared_custom_id(connection: Connection, filters: Filters) -> Shared | None:
+    """A custom_id that several of these dead letters have: it is unique within a job alone."""
+    query = (
+        narrowed(
+            select(
+                requests.c.custom_id,
+                func.min(requests.c.job_id).label("first"),
+                func.max(requests.c.job_id).label("last"),
+            ),
+            filters,
+        )
+        .group_by(requests.c.custom_id)
+        .having(func.count() > 1)
+        .order_by(func.min(requests.c.id))
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else Shared(custom_id=row.custom_id, jobs=(JobId(row.first), JobId(row.last)))
+
+
+def base_urls(connection: Connection, job_ids: Sequence[JobId]) -> list[str]:
+    """Where these jobs send to."""
+    query = (
+        select(endpoints.c.base_url)
+        .join(jobs, jobs.c.endpoint_id == endpoints.c.id)
+        .where(jobs.c.id.in_(listed("ids")))
+        .distinct()
+        .order_by(endpoints.c.base_url)
+    )
+    return list(connection.execute(query, {"ids": as_list(job_ids)}).scalars())
+
+
+def lines(connection: Connection, ids: Sequence[RequestId]) -> Iterator[OutLine]:
+    """These requests as lines, in the order given."""
+    query = (
+        select(requests.c.id, requests.c.custom_id, routes.c.path, bodies.c.body)
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(bodies, bodies.c.request_id == requests.c.id)
+        .where(requests.c.id.in_(listed("ids")))
+    )
+    for start in range(0, len(ids), _PAGE):
+        page = ids[start : start + _PAGE]
+        found = {row.id: row for row in connection.execute(query, {"ids": as_list(page)})}
+        for request in page:
+            row = found[request]
+            yield OutLine(custom_id=row.custom_id, path=row.path, body=row.body)

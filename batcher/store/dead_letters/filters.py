@@ -1,0 +1,49 @@
+"""Which dead letters a person means, by filters or by number, without looking at what happened to them."""
+
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, select
+
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.states import RequestState
+from batcher.store.compiled import as_list, listed, word
+from batcher.store.dead_letters.listing import Filters
+from batcher.store.reports.attempt_columns import with_last_attempt
+from batcher.store.schema import attempts, requests
+
+DEAD = word(RequestState.DEAD_LETTERED.value)
+
+
+def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
+    """The query, of requests, for those dead letters alone. Joins the last attempt where a status is asked for."""
+    query = query.where(requests.c.state == DEAD)
+    if filters.status is not None:
+        query = with_last_attempt(query).where(attempts.c.status == filters.status)
+    if filters.job is not None:
+        query = query.where(requests.c.job_id == filters.job)
+    if filters.kind is not None:
+        query = query.where(requests.c.failure_kind == filters.kind)
+    if filters.code is not None:
+        query = query.where(requests.c.failure_code == filters.code)
+    if filters.requests:
+        query = query.where(requests.c.id.in_(listed("ids"))).params(ids=as_list(filters.requests))
+    return query
+
+
+def ids(connection: Connection, filters: Filters) -> list[RequestId]:
+    """The dead letters that the filters mean, in file order, job by job."""
+    query = narrowed(select(requests.c.id), filters).order_by(requests.c.job_id, requests.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def by_job(connection: Connection, filters: Filters) -> dict[JobId, int]:
+    """How many of them each job has."""
+    query = narrowed(select(requests.c.job_id, func.count()), filters)
+    rows = connection.execute(query.group_by(requests.c.job_id).order_by(requests.c.job_id))
+    return {JobId(row[0]): row[1] for row in rows}
+
+
+def smallest(connection: Connection, filters: Filters) -> RequestId | None:
+    """The one with the smallest body; of several the first."""
+    query = narrowed(select(requests.c.id), filters).order_by(requests.c.size, requests.c.id).limit(1)
+    return connection.execute(query).scalar()

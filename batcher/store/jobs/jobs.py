@@ -1,0 +1,327 @@
+"""Jobs as rows: finding, wanting, finishing, cancelling and deleting them."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    Row,
+    Select,
+    and_,
+    case,
+    delete,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    text,
+    update,
+)
+
+from batcher.domain.errors import UnknownJob
+from batcher.domain.ids import JobId, RouteId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import Route
+from batcher.domain.settings import JobSettings
+from batcher.domain.states import JobState, RequestState
+from batcher.store.jobs.id_range import of_job, within
+from batcher.store.jobs.loading import endpoint
+from batcher.store.schema import endpoints, jobs, pauses, rejected, requests, routes
+
+_UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
+
+
+def _query() -> Select[Any]:
+    return select(jobs, endpoints.c.base_url).join(endpoints, endpoints.c.id == jobs.c.endpoint_id)
+
+
+def _job(row: Row[Any]) -> Job:
+    return Job(
+        id=JobId(row.id),
+        public_id=row.public_id,
+        name=row.name,
+        state=JobState(row.state),
+        wanted=bool(row.wanted),
+        endpoint_id=row.endpoint_id,
+        base_url=row.base_url,
+        key_name=row.key_name,
+        settings=msgspec.json.decode(row.settings, type=JobSettings),
+        settings_version=row.settings_version,
+        source_name=row.source_name,
+        source_path=row.source_path,
+        output_path=row.output_path,
+        total=row.total,
+        first_request=row.first_request,
+        last_request=row.last_request,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        active_us=row.active_us,
+    )
+
+
+def all_jobs(connection: Connection) -> list[Job]:
+    """Every job that is shown, oldest first."""
+    query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def get(connection: Connection, job_id: JobId) -> Job:
+    """The job of that number; raises `UnknownJob`."""
+    row = connection.execute(_query().where(jobs.c.id == job_id)).first()
+    if row is None or row.state == JobState.SUBMITTING.value:
+        raise UnknownJob(f"there is no job {job_id}", hint="`batcher status` lists the jobs")
+    return _job(row)
+
+
+def find(connection: Connection, named: str) -> Job:
+    """The job of a number or a unique name; raises `UnknownJob`."""
+    if named.isascii() and named.isdigit():
+        return get(connection, JobId(min(int(named), 2**63 - 1)))
+    query = _query().where(jobs.c.name == named, jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id)
+    found = [_job(row) for row in connection.execute(query)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        numbers = ", ".join(str(job.id) for job in found)
+        raise UnknownJob(f'several jobs are named "{named}": {numbers}', hint="name one by its number")
+    raise UnknownJob(f'there is no job named "{named}"', hint="`batcher status` lists the jobs")
+
+
+def newest(connection: Connection) -> Job:
+    """The job that was submitted last; raises `UnknownJob` where there is none."""
+    query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id.desc()).limit(1)
+    row = connection.execute(query).first()
+    if row is None:
+        raise UnknownJob("there is no job in this store", hint="`batcher run FILE` makes one")
+    return _job(row)
+
+
+def by_source(connection: Connection, digest: bytes, base_url: str) -> Job | None:
+    """The newest job that came from a file of this content to this base URL, unless it was cancelled."""
+    query = (
+        _query()
+        .where(
+            jobs.c.source_digest == digest,
+            endpoints.c.base_url == base_url,
+            jobs.c.state.in_([JobState.OPEN.value, JobState.COMPLETED.value]),
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _job(row)
+
+
+def by_path(connection: Connection, path: str, base_url: str, *, but_not: bytes) -> Job | None:
+    """The newest job that came from the file at this path to this base URL when it held something else."""
+    query = (
+        _query()
+        .where(
+            jobs.c.source_path == path,
+            jobs.c.source_digest != but_not,
+            endpoints.c.base_url == base_url,
+            jobs.c.state != JobState.SUBMITTING.value,
+        )
+        .order_by(jobs.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else _job(row)
+
+
+def unfinished(connection: Connection) -> list[Job]:
+    """Every job with requests that are not at their end, or whose results nobody has written; oldest first."""
+    unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted == 1, jobs.c.output_path.is_not(None))
+    query = _query().where(or_(jobs.c.state == JobState.OPEN.value, unwritten)).order_by(jobs.c.id)
+    return [_job(row) for row in connection.execute(query)]
+
+
+def routes_of(connection: Connection, job: Job) -> list[Route]:
+    """What the job's requests ask for."""
+    query = (
+        select(routes.c.id, routes.c.path, routes.c.model).where(routes.c.job_id == job.id).order_by(routes.c.id)
+    )
+    return [
+        Route(
+            id=RouteId(row.id),
+            job_id=job.id,
+            path=row.path,
+            model=row.model,
+            endpoint_id=job.endpoint_id,
+            reuse_earlier=job.settings.reuse_earlier,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def want_only(connection: Connection, wanted: Sequence[JobId]) -> None:
+    """What a new runner is asked to run; what an earlier one was asked is forgotten."""
+    is_open = jobs.c.state == JobState.OPEN.value
+    connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted == 1, is_open))
+    want(connection, wanted)
+
+
+def want(connection: Connection, wanted: Iterable[JobId]) -> None:
+    """Ask the runner, this one or a live one, to run these too."""
+    connection.execute(update(jobs).values(wanted=1).where(jobs.c.id.in_(list(wanted))))
+
+
+def start(connection: Connection, job_id: JobId, *, now: int) -> None:
+    """A runner begins to work on the job."""
+    started = func.coalesce(jobs.c.started_at, now)
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(started_at=started))
+
+
+def add_active(connection: Connection, job_ids: Iterable[JobId], spent_us: int) -> None:
+    """Count time that a runner worked on the jobs."""
+    connection.execute(
+        update(jobs).where(jobs.c.id.in_(list(job_ids))).values(active_us=jobs.c.active_us + spent_us)
+    )
+
+
+def remember(
+    connection: Connection, job_id: JobId, *, settings: JobSettings | None = None, output_path: str | None = None
+) -> None:
+    """Replace what the job remembers; a live runner takes it up within a second."""
+    values: dict[str, Any] = {}
+    if settings is not None:
+        values["settings"] = msgspec.json.encode(settings).decode()
+        values["key_name"] = settings.api_key_env
+        values["endpoint_id"] = endpoint(connection, settings.base_url)
+        values["settings_version"] = jobs.c.settings_version + 1
+    if output_path is not None:
+        values["output_path"] = output_path
+    if values:
+        connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> list[JobId]:
+    """Close those of the jobs whose every request is at its end; returns them.
+
+    They stay wanted until their results are written: who was killed before that is to write them later.
+    """
+    left = exists().where(
+        requests.c.id.between(jobs.c.first_request, jobs.c.last_request),
+        of_job(requests.c.job_id) == jobs.c.id,
+        requests.c.state.in_(_UNFINISHED),
+    )
+    done = (
+        update(jobs)
+        .where(jobs.c.id.in_(list(job_ids)), jobs.c.state == JobState.OPEN.value, ~left)
+        .values(state=JobState.COMPLETED.value, finished_at=now)
+        .returning(jobs.c.id)
+    )
+    return [JobId(row) for row in connection.execute(done).scalars()]
+
+
+def reopen(connection: Connection, job_id: JobId) -> None:
+    """A redrive gave the job work again. One that was finished is nobody's to run until it is asked for."""
+    still_wanted = case((jobs.c.state == JobState.OPEN.value, jobs.c.wanted), else_=0)
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(state=JobState.OPEN.value, finished_at=null(), wanted=still_wanted)
+    )
+
+
+def written(connection: Connection, job_id: JobId) -> None:
+    """The results of a finished job are on disk."""
+    connection.execute(
+        update(jobs).where(jobs.c.id == job_id, jobs.c.state != JobState.OPEN.value).values(wanted=0)
+    )
+
+
+def cancel(connection: Connection, job: Job, *, now: int) -> int:
+    """Cancel what is pending; what is in flight ends as it ends. Returns how many requests were cancelled."""
+    open_still = and_(jobs.c.id == job.id, jobs.c.state == JobState.OPEN.value)
+    connection.execute(
+        update(jobs).where(open_still).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
+    )
+    pending = and_(within(job), requests.c.state == RequestState.PENDING.value)
+    return connection.execute(
+        update(requests).where(pending).values(state=RequestState.CANCELLED.value, settled_at=now)
+    ).rowcount
+
+
+#: Requests removed in one transaction, so that a runner beside is not held up.
+_REMOVED_AT_ONCE = 5_000
+
+
+def delete_some(connection: Connection, job: Job) -> bool:
+    """Remove a chunk of the job's requests; True: more is left. The job itself goes with its last request.
+
+    An answer that requests of other jobs share stays, and keeps in words who asked first.
+    """
+    ids = select(requests.c.id).where(within(job)).limit(_REMOVED_AT_ONCE)
+    found = [(row,) for row in connection.execute(ids).scalars()]
+    if found:
+        _delete_requests(connection, job.id, found)
+        return True
+    for table in (routes, rejected):
+        connection.execute(delete(table).where(table.c.job_id == job.id))
+    connection.execute(delete(pauses).where(pauses.c.scope == "job", pauses.c.ref == str(job.id)))
+    connection.execute(delete(jobs).where(jobs.c.id == job.id))
+    return False
+
+
+def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[Any]]) -> None:
+    connection.execute(text("CREATE TEMP TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"))
+    connection.execute(text("DELETE FROM doomed"))
+    connection.exec_driver_sql("INSERT INTO doomed VALUES (?)", found)
+    _note_answers(connection)
+    own_answers = "SELECT response_id FROM requests WHERE id IN (SELECT id FROM doomed)"
+    connection.execute(
+        text(
+            "UPDATE responses SET origin_job = :job, origin_custom_id ="
+            " (SELECT custom_id FROM requests WHERE requests.id = responses.request_id)"
+            f" WHERE id IN ({own_answers}) AND request_id IN (SELECT id FROM doomed)"
+        ),
+        {"job": job_id},
+    )
+    for table in ("bodies", "former_bodies", "attempts"):
+        connection.execute(text(f"DELETE FROM {table} WHERE request_id IN (SELECT id FROM doomed)"))
+    connection.execute(text("DELETE FROM requests WHERE id IN (SELECT id FROM doomed)"))
+    _drop_unused_answers(connection)
+
+
+def _note_answers(connection: Connection) -> None:
+    """Which answers the doomed requests have: each with what names it in the cache."""
+    connection.execute(
+        text(
+            "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, endpoint_id INTEGER, fingerprint BLOB)"
+        )
+    )
+    connection.execute(text("DELETE FROM freed"))
+    connection.execute(
+        text(
+            "INSERT OR IGNORE INTO freed SELECT responses.id, responses.endpoint_id, requests.fingerprint"
+            " FROM doomed JOIN requests ON requests.id = doomed.id JOIN responses"
+            " ON responses.id = requests.response_id"
+        )
+    )
+
+
+def _drop_unused_answers(connection: Connection) -> None:
+    """Remove those of the answers that no request has any more, from the cache too.
+
+    Not only the deleted job's own: it may have been the last to share an answer of one deleted before. An answer
+    is had by the request that was sent for it, and by those that share it, which an index knows.
+    """
+    connection.execute(
+        text(
+            "DELETE FROM freed WHERE EXISTS (SELECT 1 FROM requests WHERE cached = 1 AND response_id = freed.id)"
+            " OR EXISTS (SELECT 1 FROM responses JOIN requests ON requests.id = responses.request_id"
+            " WHERE responses.id = freed.id AND requests.response_id = freed.id)"
+        )
+    )
+    gone = connection.execute(text("SELECT endpoint_id, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
+    keys = [tuple(row) for row in gone]
+    if keys:
+        # One by one: given as a subquery, SQLite goes through all that the endpoint has in the cache.
+        connection.exec_driver_sql(
+            "DELETE FROM cache WHERE endpoint_id = ? AND fingerprint = ? AND response_id = ?", keys
+        )
+    connection.execute(text("DELETE FROM responses WHERE id IN (SELECT id FROM freed)"))

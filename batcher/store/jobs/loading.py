@@ -1,0 +1,298 @@
+"""Loading a job: chunks while it is `submitting` and invisible; the last transaction shows it or removes it."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    MetaData,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.schema import CreateTable
+
+from batcher.domain.ids import EndpointId, JobId, RouteId
+from batcher.domain.requests import BadLine, Line
+from batcher.domain.settings import JobSettings
+from batcher.domain.states import JobState
+from batcher.store.compiled import Hot, HotInsert
+from batcher.store.jobs.id_range import of_job
+from batcher.store.schema import bodies, endpoints, jobs, rejected, requests, routes
+
+
+class NewJob(Struct, frozen=True, kw_only=True):
+    """A job as it is submitted, before its lines."""
+
+    public_id: str
+    name: str
+    settings: JobSettings
+    #: The file's name as people see it, and its path where it can be found again.
+    source_name: str
+    source_path: str | None
+    source_digest: bytes
+    output_path: str | None
+    created_at: int
+
+
+#: Up to this part of the rows that may repeat, a look at each row is cheaper than a sort of them all.
+_FEW = 8
+#: Of this connection alone, and never in the file.
+_repeated = Table(
+    "repeated",
+    MetaData(),
+    Column("fingerprint", LargeBinary, primary_key=True),
+    prefixes=["TEMPORARY"],
+    sqlite_with_rowid=False,
+)
+_REQUEST_COLUMNS = (
+    "id",
+    "job_id",
+    "route_id",
+    "line",
+    "custom_id",
+    "fingerprint",
+    "size",
+    "est_input",
+    "est_output",
+)
+# Long statements: SQLite works while Python parses what comes next, which a short one waits for each time.
+_BULKS = (3_000, 300, 30, 1)
+_insert_requests = HotInsert(
+    sqlite_insert(requests)
+    .values({name: bindparam(name) for name in _REQUEST_COLUMNS})
+    .on_conflict_do_nothing(index_elements=["job_id", "custom_id"]),
+    *_REQUEST_COLUMNS,
+    bulks=_BULKS,
+)
+_insert_bodies = HotInsert(
+    insert(bodies).values(request_id=bindparam("id"), body=bindparam("body")),
+    "id",
+    "body",
+    bulks=_BULKS,
+)
+_route_of = Hot(
+    select(routes.c.id).where(
+        routes.c.job_id == bindparam("job"),
+        routes.c.path == bindparam("path"),
+        routes.c.model == bindparam("model"),
+    ),
+    "job",
+    "path",
+    "model",
+)
+_line_of = Hot(
+    select(requests.c.id, requests.c.line).where(
+        requests.c.job_id == bindparam("job"), requests.c.custom_id == bindparam("custom_id")
+    ),
+    "job",
+    "custom_id",
+)
+
+
+def endpoint(connection: Connection, base_url: str, *, scope: str = "") -> EndpointId:
+    """The endpoint's id, made where it is new."""
+    query = select(endpoints.c.id).where(endpoints.c.scope == scope, endpoints.c.base_url == base_url)
+    found = connection.execute(query).scalar()
+    if found is None:
+        found = connection.execute(
+            insert(endpoints).values(scope=scope, base_url=base_url).returning(endpoints.c.id)
+        ).scalar_one()
+    return EndpointId(found)
+
+
+def begin(connection: Connection, job: NewJob) -> JobId:
+    """Make the job, `submitting`."""
+    values = {
+        "public_id": job.public_id,
+        "name": job.name,
+        "state": JobState.SUBMITTING.value,
+        "endpoint_id": endpoint(connection, job.settings.base_url),
+        "key_name": job.settings.api_key_env,
+        "settings": msgspec.json.encode(job.settings).decode(),
+        "source_name": job.source_name,
+        "source_path": job.source_path,
+        "source_digest": job.source_digest,
+        "output_path": job.output_path,
+        "created_at": job.created_at,
+    }
+    return JobId(connection.execute(insert(jobs).values(values).returning(jobs.c.id)).scalar_one())
+
+
+class Routes:
+    """The routes of one job, made as its lines name them."""
+
+    def __init__(self, job_id: JobId) -> None:
+        self._job_id = job_id
+
+    def of(self, connection: Connection, lines: Sequence[Line]) -> dict[tuple[str, str], RouteId]:
+        """The routes of these lines by (path, model), made where they are new.
+
+        Asked anew of the store for each chunk: one that was rolled back took the routes it made with it.
+        """
+        keys = dict.fromkeys((line.parsed.path, line.parsed.model) for line in lines)
+        return {key: self._one(connection, *key) for key in keys}
+
+    def _one(self, connection: Connection, path: str, model: str) -> RouteId:
+        found = _route_of.scalar(connection, self._job_id, path, model)
+        if found is None:
+            values = {"job_id": self._job_id, "path": path, "model": model}
+            found = connection.execute(insert(routes).values(values).returning(routes.c.id)).scalar_one()
+        return RouteId(found)
+
+
+def add(
+    connection: Connection, job_id: JobId, known: Routes, lines: Sequence[Line], *, with_bodies: bool
+) -> list[BadLine]:
+    """Store a chunk in file order; returns the lines whose custom_id an earlier line has: those are not stored.
+
+    The unique index finds repeats, not a set in memory. Without bodies it only looks for repeats: the job
+    has a bad line already and will be removed.
+    """
+    start = _next_id(connection)
+    ids = known.of(connection, lines)
+    rows = [
+        (
+            start + offset,
+            job_id,
+            ids[parsed.path, parsed.model],
+            parsed.line,
+            parsed.custom_id,
+            line.fingerprint,
+            len(parsed.body),
+            parsed.est_input,
+            parsed.est_output,
+        )
+        for offset, line in enumerate(lines)
+        for parsed in (line.parsed,)
+    ]
+    repeated: dict[int, BadLine] = {}
+    if _insert_requests.all(connection, rows) < len(rows):
+        repeated = _repeats(connection, job_id, start, lines)
+    if with_bodies:
+        numbered = enumerate(lines, start)
+        _insert_bodies.all(connection, ((id_, each.parsed.body) for id_, each in numbered if id_ not in repeated))
+    return list(repeated.values())
+
+
+def _next_id(connection: Connection) -> int:
+    used = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'requests'")).scalar()
+    return int(used or 0) + 1
+
+
+def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[Line]) -> dict[int, BadLine]:
+    """Lines that were not stored, by the id they would have had."""
+    bad = {}
+    for id_, line in enumerate(lines, start):
+        parsed = line.parsed
+        (first,) = _line_of.rows(connection, job_id, parsed.custom_id)
+        if first.id != id_:
+            reason = f'custom_id "{parsed.custom_id}" stands in line {first.line} already; each must be unique'
+            body = parsed.body.decode(errors="replace")
+            bad[id_] = BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id)
+    return bad
+
+
+def add_rejected(connection: Connection, job_id: JobId, bad: Sequence[BadLine]) -> None:
+    """Keep lines that `--skip-invalid` passed over, for the errors file."""
+    rows = [
+        {
+            "job_id": job_id,
+            "line": line.line,
+            "custom_id": line.custom_id,
+            "reason": line.reason,
+            "text": line.text,
+        }
+        for line in bad
+    ]
+    if rows:
+        connection.execute(insert(rejected), rows)
+
+
+def open_job(connection: Connection, job_id: JobId, *, repeats: Collection[bytes] | None = None) -> int:
+    """Show the job: count it, let the first of each fingerprint lead. Returns how many rows follow another.
+
+    `repeats` are fingerprints that may stand more than once, and all that do; None: any may.
+    """
+    first, last, total = connection.execute(
+        select(func.min(requests.c.id), func.max(requests.c.id), func.count()).where(requests.c.job_id == job_id)
+    ).one()
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id)
+        .values(state=JobState.OPEN.value, total=total, first_request=first, last_request=last)
+    )
+    within = requests.c.id.between(first, last) & (of_job(requests.c.job_id) == job_id)
+    if repeats is None or len(repeats) > total // _FEW:
+        return _follow(connection, within)
+    if not repeats:
+        return 0
+    connection.execute(CreateTable(_repeated, if_not_exists=True))
+    connection.execute(insert(_repeated), [{"fingerprint": each} for each in repeats])
+    few = within & requests.c.fingerprint.in_(select(_repeated.c.fingerprint))
+    is_any = connection.execute(_leaders(few).limit(1)).first() is not None
+    following = _follow(connection, few) if is_any else 0
+    connection.execute(_repeated.delete())
+    return following
+
+
+def _follow(connection: Connection, within: ColumnElement[bool]) -> int:
+    groups = _leaders(within).subquery()
+    follow = (
+        update(requests)
+        .where(within, requests.c.fingerprint == groups.c.fingerprint, requests.c.id != groups.c.leader)
+        .values(leader_id=groups.c.leader)
+    )
+    return connection.execute(follow).rowcount
+
+
+def _leaders(within: ColumnElement[bool]) -> Select[Any]:
+    """The first of every fingerprint that stands more than once."""
+    return (
+        select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
+        .where(within, requests.c.fingerprint.is_not(None))
+        .group_by(requests.c.fingerprint)
+        .having(func.count() > 1)
+    )
+
+
+def half_loaded(connection: Connection) -> list[JobId]:
+    """Jobs that are `submitting`: being loaded, or left by a loader that died."""
+    query = select(jobs.c.id).where(jobs.c.state == JobState.SUBMITTING.value).order_by(jobs.c.id)
+    return [JobId(row) for row in connection.execute(query).scalars()]
+
+
+#: Rows removed in one transaction, so that a runner beside is not held up.
+_REMOVED_AT_ONCE = 20_000
+
+
+def remove_some(connection: Connection, job_id: JobId) -> bool:
+    """Remove a chunk of a job that was never shown; True: more is left. The job goes with its last row."""
+    ids = select(requests.c.id).where(requests.c.job_id == job_id).limit(_REMOVED_AT_ONCE)
+    found = list(connection.execute(ids).scalars())
+    if found:
+        listed = [(request_id,) for request_id in found]
+        connection.exec_driver_sql("DELETE FROM bodies WHERE request_id = ?", listed)
+        connection.exec_driver_sql("DELETE FROM requests WHERE id = ?", listed)
+        return True
+    for table in (routes, rejected):
+        connection.execute(table.delete().where(table.c.job_id == job_id))
+    connection.execute(jobs.delete().where(jobs.c.id == job_id))
+    return False
+
+
+def give_number_back(connection: Connection, job_id: JobId) -> None:
+    """A job that was refused is removed and nobody has seen its number: unless a later one has begun, reuse it."""
+    given_back = text("UPDATE sqlite_sequence SET seq = :id - 1 WHERE name = 'jobs' AND seq = :id")
+    connection.execute(given_back, {"id": job_id})

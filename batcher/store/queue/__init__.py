@@ -1,0 +1,11 @@
+"""The queue of requests, from the claim to the settlement.
+
+adapter        the port `Queue`: each method is one of the operations below, run by the writer
+claim          claims by route: due retries first, then fresh rows in file order
+settle         ends claims, a group in one transaction
+single_flight  of requests with the same fingerprint one is sent; the others follow it and share its end
+cache_hits     rows whose answer is already known are settled instead of claimed
+runners        who has claimed requests; rescue of what a dead runner held; repair of a clock that was ahead
+lanes          what outlives a run of what was learned about a lane's limits
+pauses         an endpoint, key, lane or job that waits for a person
+"""

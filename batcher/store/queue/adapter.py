@@ -1,0 +1,106 @@
+"""The port `Queue` over SQLite: every method is one of the named operations, run by the writer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+from sqlalchemy import Connection
+
+from batcher.domain.ids import HolderId, JobId
+from batcher.domain.jobs import Job, Orders
+from batcher.domain.lanes import LaneKey, StoredLane
+from batcher.domain.outcomes import PauseCause
+from batcher.domain.requests import Claimed, Route, SettledIds, Want
+from batcher.domain.settlements import Settlement
+from batcher.ports import Clock
+from batcher.store.jobs import jobs
+from batcher.store.queue import claim, lanes, pauses, runners, settle
+from batcher.store.sqlite.writer_thread import Writer
+
+T = TypeVar("T")
+
+
+class SqlQueue:
+    """What one holder may do with the store."""
+
+    def __init__(self, writer: Writer, holder: HolderId, clock: Clock) -> None:
+        self._writer = writer
+        self._holder = holder
+        self._clock = clock
+
+    @property
+    def disk_is_slow(self) -> bool:
+        """See `ports.Queue`."""
+        return self._writer.is_slow
+
+    def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Awaitable[Claimed]:
+        """See `ports.Queue`."""
+        now, holder = self._clock.now(), self._holder
+        return self._writer.write(
+            lambda connection: claim.claim(
+                connection, wants, holder=holder, now=now, most_bytes=most_bytes, alone=alone
+            )
+        )
+
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
+        """See `ports.Queue`."""
+        now, holder = self._clock.now(), self._holder
+        return self._writer.write(
+            lambda connection: settle.settle(connection, settlements, holder=holder, now=now)
+        )
+
+    def exchange(
+        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
+    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
+        """See `ports.Queue`."""
+        now, holder = self._clock.now(), self._holder
+
+        def both(connection: Connection) -> tuple[Sequence[SettledIds], Claimed]:
+            ended = settle.settle(connection, settlements, holder=holder, now=now)
+            return ended, claim.claim(connection, wants, holder=holder, now=now, most_bytes=most_bytes)
+
+        return self._writer.write(both)
+
+    async def beat(self, snapshot: str) -> Orders:
+        """See `ports.Queue`."""
+        now = self._clock.now()
+        return await self._write(
+            lambda connection: runners.beat(connection, self._holder, now=now, snapshot=snapshot)
+        )
+
+    async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:
+        """See `ports.Queue`."""
+        now = self._clock.now()
+
+        def start(connection: Connection) -> tuple[Job, Sequence[Route]]:
+            jobs.start(connection, job_id, now=now)
+            job = jobs.get(connection, job_id)
+            return job, jobs.routes_of(connection, job)
+
+        return await self._write(start)
+
+    async def open_lane(self, key: LaneKey) -> StoredLane:
+        """See `ports.Queue`."""
+        now = self._clock.now()
+        return await self._write(lambda connection: lanes.open_lane(connection, key, now=now))
+
+    def save_lane(self, lane: StoredLane) -> Awaitable[None]:
+        """See `ports.Queue`."""
+        now = self._clock.now()
+        return self._writer.write(lambda connection: lanes.save(connection, lane, now=now))
+
+    async def pause(self, cause: PauseCause, ref: str) -> None:
+        """See `ports.Queue`."""
+        now = self._clock.now()
+        await self._write(lambda connection: pauses.begin(connection, cause, ref, now=now))
+
+    async def finish(self, finished: Sequence[JobId]) -> Sequence[JobId]:
+        """See `ports.Queue`."""
+        now = self._clock.now()
+        return await self._write(lambda connection: jobs.finish(connection, finished, now=now))
+
+    async def add_active(self, worked: Sequence[JobId], spent_us: int) -> None:
+        """See `ports.Queue`."""
+        await self._write(lambda connection: jobs.add_active(connection, worked, spent_us))
+
+    async def _write(self, work: Callable[[Connection], T]) -> T:
+        return await self._writer.write(work)

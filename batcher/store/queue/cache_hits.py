@@ -1,0 +1,132 @@
+"""Rows whose answer is known are settled where they would be claimed; a row whose twin is in flight waits for it.
+
+What the cache answers is written many rows a statement: of a job that it answers whole, thousands a claim.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, null, select, update
+
+from batcher.domain.ids import RequestId
+from batcher.domain.requests import Route, SettledIds
+from batcher.domain.states import RequestState
+from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.queue import single_flight
+from batcher.store.schema import SUSPECT_AFTER, cache, jobs, requests, responses
+
+#: A row whose body another job has in flight looks again after this long.
+PARK_US = 500_000
+#: Fresh rows that one statement asks the cache for, ahead of their claim, and how many one claim settles so. The
+#: second bounds how long a claim takes (5,000 rows: 50 ms), and who waits for the store meanwhile.
+_AHEAD, _MOST_AHEAD = 1_000, 5_000
+
+_pending = requests.c.state == word(RequestState.PENDING.value)
+_ids = requests.c.id.in_(listed("ids"))
+_answer = (
+    update(requests)
+    .where(
+        _ids,
+        _pending,
+        cache.c.endpoint_id == bindparam("endpoint"),
+        cache.c.fingerprint == requests.c.fingerprint,
+    )
+    .values(
+        state=word(RequestState.COMPLETED.value),
+        response_id=cache.c.response_id,
+        cached=word(1),
+        available_at=null(),
+        settled_at=bindparam("now"),
+    )
+    .returning(requests.c.id)
+)
+_origin = requests.alias("origin")
+_answer_everywhere = Hot(_answer, "endpoint", "ids", "now")
+_answer_in_job = Hot(
+    _answer.where(
+        responses.c.id == cache.c.response_id,
+        _origin.c.id == responses.c.request_id,
+        _origin.c.job_id == bindparam("job"),
+    ),
+    "endpoint",
+    "ids",
+    "now",
+    "job",
+)
+_rival = requests.alias("rival")
+_rival_job = jobs.alias("rival_job")
+_in_flight = (
+    select(requests.c.id)
+    .select_from(requests)
+    .join(
+        _rival,
+        and_(_rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)),
+    )
+    .join(_rival_job, _rival_job.c.id == _rival.c.job_id)
+    .where(_ids, _rival_job.c.endpoint_id == bindparam("endpoint"))
+)
+_select_in_flight = Hot(_in_flight, "endpoint", "ids")
+_select_in_flight_in_job = Hot(_in_flight.where(_rival.c.job_id == bindparam("job")), "endpoint", "ids", "job")
+_park = Hot(update(requests).where(_ids, _pending).values(available_at=bindparam("until")), "until", "ids")
+_select_fresh_ids = Hot(
+    select(requests.c.id)
+    .where(
+        _pending,
+        requests.c.leader_id.is_(None),
+        requests.c.route_id == bindparam("route"),
+        requests.c.lost < word(SUSPECT_AFTER),
+        requests.c.available_at.is_(None),
+    )
+    .order_by(requests.c.lost, requests.c.id)
+    .limit(word(_AHEAD)),
+    "route",
+)
+
+
+def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) -> tuple[list[Any], SettledIds]:
+    """Settle those of the rows whose answer is known, with their followers; park those whose twin is in flight.
+
+    Returns the rest, which is to be sent. Where no row needs sending, fresh ones behind them are answered too.
+    """
+    sharing = [row.id for row in rows if row.has_twin]
+    if not sharing:
+        return list(rows), SettledIds(job_id=route.job_id)
+    known = _answered(connection, route, sharing, now)
+    if len(known) == len(rows):
+        known += _answered_ahead(connection, route, now)
+    completed = (
+        [*known, *(each.id for each in single_flight.complete(connection, known, now=now))] if known else []
+    )
+    gone = set(known)
+    gone |= _parked(connection, route, [each for each in sharing if each not in gone], now)
+    to_send = [row for row in rows if row.id not in gone]
+    return to_send, SettledIds(job_id=route.job_id, completed=completed, cached=len(completed))
+
+
+def _answered_ahead(connection: Connection, route: Route, now: int) -> list[RequestId]:
+    """Fresh rows in the order of their claim, until one of them has no answer or it is enough for one claim."""
+    known: list[RequestId] = []
+    while len(known) < _MOST_AHEAD:
+        more = _answered(connection, route, _select_fresh_ids.column(connection, route.id), now)
+        known += more
+        if len(more) < _AHEAD:
+            break
+    return known
+
+
+def _answered(connection: Connection, route: Route, ids: Sequence[int], now: int) -> list[RequestId]:
+    if route.reuse_earlier:
+        return _answer_everywhere.column(connection, route.endpoint_id, as_list(ids), now)
+    return _answer_in_job.column(connection, route.endpoint_id, as_list(ids), now, route.job_id)
+
+
+def _parked(connection: Connection, route: Route, ids: Sequence[int], now: int) -> set[RequestId]:
+    if not ids:
+        return set()
+    if route.reuse_earlier:
+        rivals = _select_in_flight.column(connection, route.endpoint_id, as_list(ids))
+    else:
+        rivals = _select_in_flight_in_job.column(connection, route.endpoint_id, as_list(ids), route.job_id)
+    if rivals:
+        _park.run(connection, now + PARK_US, as_list(rivals))
+    return set(rivals)

@@ -1,0 +1,214 @@
+"""The claim: due retries first, then fresh rows in file order; answered rows are settled on the way.
+
+Rows that a holder died with come after those that none did: so a runner that is killed again and again takes other
+rows with it each time, and no healthy one becomes a suspect.
+
+Everything here runs inside one write transaction, so what was read stays true until it is written.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    Connection,
+    LargeBinary,
+    and_,
+    bindparam,
+    cast,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    union_all,
+    update,
+)
+
+from batcher.domain.ids import HolderId, RequestId, RouteId
+from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
+from batcher.domain.states import RequestState
+from batcher.store.compiled import Hot, HotTogether, as_list, listed, word
+from batcher.store.queue.cache_hits import answer
+from batcher.store.schema import SUSPECT_AFTER, bodies, cache, requests
+
+_pending = and_(
+    requests.c.state == word(RequestState.PENDING.value),
+    requests.c.leader_id.is_(None),
+    requests.c.route_id == bindparam("route"),
+)
+_healthy = requests.c.lost < word(SUSPECT_AFTER)
+_rival = requests.alias("rival")
+_has_twin = or_(
+    exists().where(cache.c.endpoint_id == bindparam("endpoint"), cache.c.fingerprint == requests.c.fingerprint),
+    exists().where(
+        _rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)
+    ),
+)
+_columns = select(
+    requests.c.id,
+    requests.c.line,
+    requests.c.custom_id,
+    requests.c.size,
+    requests.c.est_input,
+    requests.c.est_output,
+    requests.c.sends,
+    requests.c.sends_before,
+    requests.c.spent,
+    requests.c.lost,
+    requests.c.timeouts,
+    requests.c.revision,
+    #: Its answer may be known, or on its way: then `answering` looks closely.
+    _has_twin.label("has_twin"),
+)
+_due = (
+    _columns.where(
+        _pending, _healthy, requests.c.available_at <= bindparam("now"), requests.c.available_at.is_not(None)
+    )
+    .order_by(requests.c.available_at, requests.c.id)
+    .limit(bindparam("most"))
+    .subquery("due")
+)
+_fresh = (
+    _columns.where(_pending, _healthy, requests.c.available_at.is_(None))
+    .order_by(requests.c.lost, requests.c.id)
+    .limit(bindparam("most"))
+    .subquery("fresh")
+)
+# Both in one statement (see `HotTogether`): up to twice as many as wanted, where many are due.
+select_next = HotTogether(union_all(select(_due), select(_fresh)), "endpoint", "route", "now", "most")
+select_suspect = Hot(
+    _columns.where(
+        _pending,
+        requests.c.lost >= word(SUSPECT_AFTER),
+        or_(requests.c.available_at.is_(None), requests.c.available_at <= bindparam("now")),
+    )
+    .order_by(requests.c.lost, requests.c.id)
+    .limit(word(1)),
+    "endpoint",
+    "route",
+    "now",
+)
+select_next_due = Hot(
+    select(func.min(requests.c.available_at)).where(_pending, _healthy, requests.c.available_at.is_not(None)),
+    "route",
+)
+_select_next_suspect = Hot(
+    select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= word(SUSPECT_AFTER)), "route"
+)
+
+#: Small bodies are read together (see `HotTogether`), with a byte between that JSON never holds.
+_TOGETHER_BYTES = 1 << 20
+_BETWEEN = b"\x1e"
+_select_together = Hot(
+    select(
+        func.json_group_array(bodies.c.request_id).label("numbers"),
+        cast(func.group_concat(bodies.c.body, func.char(word(ord(_BETWEEN)))), LargeBinary).label("joined"),
+    ).where(bodies.c.request_id.in_(listed("ids"))),
+    "ids",
+)
+_select_bodies = Hot(
+    select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(listed("ids"))), "ids"
+)
+
+# All at once: a quarter of the claim's cost goes by it, against one statement a row.
+_claim = Hot(
+    update(requests)
+    .where(requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
+    .values(
+        state=word(RequestState.CLAIMED.value),
+        holder_id=bindparam("holder"),
+        sends=requests.c.sends + word(1),
+        available_at=null(),
+    ),
+    "holder",
+    "ids",
+)
+
+
+def claim(
+    connection: Connection,
+    wants: Sequence[Want],
+    *,
+    holder: HolderId,
+    now: int,
+    most_bytes: int,
+    alone: bool = False,
+) -> Claimed:
+    """Claim what is wanted of each route, within `most_bytes` of bodies (one request always fits).
+
+    `alone` claims a single suspect: a request that several holders died with runs last and by itself.
+    """
+    claims: list[Claim] = []
+    settled: list[SettledIds] = []
+    next_due: dict[RouteId, int | None] = {}
+    for want in wants:
+        rows = _candidates(connection, want, now, alone=alone)
+        to_send, answered = answer(connection, want.route, rows, now)
+        if answered.completed:
+            settled.append(answered)
+        taken = _within(to_send, most_bytes, first=not claims)
+        most_bytes -= sum(row.size for row in taken)
+        claims += _take(connection, want.route, taken, holder)
+        if len(rows) < want.most and len(taken) == len(to_send):
+            next_in_line = _select_next_suspect if alone else select_next_due
+            # Asked when all the others are claimed or parked: what is left is not due yet.
+            next_due[want.route.id] = next_in_line.scalar(connection, want.route.id)
+        if claims and (most_bytes <= 0 or alone):
+            break
+    return Claimed(claims=claims, settled=settled, next_due=next_due)
+
+
+def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) -> list[Any]:
+    route, endpoint = want.route.id, want.route.endpoint_id
+    if alone:
+        return select_suspect.rows(connection, endpoint, route, now)
+    return select_next.rows(connection, endpoint, route, now, want.most)[: want.most]
+
+
+def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:
+    taken: list[Any] = []
+    for row in rows:
+        most_bytes -= row.size
+        if most_bytes < 0 and not (first and not taken):
+            break
+        taken.append(row)
+    return taken
+
+
+def _bodies(connection: Connection, ids: str, size: int) -> dict[int, bytes]:
+    if size > _TOGETHER_BYTES:
+        return dict(_select_bodies.rows(connection, ids))
+    ((numbers, joined),) = _select_together.rows(connection, ids)
+    return dict(zip(msgspec.json.decode(numbers), joined.split(_BETWEEN), strict=True))
+
+
+def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: HolderId) -> list[Claim]:
+    rows = list(rows)
+    if not rows:
+        return []
+    ids = as_list(row.id for row in rows)
+    _claim.run(connection, holder, ids)
+    read = _bodies(connection, ids, sum(row.size for row in rows))
+    return [
+        Claim(
+            request_id=RequestId(row.id),
+            job_id=route.job_id,
+            route_id=route.id,
+            endpoint_id=route.endpoint_id,
+            line=row.line,
+            custom_id=row.custom_id,
+            path=route.path,
+            model=route.model,
+            send=row.sends + 1,
+            sends_before=row.sends_before,
+            spent=row.spent,
+            lost=row.lost,
+            timeouts=row.timeouts,
+            revision=row.revision,
+            est_input=row.est_input,
+            est_output=row.est_output,
+            body=read[row.id],
+        )
+        for row in rows
+    ]

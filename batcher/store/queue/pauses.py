@@ -1,0 +1,70 @@
+"""Pauses: an endpoint, key, lane or job that waits for a person."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import EndpointId, JobId, LaneId
+from batcher.domain.jobs import Pause, key_ref
+from batcher.domain.outcomes import PauseCause
+from batcher.domain.states import PauseScope
+from batcher.store.schema import pauses
+
+
+def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> None:
+    """Write the pause down; of a pause already in force the words are kept."""
+    values = {
+        "scope": cause.scope.value,
+        "ref": ref,
+        "reason": cause.reason.value,
+        "message": cause.message,
+        "fix": cause.fix,
+        "since": now,
+    }
+    connection.execute(sqlite_insert(pauses).values(values).on_conflict_do_nothing())
+
+
+def in_force(connection: Connection) -> list[Pause]:
+    """Every pause that has not ended, oldest first."""
+    query = (
+        select(pauses.c.scope, pauses.c.ref, pauses.c.reason, pauses.c.message, pauses.c.fix, pauses.c.since)
+        .where(pauses.c.ended_at.is_(None))
+        .order_by(pauses.c.id)
+    )
+    return [
+        Pause(
+            scope=PauseScope(row.scope),
+            ref=row.ref,
+            reason=row.reason,
+            message=row.message,
+            fix=row.fix,
+            since=row.since,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def end_for(
+    connection: Connection,
+    *,
+    endpoint_id: EndpointId,
+    key_name: str,
+    lane_ids: Iterable[LaneId],
+    job_id: JobId,
+    now: int,
+) -> int:
+    """A person resumes the job: all that it waited for is tried again. Returns how many pauses ended."""
+    ended = 0
+    named = [
+        (PauseScope.ENDPOINT, str(endpoint_id)),
+        (PauseScope.KEY, key_ref(endpoint_id, key_name)),
+        (PauseScope.JOB, str(job_id)),
+        *((PauseScope.LANE, str(lane_id)) for lane_id in lane_ids),
+    ]
+    for scope, ref in named:
+        statement = update(pauses).where(
+            pauses.c.scope == scope.value, pauses.c.ref == ref, pauses.c.ended_at.is_(None)
+        )
+        ended += connection.execute(statement.values(ended_at=now)).rowcount
+    return ended

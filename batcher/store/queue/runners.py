@@ -1,0 +1,153 @@
+"""Who has claimed requests, and giving back what a dead holder had."""
+
+from typing import Any
+
+from sqlalchemy import Connection, and_, func, insert, literal, null, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import HolderId, JobId
+from batcher.domain.jobs import Orders, Runner
+from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
+from batcher.store.compiled import as_list, word
+from batcher.store.queue import single_flight
+from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
+from batcher.store.sqlite.in_flight_log import Sent
+
+#: Three holders lost in company, then two alone: the request kills its worker (DESIGN: States).
+WORKER_LOST_AFTER = SUSPECT_AFTER + 2
+
+_CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
+
+
+def start(connection: Connection, *, pid: int, host: str, boot: str | None, now: int) -> HolderId:
+    """A runner begins; it must hold the runner's lock."""
+    values = {"kind": "runner", "pid": pid, "host": host, "boot": boot, "started_at": now, "heartbeat_at": now}
+    return HolderId(connection.execute(insert(holders).values(values).returning(holders.c.id)).scalar_one())
+
+
+def beat(connection: Connection, holder: HolderId, *, now: int, snapshot: str) -> Orders:
+    """Say that the holder lives and what it does; learn what people want."""
+    connection.execute(update(holders).where(holders.c.id == holder).values(heartbeat_at=now, snapshot=snapshot))
+    query = (
+        select(jobs.c.id, jobs.c.settings_version)
+        .where(jobs.c.wanted == 1, jobs.c.state == JobState.OPEN.value)
+        .order_by(jobs.c.id)
+    )
+    return Orders(jobs={JobId(row[0]): row[1] for row in connection.execute(query)})
+
+
+def end(connection: Connection, holder: HolderId, *, now: int) -> None:
+    """The holder has given back or settled everything it had."""
+    connection.execute(update(holders).where(holders.c.id == holder).values(ended_at=now))
+
+
+def latest_runner(connection: Connection) -> Runner | None:
+    """The runner that started last; whether it lives its lock says."""
+    query = (
+        select(holders.c.pid, holders.c.started_at, holders.c.heartbeat_at, holders.c.snapshot)
+        .where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
+        .order_by(holders.c.id.desc())
+        .limit(1)
+    )
+    row = connection.execute(query).mappings().first()
+    return None if row is None else Runner(**row)
+
+
+def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int:
+    """Give back what runners held that are gone. The caller holds the runner's lock, so all of them are.
+
+    `sent` tells what of the last one's claims had gone out; the others are released. Of all the rest it is
+    unknown what came of them, so each is recorded as a lost attempt and counted. Returns how many were given back.
+    """
+    dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
+    held = and_(requests.c.state == word(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
+    released = 0 if sent is None else _release_unsent(connection, held, sent, now)
+    _record_lost(connection, held, now)
+    rescued = _give_back(connection, held, now)
+    connection.execute(
+        update(holders).where(holders.c.kind == "runner", holders.c.ended_at.is_(None)).values(ended_at=now)
+    )
+    return released + rescued
+
+
+def _release_unsent(connection: Connection, held: Any, sent: Sent, now: int) -> int:  # noqa: ANN401 - a condition
+    """Claimed ahead and never sent: no attempt was made, and the row cannot have killed its runner."""
+    claimed = connection.execute(
+        select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)
+    )
+    unsent = [row.id for row in claimed if (row.id, row.sends) not in sent.sends]
+    these = requests.c.id.in_(select(func.json_each(as_list(unsent)).table_valued("value").c.value))
+    given_up = connection.execute(
+        update(requests)
+        .where(these, requests.c.job_id.in_(_CANCELLED_JOBS))
+        .values(state=RequestState.CANCELLED.value, holder_id=null(), sends=requests.c.sends - 1, settled_at=now)
+    ).rowcount
+    back = connection.execute(
+        update(requests)
+        .where(these, held)
+        .values(state=RequestState.PENDING.value, holder_id=null(), sends=requests.c.sends - 1)
+    ).rowcount
+    return given_up + back
+
+
+def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: ANN401 - a condition
+    columns = ["request_id", "send", "holder_id", "revision", "ended_at", "kind", "code", "message"]
+    lost = select(
+        requests.c.id,
+        requests.c.sends,
+        requests.c.holder_id,
+        requests.c.revision,
+        literal(now),
+        literal(AttemptKind.LOST.value),
+        literal("worker_lost"),
+        literal("the runner died before this attempt was recorded"),
+    ).where(held)
+    statement = sqlite_insert(attempts).from_select(columns, lost).on_conflict_do_nothing()
+    connection.execute(statement)
+
+
+def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition
+    given_up = connection.execute(
+        update(requests)
+        .where(held, requests.c.job_id.in_(_CANCELLED_JOBS))
+        .values(state=RequestState.CANCELLED.value, holder_id=null(), settled_at=now)
+    ).rowcount
+    fatal = requests.c.lost >= WORKER_LOST_AFTER - 1
+    kind, code = FailureKind.PERMANENT.value, "worker_lost"
+    buried = list(
+        connection.execute(
+            update(requests)
+            .where(held, fatal)
+            .values(
+                state=RequestState.DEAD_LETTERED.value,
+                holder_id=null(),
+                lost=requests.c.lost + 1,
+                failure_kind=kind,
+                failure_code=code,
+                settled_at=now,
+            )
+            .returning(requests.c.id)
+        ).scalars()
+    )
+    single_flight.bury(connection, buried, now=now)
+    put_back = connection.execute(
+        update(requests)
+        .where(held)
+        .values(state=RequestState.PENDING.value, holder_id=null(), lost=requests.c.lost + 1)
+    ).rowcount
+    return given_up + len(buried) + put_back
+
+
+def set_back(connection: Connection, *, now: int) -> int:
+    """Bring times that lie ahead nearer, by as much as the last runner lived ahead of `now`; returns that, in µs.
+
+    The caller holds the runner's lock, and has not yet begun.
+    """
+    latest = connection.execute(select(func.max(holders.c.heartbeat_at))).scalar_one()
+    ahead = 0 if latest is None else max(0, int(latest) - now)
+    if not ahead:
+        return 0
+    for table, column in ((requests, requests.c.available_at), (lanes, lanes.c.cooling_until)):
+        connection.execute(update(table).where(column > now).values({column: column - ahead}))
+    connection.execute(update(holders).where(holders.c.heartbeat_at > now).values(heartbeat_at=now))
+    return ahead

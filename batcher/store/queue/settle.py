@@ -1,0 +1,330 @@
+"""Settlements: a whole group in one transaction, each conditional on (holder, send) still matching.
+
+Losing that race is a normal answer: the row was rescued or cancelled meanwhile; only its attempt is kept.
+A settlement is never taken back, and giving the same group twice changes nothing: a commit whose outcome is
+unknown (it raised, yet may be on disk) can be tried again.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+from batcher.domain.ids import HolderId, JobId
+from batcher.domain.requests import SettledIds
+from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
+from batcher.domain.states import JobState, RequestState
+from batcher.store.compiled import Hot, HotInsert, as_list, listed, together, word
+from batcher.store.queue import single_flight
+from batcher.store.schema import attempts, cache, jobs, requests, responses
+
+_claimed = requests.c.state == word(RequestState.CLAIMED.value)
+_still_held = and_(
+    requests.c.id == bindparam("id_"),
+    requests.c.holder_id == bindparam("holder"),
+    requests.c.sends == bindparam("send"),
+    _claimed,
+)
+_held = select(requests.c.id, requests.c.sends).where(
+    requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
+)
+# All that is asked before anything is written, in one statement (see `HotTogether`).
+_select_standing = Hot(
+    select(
+        together(_held).scalar_subquery().label("held"),
+        select(func.max(responses.c.id)).scalar_subquery().label("last_response"),
+        single_flight.any_of("ids").label("are_followed"),
+    ),
+    "ids",
+    "holder",
+)
+_select_existing = Hot(select(requests.c.id).where(requests.c.id.in_(listed("ids"))), "ids")
+_RESPONSE = (
+    "id",
+    "endpoint_id",
+    "request_id",
+    "status",
+    "provider_request_id",
+    "input_tokens",
+    "output_tokens",
+    "latency_us",
+    "created_at",
+    "body",
+)
+_insert_responses = HotInsert(insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE)
+# All answers of a group at once, which are the last ones of their table.
+_new = responses.c.id >= bindparam("first")
+_upsert = sqlite_insert(cache).from_select(
+    ["endpoint_id", "fingerprint", "response_id", "created_at"],
+    select(responses.c.endpoint_id, requests.c.fingerprint, responses.c.id, responses.c.created_at)
+    .join(requests, requests.c.id == responses.c.request_id)
+    .where(_new, requests.c.fingerprint.is_not(None)),
+)
+_cache_new = Hot(
+    _upsert.on_conflict_do_update(
+        index_elements=["endpoint_id", "fingerprint"],
+        set_={"response_id": _upsert.excluded.response_id, "created_at": _upsert.excluded.created_at},
+    ),
+    "first",
+)
+_ATTEMPT = (
+    "request_id",
+    "send",
+    "holder_id",
+    "lane_id",
+    "revision",
+    "sent_at",
+    "ended_at",
+    "status",
+    "kind",
+    "code",
+    "message",
+    "retry_after_us",
+    "provider_request_id",
+    "input_tokens",
+    "output_tokens",
+    "reply",
+)
+_insert_attempts = HotInsert(
+    sqlite_insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing(),
+    *_ATTEMPT,
+)
+_free: dict[str, Any] = {"holder_id": null(), "settled_at": bindparam("now")}
+_complete_new = Hot(
+    update(requests)
+    .where(_new, requests.c.id == responses.c.request_id, requests.c.holder_id == bindparam("holder"), _claimed)
+    .values(state=word(RequestState.COMPLETED.value), response_id=responses.c.id, **_free),
+    "now",
+    "first",
+    "holder",
+)
+_bury = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(
+        state=word(RequestState.DEAD_LETTERED.value),
+        failure_kind=bindparam("kind"),
+        failure_code=bindparam("code"),
+        **_free,
+    ),
+    "kind",
+    "code",
+    "now",
+    "id_",
+    "holder",
+    "send",
+)
+_requeue = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(
+        state=word(RequestState.PENDING.value),
+        holder_id=null(),
+        available_at=bindparam("available_at"),
+        spent=requests.c.spent + bindparam("spend"),
+        timeouts=requests.c.timeouts + bindparam("timeout"),
+    ),
+    "available_at",
+    "spend",
+    "timeout",
+    "id_",
+    "holder",
+    "send",
+)
+# Never sent: the number of the send is given back; the claim itself was the only use of it.
+_release = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(state=word(RequestState.PENDING.value), holder_id=null(), sends=requests.c.sends - word(1)),
+    "id_",
+    "holder",
+    "send",
+)
+_cancel = Hot(
+    update(requests)
+    .where(_still_held)
+    .values(state=word(RequestState.CANCELLED.value), sends=requests.c.sends - bindparam("given_back"), **_free),
+    "given_back",
+    "now",
+    "id_",
+    "holder",
+    "send",
+)
+_select_cancelled = Hot(
+    select(jobs.c.id).where(jobs.c.id.in_(listed("ids")), jobs.c.state == word(JobState.CANCELLED.value)), "ids"
+)
+
+
+class _Tally:
+    """What reached its end, by job."""
+
+    def __init__(self) -> None:
+        self._by_job: dict[JobId, SettledIds] = {}
+
+    def of(self, job_id: JobId) -> SettledIds:
+        if job_id not in self._by_job:
+            self._by_job[job_id] = SettledIds(job_id=job_id)
+        return self._by_job[job_id]
+
+    def result(self) -> list[SettledIds]:
+        return list(self._by_job.values())
+
+
+def settle(
+    connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
+) -> list[SettledIds]:
+    """Write the group; returns what reached its end by it, followers included."""
+    asked = as_list(s.claim.request_id for s in settlements)
+    (standing,) = _select_standing.rows(connection, asked, holder)
+    held = dict(msgspec.json.decode(standing.held))
+    # One settlement a request, should a group bring the same twice.
+    valid = list(
+        {s.claim.request_id: s for s in settlements if held.get(s.claim.request_id) == s.claim.send}.values()
+    )
+    completes: list[tuple[Settlement, Complete]] = []
+    dead: list[tuple[Settlement, DeadLetter]] = []
+    back: list[Settlement] = []
+    for settlement in valid:
+        match settlement.decision:
+            case Complete() as complete:
+                completes.append((settlement, complete))
+            case DeadLetter() as letter:
+                dead.append((settlement, letter))
+            case Requeue() | Release():
+                back.append(settlement)
+    tally = _Tally()
+    _write_completes(connection, completes, tally, holder, now, first=(standing.last_response or 0) + 1)
+    _write_dead_letters(connection, dead, tally, holder, now)
+    if standing.are_followed:
+        _share_ends(connection, completes, dead, tally, now)
+    _write_back(connection, back, holder, now)
+    # A stale settlement changes nothing, but the attempt was made, and is kept.
+    recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
+    _write_attempts(connection, recorded, holder)
+    return tally.result()
+
+
+def _write_completes(
+    connection: Connection,
+    completes: Sequence[tuple[Settlement, Complete]],
+    tally: _Tally,
+    holder: HolderId,
+    now: int,
+    *,
+    first: int,
+) -> None:
+    """`first` is the number of the first answer."""
+    if not completes:
+        return
+    made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
+    _insert_responses.all(
+        connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
+    )
+    _cache_new.run(connection, first)
+    # That each is still held, and by this send, was asked above, in this transaction.
+    _complete_new.run(connection, now, first, holder)
+    for s, _ in completes:
+        tally.of(s.claim.job_id).completed.append(s.claim.request_id)
+
+
+def _response_row(response_id: int, settlement: Settlement, complete: Complete, now: int) -> tuple[Any, ...]:
+    reply = complete.reply
+    return (
+        response_id,
+        settlement.claim.endpoint_id,
+        settlement.claim.request_id,
+        reply.status,
+        complete.provider_request_id,
+        complete.usage.input_tokens,
+        complete.usage.output_tokens,
+        reply.latency_us,
+        now,
+        reply.body,
+    )
+
+
+def _write_dead_letters(
+    connection: Connection,
+    dead: Sequence[tuple[Settlement, DeadLetter]],
+    tally: _Tally,
+    holder: HolderId,
+    now: int,
+) -> None:
+    if not dead:
+        return
+    _bury.many(
+        connection,
+        ((letter.kind, letter.code, now, s.claim.request_id, holder, s.claim.send) for s, letter in dead),
+    )
+    for s, _ in dead:
+        tally.of(s.claim.job_id).dead_lettered.append(s.claim.request_id)
+
+
+def _share_ends(
+    connection: Connection,
+    completes: Sequence[tuple[Settlement, Complete]],
+    dead: Sequence[tuple[Settlement, DeadLetter]],
+    tally: _Tally,
+    now: int,
+) -> None:
+    for row in single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now):
+        tally.of(row.job_id).completed.append(row.id)
+        tally.of(row.job_id).cached += 1
+    for row in single_flight.bury(connection, [s.claim.request_id for s, _ in dead], now=now):
+        tally.of(row.job_id).dead_lettered.append(row.id)
+
+
+def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:
+    if not back:
+        return
+    cancelled = set(_select_cancelled.column(connection, as_list({s.claim.job_id for s in back})))
+    requeued, released, given_up = [], [], []
+    for settlement in back:
+        fence = (settlement.claim.request_id, holder, settlement.claim.send)
+        decision = settlement.decision
+        if settlement.claim.job_id in cancelled:
+            given_up.append((int(isinstance(decision, Release)), now, *fence))
+        elif isinstance(decision, Requeue):
+            requeued.append((decision.available_at, int(decision.spent), int(decision.timeout), *fence))
+        else:
+            released.append(fence)
+    _requeue.many(connection, requeued)
+    _release.many(connection, released)
+    _cancel.many(connection, given_up)
+
+
+def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
+    """Those whose request is still there: its job may have been deleted meanwhile."""
+    asked = as_list(s.claim.request_id for s in settlements)
+    there = set(_select_existing.column(connection, asked))
+    return [s for s in settlements if s.claim.request_id in there]
+
+
+def _write_attempts(connection: Connection, settlements: Sequence[Settlement], holder: HolderId) -> None:
+    rows = []
+    for settlement in settlements:
+        claim, attempt = settlement.claim, settlement.attempt
+        if attempt is not None:
+            rows.append(
+                (
+                    claim.request_id,
+                    claim.send,
+                    holder,
+                    attempt.lane_id,
+                    claim.revision,
+                    attempt.sent_at,
+                    attempt.ended_at,
+                    attempt.status,
+                    attempt.kind.value,
+                    attempt.code,
+                    attempt.message,
+                    attempt.retry_after_us,
+                    attempt.provider_request_id,
+                    attempt.usage.input_tokens,
+                    attempt.usage.output_tokens,
+                    attempt.reply,
+                )
+            )
+    _insert_attempts.all(connection, rows)

@@ -1,0 +1,49 @@
+"""What a failed request died of: its own last attempt, or its leader's where it only followed."""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_, select
+
+from batcher.domain.states import AttemptKind, RequestState
+from batcher.store.compiled import word
+from batcher.store.schema import attempts, requests
+
+#: Attempts of the row that was sent for this one, up to their common end. A leader that is retried alone goes
+#: on without its dead followers: what happens to it then is not theirs.
+is_of_its_leader: ColumnElement[bool] = and_(
+    attempts.c.request_id == requests.c.leader_id, attempts.c.ended_at <= requests.c.settled_at
+)
+_sent = func.coalesce(requests.c.leader_id, requests.c.id)
+_last = (
+    select(func.max(attempts.c.send))
+    .where(
+        attempts.c.request_id == _sent,
+        or_(requests.c.leader_id.is_(None), attempts.c.ended_at <= requests.c.settled_at),
+        attempts.c.kind != AttemptKind.SUCCESS.value,
+    )
+    .correlate(requests)
+    .scalar_subquery()
+)
+
+
+def with_last_attempt(query: Select[Any]) -> Select[Any]:
+    """Join each request with the attempt that settled it; nothing is joined where nothing was ever sent."""
+    return query.outerjoin(attempts, and_(attempts.c.request_id == _sent, attempts.c.send == _last))
+
+
+def never_sent(table: FromClause = attempts) -> ColumnElement[bool]:
+    """Attempts whose request never left: no connection came about. Of a lost one that is unknown, so it counts."""
+    return and_(table.c.sent_at.is_(None), table.c.kind != word(AttemptKind.LOST.value))
+
+
+_unsent = attempts.alias("unsent")
+_count = (
+    select(func.count())
+    .where(_unsent.c.request_id == requests.c.id, never_sent(_unsent))
+    .correlate(requests)
+    .scalar_subquery()
+)
+_answered_at_once = and_(requests.c.sends <= word(1), requests.c.state == word(RequestState.COMPLETED.value))
+
+#: Of a row of `requests`. Most are answered at once; of those no attempt is read.
+seen: ColumnElement[int] = case((_answered_at_once, requests.c.sends), else_=requests.c.sends - _count)

@@ -1,0 +1,44 @@
+"""Answers kept for reuse. Never a job's results: those are `responses` that requests point at."""
+
+from msgspec import Struct
+from sqlalchemy import Connection, delete, func, select
+
+from batcher.store.schema import cache, endpoints, responses
+
+
+class CacheLine(Struct, frozen=True, kw_only=True):
+    """The answers kept of one endpoint. Times are UTC microseconds."""
+
+    base_url: str
+    answers: int
+    #: Of their bodies.
+    size: int
+    oldest: int
+    newest: int
+
+
+def stats(connection: Connection) -> list[CacheLine]:
+    """What is kept, by endpoint."""
+    query = (
+        select(
+            endpoints.c.base_url,
+            func.count().label("answers"),
+            func.sum(func.length(responses.c.body)).label("size"),
+            func.min(cache.c.created_at).label("oldest"),
+            func.max(cache.c.created_at).label("newest"),
+        )
+        .select_from(cache)
+        .join(endpoints, endpoints.c.id == cache.c.endpoint_id)
+        .join(responses, responses.c.id == cache.c.response_id)
+        .group_by(endpoints.c.base_url)
+        .order_by(endpoints.c.base_url)
+    )
+    return [CacheLine(**row) for row in connection.execute(query).mappings()]
+
+
+def clear(connection: Connection, *, before: int | None) -> int:
+    """Forget answers, all or those from before a time; returns how many. No result is touched."""
+    doomed = delete(cache)
+    if before is not None:
+        doomed = doomed.where(cache.c.created_at < before)
+    return connection.execute(doomed).rowcount

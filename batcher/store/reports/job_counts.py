@@ -1,0 +1,95 @@
+"""What `status` asks: counts of a job, its paths, what stands in its lanes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, case, func, select
+
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Counts, Job
+from batcher.domain.states import AttemptKind, RequestState
+from batcher.store.jobs.id_range import of_job, within
+from batcher.store.reports.attempt_columns import never_sent
+from batcher.store.schema import attempts, bodies, jobs, rejected, requests, routes
+
+
+def counts(connection: Connection, job: Job) -> Counts:
+    """How the job stands, in one pass over its rows and one over its attempts."""
+    # Filters, not groups: a million rows need not be sorted by their five states.
+    in_state = [func.count().filter(requests.c.state == state.value).label(state.value) for state in RequestState]
+    summed = [
+        func.coalesce(func.sum(column), 0).label(column.name) for column in (requests.c.cached, requests.c.sends)
+    ]
+    rows = connection.execute(select(func.count().label("total"), *in_state, *summed).where(within(job))).one()
+    sent = _attempts(connection, job)
+    return Counts(
+        total=rows.total,
+        pending=rows.pending,
+        claimed=rows.claimed,
+        completed=rows.completed,
+        dead_lettered=rows.dead_lettered,
+        cancelled=rows.cancelled,
+        cached=rows.cached,
+        # A claim counts its send when it is made; what is in hand may not have gone out yet.
+        attempts=rows.sends - rows.claimed - sent.never,
+        rate_limited=sent.refused,
+        input_tokens=sent.input_tokens,
+        output_tokens=sent.output_tokens,
+        rejected=rejected_count(connection, job.id),
+    )
+
+
+def _attempts(connection: Connection, job: Job) -> Row[Any]:
+    """Refused by rate limits, never sent, and the tokens, of all attempts."""
+    refused = case((attempts.c.kind == AttemptKind.RATE_LIMITED.value, 1), else_=0)
+    summed = {
+        "refused": refused,
+        "never": case((never_sent(), 1), else_=0),
+        "input_tokens": attempts.c.input_tokens,
+        "output_tokens": attempts.c.output_tokens,
+    }
+    query = select(*(func.coalesce(func.sum(what), 0).label(name) for name, what in summed.items())).where(
+        attempts.c.request_id.between(job.first_request or 0, job.last_request or 0)
+    )
+    if _has_neighbours(connection, job):
+        # Asked only then: looking every attempt's request up takes as long as all the rest.
+        query = query.join(requests, requests.c.id == attempts.c.request_id).where(
+            of_job(requests.c.job_id) == job.id
+        )
+    return connection.execute(query).one()
+
+
+def _has_neighbours(connection: Connection, job: Job) -> bool:
+    """Whether requests of other jobs stand among its own: they were loaded at the same time."""
+    first, last = job.first_request or 0, job.last_request or 0
+    among = and_(jobs.c.first_request <= last, jobs.c.last_request >= first)
+    return connection.execute(select(jobs.c.id).where(jobs.c.id != job.id, among).limit(1)).first() is not None
+
+
+def rejected_count(connection: Connection, job_id: JobId) -> int:
+    """Lines of the job's file that `--skip-invalid` passed over."""
+    return int(connection.execute(select(func.count()).where(rejected.c.job_id == job_id)).scalar_one())
+
+
+def unfinished_models(connection: Connection, job: Job) -> list[str]:
+    """The models whose requests are not all at their end."""
+    left = requests.c.state.in_([RequestState.PENDING.value, RequestState.CLAIMED.value])
+    with_work = select(requests.c.route_id).where(within(job), left).distinct()
+    query = select(routes.c.model).where(routes.c.id.in_(with_work)).distinct().order_by(routes.c.model)
+    return list(connection.execute(query).scalars())
+
+
+def repeat_groups(connection: Connection, job: Job) -> Iterator[tuple[str, bytes, int]]:
+    """(path, body, followers) of every request of the job whose answer others share."""
+    follower = requests.alias("follower")
+    query = (
+        select(routes.c.path, bodies.c.body, func.count())
+        .select_from(follower)
+        .join(requests, requests.c.id == follower.c.leader_id)
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(bodies, bodies.c.request_id == requests.c.id)
+        .where(follower.c.leader_id.is_not(None), within(job, follower))
+        .group_by(requests.c.id)
+    )
+    for row in connection.execute(query):
+        yield row[0], row[1], row[2]

@@ -1,0 +1,175 @@
+"""Reading a job out in input order: what result and error lines are made of."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import Connection, and_, bindparam, func, select
+
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import BadLine
+from batcher.domain.states import RequestState
+from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.jobs.id_range import of_job
+from batcher.store.reports.attempt_columns import seen, with_last_attempt
+from batcher.store.schema import attempts, rejected, requests, responses
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """A completed request and its answer."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    #: What the provider has seen of it.
+    attempts: int
+    cached: bool
+    status: int
+    provider_request_id: str | None
+    latency_us: int
+    body: bytes
+    input_tokens: int | None
+    output_tokens: int | None
+    #: (job, custom_id) of the request that was sent for it, where `cached`.
+    answered_by: tuple[JobId, str] | None
+
+
+class Dead(Struct, frozen=True, kw_only=True):
+    """A dead letter and the last that came back for it (its leader's, where it was never sent itself)."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    #: What the provider has seen of it.
+    attempts: int
+    kind: str
+    code: str
+    message: str
+    status: int | None
+    provider_request_id: str | None
+    latency_us: int
+    reply: bytes | None
+
+
+_origin = requests.alias("origin")
+_answered = (
+    select(
+        requests.c.id,
+        requests.c.line,
+        requests.c.custom_id,
+        seen.label("attempts"),
+        requests.c.cached,
+        responses.c.status,
+        responses.c.provider_request_id,
+        responses.c.latency_us,
+        responses.c.body,
+        responses.c.input_tokens,
+        responses.c.output_tokens,
+        func.coalesce(_origin.c.job_id, responses.c.origin_job).label("origin_job"),
+        func.coalesce(_origin.c.custom_id, responses.c.origin_custom_id).label("origin_custom_id"),
+    )
+    .join(responses, responses.c.id == requests.c.response_id)
+    # Only a row that was not sent itself needs to be told who was.
+    .outerjoin(_origin, and_(requests.c.cached == 1, _origin.c.id == responses.c.request_id))
+)
+_dead = with_last_attempt(
+    select(
+        requests.c.id,
+        requests.c.line,
+        requests.c.custom_id,
+        seen.label("attempts"),
+        requests.c.failure_kind,
+        requests.c.failure_code,
+        attempts.c.message,
+        attempts.c.status,
+        attempts.c.provider_request_id,
+        (attempts.c.ended_at - attempts.c.sent_at).label("latency_us"),
+        attempts.c.reply,
+    )
+)
+_are_completed = requests.c.state == word(RequestState.COMPLETED.value)
+_are_dead = requests.c.state == word(RequestState.DEAD_LETTERED.value)
+_within_job = requests.c.id.between(bindparam("first"), bindparam("last"))
+_select_answered = Hot(
+    _answered.where(_within_job, of_job(requests.c.job_id) == bindparam("job"), _are_completed).order_by(
+        requests.c.id
+    ),
+    "first",
+    "last",
+    "job",
+)
+_select_dead = Hot(
+    _dead.where(_within_job, requests.c.job_id == bindparam("job"), _are_dead).order_by(requests.c.id),
+    "first",
+    "last",
+    "job",
+)
+_given = requests.c.id.in_(listed("ids"))
+_select_given_answered = Hot(_answered.where(_given, _are_completed), "ids")
+_select_given_dead = Hot(_dead.where(_given, _are_dead), "ids")
+
+
+def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
+    origin = (JobId(row.origin_job), row.origin_custom_id) if row.cached else None
+    return Answered(
+        request_id=RequestId(row.id),
+        line=row.line,
+        custom_id=row.custom_id,
+        attempts=row.attempts,
+        cached=bool(row.cached),
+        status=row.status,
+        provider_request_id=row.provider_request_id,
+        latency_us=row.latency_us,
+        body=row.body,
+        input_tokens=row.input_tokens,
+        output_tokens=row.output_tokens,
+        answered_by=origin,
+    )
+
+
+def _make_dead(row: Any) -> Dead:  # noqa: ANN401 - a row
+    return Dead(
+        request_id=RequestId(row.id),
+        line=row.line,
+        custom_id=row.custom_id,
+        attempts=row.attempts,
+        kind=row.failure_kind,
+        code=row.failure_code,
+        message=row.message or "",
+        status=row.status,
+        provider_request_id=row.provider_request_id,
+        latency_us=row.latency_us or 0,
+        reply=row.reply,
+    )
+
+
+def answered(connection: Connection, job: Job) -> Iterator[Answered]:
+    """The job's answers in input order, read one by one."""
+    return map(_make_answered, _select_answered.each(connection, *_bounds(job)))
+
+
+def dead(connection: Connection, job: Job) -> Iterator[Dead]:
+    """The job's dead letters in input order, read one by one."""
+    return map(_make_dead, _select_dead.each(connection, *_bounds(job)))
+
+
+def _bounds(job: Job) -> tuple[int, int, JobId]:
+    return job.first_request or 0, job.last_request or 0, job.id
+
+
+def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
+    """These requests, those that are at their end, in input order."""
+    listed_ids = as_list(ids)
+    found: list[Answered | Dead] = [
+        *map(_make_answered, _select_given_answered.each(connection, listed_ids)),
+        *map(_make_dead, _select_given_dead.each(connection, listed_ids)),
+    ]
+    return sorted(found, key=lambda each: each.request_id)
+
+
+def skipped(connection: Connection, job_id: JobId) -> Iterator[BadLine]:
+    """Lines of the job's file that `--skip-invalid` passed over, in file order."""
+    query = select(rejected).where(rejected.c.job_id == job_id).order_by(rejected.c.line)
+    for row in connection.execute(query):
+        yield BadLine(line=row.line, reason=row.reason, text=row.text, custom_id=row.custom_id)

@@ -1,0 +1,195 @@
+"""What a support desk is told of a job: attempts, causes, bodies; and what SQLite it is."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from msgspec import Struct
+from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
+
+from batcher.domain.errors import UsageError
+from batcher.domain.ids import JobId, RequestId
+from batcher.domain.jobs import Job
+from batcher.domain.states import AttemptKind, RequestState
+from batcher.store.compiled import as_list, listed, word
+from batcher.store.jobs.id_range import within
+from batcher.store.reports.attempt_columns import with_last_attempt
+from batcher.store.schema import attempts, bodies, former_bodies, jobs, requests, routes
+
+
+class Tried(Struct, frozen=True, kw_only=True):
+    """One attempt and the row it was made for. Times are UTC microseconds."""
+
+    request: RequestId
+    line: int
+    custom_id: str
+    #: Of the job; the attempts' X-Client-Request-Id begins with it.
+    public_id: str
+    url: str
+    model: str
+    send: int
+    revision: int
+    sent_at: int | None
+    ended_at: int
+    status: int | None
+    kind: str
+    code: str | None
+    message: str | None
+    retry_after_us: int | None
+    provider_request_id: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    reply: bytes | None
+
+
+class CauseCount(Struct, frozen=True, kw_only=True):
+    """Dead letters of one cause. `example` is the first of them."""
+
+    kind: str
+    code: str
+    status: int | None
+    count: int
+    example: RequestId
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """A request as it was sent last, and the bodies it had before a redrive edited them."""
+
+    request: RequestId
+    line: int
+    custom_id: str
+    url: str
+    model: str
+    state: str
+    body: bytes
+    former: tuple[bytes, ...]
+
+
+def sqlite_version() -> str:
+    """Of the library that Python uses."""
+    import sqlite3  # noqa: PLC0415 - the driver, only where it is asked about
+
+    return sqlite3.sqlite_version
+
+
+def job_of(connection: Connection, request: RequestId) -> JobId:
+    """The job of a request. Raises UsageError where there is none."""
+    found = connection.execute(select(requests.c.job_id).where(requests.c.id == request)).scalar()
+    if found is None:
+        raise UsageError(f"there is no request {request}", hint="`batcher dlq list` names those that failed")
+    return JobId(found)
+
+
+def attempt_count(connection: Connection, job: Job, request: RequestId | None) -> int:
+    """How many attempts the job, or one request of it, has behind it."""
+    query = select(func.count()).select_from(attempts).join(requests, requests.c.id == attempts.c.request_id)
+    return int(connection.execute(query.where(_sent_for(job, request))).scalar_one())
+
+
+def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[Tried]:
+    """Attempts of the job, or of one request of it: failures before successes, the newest first."""
+    columns: list[ColumnElement[Any]] = [
+        requests.c.id.label("request"),
+        requests.c.line,
+        requests.c.custom_id,
+        jobs.c.public_id,
+        routes.c.path.label("url"),
+        routes.c.model,
+    ]
+    columns += [attempts.c[name] for name in Tried.__struct_fields__[len(columns) :]]
+    query = (
+        select(*columns)
+        .select_from(attempts)
+        .join(requests, requests.c.id == attempts.c.request_id)
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(jobs, jobs.c.id == requests.c.job_id)
+        .where(_sent_for(job, request))
+        .order_by(
+            attempts.c.kind == AttemptKind.SUCCESS.value,
+            attempts.c.ended_at.desc(),
+            attempts.c.request_id.desc(),
+            attempts.c.send.desc(),
+        )
+        .limit(limit)
+    )
+    return [Tried(**row) for row in connection.execute(query).mappings()]
+
+
+def causes(connection: Connection, job: Job, request: RequestId | None) -> list[CauseCount]:
+    """The dead letters by cause, the most frequent first."""
+    count = func.count().label("count")
+    kind, code = requests.c.failure_kind, requests.c.failure_code
+    query = with_last_attempt(
+        select(
+            func.coalesce(kind, "").label("kind"),
+            func.coalesce(code, "").label("code"),
+            attempts.c.status,
+            count,
+            func.min(requests.c.id).label("example"),
+        )
+    )
+    dead = requests.c.state == word(RequestState.DEAD_LETTERED.value)
+    grouped = query.where(_meant(job, request), dead).group_by(kind, code, attempts.c.status)
+    ordered = grouped.order_by(count.desc(), func.min(requests.c.id))
+    return [CauseCount(**row) for row in connection.execute(ordered).mappings()]
+
+
+def failed_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
+    """Dead letters, the newest first; where there are none, rows that failed on the way."""
+    meant = select(requests.c.id).where(_meant(job, request))
+    dead = meant.where(requests.c.state == word(RequestState.DEAD_LETTERED.value))
+    failed = select(attempts.c.request_id).where(attempts.c.kind != AttemptKind.SUCCESS.value)
+    newest = dead.order_by(requests.c.settled_at.desc(), requests.c.id).limit(limit)
+    found = connection.execute(newest).scalars().all()
+    if not found:
+        unlucky = meant.where(requests.c.id.in_(failed)).order_by(requests.c.id).limit(limit)
+        found = connection.execute(unlucky).scalars().all()
+    return [RequestId(row) for row in found]
+
+
+def first_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
+    """The first rows of the job; or the one request."""
+    query = select(requests.c.id).where(_meant(job, request)).order_by(requests.c.id).limit(limit)
+    return [RequestId(row) for row in connection.execute(query).scalars()]
+
+
+def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:
+    """These requests with their bodies, by number."""
+    named = {"ids": as_list(ids)}
+    before: dict[int, list[bytes]] = {}
+    earlier = select(former_bodies.c.request_id, former_bodies.c.body).where(
+        former_bodies.c.request_id.in_(listed("ids"))
+    )
+    for row in connection.execute(earlier.order_by(former_bodies.c.revision), named):
+        before.setdefault(row.request_id, []).append(row.body)
+    query = (
+        select(
+            requests.c.id.label("request"),
+            requests.c.line,
+            requests.c.custom_id,
+            routes.c.path.label("url"),
+            routes.c.model,
+            requests.c.state,
+            bodies.c.body,
+        )
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(bodies, bodies.c.request_id == requests.c.id)
+        .where(requests.c.id.in_(listed("ids")))
+        .order_by(requests.c.id)
+    )
+    return [
+        Asked(**row, former=tuple(before.get(row["request"], ())))
+        for row in connection.execute(query, named).mappings()
+    ]
+
+
+def _meant(job: Job, request: RequestId | None) -> ColumnElement[bool]:
+    return within(job) if request is None else and_(within(job), requests.c.id == request)
+
+
+def _sent_for(job: Job, request: RequestId | None) -> ColumnElement[bool]:
+    """The same, and of one request also its leader, which was sent in its place."""
+    if request is None:
+        return within(job)
+    itself = requests.alias("itself")
+    leader = select(itself.c.leader_id).where(itself.c.id == request).scalar_subquery()
+    return and_(within(job), or_(requests.c.id == request, requests.c.id == leader))

@@ -1,0 +1,286 @@
+"""Opening the store: one SQLite file in WAL, flushed at every commit, private to its user, written under one lock.
+
+The file is never opened by path while a connection to it is open: that drops SQLite's own locks (measured).
+"""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.pool import NullPool
+
+from batcher.domain.errors import ForeignStore, StoreError
+from batcher.store.sqlite.file_locks import write_lock
+from batcher.store.sqlite.filesystem import refuse_shared
+from batcher.store.sqlite.wal_flush import LogFile
+
+#: "batr" in the header of the file: how a store of ours is told from another SQLite file.
+APPLICATION_ID = 0x62617472
+
+# Pages of 4 KiB. A checkpoint flushes three times, on a slow disk as long as three commits; SQLite's own 1,000 are
+# those of a dozen groups.
+_FLUSHED_WITHIN = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000")
+_FLUSHED_BESIDE = ("PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 32000")
+
+
+def _prepare_file(path: Path) -> None:
+    """Make the file where there is none, 0600 from its first moment. One that is there is not touched."""
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder, not a store", hint="name a file with --db")
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return
+    except OSError as error:
+        raise StoreError(
+            f"cannot make the store {path}: {error.strerror}", hint="choose another place with --db"
+        ) from error
+
+
+def refuse_foreign(connection: Connection, path: Path) -> None:
+    """Raise `ForeignStore` where the file is another program's, before a byte of it is changed."""
+    mark = connection.exec_driver_sql("PRAGMA application_id").scalar()
+    tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
+    if mark == APPLICATION_ID or (mark == 0 and tables == 0):
+        return
+    raise ForeignStore(f"{path} is an SQLite file of another program", hint="name another file with --db")
+
+
+def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    # BEGIN and COMMIT are sent by `Database` alone; the driver must not add its own.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute("PRAGMA cache_size = -32768")
+    for pragma in _FLUSHED_WITHIN:
+        cursor.execute(pragma)
+    cursor.close()
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Which file stands at the path; None: none does. It is not opened for that."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def make_engine(path: Path, parameters: str | None = None) -> Engine:
+    """Makes connections to the file; `parameters` are SQLite's own, as `mode=ro`."""
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: _connect(path, parameters),
+        poolclass=NullPool,
+        # Nothing here is built a second time from the same Core statement: hot ones are compiled once.
+        query_cache_size=100,
+    )
+    event.listen(engine, "connect", _on_connect)
+    return engine
+
+
+def _connect(path: Path, parameters: str | None) -> Any:  # noqa: ANN401 - a DBAPI connection
+    import sqlite3  # noqa: PLC0415 - the driver, only where a store is opened
+
+    # One connection is used by one thread at a time, though not always by the thread that made it.
+    place = path if parameters is None else f"file:{quote(os.fspath(path))}?{parameters}"
+    return sqlite3.connect(place, uri=parameters is not None, check_same_thread=False, cached_statements=256)
+
+
+class Database:
+    """One store: a write connection used under the write lock, and read connections of their own.
+
+    `write()` and `read()` may be called from any thread; writes of one process queue up behind one another.
+    """
+
+    #: Whether it is a `ReadOnlyDatabase`.
+    is_read_only = False
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mutex = threading.Lock()
+        refuse_shared(path)
+        _prepare_file(path)
+        self._file = identity(path)
+        self._log = LogFile(path)
+        #: Commits are flushed by `flush`, not by SQLite.
+        self._flushes = False
+        #: A flush failed: what was committed since the last checkpoint may be on disk or not.
+        self._is_torn = False
+        #: What the last COMMIT took.
+        self.commit_seconds = 0.0
+        self._engine = make_engine(path)
+        with storage_errors(path), ExitStack() as undo:
+            self._writer = self._engine.connect()
+            undo.callback(self._writer.close)
+            refuse_foreign(self._writer, path)
+            self._lock = write_lock(path)
+            undo.callback(self._lock.close)
+            self._set_up()
+            undo.pop_all()
+
+    def _set_up(self) -> None:
+        """Mark the file as ours and in WAL mode, if it is not: who only reads waits for nobody who writes."""
+        if self._is_set_up():
+            return
+        with self._mutex, self._lock.held():
+            if self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
+                self._writer.exec_driver_sql("PRAGMA journal_mode = WAL")
+            if self._writer.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
+                self._writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+
+    def _is_set_up(self) -> bool:
+        mark = self._writer.exec_driver_sql("PRAGMA application_id").scalar()
+        return mark == APPLICATION_ID and self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+    @contextmanager
+    def write(self, *, flush: bool = True) -> Iterator[Connection]:
+        """One write transaction: BEGIN IMMEDIATE under the lock of all processes; COMMIT at the end of the block.
+
+        BEGIN IMMEDIATE, as a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout. It is on
+        disk then, but with `flush=False` after `flush_beside(True)` only once `flush` was called.
+        """
+        with self._mutex, self._lock.held(), storage_errors(self.path):
+            self._refuse_another_file()
+            self._mend()
+            self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._roll_back()
+                raise
+            began = time.perf_counter()
+            try:
+                self._writer.exec_driver_sql("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
+            self.commit_seconds = time.perf_counter() - began
+            if flush:
+                self.flush()
+
+    def flush_beside(self, beside: bool) -> None:
+        """From now on `write(flush=False)` leaves flushing to its caller, or (False) no longer."""
+        with self._mutex, storage_errors(self.path):
+            # Rather by both than by none, should it not come to the end.
+            self._flushes = True
+            self._choose_flushing(beside=beside)
+            self._flushes = beside
+
+    def _choose_flushing(self, *, beside: bool) -> None:
+        for pragma in _FLUSHED_BESIDE if beside else _FLUSHED_WITHIN:
+            self._writer.exec_driver_sql(pragma)
+
+    def flush(self) -> None:
+        """Return when all that was committed before is on disk; may be called by several threads at once.
+
+        Raises StoreError where it is not known to be; then no later commit counts before the store was mended.
+        """
+        if not self._flushes:
+            return
+        try:
+            self._log.flush()
+        except OSError as error:
+            self._is_torn = True
+            raise self._failed(error.strerror or str(error)) from error
+        if self._is_torn:
+            raise self._failed("an earlier flush did")
+
+    def _failed(self, why: str) -> StoreError:
+        return StoreError(f"the store {self.path} failed: {why}", hint=_advice(why))
+
+    def _mend(self) -> None:
+        """After a failed flush the log may have a hole, which would hide what comes after it: begin a new log.
+
+        A checkpoint takes what the log holds from memory to the store's file, and flushes that.
+        """
+        if not self._is_torn:
+            return
+        blocked, logged, moved = self._writer.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").one()
+        if blocked or logged != moved:
+            raise self._failed("what an earlier flush left cannot be mended while others read")
+        self._log.close()
+        self._is_torn = False
+
+    def _refuse_another_file(self) -> None:
+        """What is written to a file that was deleted or replaced is lost, and reading would make an empty one."""
+        if identity(self.path) != self._file:
+            raise StoreError(
+                f"the store {self.path} was deleted or replaced while it was in use",
+                hint="put the file back, or run the job files again: what was not exported is lost with it",
+            )
+
+    def _roll_back(self) -> None:
+        if self._writer.invalidated:
+            # A signal came within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
+            self._writer.close()
+            self._writer = self._engine.connect()
+            self._choose_flushing(beside=self._flushes)
+            return
+        driver = self._writer.connection.dbapi_connection
+        if driver is not None and getattr(driver, "in_transaction", False):
+            self._writer.exec_driver_sql("ROLLBACK")
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """One consistent snapshot; never waits for writers.
+
+        Closing it checkpoints nothing: SQLite does that for the last connection, and our writer stays open.
+        """
+        with storage_errors(self.path):
+            self._refuse_another_file()
+            connection = self._engine.connect()
+            try:
+                connection.exec_driver_sql("PRAGMA query_only = ON")
+                connection.exec_driver_sql("BEGIN")
+                yield connection
+                connection.exec_driver_sql("COMMIT")
+            finally:
+                connection.close()
+
+    def close(self) -> None:
+        """Close the write connection; the last one of all processes checkpoints, hence the lock.
+
+        Who has the lock has the file open: beside that one ours is not the last, and nobody is waited for.
+        """
+        with self._mutex:
+            if self._writer.closed:
+                return
+            with self._lock.held_if_free():
+                self._writer.close()
+                self._engine.dispose()
+            self._log.close()
+            self._lock.close()
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Wrap the driver's errors once, here: what happened to which file, and what to do."""
+    try:
+        yield
+    except (IntegrityError, ProgrammingError):
+        # A broken rule or statement of our own says nothing about the file.
+        raise
+    except OperationalError as error:
+        raise StoreError(f"the store {path} failed: {error.orig}", hint=_advice(str(error.orig))) from error
+    except DatabaseError as error:
+        if "not a database" in str(error.orig):
+            raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db") from error
+        raise StoreError(f"the store {path} is damaged: {error.orig}", hint="see `batcher db check`") from error
+
+
+def _advice(message: str) -> str:
+    if "full" in message:
+        return "free some space, then `batcher resume`: nothing that was finished is lost"
+    if "readonly" in message or "unable to open" in message:
+        return "the file and its folder must be writable; or choose another place with --db"
+    if "locked" in message:
+        return "another program holds the file; close it and try again"
+    return "see `batcher db check`"

@@ -1,0 +1,161 @@
+"""Three advisory locks on files beside the store, released by the system however a process ends.
+
+`flock` rather than POSIX locks: right in containers, and not dropped when another descriptor of the file closes.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from batcher.domain.errors import RunnerBusy
+from batcher.store.sqlite.lock_wait import open_side_file, wait_for
+
+#: A probe by `status` holds a shared lock for an instant; a runner that starts just then asks again.
+_PATIENCE_SECONDS = 0.5
+
+
+class SideLock:
+    """A lock on a side file. The file is made once and never removed: removing it would split the lock."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mine = False
+        self._descriptor = open_side_file(path)
+
+    def close(self) -> None:
+        """Let go, and of the lock with it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Wait for the lock, hold it for the block. Raises StoreError where another keeps it for a minute."""
+        self._take(fcntl.LOCK_EX)
+        self._sign()
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """Hold the lock for the block together with others who share it. Waits and raises as `held` does."""
+        self._take(fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    @contextmanager
+    def held_if_free(self) -> Iterator[bool]:
+        """Hold the lock for the block if nobody has it; gives whether it is held."""
+        held = self._try(fcntl.LOCK_EX)
+        if held:
+            self._sign()
+        try:
+            yield held
+        finally:
+            if held:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def try_hold(self) -> bool:
+        """Take the lock for as long as this object lives, or say that another has it."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not self._try(fcntl.LOCK_EX):
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        self._mine = True
+        return True
+
+    def is_held_elsewhere(self) -> bool:
+        """Whether another holds it now. Asked by its own holder it says no, and the lock stays."""
+        if self._mine:
+            return False
+        if not self._try(fcntl.LOCK_SH):
+            return True
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        return False
+
+    def write_note(self, text: str) -> None:
+        """Leave a word for those who find the lock taken: the holder's pid."""
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, text.encode(), 0)
+
+    def read_note(self) -> str:
+        """The word the holder left."""
+        return os.pread(self._descriptor, 200, 0).decode(errors="replace")
+
+    def pid(self) -> int | None:
+        """The process that holds the lock, or the last that did."""
+        note = self.read_note().strip()
+        return int(note) if note.isdigit() else None
+
+    def _sign(self) -> None:
+        """Leave our pid for those who wait; where the disk is full they have to do without."""
+        pid = str(os.getpid())
+        with suppress(OSError):
+            if self.read_note() != pid:
+                self.write_note(pid)
+
+    def _take(self, mode: int) -> None:
+        if not self._try(mode):
+            ours, self._descriptor = self._descriptor, wait_for(self.path, mode, self.pid)
+            os.close(ours)
+
+    def _try(self, mode: int) -> bool:
+        try:
+            fcntl.flock(self._descriptor, mode | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _side_file(store: Path, what: str) -> Path:
+    return store.with_name(f"{store.name}-{what}")
+
+
+def write_lock(store: Path) -> SideLock:
+    """The lock around every write transaction, checkpoint and close of any process.
+
+    SQLite before 3.51.3 can corrupt a WAL when one connection checkpoints while another commits.
+    """
+    return SideLock(_side_file(store, "write"))
+
+
+def loading_lock(store: Path) -> SideLock:
+    """Shared by all who load a job now: where nobody does, a half-loaded job is one whose loader died."""
+    return SideLock(_side_file(store, "loading"))
+
+
+class RunnerLock:
+    """Held by the one runner that works a store; gone the moment its process is.
+
+    One object is one contender, also within a process.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._lock = SideLock(_side_file(store, "runner"))
+
+    def acquire(self) -> None:
+        """Become the runner, or raise `RunnerBusy` with the other's pid."""
+        if not self._lock.try_hold():
+            pid = self.pid()
+            raise RunnerBusy(f"another runner (pid {pid}) works this store", pid=pid)
+        self._lock.write_note(str(os.getpid()))
+
+    def is_live(self) -> bool:
+        """Whether another runner works the store now."""
+        return self._lock.is_held_elsewhere()
+
+    def pid(self) -> int | None:
+        """The process id the last runner left."""
+        return self._lock.pid()
+
+    def close(self) -> None:
+        """Let another become the runner."""
+        self._lock.close()

@@ -1,0 +1,98 @@
+"""Looking after the store: whether the file is sound, what is in it, a copy of it."""
+
+import fcntl
+import os
+import sqlite3
+import tempfile
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import DatabaseError, OperationalError
+
+from batcher.domain.errors import BatcherError, ForeignStore, StoreError, UsageError
+from batcher.domain.states import JobState
+from batcher.store.schema import attempts, cache, jobs, requests, responses
+from batcher.store.sqlite.database import Database
+
+#: Problems that are named; SQLite looks for no more either.
+MOST_PROBLEMS = 100
+
+
+def problems(connection: Connection) -> list[str]:
+    """What is wrong with the file, page by page and reference by reference; empty where it is sound."""
+    try:
+        found = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST_PROBLEMS})").scalars().all()
+        broken = [str(text) for text in found if text != "ok"]
+        dangling = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(MOST_PROBLEMS)
+    except DatabaseError as error:
+        return [f"it cannot be read to its end: {error.orig}"]
+    return broken + [f"row {row[1]} of {row[0]} names a row of {row[2]} that is not there" for row in dangling]
+
+
+def damage(error: StoreError) -> str | None:
+    """What SQLite said where the error means that the file is damaged; None: it means something else."""
+    cause = error.__cause__
+    is_damage = isinstance(cause, DatabaseError) and not isinstance(cause, OperationalError)
+    return None if isinstance(error, ForeignStore) or not is_damage else str(getattr(cause, "orig", cause))
+
+
+def row_counts(connection: Connection) -> dict[str, int]:
+    """How many of each thing the store holds."""
+    shown = select(func.count()).select_from(jobs).where(jobs.c.state != JobState.SUBMITTING.value)
+    counted = {"jobs": connection.execute(shown).scalar_one()}
+    for name, table in (
+        ("requests", requests),
+        ("answers", responses),
+        ("attempts", attempts),
+        ("kept_for_reuse", cache),
+    ):
+        counted[name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
+    return counted
+
+
+def backup(database: Database, target: Path, *, replace: bool) -> None:
+    """Copy the store as it stands at one instant to one file, 0600; whole, or not there at all.
+
+    By SQLite's own backup: the store may be in use, and its file is never opened by path. Raises UsageError where
+    `target` is there and is not to be replaced, BatcherError where it cannot be written.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
+    except OSError as error:
+        raise BatcherError(f"cannot write {target}: {error.strerror}", hint="name another file") from error
+    try:
+        # A sign that somebody writes it; see `files.writing`, which removes what is left over.
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        _copy(database, Path(name))
+        _put_in_place(Path(name), target, replace=replace)
+    except (OSError, sqlite3.Error) as error:
+        hint = "free space or mend the folder's rights, then try again"
+        raise BatcherError(f"cannot write {target}: {error}", hint=hint) from error
+    finally:
+        with suppress(FileNotFoundError):
+            Path(name).unlink()
+        os.close(handle)
+
+
+def _copy(database: Database, to: Path) -> None:
+    with database.read() as connection, closing(sqlite3.connect(to, isolation_level=None)) as copy:
+        source: Any = connection.connection.dbapi_connection
+        source.backup(copy)
+        # One file: without a log beside it, which a copy of the file alone would lack.
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def _put_in_place(made: Path, target: Path, *, replace: bool) -> None:
+    with made.open("rb") as file:
+        os.fsync(file.fileno())
+    if replace:
+        made.replace(target)
+        return
+    try:
+        # Unlike a rename, a link never takes the place of a file that came meanwhile.
+        os.link(made, target)
+    except FileExistsError:
+        raise UsageError(f"{target} is there already", hint="name another file, or give --force") from None

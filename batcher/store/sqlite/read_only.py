@@ -1,0 +1,84 @@
+"""A store that can be read where nothing can be written: a read-only disk, or another user's file."""
+
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from sqlalchemy import Connection
+
+from batcher.domain.errors import StoreError
+from batcher.store.sqlite.database import Database, identity, make_engine, refuse_foreign, storage_errors
+
+_HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
+
+
+def open_to_look(path: Path) -> Database:
+    """The store for commands that mostly read: where it cannot be written, one whose `write` says so."""
+    folder = path.parent
+    is_writable = os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)
+    return Database(path) if is_writable else ReadOnlyDatabase(path)
+
+
+class ReadOnlyDatabase(Database):
+    """Reads only; makes no file, takes no lock. Raises StoreError where not even that can be done."""
+
+    is_read_only = True
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mutex = threading.Lock()
+        self._file = identity(path)
+        self._engine = make_engine(path, self._parameters())
+        with storage_errors(path), self._engine.connect() as connection:
+            refuse_foreign(connection, path)
+
+    def _parameters(self) -> str:
+        """How SQLite is to open the file.
+
+        With a log beside it, it must be read too, which needs its index; without one nobody has the file open, and
+        only as one that never changes SQLite takes a file in WAL mode from a read-only folder.
+        """
+        log, index = (self.path.with_name(self.path.name + ending) for ending in ("-wal", "-shm"))
+        if not log.exists() or not log.stat().st_size:
+            return "immutable=1"
+        if index.exists():
+            return "mode=ro"
+        raise StoreError(
+            f"the store {self.path} cannot be read: it was not closed, and what it needs to read its log cannot be"
+            " made beside it",
+            hint=f"copy {self.path.name} and {log.name} to a folder that is writable, and name the copy with --db",
+        )
+
+    @contextmanager
+    def write(self, *, flush: bool = True) -> Iterator[Connection]:  # noqa: ARG002 - as the other
+        """Refused."""
+        self._refuse()
+        yield  # type: ignore[unreachable]  # makes it a context manager
+
+    def _refuse(self) -> NoReturn:
+        raise StoreError(f"the store {self.path} can only be read here", hint=_HINT)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._engine.dispose()
+
+
+def runner_is_live(store: Path) -> bool:
+    """Whether a runner works the store, asked without writing anything."""
+    try:
+        descriptor = os.open(store.with_name(f"{store.name}-runner"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False

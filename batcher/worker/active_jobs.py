@@ -1,0 +1,167 @@
+"""Taking jobs up and letting them go, as people ask for them through the store."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from batcher.domain.errors import BatcherError, UnknownJob
+from batcher.domain.ids import JobId
+from batcher.domain.jobs import Job, Orders
+from batcher.domain.lanes import LaneKey, StoredLane
+from batcher.domain.outcomes import PauseCause
+from batcher.domain.requests import Route
+from batcher.domain.settings import limits_for, strictest
+from batcher.domain.states import JobState, PauseReason, PauseScope
+from batcher.policy.rate.charging import with_known_rule
+from batcher.policy.retry.circuit_breaker import Breaker
+from batcher.ports import Budget, Queue, Sender
+from batcher.worker.pauses import Pauses, covers
+from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
+from batcher.worker.settler import Settler
+
+#: Makes what sends for a job; raises BatcherError where it cannot: no key.
+Senders = Callable[[Job], Awaitable[Sender]]
+
+
+class Roster:
+    """The jobs at work. One task at a time may call it."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        queue: Queue,
+        budget: Budget,
+        senders: Senders,
+        settler: Settler,
+        pauses: Pauses,
+        open_gate: Callable[[Lane], None],
+    ) -> None:
+        self._state = state
+        self._queue = queue
+        self._budget = budget
+        self._senders = senders
+        self._settler = settler
+        self._pauses = pauses
+        self._open_gate = open_gate
+        self._versions: dict[JobId, int] = {}
+
+    async def follow(self, orders: Orders) -> None:
+        """Take up what is newly wanted, or whose settings changed; let go of what is not wanted any more."""
+        for job in self._state.jobs.values():
+            if job.job.id not in orders.jobs and not job.dropped:
+                self._drop(job)
+        for job_id in self._versions.keys() - orders.jobs.keys():
+            del self._versions[job_id]
+        for job_id, version in orders.jobs.items():
+            if self._versions.get(job_id) != version or job_id not in self._state.jobs:
+                await self._try_to_take_up(job_id)
+        # A job that is over binds its lanes no more.
+        self._limit(self._state.lanes.values())
+
+    async def _try_to_take_up(self, job_id: JobId) -> None:
+        try:
+            await self.take_up(job_id)
+        except UnknownJob:
+            # Deleted since the orders were read.
+            return
+
+    async def take_up(self, job_id: JobId, *, probe: bool = False) -> None:
+        """Begin to work on the job, or go on with it under its new settings; ends its pauses in memory.
+
+        `probe`: it was paused, so one request goes first, alone. A job that is at its end is passed over.
+        """
+        job, routes = await self._queue.job(job_id)
+        self._versions[job_id] = job.settings_version
+        if job.state is not JobState.OPEN:
+            return
+        lanes = {route.model: await self._lane(job, route) for route in routes}
+        sender = await self._sender_of(job)
+        # Nothing waits from here on, so nobody sees the job half changed.
+        known = self._enter(job, routes, lanes)
+        self._limit(known.lanes)
+        self._lift_pauses(known, probe=probe)
+        if isinstance(sender, BatcherError):
+            known.sender = None
+            self._pauses.begin(_no_sender(sender), known.routes[0].lane, known)
+        else:
+            known.sender = sender
+        self._state.wake.set()
+
+    async def _sender_of(self, job: Job) -> Sender | BatcherError:
+        try:
+            return await self._senders(job)
+        except BatcherError as error:
+            return error
+
+    async def _lane(self, job: Job, route: Route) -> Lane:
+        key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=route.model)
+        given = limits_for(job.settings, route.model)
+        lane = self._state.lanes.get(key)
+        if lane is not None:
+            return lane
+        stored = await self._queue.open_lane(key)
+        lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job, stored))
+        memory = with_known_rule(stored.memory, lane.endpoint.host)
+        self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=memory)
+        self._open_gate(lane)
+        return lane
+
+    def _limit(self, lanes: Iterable[Lane]) -> None:
+        """Jobs that share a lane keep the strictest of the limits that were given with them."""
+        for lane in lanes:
+            sharing = [each.job for each in self._state.jobs.values() if not each.dropped and lane in each.lanes]
+            if sharing:
+                given = strictest(limits_for(job.settings, lane.key.model) for job in sharing)
+                self._budget.open_lane(lane.key, given, cooling_until=None)
+
+    def _endpoint(self, job: Job, lane: StoredLane) -> Endpoint:
+        if job.endpoint_id not in self._state.endpoints:
+            host = urlsplit(job.base_url).hostname or ""
+            breaker = Breaker(known=lane.endpoint_answered)
+            made = Endpoint(id=job.endpoint_id, base_url=job.base_url, host=host, breaker=breaker)
+            self._state.endpoints[job.endpoint_id] = made
+        return self._state.endpoints[job.endpoint_id]
+
+    def _enter(self, job: Job, routes: Sequence[Route], lanes: Mapping[str, Lane]) -> JobRun:
+        known = self._state.jobs.setdefault(job.id, JobRun(job=job))
+        known.job, known.pause, known.dropped, known.is_stuck = job, None, False, False
+        if known.active_to is None:
+            known.active_to = asyncio.get_running_loop().time()
+        for route in routes:
+            self._enter_route(known, route, lanes[route.model])
+        return known
+
+    def _enter_route(self, job: JobRun, route: Route, lane: Lane) -> None:
+        known = self._state.routes.get(route.id)
+        if known is None:
+            known = self._state.routes[route.id] = RouteRun(route=route, lane=lane)
+            job.routes.append(known)
+        elif known.lane is not lane:  # another key is another lane
+            self._settler.release(known.lane, job_id=job.job.id)
+        known.route, known.lane = route, lane
+        known.ask_at, known.dry = 0.0, False
+
+    def _lift_pauses(self, job: JobRun, *, probe: bool) -> None:
+        """End every pause that the job waits for; what was paused begins with one request alone."""
+        own = job.lanes
+        for lane in self._state.lanes.values():
+            paused = lane.pause is not None and any(covers(lane.pause, each, lane) for each in own)
+            if paused or (probe and lane in own):
+                lane.pause = lane.failing_since = None
+                self._budget.cool_down(lane.key, wait_us=0, jitter=0.0, restart_ramp=True)
+
+    def _drop(self, job: JobRun) -> None:
+        job.dropped = True
+        for lane in job.lanes:
+            self._settler.release(lane, job_id=job.job.id)
+        self._state.wake.set()
+
+
+def _no_sender(error: BatcherError) -> PauseCause:
+    return PauseCause(
+        scope=PauseScope.JOB,
+        reason=PauseReason.CREDENTIALS,
+        message=error.message,
+        fix=error.hint or "mend it, then `batcher resume`",
+    )

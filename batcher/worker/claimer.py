@@ -1,0 +1,166 @@
+"""Claims by route and hands the claims to their lanes; notices when a job is finished."""
+
+import asyncio
+from collections.abc import Callable
+
+from batcher.domain.events import JobFinished
+from batcher.domain.requests import Claimed, Want
+from batcher.domain.settlements import Release, Settlement
+from batcher.ports import Clock, Events, Queue
+from batcher.worker.aio import wait_for
+from batcher.worker.heartbeat import write_active
+from batcher.worker.run_state import MOST_BYTES, JobRun, Lane, RouteRun, State
+from batcher.worker.settler import Settler, told
+
+#: How often a route that has nothing is asked again: other processes submit, redrive and cancel.
+_POLL_SECONDS = 1.0
+
+
+class Intake:
+    """Keeps lanes supplied, a little ahead of what they send."""
+
+    def __init__(
+        self,
+        *,
+        queue: Queue,
+        state: State,
+        settler: Settler,
+        clock: Clock,
+        events: Events,
+        over: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._state = state
+        self._settler = settler
+        self._clock = clock
+        self._events = events
+        self._over = over
+        self._turn = 0
+
+    async def run(self) -> None:
+        """Claim until cancelled. Calls `over` when no job can go on."""
+        while True:
+            self._state.wake.clear()
+            began = _now()
+            wants = self._wants(began)
+            moved = bool(wants) and await self._claim(wants)
+            moved = await self._close_finished() or moved
+            if self._state.is_over:
+                self._over()
+            if not moved:
+                await self._nap(began)
+
+    async def _claim(self, wants: list[Want], *, alone: bool = False) -> bool:
+        # What is claimed while this is cancelled would be nobody's: the claim is waited for, then handed out.
+        claiming = asyncio.ensure_future(
+            self._settler.claim(
+                wants,
+                most_bytes=MOST_BYTES - self._state.held_bytes,
+                alone=alone,
+                urgent=alone or any(not self._state.routes[want.route.id].lane.ready for want in wants),
+            )
+        )
+        try:
+            claimed = await asyncio.shield(claiming)
+        except asyncio.CancelledError:
+            self._hand_out(await claiming, wants, alone=alone)
+            raise
+        self._hand_out(claimed, wants, alone=alone)
+        # A route that is not asked out gave all that was wanted, be it to send, answered, or parked.
+        return bool(claimed.claims or claimed.settled) or len(claimed.next_due) < len(wants)
+
+    def _wants(self, now: float) -> list[Want]:
+        """How many requests of each route its lane can take, every route in its turn."""
+        if self._state.held_bytes >= MOST_BYTES or self._state.alone is not None:
+            return []
+        asking: dict[Lane, list[RouteRun]] = {}
+        for route in self._in_turn():
+            if route.ask_at <= now and route.lane.pause is None:
+                asking.setdefault(route.lane, []).append(route)
+        return [
+            Want(route=each.route, most=max(1, room // len(routes)))
+            for lane, routes in asking.items()
+            if (room := lane.room) > 0
+            for each in routes
+        ]
+
+    def _willing(self) -> list[JobRun]:
+        """Jobs of which more may be claimed: a slow consumer slows its own job alone."""
+        wanted = [job for job in self._state.jobs.values() if job.is_wanted]
+        return [job for job in wanted if not self._events.is_behind(job.job.id)]
+
+    def _in_turn(self) -> list[RouteRun]:
+        routes = [route for job in self._willing() for route in job.routes]
+        self._turn += 1
+        first = self._turn % len(routes) if routes else 0
+        return routes[first:] + routes[:first]
+
+    def _hand_out(self, claimed: Claimed, wants: list[Want], *, alone: bool) -> None:
+        now, wall = _now(), self._clock.now()
+        for want in wants:
+            route = self._state.routes[want.route.id]
+            due = claimed.next_due.get(want.route.id, wall)
+            asked_out = want.route.id in claimed.next_due
+            route.dry = asked_out and due is None
+            wait = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0, due - wall) / 1e6)
+            route.ask_at = now + (wait if asked_out else 0.0)
+        for claim in claimed.claims:
+            self._state.take(claim)
+            if alone:
+                self._state.alone = claim.request_id
+            lane = self._state.routes[claim.route_id].lane
+            if lane.pause is None and self._state.jobs[claim.job_id].is_wanted:
+                lane.ready.append(claim)
+                lane.arrived.set()
+            else:  # paused, or let go, while it was being claimed
+                self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
+        self._state.count(claimed.settled)
+        for settled in claimed.settled:
+            self._events.emit(told(settled))
+
+    async def _close_finished(self) -> bool:
+        """Close jobs that are at their end; try what runs last and alone. True: something moved."""
+        now = _now()
+        for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
+            self._forget(job)
+        spent = [job for job in self._state.jobs.values() if job.is_spent and job.look_at <= now]
+        for job in spent:
+            job.look_at = now + _POLL_SECONDS
+        over = [job for job in spent if job.is_dry]
+        # Before they are closed: who sees a finished job sees the whole of the time it took.
+        await write_active(self._queue, over, now)
+        finished = await self._queue.finish([job.job.id for job in over]) if over else []
+        for job_id in finished:
+            self._forget(self._state.jobs[job_id])
+            self._events.emit(JobFinished(job_id=job_id))
+        left = [job for job in spent if job.job.id not in finished and job.is_wanted]
+        return bool(finished) or await self._try_alone(left)
+
+    async def _try_alone(self, jobs: list[JobRun]) -> bool:
+        """Suspects, one at a time, when nothing else is in hand that could die with them."""
+        if not jobs or any(job.held for job in self._state.jobs.values()):
+            return False
+        open_ = [each for job in jobs for each in job.routes if each.lane.pause is None]
+        moved = bool(open_) and await self._claim([Want(route=each.route, most=1) for each in open_], alone=True)
+        for job in jobs:
+            paused = any(each.lane.pause is not None for each in job.routes)
+            job.is_stuck = paused and not moved and job.is_spent
+        return moved
+
+    def _forget(self, job: JobRun) -> None:
+        del self._state.jobs[job.job.id]
+        for each in job.routes:
+            del self._state.routes[each.route.id]
+
+    async def _nap(self, began: float) -> None:
+        """Until something happens, or a route may have something again.
+
+        A route that could be asked when this round `began` has been, or has no room: its lane wakes us then.
+        """
+        later = [each.ask_at for each in self._state.routes.values() if each.ask_at > began]
+        seconds = min(later, default=began + _POLL_SECONDS) - _now()
+        await wait_for(self._state.wake, min(max(0.0, seconds), _POLL_SECONDS))
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

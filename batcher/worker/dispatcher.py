@@ -1,0 +1,115 @@
+"""One gate task a lane admits requests in our order: outage, room for the reply, budget, then send."""
+
+import asyncio
+
+from batcher.domain.lanes import Charge
+from batcher.domain.requests import Claim
+from batcher.policy.retry.circuit_breaker import Verdict, paused, verdict
+from batcher.policy.tokens.estimate import names_maximum
+from batcher.ports import Budget, Reservation
+from batcher.worker.aio import wait_for
+from batcher.worker.oversized import Misfits
+from batcher.worker.pauses import Pauses, unreachable
+from batcher.worker.run_state import JobRun, Lane, State
+from batcher.worker.settler import Settler
+from batcher.worker.task_pool import Crew, Errand
+
+#: In an outage the breaker is looked at this often, at least.
+_LOOK_SECONDS = 1.0
+_SHORTEST_LOOK = 0.01
+
+
+class Gate:
+    """Admits; the crew carries out what was admitted."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        budget: Budget,
+        settler: Settler,
+        crew: Crew,
+        pauses: Pauses,
+        misfits: Misfits,
+    ) -> None:
+        self._state = state
+        self._budget = budget
+        self._settler = settler
+        self._crew = crew
+        self._pauses = pauses
+        self._misfits = misfits
+        self._time = asyncio.get_running_loop().time
+
+    async def run(self, lane: Lane) -> None:
+        """Admit the lane's claims one by one until cancelled; what was not sent stays in `lane.ready`."""
+        while True:
+            while not lane.ready:
+                lane.arrived.clear()
+                await lane.arrived.wait()
+            await self._admit(lane, lane.ready[0])
+
+    async def _admit(self, lane: Lane, claim: Claim) -> None:
+        """Send the claim, or return when it is to be looked at anew: what was true may not be after a wait."""
+        await self._wait_out_outage(lane, claim)
+        await self._settler.room()
+        if not _is_next(lane, claim):
+            return
+        charge = Charge(
+            input_tokens=claim.est_input,
+            output_tokens=claim.est_output,
+            bounded=names_maximum(claim.body, claim.est_output),
+        )
+        if self._misfits.bury(lane, claim, charge):
+            return
+        reservation = await self._budget.reserve(lane.key, charge)
+        # The last wait is over: from here to the start nothing else runs.
+        if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):
+            self._start(lane, reservation)
+        else:
+            self._budget.cancel(reservation)
+
+    def _may_send(self, lane: Lane) -> bool:
+        endpoint = lane.endpoint
+        if not endpoint.breaker.is_open:
+            return True
+        return not endpoint.probing and self._time() >= endpoint.breaker.next_probe
+
+    def _start(self, lane: Lane, reservation: Reservation) -> None:
+        claim = lane.ready.popleft()
+        lane.goes_out(unsettled=self._settler.unsettled)
+        self._state.depart(claim)
+        probe = lane.endpoint.breaker.is_open
+        if probe:
+            lane.endpoint.probing = True
+        if lane.room:
+            self._state.wake.set()
+        self._crew.send(Errand(lane, claim, reservation, probe))
+
+    async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
+        endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]
+        while endpoint.breaker.failures and _is_next(lane, claim):
+            now = self._time()
+            match verdict(endpoint.breaker, now, max_wait=job.job.settings.max_wait):
+                case Verdict.SEND:
+                    return
+                case Verdict.GIVE_UP:
+                    self._give_up(lane, job)
+                    return
+                case Verdict.PROBE if not endpoint.probing:
+                    return
+                case Verdict.PROBE | Verdict.WAIT:
+                    pass
+            endpoint.changed.clear()
+            patience = (
+                _LOOK_SECONDS if endpoint.probing else max(_SHORTEST_LOOK, endpoint.breaker.next_probe - now)
+            )
+            await wait_for(endpoint.changed, min(patience, _LOOK_SECONDS))
+
+    def _give_up(self, lane: Lane, job: JobRun) -> None:
+        self._pauses.begin(unreachable(lane.endpoint), lane, job)
+        lane.endpoint.breaker = paused(lane.endpoint.breaker)
+
+
+def _is_next(lane: Lane, claim: Claim) -> bool:
+    """Whether the claim is still the lane's: a pause may have given it back while we waited."""
+    return bool(lane.ready) and lane.ready[0] is claim

@@ -1,0 +1,61 @@
+"""The tasks that carry requests out: as many as are out at once, each kept for the next request."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from msgspec import Struct
+
+from batcher.domain.requests import Claim
+from batcher.ports import Reservation
+from batcher.worker.run_state import Lane
+
+
+class Errand(Struct, frozen=True):
+    """An admitted request that is to be carried out."""
+
+    lane: Lane
+    claim: Claim
+    reservation: Reservation
+    #: It goes out in an outage, to learn whether it is over.
+    probe: bool
+
+
+class Crew:
+    """Carries out what it is given, at once. A new task for every request costs twice as much as waking one."""
+
+    def __init__(self, carry_out: Callable[[Errand], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
+        self._carry_out = carry_out
+        self._tasks = tasks
+        self._idle: list[tuple[asyncio.Task[None], asyncio.Future[Errand]]] = []
+        self._goes_home = False
+        #: Those that carry something; a second signal cancels them.
+        self.out: set[asyncio.Task[None]] = set()
+
+    def send(self, errand: Errand) -> None:
+        """Have it carried out; it begins when the caller next waits."""
+        if self._idle:
+            member, hand = self._idle.pop()
+            hand.set_result(errand)
+        else:
+            member = self._tasks.create_task(self._serve(errand))
+            member.add_done_callback(self.out.discard)
+        self.out.add(member)
+
+    def go_home(self) -> None:
+        """Nothing more will be sent: those that carry nothing end now, the others when they are back."""
+        self._goes_home = True
+        for _, hand in self._idle:
+            hand.cancel()
+        self._idle.clear()
+
+    async def _serve(self, errand: Errand) -> None:
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        assert me is not None  # noqa: S101 - for the type checker: this runs in a task
+        while True:
+            await self._carry_out(errand)
+            if self._goes_home:
+                return
+            hand: asyncio.Future[Errand] = loop.create_future()
+            self.out.discard(me)
+            self._idle.append((me, hand))
+            errand = await hand

@@ -1,0 +1,180 @@
+"""The claim stays cheap however many rows wait: every hot statement goes by its partial index (EXPLAIN)."""
+
+import sqlite3
+from typing import cast
+
+import pytest
+from sqlalchemy import Connection
+
+from batcher.domain.ids import JobId
+from batcher.store.compiled import Hot
+from batcher.store.dead_letters import edits, listing, summary
+from batcher.store.dead_letters import filters as dead_letter_filters
+from batcher.store.jobs import jobs
+from batcher.store.queue import cache_hits, claim, runners, settle, single_flight
+from batcher.store.reports import job_counts, results
+from batcher.store.sqlite.database import Database
+from tests.support.stores import START, Row, buried, completed, holder_of, submit_rows, table
+
+
+def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) -> str:
+    rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", parameters)
+    return "\n".join(row[3] for row in rows)
+
+
+def plan_of(database: Database, hot: Hot) -> str:
+    with database.read() as connection:
+        return plan_in(connection, hot.sql, (1,) * hot.sql.count("?"))
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        (
+            cache_hits._select_fresh_ids,
+            "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)",
+        ),
+        (claim.select_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=? AND lost>?)"),
+        (claim.select_next_due, "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>?)"),
+        (claim._select_next_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=? AND lost>?)"),
+    ],
+)
+def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, statement, expected):
+    steps = plan_of(database, statement).splitlines()
+    assert [step for step in steps if "SCAN" in step or " requests " in step] == [expected]
+    assert "USE TEMP B-TREE FOR ORDER BY" not in steps
+
+
+def test_what_is_claimed_next_comes_from_two_indexes_in_their_own_order(database):
+    plan = plan_of(database, claim.select_next)
+    assert "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>? AND available_at<?)" in plan
+    assert "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)" in plan
+    assert plan.count("SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)") == 2
+    assert plan.count("SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)") == 2
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("statement", [cache_hits._select_in_flight, cache_hits._select_in_flight_in_job])
+def test_a_body_in_flight_is_found_by_its_fingerprint(database, statement):
+    assert "SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)" in plan_of(database, statement)
+
+
+@pytest.mark.parametrize("statement", [single_flight._complete, single_flight._bury])
+def test_followers_are_found_by_their_leader(database, statement):
+    assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(database, statement)
+
+
+#: What was found by an index and is put together.
+_SUBQUERIES = ("SCAN anon_", "SCAN due", "SCAN fresh", "SCAN CONSTANT ROW")
+
+
+def hot_statements() -> list[tuple[str, Hot]]:
+    return [
+        (f"{module.__name__}.{name}", value)
+        for module in (cache_hits, claim, settle, single_flight, edits)
+        for name, value in vars(module).items()
+        if isinstance(value, Hot)
+    ]
+
+
+@pytest.mark.parametrize(("name", "statement"), hot_statements(), ids=[name for name, _ in hot_statements()])
+def test_no_hot_statement_scans_a_table(database, name, statement):
+    scans = [
+        line
+        for line in plan_of(database, statement).splitlines()
+        if line.startswith("SCAN") and "VIRTUAL TABLE" not in line and not line.startswith(_SUBQUERIES)
+    ]
+    assert scans == [], name
+
+
+def recorded(database: Database, ask) -> str:
+    """The plans of every statement that a function runs, by SQLAlchemy or on the driver's own cursor."""
+    ran: list[str] = []
+    with database.write() as connection:
+        driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+        driver.set_trace_callback(ran.append)
+        ask(connection)
+        driver.set_trace_callback(None)
+        return "\n".join(plan_in(connection, sql, ()) for sql in ran if not sql.startswith("CREATE"))
+
+
+def test_a_delete_asks_only_for_the_answers_that_the_job_had(database):
+    made = submit_rows(database, [Row(f"r{number}", body=b"%d" % (number // 2)) for number in range(600)])
+    holder = holder_of(database)
+    holder.settle(*[completed(claim) for claim in holder.claim(made).claims])
+    plans = recorded(database, lambda connection: jobs.delete_some(connection, made))
+    assert "SEARCH requests USING INDEX ix_requests_sharing (response_id=?)" in plans
+    assert "SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)" in plans
+    scanned = {line.split()[1] for line in plans.splitlines() if line.startswith("SCAN")}
+    assert scanned <= {"doomed", "freed"}
+    assert table(database, "responses") == table(database, "cache") == []
+
+
+@pytest.fixture
+def job(database):
+    made = submit_rows(database, [Row(f"r{number}", body=b"%d" % (number // 2)) for number in range(600)])
+    holder = holder_of(database)
+    holder.settle(*[buried(claim) for claim in holder.claim(made, most=10).claims])
+    return made
+
+
+RANGE = "SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c, job: list(results.answered(c, job)),
+        job_counts.counts,
+        lambda c, job: jobs.finish(c, [job.id], now=START),
+        lambda c, job: jobs.cancel(c, job, now=START),
+        jobs.delete_some,
+    ],
+    ids=["answered", "counts", "finish", "cancel", "delete"],
+)
+def test_a_job_is_read_as_a_range_of_the_table(database, job, ask):
+    plans = recorded(database, lambda connection: ask(connection, job))
+    assert RANGE in plans
+    assert "sqlite_autoindex_requests_1" not in plans
+
+
+def test_a_job_is_exported_without_sorting_it(database, job):
+    plans = recorded(database, lambda c: [list(results.answered(c, job)), list(results.dead(c, job))])
+    assert "TEMP B-TREE" not in plans
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize(
+    "filters", [listing.Filters(), listing.Filters(code="bad_request")], ids=["all", "by code"]
+)
+def test_dead_letters_are_found_by_their_index_in_its_order(database, filters):
+    plans = recorded(database, lambda c: listing.letters(c, filters, limit=100))
+    assert "USING INDEX ix_requests_dead" in plans
+    assert "TEMP B-TREE" not in plans
+
+
+@pytest.mark.usefixtures("job")
+def test_a_rescue_looks_only_at_what_is_claimed(database):
+    plans = recorded(database, lambda c: runners.rescue(c, now=START))
+    assert "SEARCH requests USING INDEX ix_requests_claimed (holder_id=?)" in plans
+    assert "SCAN requests" not in plans
+
+
+@pytest.mark.usefixtures("job")
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda c: summary.groups(c, None),
+        lambda c: summary.groups(c, JobId(1)),
+        lambda c: list(summary.said(c, listing.Filters(code="bad_request", kind="permanent", status=400))),
+        lambda c: dead_letter_filters.ids(c, listing.Filters()),
+        lambda c: dead_letter_filters.ids(c, listing.Filters(status=400)),
+        lambda c: dead_letter_filters.by_job(c, listing.Filters(code="bad_request")),
+        lambda c: dead_letter_filters.smallest(c, listing.Filters()),
+    ],
+    ids=["groups", "groups of a job", "said", "ids", "ids by status", "by job", "smallest"],
+)
+def test_dead_letters_are_summed_up_without_a_look_at_the_other_rows(database, ask):
+    plans = recorded(database, ask)
+    assert "ix_requests_dead" in plans
+    assert not [line for line in plans.splitlines() if line == "SCAN requests"]

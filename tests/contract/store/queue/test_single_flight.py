@@ -1,0 +1,209 @@
+"""What every Queue promises about rows of the same body: one is sent, the others share its end."""
+
+from batcher.store.queue import cache_hits
+from batcher.store.queue.cache_hits import PARK_US
+from batcher.store.reports import cache
+from tests.support.stores import (
+    START,
+    Row,
+    buried,
+    completed,
+    names,
+    requeued,
+    routes_of,
+    states,
+    stored,
+    submit_rows,
+    table,
+)
+
+TWIN = b'{"same": true}'
+
+
+# --- followers ---
+
+
+async def test_followers_are_not_claimed_and_complete_with_their_leader(database, ask, queue):
+    job = submit_rows(database, [Row("lead", TWIN), Row("other"), Row("f1", TWIN), Row("f2", TWIN)])
+    lead, other = (await ask(job)).claims
+    assert names([lead, other]) == ["lead", "other"]
+    (settled,) = await queue.settle([completed(lead, b"shared")])
+    rows = stored(database)
+    assert sorted(settled.completed) == [rows["lead"]["id"], rows["f1"]["id"], rows["f2"]["id"]]
+    assert settled.cached == 2
+    assert {rows[name]["response_id"] for name in ("lead", "f1", "f2")} == {rows["lead"]["response_id"]}
+    assert [rows[name]["cached"] for name in ("lead", "f1", "f2")] == [0, 1, 1]
+    assert [rows[name]["sends"] for name in ("f1", "f2")] == [0, 0]
+    assert len(table(database, "attempts")) == 1
+
+
+async def test_followers_die_with_their_leader_for_the_same_cause(database, ask, queue):
+    job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN)])
+    (lead,) = (await ask(job)).claims
+    (settled,) = await queue.settle([buried(lead, "too_long")])
+    rows = stored(database)
+    assert sorted(settled.dead_lettered) == [rows["lead"]["id"], rows["f1"]["id"]]
+    assert (rows["f1"]["state"], rows["f1"]["failure_code"], rows["f1"]["failure_kind"]) == (
+        "dead_lettered",
+        "too_long",
+        "permanent",
+    )
+    assert len(table(database, "attempts")) == 1
+
+
+async def test_followers_wait_while_their_leader_is_requeued(database, ask, queue):
+    job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN)])
+    (lead,) = (await ask(job)).claims
+    assert list(await queue.settle([requeued(lead)])) == []
+    assert states(database) == {"lead": "pending", "f1": "pending"}
+    assert names((await ask(job)).claims) == ["lead"]
+
+
+async def test_rows_that_share_nothing_are_each_sent(database, ask):
+    job = submit_rows(database, [Row("a", TWIN, shares=False), Row("b", TWIN, shares=False)])
+    assert names((await ask(job)).claims) == ["a", "b"]
+
+
+async def test_the_same_body_on_another_path_is_another_request(database, ask):
+    job = submit_rows(database, [Row("a", TWIN), Row("b", TWIN, path="/v1/completions")])
+    assert names((await ask(job)).claims) == ["a", "b"]
+
+
+# --- answers of other jobs ---
+
+
+async def test_a_row_answered_in_an_earlier_job_completes_at_the_claim_with_its_followers(database, ask, queue):
+    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    await queue.settle([completed((await ask(earlier)).claims[0], b"known")])
+    later = submit_rows(database, [Row("x", TWIN), Row("y", TWIN), Row("z")], name="later")
+    claimed = await ask(later)
+    assert names(claimed.claims) == ["z"]
+    rows = stored(database, later)
+    (settled,) = claimed.settled
+    assert (settled.job_id, settled.cached) == (later.id, 2)
+    assert sorted(settled.completed) == [rows["x"]["id"], rows["y"]["id"]]
+    assert [rows[name]["state"] for name in ("x", "y")] == ["completed", "completed"]
+    assert [rows[name]["cached"] for name in ("x", "y")] == [1, 1]
+    assert rows["x"]["response_id"] == rows["y"]["response_id"] == stored(database, earlier)["a"]["response_id"]
+
+
+async def test_a_job_that_reuses_nothing_sends_what_an_earlier_job_has_answered(database, ask, queue):
+    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    await queue.settle([completed((await ask(earlier)).claims[0])])
+    later = submit_rows(database, [Row("x", TWIN), Row("y", TWIN)], name="later", reuse_earlier=False)
+    claimed = await ask(later)
+    assert names(claimed.claims) == ["x"]
+    assert list(claimed.settled) == []
+    await queue.settle([completed(claimed.claims[0], b"mine")])
+    assert states(database, later) == {"x": "completed", "y": "completed"}
+    own = stored(database, later)["y"]["response_id"]
+    assert [each["body"] for each in table(database, "responses") if each["id"] == own] == [b"mine"]
+
+
+async def test_a_dead_letter_is_not_remembered_as_an_answer(database, ask, queue):
+    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    await queue.settle([buried((await ask(earlier)).claims[0])])
+    later = submit_rows(database, [Row("x", TWIN)], name="later")
+    assert names((await ask(later)).claims) == ["x"]
+
+
+async def test_an_answer_of_one_endpoint_serves_no_other(database, ask, queue):
+    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    await queue.settle([completed((await ask(earlier)).claims[0])])
+    elsewhere = submit_rows(database, [Row("x", TWIN)], name="elsewhere", base_url="http://127.0.0.1:9/v1")
+    assert names((await ask(elsewhere)).claims) == ["x"]
+
+
+async def test_a_cleared_cache_answers_nothing(database, ask, queue):
+    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    await queue.settle([completed((await ask(earlier)).claims[0])])
+    with database.write() as connection:
+        cache.clear(connection, before=None)
+    later = submit_rows(database, [Row("x", TWIN)], name="later")
+    assert names((await ask(later)).claims) == ["x"]
+
+
+async def test_a_row_whose_body_another_job_has_in_flight_waits_for_it(database, ask, queue, clock):
+    one = submit_rows(database, [Row("a", TWIN)], name="one")
+    two = submit_rows(database, [Row("x", TWIN), Row("y")], name="two")
+    (mine,) = (await ask(one)).claims
+    claimed = await ask(two)
+    assert names(claimed.claims) == ["y"]
+    (route,) = routes_of(database, two)
+    assert claimed.next_due == {route.id: START + PARK_US}
+    await queue.settle([completed(mine)])
+    clock.at += PARK_US
+    assert (await ask(two)).settled[0].cached == 1
+    assert states(database, two)["x"] == "completed"
+
+
+async def test_a_parked_row_is_sent_itself_when_its_twin_died(database, ask, queue, clock):
+    one = submit_rows(database, [Row("a", TWIN)], name="one")
+    two = submit_rows(database, [Row("x", TWIN)], name="two")
+    (mine,) = (await ask(one)).claims
+    await ask(two)
+    await queue.settle([buried(mine)])
+    clock.at += PARK_US
+    assert names((await ask(two)).claims) == ["x"]
+
+
+async def test_two_jobs_in_one_claim_send_a_body_once(database, ask):
+    one = submit_rows(database, [Row("a", TWIN)], name="one")
+    two = submit_rows(database, [Row("x", TWIN)], name="two")
+    assert names((await ask(one, two)).claims) == ["a"]
+    assert states(database, two) == {"x": "pending"}
+
+
+async def test_a_job_that_reuses_nothing_waits_for_no_other(database, ask):
+    one = submit_rows(database, [Row("a", TWIN)], name="one")
+    two = submit_rows(database, [Row("x", TWIN)], name="two", reuse_earlier=False)
+    assert names((await ask(one, two)).claims) == ["a", "x"]
+
+
+# --- many known answers at once ---
+
+
+async def known_rows(database, ask, queue, count: int) -> list[Row]:
+    """Rows of a later job, each answered in an earlier one."""
+    rows = [Row(f"r{number}", b'{"number": %d}' % number) for number in range(count)]
+    earlier = submit_rows(database, rows, name="earlier")
+    claims = (await ask(earlier, most=count)).claims
+    await queue.settle([completed(claim) for claim in claims])
+    return rows
+
+
+async def test_where_all_that_was_wanted_is_known_the_claim_answers_what_comes_behind_too(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 30)
+    follower = Row("follower", rows[20].body)
+    later = submit_rows(database, [*rows, follower], name="later")
+    claimed = await ask(later, most=2)
+    (settled,) = claimed.settled
+    assert list(claimed.claims) == []
+    assert settled.cached == 31
+    assert sorted(settled.completed) == sorted(each["id"] for each in stored(database, later).values())
+    assert set(states(database, later).values()) == {"completed"}
+
+
+async def test_rows_behind_that_are_not_known_are_left_for_the_next_claim(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 6)
+    later = submit_rows(database, [*rows[:4], Row("new"), Row("own", TWIN, shares=False), *rows[4:]], name="later")
+    first = await ask(later, most=2)
+    assert (names(first.claims), first.settled[0].cached) == ([], 6)
+    assert states(database, later)["new"] == "pending"
+    assert names((await ask(later, most=2)).claims) == ["new", "own"]
+
+
+async def test_a_job_that_reuses_nothing_is_not_answered_ahead(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 4)
+    later = submit_rows(database, rows, name="later", reuse_earlier=False)
+    claimed = await ask(later, most=2)
+    assert (names(claimed.claims), list(claimed.settled)) == (["r0", "r1"], [])
+
+
+async def test_one_claim_answers_only_so_many(database, ask, queue, monkeypatch):
+    monkeypatch.setattr(cache_hits, "_MOST_AHEAD", 1_000)
+    rows = await known_rows(database, ask, queue, 2_100)
+    later = submit_rows(database, rows, name="later")
+    counts = [(await ask(later, most=10)).settled[0].cached for _ in range(3)]
+    assert counts == [1_010, 1_010, 80]
+    assert (await ask(later, most=10)).next_due == {routes_of(database, later)[0].id: None}

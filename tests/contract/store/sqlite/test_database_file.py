@@ -1,0 +1,249 @@
+"""The file itself: private, ours or refused, upgraded once."""
+
+import os
+import re
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
+
+from batcher.domain.errors import ForeignStore, StoreError, StoreTooNew
+from batcher.store.schema import metadata
+from batcher.store.sqlite import migrate
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
+from tests.support.stores import START, open_store, table
+
+TOP = Path(__file__).parents[4]
+
+
+def mode(path: Path) -> int:
+    return path.stat().st_mode & 0o777
+
+
+# --- private from its first moment ---
+
+
+def test_every_file_of_the_store_is_private(tmp_path):
+    before = os.umask(0)
+    try:
+        database = open_store(tmp_path)
+        lock = RunnerLock(database.path)
+        with database.read() as connection:
+            connection.execute(text("SELECT 1 FROM store")).all()
+            files = {path.name: mode(path) for path in tmp_path.iterdir()}
+        lock.close()
+        database.close()
+    finally:
+        os.umask(before)
+    assert files == dict.fromkeys(
+        [
+            "batcher.db",
+            "batcher.db-runner",
+            "batcher.db-shm",
+            "batcher.db-wal",
+            "batcher.db-write",
+        ],
+        0o600,
+    )
+
+
+def test_a_closed_store_is_one_whole_file(tmp_path):
+    database = open_store(tmp_path)
+    database.close()
+    database.close()
+    assert not (tmp_path / "batcher.db-wal").exists()
+    with closing(sqlite3.connect(tmp_path / "batcher.db")) as connection:
+        assert connection.execute("SELECT count(*) FROM store").fetchone() == (1,)
+
+
+def test_the_store_is_in_wal_and_flushes_every_commit(database):
+    with database.write() as connection:
+        assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+        assert connection.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+# --- what is not ours is refused and left as it was ---
+
+
+def text_file(path: Path) -> None:
+    path.write_text("these are the notes of somebody else\n" * 100)
+
+
+def short_file(path: Path) -> None:
+    path.write_text("no")
+
+
+def other_program(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+
+
+def marked_by_another(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA application_id = 7")
+    connection.close()
+
+
+@pytest.mark.parametrize("make", [text_file, short_file, other_program, marked_by_another])
+def test_a_file_of_another_program_is_refused_and_left_as_it_was(tmp_path, make):
+    path = tmp_path / "other.db"
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(ForeignStore) as caught:
+        Database(path)
+    assert str(path) in caught.value.message
+    assert caught.value.hint == "name another file with --db"
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
+
+
+def test_an_empty_file_becomes_a_store(tmp_path):
+    (tmp_path / "batcher.db").touch()
+    open_store(tmp_path).close()
+
+
+def test_a_folder_is_no_store(tmp_path):
+    with pytest.raises(StoreError, match="is a folder"):
+        Database(tmp_path)
+
+
+def test_a_place_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"cannot make the store .*nowhere") as caught:
+        Database(tmp_path / "nowhere" / "batcher.db")
+    assert caught.value.hint == "choose another place with --db"
+
+
+def test_a_damaged_store_says_so(tmp_path):
+    open_store(tmp_path).close()
+    path = tmp_path / "batcher.db"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
+
+    def look() -> None:
+        database = Database(path)
+        try:
+            migrate.is_current(database)
+        finally:
+            database.close()
+
+    with pytest.raises(StoreError, match="damaged") as caught:
+        look()
+    assert caught.value.hint == "see `batcher db check`"
+
+
+def test_a_broken_rule_is_not_told_as_a_broken_file(database):
+    with pytest.raises(IntegrityError), database.write() as connection:
+        connection.execute(text("INSERT INTO store VALUES (2, '', 0, '')"))
+
+
+@pytest.mark.parametrize("left", [None, b"something else"])
+def test_a_store_that_is_deleted_or_replaced_while_in_use_takes_nothing_more(tmp_path, left):
+    database = open_store(tmp_path)
+    database.path.unlink()
+    if left is not None:
+        database.path.write_bytes(left)
+    for use in (database.read, database.write):
+        with pytest.raises(StoreError, match="was deleted or replaced while it was in use"), use():
+            pass
+    database.close()
+    assert (database.path.read_bytes() if database.path.exists() else None) == left
+
+
+# --- the schema ---
+
+
+def test_an_upgrade_is_needed_once_and_never_again(tmp_path):
+    database = Database(tmp_path / "batcher.db")
+    with pytest.raises(StoreError) as caught:
+        migrate.require_current(database)
+    assert caught.value.hint == "run `batcher db upgrade`"
+    migrate.upgrade(database, now=START)
+    before = table(database, "store")
+    migrate.upgrade(database, now=START + 1)
+    migrate.require_current(database)
+    assert table(database, "store") == before
+    assert [row["version_num"] for row in table(database, "alembic_version")] == [migrate.HEAD]
+    database.close()
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(migrate, "_write_identity", fail)
+    database = Database(tmp_path / "batcher.db")
+    with pytest.raises(ZeroDivisionError):
+        migrate.upgrade(database, now=START)
+    with database.read() as connection:
+        assert connection.execute(text("SELECT count(*) FROM sqlite_master")).scalar() == 0
+    database.close()
+
+
+@pytest.mark.parametrize(
+    ("store", "named"),
+    [("UPDATE store SET program_version = '9.9'", "9.9"), ("DROP TABLE store", "later version")],
+)
+def test_a_store_of_a_newer_program_is_refused_by_name(database, store, named):
+    with database.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0999'"))
+        connection.execute(text(store))
+    for look in (migrate.is_current, migrate.require_current, lambda each: migrate.upgrade(each, now=START)):
+        with pytest.raises(StoreTooNew) as caught:
+            look(database)
+        assert named in caught.value.message
+        assert "schema 0999" in caught.value.message
+        assert str(database.path) in caught.value.message
+
+
+def pieces(sql: str) -> list[str]:
+    """Columns and constraints in one order: a column that a migration adds stands behind the constraints."""
+    head, _, inner = re.sub(r'[\s"]+', " ", sql).partition("(")
+    body, _, tail = inner.rpartition(")")
+    depth, parts = 0, [""]
+    for letter in body:
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if letter == "," and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return [head.strip(), *sorted(part.strip() for part in parts), tail.strip()]
+
+
+def schema_of(path: Path) -> dict[str, str]:
+    """The SQL of every table and index, its spelling evened out."""
+    connection = sqlite3.connect(path)
+    found = connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    connection.close()
+    return {
+        name: "; ".join(pieces(sql))
+        for name, sql in found
+        if not name.startswith("sqlite_") and name != "alembic_version"
+    }
+
+
+def test_the_migrations_make_what_the_tables_say(tmp_path):
+    open_store(tmp_path, "migrated.db").close()
+    engine = create_engine(f"sqlite:///{tmp_path / 'made.db'}")
+    metadata.create_all(engine)
+    engine.dispose()
+    migrated, made = schema_of(tmp_path / "migrated.db"), schema_of(tmp_path / "made.db")
+    assert migrated == made
+    # What this comparison must not lose sight of.
+    assert "WITHOUT ROWID" in migrated["attempts"]
+    assert "AUTOINCREMENT" in migrated["requests"]
+    assert "WHERE state = 'pending' AND available_at IS NULL" in migrated["ix_requests_fresh"]
+
+
+def test_the_program_knows_exactly_the_migrations_it_ships():
+    config = Config()
+    config.set_main_option("script_location", str(migrate.scripts()))
+    scripts = ScriptDirectory.from_config(config)
+    assert scripts.get_current_head() == migrate.HEAD
+    assert tuple(each.revision for each in scripts.walk_revisions())[::-1] == migrate.KNOWN

@@ -1,0 +1,202 @@
+"""Where a store stands: network file systems are refused by name, read-only places can be read."""
+
+import fcntl
+import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batcher.domain.errors import ForeignStore, StoreError
+from batcher.services.store import open_store as opening
+from batcher.store.sqlite import filesystem, migrate
+from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.filesystem import Mount, is_shared, mount_of
+from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_to_look, runner_is_live
+from tests.support.stores import open_store
+
+MOUNTS = r"""
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+23 22 0:21 / /proc rw shared:2 master:3 - proc proc rw
+30 22 0:40 / /home rw - nfs4 server:/home rw,vers=4.2
+31 30 8:1 / /home/me/local rw - ext4 /dev/sdb1 rw
+32 22 0:41 / /mnt/with\040space rw - cifs //server/share rw
+33 22 0:42 / /data rw - autofs systemd-1 rw
+34 33 0:43 / /data rw - fuse.sshfs me@host: rw
+35 22 0:44 / /shared rw - nfs server:/x rw
+36 35 8:2 / /shared rw - xfs /dev/sdc1 rw
+a line of another kind
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/", "ext4"),
+        ("/root", "ext4"),
+        ("/home", "nfs4"),
+        ("/home/me", "nfs4"),
+        ("/home/me/local", "ext4"),
+        ("/home/me/local/deep/er", "ext4"),
+        ("/home/me/localised", "nfs4"),
+        ("/homestead", "ext4"),
+        ("/mnt/with space/x", "cifs"),
+        ("/data/x", "fuse.sshfs"),
+        ("/shared/x", "xfs"),
+    ],
+)
+def test_the_file_system_of_a_folder_is_the_innermost_and_last_mounted(folder: str, kind: str) -> None:
+    found = mount_of(Path(folder), MOUNTS)
+    assert found is not None
+    assert found.kind == kind
+
+
+@given(st.text(max_size=200))
+def test_no_list_of_mounts_is_too_strange_to_read(text: str) -> None:
+    found = mount_of(Path("/x"), text)
+    assert found is None or isinstance(found, Mount)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "afs",
+        "gfs2",
+        "ocfs2",
+        "ceph",
+        "lustre",
+        "fuse.sshfs",
+        "fuse.s3fs",
+        "fuse.rclone",
+    ],
+)
+def test_what_machines_share_is_known_by_name(kind: str) -> None:
+    assert is_shared(kind)
+
+
+@pytest.mark.parametrize(
+    "kind", ["ext4", "xfs", "btrfs", "zfs", "tmpfs", "overlay", "9p", "virtiofs", "fuseblk", "fuse"]
+)
+def test_what_one_machine_has_is_taken(kind: str) -> None:
+    assert not is_shared(kind)
+
+
+def test_a_store_on_a_network_file_system_is_refused_by_name_and_not_made(tmp_path, monkeypatch) -> None:
+    line = f"40 22 0:50 / {tmp_path} rw - nfs4 server:/x rw"
+    monkeypatch.setattr(filesystem, "_mounts", lambda: MOUNTS + line)
+    with pytest.raises(StoreError) as caught:
+        Database(tmp_path / "batcher.db")
+    assert f"(nfs4, mounted at {tmp_path})" in caught.value.message
+    assert "--db" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "deeper").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "deeper")
+    with pytest.raises(StoreError, match="network file system"):
+        Database(tmp_path / "link" / "batcher.db")
+
+
+def test_where_the_system_tells_nothing_no_place_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(filesystem, "_mounts", lambda: "")
+    Database(tmp_path / "batcher.db").close()
+
+
+def test_this_machine_tells_what_holds_a_folder(tmp_path) -> None:
+    found = mount_of(tmp_path.resolve(), filesystem._mounts())
+    assert found is not None
+    assert not is_shared(found.kind)
+
+
+# --- what can only be read ---
+
+
+def left_open(folder: Path) -> Path:
+    """A store whose last process was killed: its log stands beside it."""
+    open_store(folder).close()
+    path = folder / "batcher.db"
+    writer = Database(path)
+    with writer.write() as connection:
+        connection.exec_driver_sql("UPDATE store SET program_version = 'in the log'")
+    copy = folder / "copy"
+    copy.mkdir()
+    for part in ("", "-wal", "-shm"):
+        (copy / f"batcher.db{part}").write_bytes((folder / f"batcher.db{part}").read_bytes())
+    writer.close()
+    return copy / "batcher.db"
+
+
+@pytest.fixture
+def unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system says that nothing may be written: tests run as root, whom no mode stops."""
+    allowed = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and allowed(path, mode))
+
+
+def version(database: Database) -> object:
+    with database.read() as connection:
+        return connection.exec_driver_sql("SELECT program_version FROM store").scalar()
+
+
+@pytest.mark.usefixtures("unwritable")
+def test_a_store_that_cannot_be_written_is_read_without_a_trace(tmp_path) -> None:
+    open_store(tmp_path).close()
+    for part in tmp_path.glob("batcher.db-*"):
+        part.unlink()
+    with opening.opened(str(tmp_path / "batcher.db")) as database:
+        assert database.is_read_only
+        assert version(database)
+        with pytest.raises(StoreError) as caught, database.write():
+            pass
+    assert "can only be read here" in caught.value.message
+    assert "--db" in (caught.value.hint or "")
+    assert [each.name for each in tmp_path.iterdir()] == ["batcher.db"]
+
+
+@pytest.mark.usefixtures("unwritable")
+def test_what_stands_in_the_log_is_read_too(tmp_path) -> None:
+    with closing(open_to_look(left_open(tmp_path))) as database:
+        assert version(database) == "in the log"
+
+
+@pytest.mark.usefixtures("unwritable")
+def test_a_log_that_cannot_be_read_is_said_and_never_passed_over(tmp_path) -> None:
+    path = left_open(tmp_path)
+    path.with_name("batcher.db-shm").unlink()
+    with pytest.raises(StoreError, match="was not closed") as caught:
+        open_to_look(path)
+    assert "batcher.db-wal" in (caught.value.hint or "")
+
+
+@pytest.mark.usefixtures("unwritable")
+@pytest.mark.parametrize("content", [b"notes\n" * 1_000, None])
+def test_a_foreign_file_is_refused_also_where_it_can_only_be_read(tmp_path, content) -> None:
+    path = tmp_path / "other.db"
+    if content is None:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE notes (text)")
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ForeignStore):
+        open_to_look(path)
+
+
+def test_an_older_store_that_can_only_be_read_says_so(tmp_path) -> None:
+    path = tmp_path / "batcher.db"
+    Database(path).close()
+    with closing(ReadOnlyDatabase(path)) as database, pytest.raises(StoreError, match="older schema"):
+        migrate.require_current(database)
+
+
+def test_a_live_runner_is_seen_without_writing(tmp_path) -> None:
+    side = tmp_path / "batcher.db-runner"
+    assert not runner_is_live(tmp_path / "batcher.db")
+    with side.open("w") as file:
+        assert not runner_is_live(tmp_path / "batcher.db")
+        fcntl.flock(file, fcntl.LOCK_EX)
+        assert runner_is_live(tmp_path / "batcher.db")

@@ -1,0 +1,44 @@
+"""Errors of the Python API name its arguments, not the flags of commands."""
+
+import pytest
+
+from batcher import Batcher
+from batcher.api.errors import in_python
+from batcher.domain.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("told", "in_words"),
+    [
+        ("--timeout must be greater than 0, not -1", "timeout must be greater than 0, not -1"),
+        (
+            "export it, or name another variable with --api-key-env",
+            "export it, or name another variable with api_key_env",
+        ),
+        ("give its PEM file with --ca-file FILE", "give its PEM file with ca_file"),
+        ("run the good ones with --skip-invalid", "run the good ones with skip_invalid=True"),
+        ("name another output file with -o", "name another output file with output"),
+        ("the variable that `--api-key-env` names", "the variable that `api_key_env` names"),
+        ("mend it, then `batcher resume --rpm 5`", "mend it, then `batcher resume --rpm 5`"),
+        ("`batcher dlq list --job 3` names them", "`batcher dlq list --job 3` names them"),
+        ("a well-known e-o--thing", "a well-known e-o--thing"),
+    ],
+)
+def test_flags_become_arguments_and_commands_stay(told: str, in_words: str):
+    assert in_python(told) == in_words
+
+
+@pytest.mark.parametrize(
+    ("settings", "begins"),
+    [
+        ({"timeout": -1.0}, "timeout must"),
+        ({"max_attempts": 0}, "max_attempts must"),
+        ({"base_url": "no"}, "base_url"),
+    ],
+)
+def test_a_wrong_argument_is_named_as_it_was_given(tmp_path, monkeypatch, settings, begins):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        Batcher(**settings)
+    assert caught.value.message.startswith(begins)
+    assert "--" not in str(caught.value)

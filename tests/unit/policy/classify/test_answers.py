@@ -1,0 +1,346 @@
+"""PROVIDERS §1.12: a 200 that is an answer, and one that is none."""
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from batcher.domain.exchange import TransportFault
+from batcher.domain.outcomes import Failure, Success, Usage
+from batcher.domain.states import FailureKind, FaultKind, PauseScope
+from batcher.policy.classify.classify import classify
+from tests.support.replies import FRESH, KNOWN, NOON, chat_reply, failure, judged, openrouter_error, reply, success
+
+RETRY, RETRY_AT = FailureKind.TRANSIENT, FailureKind.RATE_LIMITED
+DEAD, PAUSE = FailureKind.PERMANENT, FailureKind.BLOCKED
+COUNTED = Usage(input_tokens=31, output_tokens=17)
+TOOL = [{"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]
+MESSAGE = {"type": "message", "content": [{"type": "output_text", "text": "42"}]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        chat_reply(),
+        chat_reply([{"type": "text", "text": "42"}]),
+        chat_reply(None, "tool_calls", tool_calls=TOOL),
+        chat_reply(None, "stop", tool_calls=TOOL),
+        chat_reply(None, "function_call", function_call={"name": "f", "arguments": "{}"}),
+        chat_reply(None, refusal="I can't help with that."),
+        chat_reply(None, audio={"id": "audio_1"}),
+        chat_reply(finish_reason=None),
+        chat_reply(finish_reason="a_new_reason"),
+        chat_reply() | {"model": "another-model", "error": None},
+        chat_reply() | {"choices": [{"message": {"content": "42"}}, {"finish_reason": "content_filter"}]},
+    ],
+)
+def test_a_chat_reply_with_something_to_deliver_is_a_success(body):
+    assert success(body) == Success(usage=COUNTED)
+
+
+@pytest.mark.parametrize("content", ["half of it", "", None])
+def test_an_answer_cut_by_a_token_limit_is_delivered_with_a_flag(content):
+    assert success(chat_reply(content, "length")) == Success(usage=COUNTED, truncated=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code", "most_attempts"),
+    [
+        (chat_reply("par", "content_filter"), DEAD, "content_filter", None),
+        (chat_reply("", "error"), RETRY, "generation_failed", None),
+        (chat_reply("", "stop"), RETRY, "empty_answer", 2),
+        (chat_reply(None, "stop"), RETRY, "empty_answer", 2),
+        (chat_reply(None, "tool_calls", tool_calls=[]), RETRY, "empty_answer", 2),
+        (chat_reply() | {"choices": []}, RETRY, "no_choices", 2),
+        (chat_reply() | {"choices": None}, RETRY, "no_choices", 2),
+        (chat_reply() | {"choices": {"0": 1}}, RETRY, "no_choices", 2),
+        (chat_reply() | {"choices": [None]}, RETRY, "empty_answer", 2),
+        (chat_reply() | {"choices": [{"finish_reason": "stop"}]}, RETRY, "empty_answer", 2),
+        (
+            chat_reply() | {"choices": [{"finish_reason": "error"}, {"finish_reason": "content_filter"}]},
+            DEAD,
+            "content_filter",
+            None,
+        ),
+    ],
+)
+def test_a_chat_reply_with_nothing_to_deliver_says_why_and_keeps_what_was_billed(body, kind, code, most_attempts):
+    found = failure(200, body)
+    assert (found.kind, found.code, found.most_attempts, found.usage) == (kind, code, most_attempts, COUNTED)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"choices": [{"text": "42", "finish_reason": "stop"}]}),
+        ("/v1/embeddings", {"data": [{"embedding": [0.1, 0.2]}, {"embedding": "AAAA"}]}),
+        ("/v1/moderations", {"results": [{"flagged": False}]}),
+        ("/v1/responses", {"status": "completed", "error": None, "output": [{"type": "reasoning"}, MESSAGE]}),
+        ("/v1/responses", {"status": "completed", "output": [{"type": "function_call", "name": "f"}]}),
+        (
+            "/v1/responses",
+            {"status": "completed", "output": [{"type": "message", "content": [{"refusal": "No."}]}]},
+        ),
+        ("/v1/responses", {"output": [MESSAGE]}),
+        (
+            "/v1/messages",
+            {"type": "message", "stop_reason": "end_turn", "content": [{"type": "text", "text": "42"}]},
+        ),
+        ("/v1/messages", {"type": "message", "stop_reason": "refusal", "content": []}),
+        ("/v1/messages", {"type": "message", "stop_reason": "pause_turn", "content": []}),
+        (
+            "/v1/models/g:generateContent",
+            {"candidates": [{"finishReason": "STOP", "content": {"parts": [{"text": "4"}]}}]},
+        ),
+        ("/v1/rerank", {"results": []}),
+        ("/v1/images/generations", {}),
+    ],
+)
+def test_answers_of_the_other_paths_are_successes(path, body):
+    assert success(body, path=path) == Success(usage=Usage())
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/completions", {"choices": [{"text": "", "finish_reason": "length"}]}),
+        ("/v1/responses", {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}),
+        ("/v1/messages", {"stop_reason": "max_tokens", "content": []}),
+        ("/v1/messages", {"stop_reason": "model_context_window_exceeded", "content": []}),
+        ("/v1/models/g:generateContent", {"candidates": [{"finishReason": "MAX_TOKENS"}]}),
+    ],
+)
+def test_answers_of_the_other_paths_can_be_cut_too(path, body):
+    assert success(body, path=path).truncated
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "kind", "code"),
+    [
+        ("/v1/completions", {"choices": [{"text": "", "finish_reason": "stop"}]}, RETRY, "empty_answer"),
+        (
+            "/v1/completions",
+            {"choices": [{"text": "x", "finish_reason": "content_filter"}]},
+            DEAD,
+            "content_filter",
+        ),
+        ("/v1/embeddings", {"data": []}, RETRY, "empty_answer"),
+        ("/v1/embeddings", {"data": [{"embedding": [0.1]}, {"embedding": []}]}, RETRY, "empty_answer"),
+        ("/v1/embeddings", {"object": "list"}, RETRY, "empty_answer"),
+        ("/v1/moderations", {"results": []}, RETRY, "empty_answer"),
+        ("/v1/responses", {"status": "completed", "output": []}, RETRY, "empty_answer"),
+        ("/v1/responses", {"status": "completed", "output": [{"type": "reasoning"}]}, RETRY, "empty_answer"),
+        (
+            "/v1/responses",
+            {"status": "completed", "output": [{"type": "message", "content": [{"text": ""}]}]},
+            RETRY,
+            "empty_answer",
+        ),
+        ("/v1/responses", {"status": "failed"}, RETRY, "generation_failed"),
+        ("/v1/responses", {"status": "in_progress"}, RETRY, "not_finished"),
+        (
+            "/v1/responses",
+            {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}},
+            DEAD,
+            "content_filter",
+        ),
+        (
+            "/v1/responses",
+            {"status": "failed", "error": {"code": "server_error", "message": "x"}},
+            RETRY,
+            "server_error",
+        ),
+        (
+            "/v1/responses",
+            {"status": "failed", "error": {"code": "rate_limit_exceeded"}},
+            RETRY_AT,
+            "rate_limit_exceeded",
+        ),
+        ("/v1/responses", {"status": "failed", "error": {"code": "invalid_prompt"}}, DEAD, "invalid_prompt"),
+        ("/v1/responses", {"status": "failed", "error": {"code": "bio_policy"}}, DEAD, "bio_policy"),
+        ("/v1/responses", {"status": "failed", "error": {"code": "image_too_large"}}, DEAD, "image_too_large"),
+        ("/v1/messages", {"stop_reason": "end_turn", "content": []}, RETRY, "empty_answer"),
+        ("/v1/models/g:generateContent", {"promptFeedback": {"blockReason": "SAFETY"}}, DEAD, "content_filter"),
+        ("/v1/models/g:generateContent", {"candidates": []}, RETRY, "no_choices"),
+        ("/v1/models/g:generateContent", {"candidates": [{"finishReason": "RECITATION"}]}, DEAD, "content_filter"),
+        (
+            "/v1/models/g:generateContent",
+            {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "content": {"parts": [1]}}]},
+            RETRY,
+            "empty_answer",
+        ),
+    ],
+)
+def test_replies_of_the_other_paths_that_are_no_answers(path, body, kind, code):
+    found = failure(200, body, path=path)
+    assert (found.kind, found.code) == (kind, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code"),
+    [
+        (openrouter_error(502, "Provider returned error"), RETRY, "http_502"),
+        (openrouter_error(429), RETRY_AT, "http_429"),
+        (openrouter_error(400), DEAD, "http_400"),
+        (openrouter_error(402), PAUSE, "http_402"),
+        ({"error": {"code": "insufficient_quota", "message": "x"}}, PAUSE, "insufficient_quota"),
+        ({"error": {"code": "rate_limit_exceeded", "message": "x"}}, RETRY_AT, "rate_limit_exceeded"),
+        ({"error": {"type": "overloaded_error", "message": "x"}}, RETRY_AT, "overloaded_error"),
+        ({"error": {"type": "invalid_request_error", "message": "x"}}, DEAD, "invalid_request_error"),
+        ({"error": {"code": "model_not_found", "message": "x"}}, PAUSE, "model_not_found"),
+        ({"error": {"type": "authentication_error", "message": "x"}}, PAUSE, "authentication_error"),
+        ({"error": "something broke"}, RETRY, "http_500"),
+        ([{"error": {"code": 503, "message": "x"}}], RETRY, "http_503"),
+        ({"object": "error", "type": "rate_limited", "code": "1300", "message": "x"}, RETRY_AT, "rate_limited"),
+        ({"type": "error", "error": {"type": "overloaded_error", "message": "x"}}, RETRY_AT, "overloaded_error"),
+    ],
+)
+def test_an_error_in_a_200_is_judged_by_what_it_says(body, kind, code):
+    found = failure(200, body)
+    assert (found.kind, found.code) == (kind, code)
+
+
+def test_an_error_in_a_200_keeps_what_was_billed():
+    body = openrouter_error(502) | {"usage": {"prompt_tokens": 31, "completion_tokens": 17}}
+    assert failure(200, body).usage == COUNTED
+
+
+WHOLE = msgspec.json.encode(chat_reply())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        WHOLE[:-1],
+        WHOLE + b"}",
+        WHOLE.replace(b'"42"', b'"4\xff2"'),
+        WHOLE.replace(b"1763800000", b"1e999"),
+        WHOLE.replace(b"1763800000", b"NaN"),
+        WHOLE.replace(b"1763800000", b"Infinity"),
+        WHOLE.replace(b"1763800000", b"9" * 5_000),
+        WHOLE.replace(b"1763800000", b"[" * 100_000 + b"]" * 100_000),
+        WHOLE.replace(b'"42"', b'"4\\ud8002"'),
+        WHOLE.replace(b'"chatcmpl-1"', b'"\xc3\x28"'),
+        b"data: {}\n\ndata: [DONE]\n\n",
+        b"[]",
+        b'"42"',
+        b"null",
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/rerank"])
+@pytest.mark.parametrize("standing", [FRESH, KNOWN])
+def test_a_body_that_is_no_whole_json_object_is_never_delivered(body, path, standing):
+    found = failure(200, body, path=path, standing=standing)
+    assert (found.kind, found.code) == (RETRY, "invalid_json")
+
+
+@given(st.integers(min_value=0, max_value=len(WHOLE) - 1))
+def test_no_prefix_of_an_answer_is_an_answer(length):
+    assert failure(200, WHOLE[:length]).kind is RETRY
+
+
+def test_a_204_is_tried_again():
+    found = failure(204, b"")
+    assert (found.kind, found.code, found.message) == (RETRY, "invalid_json", "the reply is empty")
+
+
+@pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "text/plain", ""])
+def test_a_login_page_pauses_the_endpoint_before_any_answer_and_is_tried_few_times_after(kind):
+    page = b"\n<html><head><title>Sign in</title></head></html>"
+    first = failure(200, page, {"content-type": kind}, standing=FRESH)
+    assert first.pause is not None
+    assert first.pause.scope is PauseScope.ENDPOINT
+    assert "Sign in" in first.message
+    later = failure(200, page, {"content-type": kind}, standing=KNOWN)
+    assert (later.kind, later.code, later.most_attempts) == (RETRY, "html_reply", 3)
+
+
+def test_a_text_in_place_of_json_pauses_the_endpoint_before_any_answer():
+    first = failure(200, b"Ollama is running", {"content-type": "text/plain"}, standing=FRESH)
+    assert first.pause is not None
+    assert "Ollama is running" in first.pause.message
+    assert failure(200, b"Ollama is running", {"content-type": "text/plain"}).code == "invalid_json"
+
+
+def test_an_answer_is_an_answer_whatever_its_content_type_says():
+    assert success(chat_reply(), headers={"content-type": "text/html"}) == Success(usage=COUNTED)
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"prompt_tokens": 3, "total_tokens": 3}, Usage(input_tokens=3)),
+        ({"input_tokens": 3, "output_tokens": 4}, Usage(input_tokens=3, output_tokens=4)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(input_tokens=0, output_tokens=0)),
+        ({"prompt_tokens": "3", "completion_tokens": -1}, Usage()),
+        ({"prompt_tokens": True, "completion_tokens": 1.5}, Usage()),
+        ([1], Usage()),
+    ],
+)
+def test_usage_is_read_in_every_spelling_and_what_is_no_count_is_unknown(usage, expected):
+    assert success(chat_reply(usage=usage)).usage == expected
+
+
+def test_geminis_own_usage_is_read():
+    body = {
+        "candidates": [{"content": {"parts": [{"text": "4"}]}}],
+        "usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": 6},
+    }
+    assert success(body, path="/v1/models/g:generateContent").usage == Usage(input_tokens=5, output_tokens=6)
+
+
+@pytest.mark.parametrize("kind", list(FaultKind))
+def test_a_fault_of_the_transport_is_transient_but_for_a_reply_that_is_too_large(kind):
+    fault = TransportFault(kind=kind, message="why", sent_at=1, ended_at=NOON, latency_us=2, sent=True)
+    found = classify(fault, path="/v1/chat/completions", standing=FRESH)
+    assert isinstance(found, Failure)
+    assert found.kind is (DEAD if kind is FaultKind.REPLY_TOO_LARGE else RETRY)
+    assert (found.code, found.message) == (kind.value, "why")
+
+
+NAMES = [
+    *("choices", "message", "content", "finish_reason", "error", "code", "type", "usage", "data", "output"),
+    *("status", "details", "metadata", "detail", "candidates", "results", "embedding", "stop_reason"),
+]
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 600)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(NAMES),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    JSON,
+    st.integers(100, 599),
+    st.sampled_from(
+        [
+            "chat/completions",
+            "completions",
+            "embeddings",
+            "responses",
+            "moderations",
+            "messages",
+            "m:generateContent",
+        ]
+    ),
+)
+def test_classifying_never_raises_whatever_json_comes(body, status, path):
+    assert judged(status, body, path=f"/v1/{path}") is not None
+
+
+@given(st.binary(max_size=40), st.integers(100, 599))
+def test_classifying_never_raises_whatever_bytes_come(body, status):
+    assert classify(reply(status, body), path="/v1/responses", standing=KNOWN) is not None
