@@ -7,7 +7,7 @@ STAMP := $(VENV)/.ready
 # Branch coverage; it only rises.
 COVERAGE_FLOOR := 90
 
-.PHONY: help demo test check lint types layers docs tools bench bench-rate profile torture simulate-long wheel clean
+.PHONY: help demo test check lint types layers docs pages tools bench bench-rate profile torture simulate-long wheel clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -16,7 +16,7 @@ $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "batcher needs Python 3.11 or newer; name one: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
-	$(BIN)/python -m pip install --quiet --editable . --group dev
+	$(BIN)/python -m pip install --quiet --editable . --group dev --group docs
 	touch $(STAMP)
 
 demo: $(STAMP) ## install, and run a job file to its results without a key
@@ -27,7 +27,7 @@ demo: $(STAMP) ## install, and run a job file to its results without a key
 test: $(STAMP) ## the whole suite
 	$(BIN)/python -m pytest -q -n 2 $(PYTEST)
 
-check: lint types layers docs ## everything that must hold before a change lands
+check: lint types layers docs ## all checks that must hold before a change lands
 	$(MAKE) test PYTEST='--cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)'
 
 lint: $(STAMP)
@@ -42,8 +42,13 @@ types: $(STAMP)
 layers: $(STAMP)
 	$(BIN)/lint-imports
 
-docs: $(STAMP) ## the README's help pages are those of the program
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cog --check README.md
+docs: $(STAMP) ## build the documentation (build/site); fails on a warning or on an old help text
+	PYTHONPATH=. $(BIN)/cog --check docs/commands.md
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+pages: $(STAMP) ## write the help texts and the output of commands into the documentation again
+	PYTHONPATH=. $(BIN)/cog -r docs/commands.md
+	$(BIN)/python -m tests.docs.console
 
 tools: ## third-party servers that the suite runs against where they are there
 	$(PYTHON) -m venv build/tools/llmock && build/tools/llmock/bin/pip install --quiet llmock
