@@ -1,9 +1,9 @@
 """Runs the commands that the documentation shows, and compares what they print with what is shown.
 
-A `console` block holds commands (`$ ` at the start of the line) and their output; an `sh` block holds commands alone.
+A `console` block holds commands (`$ ` at the start of the line) and their output; an `sh` block holds only commands.
 `…` stands for any text within a line of output; a line that is only `…` stands for any lines. A command that ends
-with another exit code than 0 says so at its end: `# exit 3`. Shown is what the command wrote to stdout, or, if that
-is nothing, what it wrote to stderr.
+with another exit code than 0 says so at its end: `# exit 3`. The page shows what the command wrote to stdout; if
+stdout is empty, it shows stderr.
 
 `python -m tests.docs.console` runs every page and writes the output into it.
 """
@@ -37,7 +37,7 @@ _VARIES = [
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command of a page: its line, its words alone, the output shown for it, and the exit code that it states."""
+    """One command of a page: its line, its words, the output shown for it, and the exit code that it states."""
 
     line: str
     words: str
@@ -70,7 +70,7 @@ def _command(line: str, shown: str) -> Command:
 
 
 class Shell:
-    """A folder with the example job files, in which commands run one after the other against a simulated provider."""
+    """A folder with the example job files, in which commands run in turn against a simulated provider."""
 
     def __init__(self, folder: Path, url: str) -> None:
         self._folder = folder
