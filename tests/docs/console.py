@@ -1,6 +1,6 @@
 """Runs the commands that the documentation shows, and compares what they print with what is shown.
 
-A `console` block holds commands (`$ ` at the start of the line) and their output; an `sh` block holds only commands.
+A `console` block holds commands (after `$ `) and their output; an `sh` block holds only commands.
 `…` stands for any text within a line of output; a line that is only `…` stands for any lines. A command that ends
 with another exit code than 0 says so at its end: `# exit 3`. The page shows what the command wrote to stdout; if
 stdout is empty, it shows stderr.
