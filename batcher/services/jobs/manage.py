@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
 
 from msgspec import Struct
 
@@ -11,13 +10,11 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.ports import Clock
 from batcher.services.runs.status import in_flight
-from batcher.services.store.open_store import exists, opened
+from batcher.services.store.open_store import NO_STORE_HINT, exists, opened
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-
-NO_STORE_HINT: Final = "`batcher run FILE` makes one; or name another store with --db or BATCHER_DB"
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):

@@ -8,8 +8,7 @@ from msgspec import Struct
 from batcher.domain.errors import StoreError, UsageError
 from batcher.files.writing import check_target, remove_left_over
 from batcher.ports import Clock
-from batcher.services.jobs.manage import NO_STORE_HINT
-from batcher.services.store.open_store import exists, made
+from batcher.services.store.open_store import NO_STORE_HINT, exists, made
 from batcher.store.sqlite import maintenance, migrate
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.read_only import open_to_look

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from batcher.domain.errors import RunnerBusy, StoreError
 from batcher.ports import Clock
@@ -12,6 +13,8 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.read_only import open_to_look
 
+#: What to do if no store is at the path.
+NO_STORE_HINT: Final = "`batcher run FILE` makes one; or name another store with --db or BATCHER_DB"
 #: An upgrade takes a moment; who holds the store longer works it.
 _UPGRADE_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
@@ -26,9 +29,7 @@ def exists(path: str) -> bool:
 def opened(path: str) -> Iterator[Database]:
     """A store that is there and current; where it cannot be written, one that can be read. Raises StoreError."""
     if not exists(path):
-        raise StoreError(
-            f"there is no store at {path}", hint="`batcher run FILE` makes one; or name it with --db or BATCHER_DB"
-        )
+        raise StoreError(f"there is no store at {path}", hint=NO_STORE_HINT)
     database = open_to_look(Path(path))
     try:
         migrate.require_current(database)
