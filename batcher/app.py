@@ -1,4 +1,4 @@
-"""The one place that builds concrete things."""
+"""Composition root: the one place that builds concrete objects."""
 
 import asyncio
 import os
@@ -19,15 +19,16 @@ T = TypeVar("T")
 
 _SWITCH_SECONDS = 3e-5
 
-#: What `run --simulate` runs against: limits that are announced in headers, and time to see them work.
+#: What `run --simulate` runs against: limits that are announced in headers, and enough latency to watch them work.
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` on the fastest loop that this platform has.
+    """Run a coroutine as `asyncio.run` does, on the fastest event loop that this platform has.
 
-    A busy loop lets the store's thread in between two statements, not after the 5 ms that Python gives it: else
-    answers wait for a commit that waits for the loop (measured: a tenth of the throughput).
+    Python lets a busy thread keep the interpreter for 5 ms. With a shorter switch interval the store's thread gets
+    in between two statements; otherwise answers wait for a commit that waits for the loop (measured: a tenth of
+    the throughput).
     """
     with busy(_SWITCH_SECONDS), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
@@ -42,7 +43,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
-    """A runner of this process: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
+    """Build the parts of a runner: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
     from batcher.budget.lanes import LaneBudgets  # noqa: PLC0415 - aiolimiter and aiohttp only where requests are sent
     from batcher.store.sqlite.writer_thread import StoreThread  # noqa: PLC0415
 

@@ -3,15 +3,16 @@
 import time
 from typing import Final
 
-#: It never steps; and it counts on while the machine sleeps, where the system has such a clock.
+#: It never steps, and it goes on while the machine sleeps, if the system has such a clock.
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _WALL_AT_ZERO: Final = time.time_ns() - time.clock_gettime_ns(_STEADY)
 
 
 class SystemClock:
-    """UTC microseconds of this machine, as its clock stood when the process began.
+    """UTC microseconds of this machine, anchored to the wall clock when the process began.
 
-    A clock that somebody sets an hour back would hold up for an hour what was put off until a moment in between.
+    If someone set the wall clock back by an hour during a run, everything that waits for a time in between would
+    wait an hour longer.
     """
 
     def now(self) -> int:

@@ -1,4 +1,4 @@
-"""What holds the next request of a lane back."""
+"""Why the next request of a lane has to wait."""
 
 from enum import StrEnum
 
@@ -6,18 +6,18 @@ from msgspec import Struct
 
 
 class Why(StrEnum):
-    """What holds the next request back."""
+    """What the next request waits for."""
 
     #: A cool-down, or its probe.
     PROVIDER = "provider"
     #: The cool-down of a daily limit.
     DAY = "day"
-    #: The process has its most requests in flight.
+    #: The process has its maximum of requests in flight.
     PROCESS = "process"
-    #: The lane has as many as its level allows.
+    #: The lane has as many requests in flight as its adaptive level allows.
     LEVEL = "level"
     RPM = "rpm"
-    #: The rate that was found out where nobody names a limit.
+    #: The estimated rate of a lane whose limit is not announced.
     LEARNED = "learned"
     TPM = "tpm"
     INPUT_TPM = "input_tpm"
@@ -25,7 +25,7 @@ class Why(StrEnum):
 
 
 class Hold(Struct, frozen=True):
-    """Why the next request cannot go, and the seconds after which to look again (None: only when woken)."""
+    """Why the next request cannot be sent, and the seconds after which to check again (None: only when woken)."""
 
     why: Why
     seconds: float | None = None

@@ -1,7 +1,8 @@
-"""Learns from reply headers how a provider charges tokens and how full its bucket is (RATE §3).
+"""Learns from reply headers how a provider charges tokens and how full its bucket is.
 
-Six beliefs, one for each charging rule and each way of writing the header, run beside one another; each reply's
-reading says which of them foresaw it. The observer only ever delays: the ceiling of the lane holds beside it.
+Six hypotheses, one for each charging rule and each way of writing the header, run in parallel; each reply's
+reading scores how well they predicted it. The model only ever delays requests: the lane's limit applies
+independently of it. See docs/rate-limits.md#charging-rules.
 """
 
 from math import inf
@@ -29,22 +30,23 @@ from batcher.policy.rate.charging import (
     useful_scale,
 )
 
-#: Readings without a change after which only the best belief goes on, and is cheap.
+#: Readings without a change after which only the best hypothesis is updated, which is cheap.
 _SETTLED = 50
 #: Seconds by which a reading may be older than the newest one used.
 _STALE_S = 0.05
-#: The provider's burst: seconds of budget, at first and at least; and what a refusal below it leaves of it.
+#: The provider's burst in seconds of budget, at first and at least, and the share of it that a refusal below it
+#: leaves.
 _BURST_S, _LEAST_BURST_S, _BURST_CUT = 1.0, 0.2, 0.95
 
 
 class Mark(Struct, gc=False):
-    """Where a belief stood when a request went, and what it believes the request cost."""
+    """The state of a hypothesis when a request was sent, and what the request cost according to it."""
 
     belief: "Belief"
-    #: The deficit, without the corrections until then.
+    #: The deficit, without the corrections made until then.
     uncorrected: float
     filled: int
-    #: All that was charged and produced until then.
+    #: Everything charged and produced until then.
     spent: float
     #: By the rule, and scaled.
     cost: float
@@ -52,7 +54,7 @@ class Mark(Struct, gc=False):
 
 
 class Sent(Struct, gc=False):
-    """A request on its way."""
+    """A request in flight."""
 
     at: float
     marks: list[Mark]
@@ -67,7 +69,7 @@ class Anchor(Struct, gc=False):
 
 
 class Belief:
-    """One hypothesis: a rule, and whether headers are written before or after the request's own charge."""
+    """One hypothesis: a charging rule, and whether headers are written before or after the request's own charge."""
 
     __slots__ = (
         "after",
@@ -91,12 +93,12 @@ class Belief:
         self.set_scale(scale)
 
     def set_scale(self, scale: float) -> None:
-        """How much dearer than by the rule."""
+        """Set how much more expensive requests are than the rule says."""
         self.scale = scale
         self.used_scale = useful_scale(scale)
 
     def sent(self, prompt: float, most: float) -> Mark:
-        """A request goes."""
+        """Charge a request that is being sent."""
         deficit, before = self.deficit, self.charged
         cost = charged(self.rule, prompt, most)
         scaled = cost * self.used_scale
@@ -106,15 +108,16 @@ class Belief:
         return Mark(self, deficit - self.corrected, self.filled, before + self.produced, cost, scaled)
 
     def output(self, tokens: float) -> None:
-        """A reply brought so many."""
+        """Charge `tokens` of output that a reply produced."""
         if self.rule is ChargeRule.PRODUCED:
             self.deficit = max(0.0, self.deficit) + tokens
             self.produced += tokens
 
     def read(self, mark: Mark, sent_at: float, deficit: float, rate: float, *, refused: bool, fresh: bool) -> None:
-        """The header said `deficit` when the request of `mark` arrived."""
+        """Use a reading: the header said `deficit` when the request of `mark` arrived."""
         own = mark.scaled if self.after and not refused else 0.0
-        # Corrections made since it left are in already: without them each reply in flight corrects the same error.
+        # Corrections made since it was sent are already included; otherwise every reply in flight would correct
+        # the same error again.
         error = deficit - max(0.0, mark.uncorrected + self.corrected) - own
         self.score = SCORE_DECAY * self.score + surprise(error, rate)
         if not fresh:
@@ -126,7 +129,7 @@ class Belief:
         self._measure(mark, sent_at, deficit, rate, refused=refused)
 
     def _measure(self, mark: Mark, sent_at: float, deficit: float, rate: float, *, refused: bool) -> None:
-        """The scale, between two readings without a refusal or a full bucket in between."""
+        """Measure the scale between two readings with neither a refusal nor a full bucket in between."""
         anchor = self.anchor
         full = self._is_full(mark, deficit, rate)
         if refused or full or anchor is None or anchor.mark.filled != mark.filled:
@@ -147,11 +150,11 @@ class Belief:
 
 
 class Observer:
-    """What is believed about one lane's tokens. `rate` is the provider's, in tokens a second."""
+    """The model of one lane's tokens. `rate` is the provider's, in tokens per second."""
 
     def __init__(self, rate: float, now: float, *, rule: ChargeRule | None = None, scale: float = 1.0) -> None:
         self.rate = rate
-        #: The rule that is believed in; None: nothing is known yet.
+        #: The rule in use; None while nothing is known.
         self.rule = rule
         self._burst = _BURST_S * rate
         self.at = now
@@ -172,12 +175,12 @@ class Observer:
 
     @property
     def scale(self) -> float:
-        """How much dearer than by the rule the provider charges."""
+        """Return how much more expensive requests are than the rule says."""
         return self._best.used_scale
 
     @property
     def charges_maximum(self) -> bool:
-        """Whether it is known that a request is charged for the most it may produce, by whichever rule."""
+        """Return whether a request is known to be charged for its maximum output, by whichever rule."""
         if self.rule is not None or self._readings < FIRST_READINGS or len(self._beliefs) == 1:
             return self.rule is not None and self.rule is not ChargeRule.PRODUCED
         others = min(self._best_of(rule).score for rule in ChargeRule if rule is not ChargeRule.PRODUCED)
@@ -196,7 +199,7 @@ class Observer:
             belief.deficit = left if left > floor else floor  # noqa: FURB136 - speed: at every admission
 
     def wait(self, need: Need, now: float) -> float:
-        """Seconds until the provider's bucket should have room; 0: it has."""
+        """Return the seconds until the provider's bucket should have room; 0 if it has."""
         self._pass(now)
         best = self._best
         cost = best.used_scale * charged(best.rule, need.prompt, need.most)
@@ -204,12 +207,12 @@ class Observer:
         return missing / self.rate if missing > 0.0 else 0.0
 
     def sent(self, need: Need, now: float) -> Sent:
-        """A request goes; what is returned is told again when it comes back."""
+        """Charge a request that is being sent. The returned value is passed back when it comes back."""
         self._pass(now)
         return Sent(now, [belief.sent(need.prompt, need.most) for belief in self._beliefs])
 
     def cancelled(self, sent: Sent) -> None:
-        """It did not go after all."""
+        """Undo the charge of a request that was not sent after all."""
         for mark in sent.marks:
             mark.belief.deficit -= mark.scaled
             mark.belief.charged -= mark.cost
@@ -217,10 +220,10 @@ class Observer:
     def came_back(
         self, sent: Sent, deficit: float | None, *, refused: bool, output: float, binds: bool, now: float
     ) -> float:
-        """A reply: what its header said the bucket lacked, and what it brought.
+        """Use a reply: by how much its header said the bucket was short, and what it produced.
 
-        `binds`: our own limit is what holds requests back. Returns the tokens that were taken too dearly so far,
-        where a cheaper rule is believed in from now on for the first time.
+        `binds`: our own limit is what holds requests back. Returns the tokens that were overcharged so far, if a
+        cheaper rule is adopted now for the first time.
         """
         self._pass(now)
         for mark in sent.marks:
@@ -241,13 +244,13 @@ class Observer:
         credit = self._choose()
         if self._unchanged >= _SETTLED:
             if self.charges_maximum:
-                # Where prompts are short `sum` and `max` are one; the dearer of them is safe.
+                # For short prompts `sum` and `max` agree; the more expensive one is safe.
                 self.rule = self._best.rule
             self._beliefs = [self._best]
         return credit
 
     def _note_fullness(self, sent: Sent, deficit: float, *, binds: bool, now: float) -> None:
-        """A rule or a scale that is too dear shows in a bucket that is always full."""
+        """Lower a scale or a rule that is too expensive: its sign is a bucket that is always full."""
         own = next((mark.scaled for mark in sent.marks if mark.belief is self._best and self._best.after), 0.0)
         if not binds or deficit - own > 0.002 * self.rate:
             self._full_since, self._full = now, 0
@@ -258,7 +261,7 @@ class Observer:
             self._full_since, self._full = now, 0
 
     def _choose(self) -> float:
-        """Believe in the rule that foresaw best, where it is clearly better. Returns as `came_back` does."""
+        """Adopt the rule that predicted best, if it is clearly better. Returns as `came_back` does."""
         if len(self._beliefs) == 1:
             return 0.0
         scores = {rule: self._best_of(rule).score for rule in ChargeRule}
@@ -274,14 +277,14 @@ class Observer:
         return max(0.0, dearest - self._best.charged) if first else 0.0
 
     def _choose_best(self) -> None:
-        """The belief to act on; until something is known that of the dearest rule."""
+        """Choose the hypothesis to act on; until something is known, that of the most expensive rule."""
         self._best = self._best_of(self.rule or ChargeRule.SUM)
 
     def _best_of(self, rule: ChargeRule) -> Belief:
         return min((each for each in self._beliefs if each.rule is rule), key=lambda each: each.score)
 
     def doubt(self, sent: Sent, deficit: float | None) -> None:
-        """A refusal for tokens: every rule is possible again, and perhaps the provider saves up less."""
+        """Handle a refusal for tokens: every rule is possible again, and the provider's burst may be smaller."""
         cost = next((mark.scaled for mark in sent.marks if mark.belief is self._best), None)
         if deficit is not None and cost is not None and cost < NEARLY_ALL * self._burst:
             reached = deficit + cost

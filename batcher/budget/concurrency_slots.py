@@ -1,13 +1,13 @@
-"""Requests in flight of the whole process, over all its lanes."""
+"""Limits the requests in flight of the whole process, over all its lanes."""
 
 from collections.abc import Callable
 
-#: What a waiting lane is known by: called, it looks again.
+#: Identifies a waiting lane; calling it makes the lane check again.
 Wake = Callable[[], None]
 
 
 class Slots:
-    """At most `most` places (None: no bound). Lanes that find none get the next in the order of their queue."""
+    """At most `most` slots (None: no bound). Lanes that find none free are served in the order of their queue."""
 
     __slots__ = ("_queue", "_taken", "most")
 
@@ -17,7 +17,7 @@ class Slots:
         self._queue: dict[Wake, None] = {}
 
     def has_room(self, lane: Wake) -> bool:
-        """Whether a place is left for `lane` after those who queued up before it."""
+        """Return whether a slot is left for `lane` after those that queued before it."""
         if self.most is None:
             return True
         return self.most - self._taken > (self._ahead_of(lane) if self._queue else 0)
@@ -27,25 +27,25 @@ class Slots:
         return queued.index(lane) if lane in self._queue else len(queued)
 
     def share(self) -> float | None:
-        """Places taken of `most`."""
+        """Return the share of the slots in use."""
         return self._taken / self.most if self.most else None
 
     def queue_up(self, lane: Wake) -> None:
-        """Keep the lane's turn, or give it one, and wake it whenever it may have come."""
+        """Queue the lane, or keep its turn; it is woken whenever its turn may have come."""
         self._queue[lane] = None
 
     def leave(self, lane: Wake) -> None:
-        """The lane wants no place now: it has one, waits for something else, or gave up."""
+        """Leave the queue: the lane has a slot, waits for something else, or gave up."""
         if self._queue and lane in self._queue:
             del self._queue[lane]
             self._wake_all()
 
     def take(self) -> None:
-        """A request goes."""
+        """Take a slot for a request that is being sent."""
         self._taken += 1
 
     def give_back(self) -> None:
-        """A request has come back."""
+        """Free the slot of a request that has come back."""
         self._taken -= 1
         self._wake_all()
 

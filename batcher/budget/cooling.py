@@ -7,27 +7,27 @@ from batcher.policy.rate.token_bucket import PROBE_PATIENCE_S, lengthened, own_w
 
 
 class Probe(Enum):
-    """The one request that goes alone after a cool-down."""
+    """The state of the one request that is sent alone after a cool-down."""
 
     #: Traffic flows.
     NONE = auto()
     #: The next request is the probe.
     DUE = auto()
-    #: It is on its way, and the others wait for it.
+    #: The probe is in flight, and the others wait for it.
     OUT = auto()
 
 
 class Cooling:
-    """The cool-downs of one lane. Each begins an epoch: a refusal of an earlier epoch's request is old news."""
+    """The cool-downs of one lane. Each begins an epoch: a refusal of an earlier epoch's request changes nothing."""
 
     __slots__ = ("_patient_until", "_refusals", "epoch", "is_daily", "is_on", "probe", "until")
 
     def __init__(self) -> None:
-        #: Loop time.
+        #: Loop time in seconds.
         self.until = -inf
-        #: Whether the last of them is for a daily limit.
+        #: Whether the last cool-down is for a daily limit.
         self.is_daily = False
-        #: Whether there is anything to wait for, or may be: until a wait has found nothing left.
+        #: Whether there is or may be anything to wait for; reset when a wait finds nothing left.
         self.is_on = False
         self.epoch = 0
         self.probe = Probe.NONE
@@ -35,7 +35,7 @@ class Cooling:
         self._refusals = 0
 
     def wait(self, now: float) -> float:
-        """Seconds until the next request may go, if nothing comes back before; 0: it may go."""
+        """Return the seconds until the next request may be sent if nothing comes back before; 0: now."""
         if now < self.until:
             return self.until - now
         if self.probe is Probe.OUT:
@@ -46,7 +46,10 @@ class Cooling:
         return 0.0
 
     def admitted(self, now: float, *, patience_s: float = PROBE_PATIENCE_S) -> bool:
-        """A request goes. Returns whether it is the probe; not refused for `patience_s`, it counts as let in."""
+        """Note an admitted request; return whether it is the probe.
+
+        Not refused for `patience_s`, it counts as accepted.
+        """
         if self.probe is not Probe.DUE:
             return False
         self.probe, self.is_on = Probe.OUT, True
@@ -54,16 +57,16 @@ class Cooling:
         return True
 
     def probe_back(self, *, sent: bool) -> None:
-        """The probe has come back, or was never sent, and then another must go."""
+        """The probe came back, or was not sent; in the latter case another must be."""
         if self.probe is Probe.OUT:
             self.probe = Probe.NONE if sent else Probe.DUE
 
     def answered(self) -> None:
-        """A success: our own waits start small again."""
+        """Handle a success: our own waits start small again."""
         self._refusals = 0
 
     def hold_until(self, until: float, *, is_daily: bool = False) -> None:
-        """Admit nobody before `until`, then one alone. Only ever extends."""
+        """Admit nothing before `until`, then one request alone. Only ever extends the wait."""
         if until > self.until:
             self.until, self.is_daily, self.is_on = until, is_daily, True
             self.probe = Probe.DUE
@@ -71,10 +74,10 @@ class Cooling:
     def refused(
         self, now: float, *, told_s: float | None, jitter: float, epoch: int, is_daily: bool = False
     ) -> bool:
-        """A request of `epoch` was refused. Returns whether that was news, and began the next epoch.
+        """Handle a refusal of a request of `epoch`. Returns whether it was new, and so began the next epoch.
 
-        A time that the server named is kept in any case; our own wait grows only with news, so that one storm of
-        refusals is one refusal.
+        A time that the server stated is always kept; our own wait grows only with a new refusal, so that one burst
+        of refusals counts as one.
         """
         news = epoch == self.epoch
         if news:

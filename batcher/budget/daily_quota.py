@@ -1,4 +1,4 @@
-"""What a lane sends in a day, counted by us: it goes on over restarts."""
+"""Counts what a lane sends per day; the count continues across restarts."""
 
 from batcher.domain.lanes import DayUse, HourUse
 from batcher.domain.outcomes import Usage
@@ -6,14 +6,15 @@ from batcher.policy.rate.charging import Need
 from batcher.policy.rate.daily_quota import HOUR_US, DayLimits, counted, has_room, hour_with_room, total
 from batcher.ports import Clock
 
-#: Seconds: so often at least the wall clock is asked, as a machine that sleeps stops the other one.
+#: Seconds after which the wall clock is read again at the latest, because the loop's clock may stop while the
+#: machine sleeps.
 _LOOK_S = 60.0
-#: The same while nothing may go.
+#: The same while nothing may be sent.
 _WAIT_S = 600.0
 
 
 class Day:
-    """Requests that went, and tokens as replies count them; of those on their way as they are estimated."""
+    """Requests sent, and their tokens: as replies count them, or as estimated while in flight."""
 
     __slots__ = (
         "_begins",
@@ -30,25 +31,25 @@ class Day:
 
     def __init__(self, use: DayUse, clock: Clock, now: float) -> None:
         self.limits = DayLimits()
-        #: UTC microseconds from which on there is room; None: there is.
+        #: UTC microseconds from which on there is room; None if there is now.
         self.until: int | None = None
         self._clock = clock
         self._begins = use.begins
-        #: Hours that are over, and the sum of those that count.
+        #: Past hours, and the sum of those that count.
         self._hours = use.hours
         self._requests, self._tokens = 0, 0.0
         self._hour = -1
         self._look(now)
 
     def keep(self, limits: DayLimits) -> bool:
-        """Keep these limits from now on. Returns whether they are others than before."""
+        """Keep these limits from now on. Returns whether they differ from those before."""
         if limits == self.limits:
             return False
         self.limits, self.until = limits, None
         return True
 
     def _look(self, now: float) -> None:
-        """See what time it is."""
+        """Read the wall clock and update the counts."""
         wall = self._clock.now()
         self._look_at = now + min(_LOOK_S, (HOUR_US - wall % HOUR_US) / 1e6)
         if wall // HOUR_US != self._hour:
@@ -63,7 +64,7 @@ class Day:
         return (*self._hours, now) if now.requests or now.tokens else self._hours
 
     def wait(self, need: Need, now: float) -> float:
-        """Seconds after which to ask again; 0: such a request may go."""
+        """Return the seconds after which to ask again; 0: such a request may be sent."""
         limits = self.limits
         if limits.requests is None and limits.tokens is None:
             return 0.0
@@ -79,7 +80,7 @@ class Day:
         return min(_WAIT_S, max(0.001, (self.until - self._clock.now()) / 1e6))
 
     def spend(self, need: Need, now: float) -> float:
-        """A request goes. Returns the tokens that it is counted for."""
+        """Count a request that is being sent. Returns the tokens that it is counted for."""
         if now >= self._look_at:
             self._look(now)
         tokens = need.prompt + need.expected
@@ -88,17 +89,17 @@ class Day:
         return tokens
 
     def cancel(self, tokens: float) -> None:
-        """It did not go after all."""
+        """Undo the count of a request that was not sent after all."""
         self._requests -= 1
         self._tokens -= tokens
 
     def come_back(self, tokens: float, usage: Usage | None) -> None:
-        """It is over: what it took is known, and is nothing where it was not answered."""
+        """Correct the count of a request that came back: its usage is known, and is zero if it was not answered."""
         took = 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
         self._tokens += took - tokens
 
     def use(self, now: float) -> DayUse:
-        """What the next run is to know."""
+        """Return what the next run should know."""
         if now >= self._look_at:
             self._look(now)
         return DayUse(hours=self._all(), begins=self._begins)

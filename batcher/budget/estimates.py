@@ -1,17 +1,17 @@
-"""What replies teach about the size of requests: tokens of a prompt, and of an answer without a maximum."""
+"""Learns the size of requests from replies: tokens of a prompt, and output tokens of a request without a maximum."""
 
 from batcher.domain.lanes import Charge
 from batcher.domain.outcomes import Usage
 from batcher.policy.rate.charging import Need
 
-#: Weight of the past: of prompts a reply, of outputs a reply.
+#: Weight of the past per reply for prompts, and of a new reply for outputs.
 _KEEP_PROMPTS, _OUTPUT_WEIGHT = 0.98, 0.05
-#: Bounds of the ratio: beyond them the usage counts something else (images, cached prompts).
+#: Bounds of the ratio: outside them the usage counts something else (images, cached prompts).
 _LEAST_RATIO, _MOST_RATIO = 0.2, 5.0
 
 
 class Estimates:
-    """Prompt tokens counted for each that was estimated, and the mean output of a request."""
+    """Prompt tokens counted by the provider per token estimated, and the mean output of a request."""
 
     __slots__ = ("_counted", "_estimated", "output", "ratio")
 
@@ -21,7 +21,7 @@ class Estimates:
         self._counted = self._estimated = 0.0
 
     def need(self, charge: Charge) -> Need:
-        """What a request will take."""
+        """Return what a request will probably take."""
         given = float(charge.output_tokens)
         output = self.output
         if output is None:
@@ -30,7 +30,7 @@ class Estimates:
         return Need(charge.input_tokens * self.ratio, most, min(output, most))
 
     def learn(self, charge: Charge, usage: Usage) -> None:
-        """A reply counted its tokens."""
+        """Learn from a reply's token counts."""
         counted, produced = usage.input_tokens, usage.output_tokens
         if counted and charge.input_tokens:
             self._counted = _KEEP_PROMPTS * self._counted + counted

@@ -1,4 +1,4 @@
-"""The gate of one lane: who may go, and when."""
+"""The gate of one lane: which request may be sent, and when."""
 
 import asyncio
 from math import ceil, inf
@@ -31,28 +31,28 @@ from batcher.policy.rate.token_bucket import (
     restarted,
 )
 
-#: Seconds for which what held the last request back still counts as what binds.
+#: Seconds for which the last reason to wait still counts as the binding limit.
 RECENT_S = 1.0
 
 
 class Place(Struct, eq=False):
     """A `Reservation`: what one request has taken, until it is cancelled or comes back.
 
-    Built by position, as names cost at every admission.
+    Built by position, because keyword arguments cost time at every admission.
     """
 
     lane: LaneKey
-    #: Loop time.
+    #: Loop time in seconds.
     at: float
     taken: Taken
-    #: What is told where it is refused and no limit of requests is known.
+    #: Input for the rate search if this request is refused. None if a request limit is known.
     mark: Refusal | None
-    #: The cool-down epoch it went in.
+    #: The cool-down epoch in which it was admitted.
     epoch: int
     probe: bool
-    #: Requests in flight, with it.
+    #: Requests in flight, including it.
     beside: int
-    #: Tokens that the day is counted for.
+    #: Tokens that the daily quota is charged.
     of_the_day: float
     held: bool = True
     usage: Usage | None = None
@@ -60,22 +60,22 @@ class Place(Struct, eq=False):
 
 
 class Refused(Struct, frozen=True, kw_only=True):
-    """Why nobody is to be admitted for a while."""
+    """Why nothing is to be admitted for a while."""
 
-    #: None: no refusal, but a reason of our own to hold the lane.
+    #: None: not a refusal, but a reason of our own to hold the lane.
     why: RefusedFor | None = None
-    #: Seconds to wait; None: it names no time.
+    #: Seconds to wait; None if no time was stated.
     told_s: float | None = None
-    #: U(0, 1); only ever lengthens.
+    #: U(0, 1); only ever lengthens the wait.
     jitter: float = 0.0
     restart_ramp: bool = False
 
 
 class Gate:
-    """Admits the requests of one lane, in their order, when every dimension has room; then takes from all at once.
+    """Admits the requests of one lane in order, if every limit has room; then takes from all limits at once.
 
-    What became of a request is told in this order: `come_back`, then `answered` or `refused`, then `observe`,
-    nothing between.
+    The result of a request is reported in this order, with nothing in between: `come_back`, then `answered` or
+    `refused`, then `observe`.
     """
 
     def __init__(self, key: LaneKey, slots: Slots, memory: LaneMemory, day: Day) -> None:
@@ -90,13 +90,13 @@ class Gate:
         self.level = Level(FIRST_LEVEL, memory.level)
         self.in_flight = 0
         self._climb = Climb()
-        #: Loop time of the last refusal that made the level lower; those of older requests are old news.
+        #: Loop time of the last refusal that lowered the level; refusals of older requests do not lower it again.
         self._eased_at = -inf
-        #: Of those in flight, the ones admitted since the last cool-down began.
+        #: How many of those in flight were admitted since the last cool-down began.
         self._recent = 0
         self._slots = slots
         self._turn = asyncio.Lock()
-        #: Tasks that wait for their turn, with the one whose turn it is.
+        #: Tasks that wait for their turn, including the one whose turn it is.
         self._queued = 0
         self._wake: asyncio.Future[None] | None = None
         self._resting: Hold | None = None
@@ -105,14 +105,17 @@ class Gate:
         self._last_back: Place | None = None
 
     def try_to_enter(self, charge: Charge) -> Place | None:
-        """Let a request of this charge go, if nobody came before it and nothing keeps it from going."""
+        """Admit a request of this charge if none came before it and nothing keeps it waiting.
+
+        Returns None otherwise.
+        """
         if self._queued:
             return None
         need, now = self.tokens.estimates.need(charge), self._clock()
         return self._admit(charge, need, now) if self._hold(need, now) is None else None
 
     async def enter(self, charge: Charge) -> Place:
-        """Wait until a request of this charge may go, and let it go."""
+        """Wait until a request of this charge may be sent, then admit it."""
         self._queued += 1
         try:
             async with self._turn:
@@ -130,7 +133,7 @@ class Gate:
             self._slots.leave(self.look_again)
 
     def _hold(self, need: Need, now: float) -> Hold | None:
-        """What keeps a request from going now. None: nothing, and what it needs is taken."""
+        """Return why a request cannot be sent now. None: it can, and what it needs has been taken."""
         slots = self._slots
         if (hold := self._hold_for_time(need, now)) is not None:
             return hold
@@ -146,7 +149,7 @@ class Gate:
         return None if slots.most is None or slots.has_room(self.look_again) else Hold(Why.PROCESS)
 
     def _hold_for_time(self, need: Need, now: float) -> Hold | None:
-        """A cool-down, or a day that is used up."""
+        """Return a cool-down, or an exhausted daily quota."""
         cooling = self.cooling
         if cooling.is_on and (seconds := cooling.wait(now)) > 0:
             return Hold(Why.DAY if cooling.is_daily else Why.PROVIDER, seconds)
@@ -174,7 +177,7 @@ class Gate:
         return self.cooling.admitted(now, patience_s=patience)
 
     async def _rest(self, hold: Hold) -> None:
-        """Sleep until it is time to look again, or something has changed."""
+        """Sleep until it is time to check again, or something has changed."""
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
         self._resting = hold
@@ -189,17 +192,20 @@ class Gate:
             self._held_by, self._held_at = hold.why, loop.time()
 
     def look_again(self) -> None:
-        """Something has changed that the waiting request should know of."""
+        """Wake the waiting request, because something changed that it depends on."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
 
     @property
     def most(self) -> int:
-        """Requests that may be in flight."""
+        """Return how many requests may be in flight."""
         return places(self.level.overall, self._cap)
 
     def _level_has_room(self) -> bool:
-        """Traffic that ramps up does so beside what is still in flight from before; both keep to the level."""
+        """Return whether the level has room.
+
+        Traffic that ramps up is counted separately from what was in flight before.
+        """
         level, in_flight = self.level, self.in_flight
         # Whole requests: there is room for one more, or none.
         return self._recent + 1 <= level.limit and in_flight + 1 <= level.overall and in_flight < self._cap
@@ -212,7 +218,7 @@ class Gate:
 
     @property
     def _is_learned(self) -> bool:
-        """Whether the pace is one that was found out."""
+        """Return whether the pace is an estimated one."""
         return self.requests is None and self.blind.census is not None
 
     @property
@@ -220,7 +226,7 @@ class Gate:
         return self.requests is not None or self.tokens.is_limited or self._is_learned
 
     def cancel(self, place: Place) -> None:
-        """Nothing was sent: all of it comes back."""
+        """Give everything back: nothing was sent."""
         now = self._clock()
         if self.requests is not None:
             self.requests.give_back(1.0, now)
@@ -228,19 +234,19 @@ class Gate:
             self.blind.give_back()
         self.tokens.cancel(place.taken, now)
         self.day.cancel(place.of_the_day)
-        # Headers that come now belong to no request that was let in.
+        # Headers that arrive now belong to no admitted request.
         self._last_back = None
         self._leave(place, sent=False)
         self.look_again()
 
     def come_back(self, place: Place, usage: Usage | None) -> None:
-        """The request is over; its place is free."""
+        """Free the slot of a request that is over."""
         returned = self.tokens.come_back(place.taken, usage, self._clock())
         self.day.come_back(place.of_the_day, usage)
         place.usage = usage
         self._last_back = place
         self._leave(place, sent=True)
-        # A gate that waits for its rate has nothing to gain from a free place.
+        # A gate that waits for its rate gains nothing from a free slot.
         if returned or (self._resting is not None and self._resting.why in {Why.LEVEL, Why.PROVIDER, Why.DAY}):
             self.look_again()
 
@@ -254,7 +260,7 @@ class Gate:
         self._slots.give_back()
 
     def answered(self) -> None:
-        """The request that came back last is a success."""
+        """Report that the request that came back last succeeded."""
         self.cooling.answered()
         self.blind.answered()
         place = self._last_back
@@ -275,7 +281,7 @@ class Gate:
         return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
 
     def refused(self, refusal: Refused) -> None:
-        """The request that came back last is a refusal, or the lane is to be held for another reason."""
+        """Report that the request that came back last was refused, or hold the lane for another reason."""
         place, now = self._last_back, self._clock()
         if place is None or refusal.why is None:
             self._cool_down(place, refusal, now)
@@ -285,7 +291,7 @@ class Gate:
         self.look_again()
 
     def _adapt(self, place: Place, why: RefusedFor, refusal: Refused, now: float) -> None:
-        """What there was too much of is what changes."""
+        """Adapt the limit that the provider says was exceeded: request rate, token rate or concurrency."""
         tokens = self.tokens
         if self.requests is not None and why in {RefusedFor.REQUESTS, RefusedFor.UNSAID}:
             self.requests.tighten(now)
@@ -301,7 +307,7 @@ class Gate:
             self._cool_down(place, refusal, now)
 
     def _finds_out(self, why: RefusedFor, place: Place) -> bool:
-        """Whether the refusal is one of a request rate that nobody names."""
+        """Return whether this is a refusal by a request rate that is not announced."""
         if self.requests is not None or why is RefusedFor.DAY:
             return False
         if why is RefusedFor.AGAIN:
@@ -309,7 +315,7 @@ class Gate:
         return why is RefusedFor.REQUESTS or not self.tokens.is_limited
 
     def _count(self, place: Place, mark: Refusal, refusal: Refused, now: float) -> None:
-        """The census learns from it, and says how long to hold; what the server said is kept in any case."""
+        """Feed the rate search and hold the lane as long as it says; a time that the server stated is always kept."""
         hold_s = self.blind.refused(mark, now, probe=place.probe)
         wait_s = max(hold_s, refusal.told_s or 0.0)
         if wait_s > 0:
@@ -318,7 +324,7 @@ class Gate:
             self._restart(cut=True)
 
     def _ease(self, place: Place, refusal: Refused, now: float) -> None:
-        """Too many at once: fewer. Time is only waited where the server names one, or nothing was let in."""
+        """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
         if place.beside <= 1 or refusal.told_s is not None:
             self._cool_down(place, refusal, now)
         elif place.at >= self._eased_at:
@@ -344,11 +350,11 @@ class Gate:
         self.level = restarted(self.level, cut=cut)
 
     def forget_level(self) -> None:
-        """A rate is known from now on: where the level came to before says nothing."""
+        """Reset the level, because a rate is known from now on."""
         self.level = Level(self.level.limit)
 
     def observe(self, hints: RateHints) -> None:
-        """The headers of the request that came back last."""
+        """Use the headers of the request that came back last."""
         place, now = self._last_back, self._clock()
         self.tokens.heed(hints, now)
         if place is not None:
@@ -356,11 +362,11 @@ class Gate:
             self.tokens.observe(place.taken, hints, place.usage, refused=place.refused, binds=binds, now=now)
 
     def hold_for_the_day(self, seconds: float) -> None:
-        """A daily limit is used up."""
+        """Hold the lane because a daily limit is exhausted."""
         self.cooling.hold_until(self._clock() + seconds, is_daily=True)
 
     def held_by(self, now: float, *, recent_s: float) -> Why | None:
-        """What the waiting request waits for, or waited for at most `recent_s` ago."""
+        """Return what the waiting request waits for, or waited for at most `recent_s` ago."""
         if self.cooling.wait(now) > 0:
             return Why.DAY if self.cooling.is_daily else Why.PROVIDER
         if self._resting is not None:
@@ -369,6 +375,6 @@ class Gate:
 
 
 def _timed(seconds: float, loop: asyncio.AbstractEventLoop) -> float:
-    """The wait as the loop can time it: uvloop's are whole milliseconds, and would wake early again and again."""
+    """Return a wait that the loop can time: uvloop counts whole milliseconds, and would wake early again and again."""
     is_exact = isinstance(loop, asyncio.BaseEventLoop)
     return seconds if is_exact else ceil(1e3 * seconds) / 1e3

@@ -1,4 +1,4 @@
-"""The budgets of a process: every lane's gate, and the limits it keeps."""
+"""The budgets of a process: each lane's gate, and the limits that it keeps."""
 
 import asyncio
 from collections.abc import Callable
@@ -23,12 +23,12 @@ from batcher.policy.tokens.oversized import is_never_admitted
 from batcher.ports import Clock, Reservation
 
 _DAY_S = 86_400.0
-#: Seconds: for the µs by which the same moment is another when it is asked for later.
+#: Seconds of tolerance, because the same moment differs by µs if it is computed again later.
 _DAY_SLACK_S = 0.001
 
 
 class Lane(Struct, eq=False):
-    """A lane's gate, the limits it is to keep, and those it keeps now."""
+    """A lane's gate, the limits that it should keep, and those that it keeps now."""
 
     gate: Gate
     limits: LaneLimits
@@ -38,9 +38,9 @@ class Lane(Struct, eq=False):
 class LaneBudgets:
     """`ports.Budget` for the lanes of one process, in memory.
 
-    For each request that was sent the caller tells `reconcile` first, and then, before anything else of that lane,
-    `answered` or `cool_down` where it applies, and `heed`: so an old refusal is told from news, and a reading
-    belongs to its request. All on one event loop.
+    For each request that was sent, the caller calls `reconcile` first, and then, before anything else of that
+    lane, `answered` or `cool_down` if they apply, and `adopt`. This order tells an old refusal from a new one, and
+    assigns a reading to its request. All on one event loop.
     """
 
     def __init__(self, clock: Clock, *, most_in_flight: int | None) -> None:
@@ -56,7 +56,7 @@ class LaneBudgets:
         cooling_until: int | None,
         memory: LaneMemory = LaneMemory(),  # noqa: B008 - frozen
     ) -> None:
-        """Make a lane known, or change its given limits; what was announced and what is in flight stay."""
+        """Register a lane, or change the limits given for it; announced limits and requests in flight are kept."""
         known = self._lanes.get(lane)
         if known is None:
             announced = replace(memory.limits, learned_rpm=None, day_until=None)
@@ -69,14 +69,14 @@ class LaneBudgets:
         self._hold_again(known.gate.cooling, cooling_until or 0, memory.limits.day_until or 0)
 
     def _hold_again(self, cooling: Cooling, until_us: int, day_until: int) -> None:
-        """A cool-down of an earlier run, and a hold for the day: often the same, and then the day's."""
+        """Restore a cool-down of an earlier run, and a hold for the day; often they are the same, and then it is the day's."""
         day_us = 1_000_000 * day_until
         left_us = max(until_us, day_us) - self._clock.now()
         if left_us > 0:
             cooling.hold_until(_loop_time() + left_us / 1e6, is_daily=day_us >= until_us)
 
     def memory(self, lane: LaneKey) -> LaneMemory:
-        """What the next run is to know."""
+        """Return what the next run should know."""
         known = self._lane(lane)
         gate = known.gate
         return LaneMemory(
@@ -85,18 +85,18 @@ class LaneBudgets:
             ),
             charging=gate.tokens.charging(),
             day=gate.day.use(_loop_time()),
-            # Where a rate is known it governs, and the level only follows.
+            # If a rate is known it governs, and the level only follows.
             level=gate.level.target if known.applied == KnownLimits() else None,
         )
 
     def _day_until(self, cooling: Cooling) -> int | None:
-        """In whole seconds, as it is written down whenever it changes."""
+        """Return it in whole seconds, because every change is written to the store."""
         if not cooling.is_daily or cooling.until <= _loop_time():
             return None
         return ceil(self._in_utc(cooling.until) / 1e6 + _DAY_SLACK_S)
 
     def never_fits(self, lane: LaneKey, charge: Charge) -> TokenLimit | None:
-        """See `ports.Budget`: only figures that are certain count."""
+        """See `ports.Budget`: only limits that are certain count."""
         known = self._lane(lane)
         if not charge.bounded or known.applied.tpm is None or charge.output_tokens <= known.applied.tpm:
             return None
@@ -111,29 +111,29 @@ class LaneBudgets:
         return gate.try_to_enter(charge) or await gate.enter(charge)
 
     def cancel(self, reservation: Reservation) -> None:
-        """Give everything back; the next request has it. A second time does nothing."""
+        """Give everything back for the next request. A second call does nothing."""
         place = _place(reservation)
         if place.held:
             self._lane(place.lane).gate.cancel(place)
 
     def reconcile(self, reservation: Reservation, usage: Usage | None) -> None:
-        """Free the place in flight; under `produced` correct the tokens by `usage`. Twice does nothing."""
+        """Free the concurrency slot; under `produced`, correct the tokens by `usage`. A second call does nothing."""
         place = _place(reservation)
         if place.held:
             self._lane(place.lane).gate.come_back(place, usage)
 
     def answered(self, lane: LaneKey) -> None:
-        """A success: the level may grow, and our own waits start small again."""
+        """Report a success: the level may grow, and our own waits start small again."""
         self._lane(lane).gate.answered()
 
     def heed(self, lane: LaneKey, hints: RateHints) -> None:
-        """Adopt the limits that reply headers announce, and learn from what they say is left of them."""
+        """Adopt the limits that reply headers announce, and learn from the remaining amounts that they state."""
         known = self._lane(lane)
         if known.limits.heed(hints):
             _apply(known)
         known.gate.observe(hints)
         if hints.rpd and hints.remaining_requests_day == 0:
-            # A bucket has one more after its share of the day; a window says when it is refused.
+            # A bucket refills one request after its share of the day; a window states when in its refusal.
             known.gate.hold_for_the_day(_DAY_S / hints.rpd)
 
     def cool_down(
@@ -145,7 +145,7 @@ class LaneBudgets:
         restart_ramp: bool,
         why: RefusedFor | None = None,
     ) -> int:
-        """Hold the lane; a wait of 0 or less names no time. Returns the end in UTC microseconds."""
+        """Hold the lane; a wait of 0 or less states no time. Returns the end in UTC microseconds."""
         gate = self._lane(lane).gate
         told_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
         gate.refused(Refused(why=why, told_s=told_s, jitter=jitter, restart_ramp=restart_ramp))
@@ -169,7 +169,7 @@ class LaneBudgets:
         )
 
     def _held_until(self, gate: Gate, now: float) -> int | None:
-        """UTC microseconds: the end of a cool-down, or of a day that is used up."""
+        """Return the end of a cool-down, or of an exhausted daily quota, in UTC microseconds."""
         cooling = self._in_utc(gate.cooling.until) if gate.cooling.until > now else None
         used_up = gate.day.until
         day = used_up if used_up is not None and used_up > self._clock.now() else None
@@ -203,15 +203,15 @@ class LaneBudgets:
         try:
             return self._lanes[lane]
         except KeyError:
-            raise LookupError(f"{lane} has no budget yet: open_lane comes first") from None
+            raise LookupError(f"{lane} has no budget yet: call open_lane first") from None
 
     def _in_utc(self, at: float) -> int:
-        """Loop time as UTC microseconds, rounded up: nobody who waits for it is early."""
+        """Convert loop time to UTC microseconds, rounded up so that a waiter is never early."""
         return self._clock.now() + ceil((at - _loop_time()) * 1e6)
 
 
 def _apply(lane: Lane) -> None:
-    """Remake the dimensions whose limit is another than the one in force, drained, and let the gate look again."""
+    """Replace the limiters whose limit has changed with new, empty ones, and wake the gate."""
     kept, before, gate = lane.limits.kept(), lane.applied, lane.gate
     tokens = gate.tokens
     gate.requests = _kept(gate.requests, before.rpm, kept.rpm, requests_pace)
@@ -238,7 +238,7 @@ def _in_force(before: float | None, now: float | None) -> float | None:
 def _kept(
     dimension: Dimension | None, before: float | None, limit: float | None, pace: Callable[[float], Pace]
 ) -> Dimension | None:
-    """The dimension itself where its limit is the same, else a new one, drained and with the old one's debt."""
+    """Return the limiter itself if its limit is the same, else a new, empty one that keeps the old one's debt."""
     if is_same_limit(before, limit):
         return dimension
     now = _loop_time()
@@ -247,7 +247,7 @@ def _kept(
 
 
 def _learned_rpm(gate: Gate) -> float | None:
-    """What the provider takes, as far as is found out; rounded, as it is written down whenever it changes."""
+    """Return the estimated request rate, rounded, because every change is written to the store."""
     estimate = gate.blind.estimate
     return None if estimate is None else float(f"{60.0 * estimate:.3g}")
 
@@ -259,7 +259,7 @@ def _share(dimension: Dimension | None, limit: float | None, now: float) -> floa
 
 
 def _binding(why: Why | None) -> str:
-    """The word `status` uses."""
+    """Return the word that `status` shows."""
     match why:
         case None:
             return "input"

@@ -1,4 +1,4 @@
-"""One limit of a lane, requests or tokens, kept by an `AsyncLimiter`."""
+"""One limit of a lane, requests or tokens, enforced by an `AsyncLimiter`."""
 
 from collections import deque
 
@@ -23,10 +23,10 @@ from batcher.policy.rate.token_bucket import (
 class Dimension:
     """A ceiling and a balance.
 
-    The limiter is the ceiling: whatever the balance believes, no more than a bucketful and the rate goes. It knows
-    no debt, no refund and does not tell its level, so these stand beside it. It is never waited in: the gate
-    sleeps until there should be room and asks again. So whatever changes meanwhile wakes the gate, a cancelled
-    wait leaves nothing behind, and where there is room nothing is awaited at all.
+    The limiter is the ceiling: whatever the balance says, no more than a bucketful plus the rate passes. It has no
+    debt, no refund, and does not report its level, so the balance adds these. The gate never waits inside the
+    limiter: it sleeps until there should be room and asks again. So any change meanwhile can wake the gate, a
+    cancelled wait leaves nothing behind, and if there is room nothing is awaited at all.
     """
 
     __slots__ = ("_at", "_balance", "_ceiling", "_cost", "_margin", "_meter", "pace")
@@ -38,11 +38,11 @@ class Dimension:
         self._at = now
         self._meter = Meter(now)
         self._margin = FULL_MARGIN
-        #: What a unit costs while the margin is smaller than usual: that slows, without another limiter.
+        #: What a unit costs while the margin is smaller than usual; this slows the lane without a second limiter.
         self._cost = 1.0
 
     def ask(self, amount: float, now: float) -> float:
-        """Seconds after which to ask again; 0 when all that a request of `amount` needs first is taken for it."""
+        """Return the seconds after which to ask again; 0 if all that a request of `amount` needs first has been taken."""
         pace = self.pace
         if self._cost != 1.0:
             self._cost = extra_cost(self._margin, now)
@@ -58,32 +58,32 @@ class Dimension:
         return seconds_to_room(balance, part, pace) if part else 0.0
 
     def spend(self, amount: float, now: float) -> None:
-        """A request of `amount` goes, of what was taken; what exceeds it is debt."""
+        """Use what was taken for a request of `amount`; what exceeds it becomes debt."""
         self._balance = spent(self._balance, amount * self._cost)
         self._meter.add(amount, now)
 
     def give_back(self, amount: float, now: float) -> None:
-        """It did not go after all: the next request has it, for as long as the bucket would have held it."""
+        """Give back the amount of a request that was not sent; the next request may use it while the bucket would have kept it."""
         self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount * self._cost)
         self._at = now
         self._meter.add(-amount, now)
 
     def tighten(self, now: float) -> None:
-        """A refusal: somewhat less than the limit is used, until time has shown that it was chance."""
+        """Handle a refusal: use a little less than the limit until time has shown that it was chance."""
         self._margin = cut_margin(self._margin, now)
         self._cost = extra_cost(self._margin, now)
 
     def debt(self, now: float) -> float:
-        """Units still to be paid for what already went."""
+        """Return the units that are still owed for what was sent."""
         return max(0.0, passed(self._balance, now - self._at, self.pace).owed)
 
     def use(self, now: float) -> float:
-        """Units a second that went lately."""
+        """Return the units per second sent recently."""
         return self._meter.rate(now)
 
 
 def _acquire(limiter: AsyncLimiter, amount: float) -> None:
-    """Take what it has room for: `acquire` then returns at its first step, without a task in between."""
+    """Take as much as it has room for; `acquire` then returns at its first step, without a task in between."""
     try:
         limiter.acquire(amount).send(None)
     except StopIteration:
@@ -91,13 +91,13 @@ def _acquire(limiter: AsyncLimiter, amount: float) -> None:
     raise RuntimeError(f"{limiter} had room for {amount}, and has none")
 
 
-#: Seconds looked back, and between two marks.
+#: Seconds that the meter looks back, and seconds between two marks.
 WINDOW_S = 10.0
 STEP_S = 1.0
 
 
 class Meter:
-    """Units a second over the last `WINDOW_S`: one addition an admission, a mark a second."""
+    """Units per second over the last `WINDOW_S`: one addition per admission, one mark per second."""
 
     __slots__ = ("_marks", "_total")
 
@@ -106,13 +106,13 @@ class Meter:
         self._marks = deque([(now, 0.0)], maxlen=int(WINDOW_S / STEP_S) + 1)
 
     def add(self, amount: float, now: float) -> None:
-        """`amount` went at `now`."""
+        """Count `amount` at `now`."""
         if now - self._marks[-1][0] >= STEP_S:
             self._marks.append((now, self._total))
         self._total += amount
 
     def rate(self, now: float) -> float:
-        """Units a second since the oldest mark within the window; 0 where all of it is older."""
+        """Return the units per second since the oldest mark within the window; 0 if all marks are older."""
         for at, total in self._marks:
             if now - at <= WINDOW_S:
                 return max(0.0, self._total - total) / max(STEP_S, now - at)

@@ -1,4 +1,4 @@
-"""The limits of one lane: what the user gave, what the server announced, and what is kept of both."""
+"""The limits of one lane: what the user gave, what the provider announced, and what applies of both."""
 
 from msgspec.structs import replace
 
@@ -10,21 +10,21 @@ from batcher.policy.rate.token_bucket import in_force
 
 
 class LaneLimits:
-    """Two sources, one answer. A lane without either is `LEARNED`: what it finds out is all it has."""
+    """Combines the two sources. A lane with neither is `LEARNED`: it has only what it estimates."""
 
     __slots__ = ("_counted", "_is_told", "announced", "given")
 
     def __init__(self, given: Limits, announced: KnownLimits) -> None:
         self.given = given
-        #: By this run's headers, or by an earlier one's.
+        #: By this run's headers, or by an earlier run's.
         self.announced = announced
-        #: Whether a reply of this run named a limit of tokens: what an earlier run heard may be old.
+        #: Whether a reply of this run announced a token limit; what an earlier run was announced may be outdated.
         self._is_told = False
-        #: Requests and tokens a day that replies of this run named without saying what is left.
+        #: Requests and tokens per day that replies of this run announced without saying what remains.
         self._counted: tuple[float | None, float | None] = (None, None)
 
     def heed(self, hints: RateHints) -> bool:
-        """Remember what a reply announced; what it does not say stays. Returns whether anything is new."""
+        """Remember what a reply announced; limits that it does not mention stay. Returns whether anything is new."""
         known = self.announced
         self._is_told = self._is_told or _known(hints.tpm) is not None
         rpd, tpd = self._counted
@@ -35,7 +35,8 @@ class LaneLimits:
         apart = hints.input_tpm is not None and hints.output_tpm is not None
         now = KnownLimits(
             rpm=_known(hints.rpm) or known.rpm,
-            # Where both are told apart, the third number repeats the tighter of them (PROVIDERS §2.2).
+            # If both are announced separately, the third figure repeats the tighter of them
+            # (docs/providers.md#rate-limit-headers).
             tpm=None if apart else _known(hints.tpm) or known.tpm,
             input_tpm=_known(hints.input_tpm) or known.input_tpm,
             output_tpm=_known(hints.output_tpm) or known.output_tpm,
@@ -47,7 +48,7 @@ class LaneLimits:
         return is_new
 
     def kept(self) -> KnownLimits:
-        """The limits to keep."""
+        """Return the limits that apply."""
         known = self.announced
         return KnownLimits(
             rpm=in_force(self.given.rpm, known.rpm),
@@ -57,12 +58,15 @@ class LaneLimits:
         )
 
     def a_day(self) -> DayLimits:
-        """The limits a day that we count. Where the provider tells what is left of its own, that is left to it."""
+        """Return the daily limits that we count ourselves.
+
+        If the provider says what remains, its own count is used.
+        """
         rpd, tpd = self._counted
         return DayLimits(in_force(self.given.rpd, rpd), in_force(self.given.tpd, tpd))
 
     def certain_tpm(self) -> TokenLimit | None:
-        """The limit of tokens that holds without doubt."""
+        """Return the token limit that applies for certain."""
         given = self.given.tpm
         announced = self.announced.tpm if self._is_told else None
         if given is not None and (announced is None or given <= announced):
@@ -70,7 +74,7 @@ class LaneLimits:
         return None if announced is None else TokenLimit(tpm=announced, source=LimitSource.ANNOUNCED)
 
     def source(self) -> LimitSource:
-        """Where those a minute come from; given ones are named first."""
+        """Return where the limits per minute come from; given ones are named first."""
         if replace(self.given, rpd=None, tpd=None) != Limits():
             return LimitSource.GIVEN
         announced = replace(self.announced, rpd=None, tpd=None)
@@ -78,12 +82,12 @@ class LaneLimits:
 
 
 def _known(limit: float | None) -> float | None:
-    """0 and below mean unknown (PROVIDERS §2.1)."""
+    """Return None for 0 and below, which mean unknown (docs/providers.md#rate-limit-headers)."""
     return limit if limit is not None and limit > 0 else None
 
 
 def _uncounted(limit: float | None, remaining: float | None, before: float | None) -> float | None:
-    """A limit of which the provider does not say what is left."""
+    """Return a limit of which the provider does not say what remains."""
     known = _known(limit)
     if known is None:
         return before

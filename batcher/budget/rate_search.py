@@ -1,33 +1,37 @@
-"""The pace of a lane whose limits nobody names: free until the first refusal, then by census (RATE §6)."""
+"""The pace of a lane whose limits are not announced: unlimited until the first refusal, then by rate search.
+
+See docs/rate-limits.md#unannounced-limits.
+"""
 
 from collections import deque
 from math import inf
 
 from batcher.policy.rate.rate_search import Census, Refusal, begun, idled, rate_at, refused, remembered, unrefused
 
-#: Seconds of the rate that may go at once.
+#: Seconds' worth of the rate that may be sent at once.
 _BURST_S = 0.1
 #: Seconds over which the rate before the first refusal is measured.
 _LATELY_S = 1.0
-#: Seconds without a request that mean the rate did not bind.
+#: Seconds without a request after which the rate was not what limited sending.
 _IDLE_S = 0.5
-#: Seconds of the first wait of our own after a refused probe, doubled by each further one, and its end.
+#: Seconds of our own first wait after a refused probe, doubled by each further one, and its maximum.
 _FIRST_WAIT_S, _MOST_WAIT_S = 0.1, 5.0
-#: A probe that was not refused within so many times the usual time of a refusal was let in; seconds, at least.
+#: A probe that was not refused within this many times the usual delay of a refusal was accepted; and the least
+#: delay, in seconds.
 _PATIENCE, _LEAST_PATIENCE_S = 2.5, 0.05
-#: Of so many requests so many refused, though the rate was cut to this share of the first: the refusals have
-#: nothing to do with the rate. At a limit a cut rate is refused once in a hundred.
+#: If that many of so many requests were refused although the rate was cut to this share of the first, the refusals
+#: are unrelated to the rate. At a true limit a cut rate is refused once in a hundred.
 _LOOKED_AT, _MOST_REFUSED, _MUCH_CUT = 40, 6, 0.5
 #: Seconds to hold the lane after such a refusal.
 _UNRELATED_HOLD_S = 0.5
-#: Seconds below which a wait is rounding: slept through, it would be asked for again at the same instant.
+#: Seconds below which a wait is a rounding error; sleeping it would end at the same instant and ask again.
 _ROUNDING_S = 1e-9
-#: Weight of a new refusal's time.
+#: Weight of a new refusal's delay.
 _WEIGHT = 0.2
 
 
 class Blind:
-    """Counts what goes; once something was refused, paces it."""
+    """Counts what is sent; after the first refusal, paces it."""
 
     __slots__ = (
         "_ends",
@@ -52,38 +56,39 @@ class Blind:
         self._last = now
         self._waits = 0
         self._refusal_s = 0.02
-        #: Whether each of the last requests since the first refusal was refused; None: refusals tell no rate.
+        #: Whether each of the last requests since the first refusal was refused; None if refusals say nothing
+        #: about a rate.
         self._ends: deque[bool] | None = deque(maxlen=_LOOKED_AT)
         self._first_rate = 0.0
 
     @property
     def estimate(self) -> float | None:
-        """Requests a second that the provider takes, as far as is known."""
+        """Return the requests per second that the provider accepts, as far as is known."""
         return None if self.census is None else self.census.estimate
 
     def rate(self, now: float) -> float | None:
-        """Requests a second now; None: free."""
+        """Return the present rate in requests per second; None: unlimited."""
         return None if self.census is None else rate_at(self.census, now)
 
     def utilization(self, now: float) -> float | None:
-        """The rate now, as a share of the estimate."""
+        """Return the present rate as a share of the estimate."""
         rate, estimate = self.rate(now), self.estimate
         return None if rate is None or estimate is None else rate / estimate
 
     @property
     def patience_s(self) -> float:
-        """Seconds after which a probe that was not refused was let in."""
+        """Return the seconds after which a probe that was not refused was accepted."""
         return max(_LEAST_PATIENCE_S, _PATIENCE * self._refusal_s)
 
     def wait(self, now: float) -> float:
-        """Seconds until the next request may go."""
+        """Return the seconds until the next request may be sent."""
         if self.census is None:
             return 0.0
         wait = self._next - _BURST_S - now
         return wait if wait > _ROUNDING_S else 0.0
 
     def spend(self, now: float) -> Refusal:
-        """A request goes. Returns what is to be told if it is refused."""
+        """Count a request that is being sent. Returns the input for `refused` if it is refused."""
         self._sent += 1
         idle, self._last = now - self._last, now
         if self.census is None:
@@ -104,17 +109,20 @@ class Blind:
         return len(lately) / max(0.1, min(_LATELY_S, now - lately[0]))
 
     def give_back(self) -> None:
-        """A request did not go after all."""
+        """Undo the count of a request that was not sent after all."""
         self._sent -= 1
 
     def answered(self) -> None:
-        """A success: our own waits start small again."""
+        """Report a success: our own waits start small again."""
         self._waits = 0
         if self.census is not None and self._ends is not None:
             self._ends.append(False)
 
     def refused(self, mark: Refusal, now: float, *, probe: bool) -> float:
-        """A request was refused. Returns the seconds to hold the lane before one goes alone; 0: old news."""
+        """Report a refusal.
+
+        Returns the seconds to hold the lane before one request goes alone; 0 if it is outdated.
+        """
         self._refused += 1
         self._refusal_s += _WEIGHT * (now - mark.at - self._refusal_s)
         if probe:
@@ -134,12 +142,12 @@ class Blind:
             self.census = refused(self.census, before, now)
         self._lately.clear()
         hold_s = 1.0 / rate_at(self.census, now)
-        # What the provider refuses it has not: nothing goes at once after the hold.
+        # What the provider refuses it does not charge; nothing is sent in a burst after the hold.
         self._next = now + hold_s + _BURST_S
         return hold_s
 
     def _tells_no_rate(self, now: float) -> bool:
-        """Whether refusals come as often as ever though the rate was cut: then no rate is looked for any more."""
+        """Return whether refusals come as often as ever although the rate was cut; then the search for a rate ends."""
         if self._ends is None:
             return True
         if self.census is None:

@@ -1,4 +1,4 @@
-"""The tokens of one lane: what a request is taken for, what comes back, and what the replies teach."""
+"""The tokens of one lane: what a request is charged, what is refunded, and what replies teach."""
 
 from msgspec import Struct
 
@@ -25,7 +25,7 @@ class Taken(Struct, eq=False):
 
 
 class Tokens:
-    """The dimensions that count tokens, and the observer where headers tell of a bucket."""
+    """The limiters that count tokens, and the charging model if headers describe a bucket."""
 
     __slots__ = (
         "_asked",
@@ -48,39 +48,39 @@ class Tokens:
         self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
         self._rule, self._scale = charging.rule, charging.scale
         self._fullness = Fullness()
-        #: What was asked of `total` last, by which rule: it is asked and spent in one go.
+        #: What was last asked of `total`, and by which rule: it is asked and taken in one step.
         self._asked = 0.0
         self._asked_by = ChargeRule.SUM
 
     @property
     def is_limited(self) -> bool:
-        """Whether any limit is known."""
+        """Return whether any limit is known."""
         return self.total is not None or self.input is not None or self.output is not None
 
     @property
     def rule(self) -> ChargeRule:
-        """How requests are charged now; the dearest rule until one is known."""
+        """Return how requests are charged now; the most expensive rule until one is known."""
         return self._known_rule or ChargeRule.SUM
 
     @property
     def _known_rule(self) -> ChargeRule | None:
-        """The rule that was learned or that the provider is known by; None: neither."""
+        """Return the rule that was learned or that the provider is known for; None if neither."""
         return self._rule if self.observer is None else self.observer.rule
 
     @property
     def charges_maximum(self) -> bool:
-        """Whether it is known that a request is charged for the most it may produce."""
+        """Return whether a request is known to be charged for its maximum output."""
         if self.observer is not None:
             return self.observer.charges_maximum
         return self._rule is not None and self._rule is not ChargeRule.PRODUCED
 
     @property
     def scale(self) -> float:
-        """How much dearer than by the rule."""
+        """Return how much more expensive requests are than the rule says."""
         return self._scale if self.observer is None else self.observer.scale
 
     def charging(self) -> Charging:
-        """What was learned, rounded: it is written down whenever it changes."""
+        """Return what was learned, rounded, because every change is written to the store."""
         output = self.estimates.output
         return Charging(
             rule=self._known_rule,
@@ -90,7 +90,7 @@ class Tokens:
         )
 
     def hold(self, need: Need, now: float) -> Hold | None:
-        """What keeps a request from going; None: all of its tokens are taken."""
+        """Return what keeps a request from being sent; None: all of its tokens have been taken."""
         observer, total = self.observer, self.total
         if total is not None:
             rule = self._rule if observer is None else observer.rule
@@ -108,7 +108,7 @@ class Tokens:
         return None
 
     def spend(self, charge: Charge, need: Need, now: float) -> Taken:
-        """A request goes."""
+        """Charge a request that is being sent."""
         total = 0.0
         if self.total is not None:
             total = self._asked
@@ -122,7 +122,7 @@ class Tokens:
         return Taken(charge, need, self._asked_by, total, observer, sent)
 
     def cancel(self, taken: Taken, now: float) -> None:
-        """It did not go after all."""
+        """Refund a request that was not sent after all."""
         if self.total is not None:
             self.total.give_back(taken.total, now)
         if self.input is not None:
@@ -133,7 +133,7 @@ class Tokens:
             taken.observer.cancelled(taken.sent)
 
     def come_back(self, taken: Taken, usage: Usage | None, now: float) -> bool:
-        """The request is over. Returns whether tokens came back."""
+        """Settle the tokens of a request that is over. Returns whether tokens were refunded."""
         if usage is None:
             return False
         self.estimates.learn(taken.charge, usage)
@@ -147,7 +147,7 @@ class Tokens:
         return total > 0 or self.input is not None or self.output is not None
 
     def heed(self, hints: RateHints, now: float) -> None:
-        """Headers tell of a bucket: observe it, at the provider's own rate."""
+        """Start the charging model if headers describe a bucket, at the provider's own rate."""
         if not hints.tpm or hints.remaining_tokens is None or self.total is None:
             return
         self._fullness = self._fullness.seen(hints)
@@ -159,7 +159,7 @@ class Tokens:
     def observe(
         self, taken: Taken, hints: RateHints, usage: Usage | None, *, refused: bool, binds: bool, now: float
     ) -> None:
-        """A reply to a request came with these headers. `binds`: our own limit is what holds requests back."""
+        """Use the headers of a reply. `binds`: our own limit is what holds requests back."""
         observer, sent = taken.observer, taken.sent
         if observer is None or sent is None or observer is not self.observer or self.total is None:
             return
@@ -173,7 +173,7 @@ class Tokens:
             self.total.give_back(credit, now)
 
     def refused(self, taken: Taken, hints: RateHints | None, now: float) -> None:
-        """A request was refused for its tokens: what is believed about them may be wrong."""
+        """Handle a refusal for tokens: the charging model may be wrong."""
         if self.observer is not None:
             if taken.observer is self.observer and taken.sent is not None:
                 self.observer.doubt(taken.sent, None if hints is None else self._fullness.deficit(hints))

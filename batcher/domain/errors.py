@@ -1,15 +1,15 @@
-"""The errors people and programs see, in one tree.
+"""The errors that people and programs see, in one tree.
 
 BatcherError
 ├── UsageError          wrong use; nothing was sent
 │   ├── ConfigError     a flag, a variable or batcher.toml is wrong
 │   ├── UnknownJob      no such job, or a name that fits several
-│   └── InputError      a job file with bad lines; carries them
+│   └── InputError      a job file with invalid lines; carries them
 ├── StoreError          the store cannot be used
 │   ├── StoreTooNew     made by a newer program
-│   ├── ForeignStore    a file that is not a store of ours
-│   └── RunnerBusy      another runner works this store
-├── NotFinished         results asked of an unfinished job
+│   ├── ForeignStore    a file that is not a store of this program
+│   └── RunnerBusy      another runner is using this store
+├── NotFinished         results were requested of an unfinished job
 └── Paused              a person must act; carries reason and fix
 
 A message says what is wrong and where; `hint` says what to do next.
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from batcher.domain.requests import BadLine
 
-#: Of the bad lines an error carries, its words name the first.
+#: How many invalid lines the error's own message names.
 _BAD_LINES_IN_WORDS = 5
 
 
@@ -48,7 +48,7 @@ class UnknownJob(UsageError):
 
 
 class InputError(UsageError):
-    """A job file that was refused. `bad` holds at most the first lines; `count` is the number of all."""
+    """A job file that was refused. `bad` holds the first invalid lines at most; `count` is the number of all."""
 
     def __init__(
         self, message: str, *, source: str, bad: Sequence[BadLine] = (), count: int = 0, hint: str | None = None
@@ -72,11 +72,11 @@ class StoreTooNew(StoreError):
 
 
 class ForeignStore(StoreError):
-    """The file is no store of this program."""
+    """The file is not a store of this program."""
 
 
 class RunnerBusy(StoreError):
-    """Another runner works this store."""
+    """Another runner is using this store."""
 
     def __init__(self, message: str, *, pid: int | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -84,7 +84,7 @@ class RunnerBusy(StoreError):
 
 
 class NotFinished(BatcherError):
-    """Results were asked of a job that is not finished."""
+    """Results were requested of a job that is not finished."""
 
 
 class Paused(BatcherError):

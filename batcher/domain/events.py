@@ -1,4 +1,4 @@
-"""What the core tells its listeners. Logs, progress and iterators listen; nothing in the core waits for them."""
+"""What the core reports to its listeners: logs, progress, iterators. The core never waits for a listener."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from batcher.domain.outcomes import PauseCause
 
 
 class AttemptEnded(Struct, frozen=True, kw_only=True):
-    """One sending came back, or did not."""
+    """One attempt ended, with or without a reply."""
 
     job_id: JobId
     line: int
@@ -25,12 +25,12 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
     latency_us: int
     input_tokens: int | None
     output_tokens: int | None
-    #: False: no connection came about, so the provider has seen nothing.
+    #: False if no connection was made, so that the provider has seen nothing.
     sent: bool = True
 
 
 class RequestsSettled(Struct, frozen=True, kw_only=True):
-    """Requests of a job reached their end on disk: each once, followers included."""
+    """Requests of a job were settled on disk: each is reported once, followers included."""
 
     job_id: JobId
     completed: Sequence[RequestId] = ()
@@ -40,7 +40,7 @@ class RequestsSettled(Struct, frozen=True, kw_only=True):
 
 
 class LaneCooling(Struct, frozen=True, kw_only=True):
-    """Nobody on the lane is admitted until the given UTC microsecond."""
+    """The lane admits no request until the given UTC microsecond."""
 
     lane: LaneKey
     until: int
@@ -56,7 +56,7 @@ class SendingPaused(Struct, frozen=True, kw_only=True):
 
 
 class BreakerChanged(Struct, frozen=True, kw_only=True):
-    """Sending to an endpoint stopped in an outage, or began again."""
+    """Sending to an endpoint stopped in an outage, or resumed."""
 
     endpoint: str
     open: bool
@@ -65,7 +65,7 @@ class BreakerChanged(Struct, frozen=True, kw_only=True):
 
 
 class DrainStarted(Struct, frozen=True, kw_only=True):
-    """Nothing new is sent; what is in flight ends. `deadline` is seconds from now, None: without end."""
+    """No new request is sent; those in flight finish. `deadline` is seconds from now, or None for no deadline."""
 
     in_flight: int
     deadline: float | None

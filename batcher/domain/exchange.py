@@ -1,4 +1,4 @@
-"""The raw fact of an attempt: what came back over HTTP, or why nothing did."""
+"""The raw result of an attempt: what came back over HTTP, or why nothing did."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ class Reply(Struct, frozen=True, kw_only=True):
     """A whole HTTP reply, whatever its status. Times are microseconds; `sent_at` and `ended_at` are UTC."""
 
     status: int
-    #: Names in lower case; of a repeated header the first value.
+    #: Names in lower case; for a repeated header the first value.
     headers: Mapping[str, str]
     #: Decoded from its content encoding, otherwise the provider's own bytes.
     body: bytes
@@ -21,7 +21,7 @@ class Reply(Struct, frozen=True, kw_only=True):
 
 
 class TransportFault(Struct, frozen=True, kw_only=True):
-    """No whole HTTP reply came. `message` carries no header and no key."""
+    """No complete HTTP reply arrived. `message` carries no header and no key."""
 
     kind: FaultKind
     message: str

@@ -1,4 +1,4 @@
-"""Names of things in the store. Each is an integer key; the types keep them from being mixed up."""
+"""Keys of rows in the store. Each is an integer; distinct types keep them from being mixed up."""
 
 from typing import NewType
 

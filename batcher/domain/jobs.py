@@ -14,7 +14,7 @@ class Job(Struct, frozen=True, kw_only=True):
     public_id: str
     name: str
     state: JobState
-    #: Whether a person wants it run now.
+    #: Whether a person wants it to run now.
     wanted: bool
     endpoint_id: EndpointId
     base_url: str
@@ -25,18 +25,18 @@ class Job(Struct, frozen=True, kw_only=True):
     source_path: str | None
     output_path: str | None
     total: int
-    #: The range of its requests' ids; None: not one line passed.
+    #: The range of its requests' ids; None if no line was valid.
     first_request: int | None
     last_request: int | None
     created_at: int
     started_at: int | None
     finished_at: int | None
-    #: Time runners worked on it.
+    #: Microseconds during which runners worked on it.
     active_us: int
 
 
 class Counts(Struct, frozen=True, kw_only=True):
-    """How a job stands. `total` is always the sum of the states (invariant I1)."""
+    """Counts of a job's requests. `total` is always the sum of the states (docs/reliability.md#invariants, I1)."""
 
     total: int = 0
     pending: int = 0
@@ -51,17 +51,17 @@ class Counts(Struct, frozen=True, kw_only=True):
     rate_limited: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
-    #: Lines that `--skip-invalid` passed over.
+    #: Lines that `--skip-invalid` skipped.
     rejected: int = 0
 
     @property
     def unfinished(self) -> int:
-        """Requests that are not at their end."""
+        """Requests that are not settled."""
         return self.pending + self.claimed
 
 
 class Pause(Struct, frozen=True, kw_only=True):
-    """A pause in force. `ref` names what is paused: see `pauses.ref` in the schema."""
+    """A pause in force. `ref` names what is paused; its format is documented at `pauses.ref` in the schema."""
 
     scope: PauseScope
     ref: str
@@ -72,22 +72,22 @@ class Pause(Struct, frozen=True, kw_only=True):
 
 
 def key_ref(endpoint_id: EndpointId, key_name: str) -> str:
-    """The `ref` of a key's pause: one variable may hold keys of several endpoints."""
+    """Return the `ref` of a key's pause. The endpoint is part of it, as one variable may hold keys for several."""
     return f"{endpoint_id}:{key_name}"
 
 
 class Runner(Struct, frozen=True, kw_only=True):
-    """The process that works a store, as it last told."""
+    """The process that runs the store's jobs, as of its last heartbeat."""
 
     pid: int | None
     started_at: int
     heartbeat_at: int
-    #: What it does now, as `worker.snapshot` writes it.
+    #: What it is doing now, as `worker.snapshot` encodes it.
     snapshot: str | None
 
 
 class Orders(Struct, frozen=True, kw_only=True):
-    """What people want of the runner, as the store says."""
+    """What people want the runner to do, as the store says."""
 
-    #: Wanted, unfinished jobs and the versions of their settings, oldest first.
+    #: Wanted, unfinished jobs with the versions of their settings, oldest first.
     jobs: dict[JobId, int]

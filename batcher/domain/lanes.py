@@ -1,4 +1,4 @@
-"""What a rate limit is attached to, what a request costs there, and what the server says about it."""
+"""What a rate limit is attached to, what a request costs there, and what the provider says about it."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ from batcher.domain.states import ChargeRule, LimitSource
 
 
 class LaneKey(Struct, frozen=True, kw_only=True):
-    """(endpoint, name of the key, model): what a provider attaches a limit to."""
+    """(endpoint, name of the key, model): what a provider attaches a rate limit to."""
 
     endpoint_id: EndpointId
     key_name: str
@@ -15,25 +15,25 @@ class LaneKey(Struct, frozen=True, kw_only=True):
 
 
 class Charge(Struct, frozen=True, kw_only=True):
-    """What a request takes from a lane's budget at admission, in tokens (the request itself counts as one)."""
+    """What a request takes from a lane's budget at admission, in tokens. It also counts as one request."""
 
     input_tokens: int
     output_tokens: int
-    #: Whether the request names its most output; else `output_tokens` is a guess.
+    #: Whether the request states its maximum output; otherwise `output_tokens` is an estimate.
     bounded: bool = True
 
 
 class TokenLimit(Struct, frozen=True, kw_only=True):
-    """A limit of tokens a minute that is certain: a person gave it, or the provider announced it in this run."""
+    """A token limit per minute that is certain: the user gave it, or the provider announced it in this run."""
 
     tpm: float
     source: LimitSource
 
 
 class RateHints(Struct, frozen=True, kw_only=True):
-    """What reply headers say about a lane's limits; None: not said, or said as unknown (0, -1).
+    """What reply headers say about a lane's limits. None: not stated, or stated as unknown (0, -1).
 
-    Sources: PROVIDERS §2. Limits are per minute; resets are seconds.
+    Sources: docs/providers.md#rate-limit-headers. Limits are per minute; resets are in seconds.
     """
 
     rpm: float | None = None
@@ -42,13 +42,13 @@ class RateHints(Struct, frozen=True, kw_only=True):
     tpm: float | None = None
     remaining_tokens: float | None = None
     reset_tokens: float | None = None
-    #: Requests a day (Groq's request headers; Cerebras' `-day`).
+    #: Requests per day (Groq's request headers; Cerebras' `-day`).
     rpd: float | None = None
     remaining_requests_day: float | None = None
-    #: Tokens a day (Cerebras).
+    #: Tokens per day (Cerebras).
     tpd: float | None = None
     remaining_tokens_day: float | None = None
-    #: Input and output tokens apart (Anthropic).
+    #: Input and output tokens separately (Anthropic).
     input_tpm: float | None = None
     output_tpm: float | None = None
 
@@ -60,9 +60,10 @@ class LaneView(Struct, frozen=True, kw_only=True):
     rpm: float | None
     tpm: float | None
     source: LimitSource
-    #: What binds now: rpm, tpm, input_tpm, output_tpm, concurrency, provider, day, or input (too few rows).
+    #: The limit that binds now: rpm, tpm, input_tpm, output_tpm, concurrency, provider, day, or input (too few
+    #: rows).
     binding: str
-    #: Share of the binding limit in use, 0 to 1; None where nothing is limited.
+    #: Share of the binding limit in use, 0 to 1; None if nothing limits the lane.
     utilization: float | None
     in_flight: int
     #: UTC microseconds, or None.
@@ -70,14 +71,14 @@ class LaneView(Struct, frozen=True, kw_only=True):
 
 
 class DayBegins(Struct, frozen=True):
-    """The UTC hours at which a provider's day begins, at the earliest and at the latest (summer time)."""
+    """The UTC hours at which a provider's day starts: the earliest and the latest (they differ by summer time)."""
 
     earliest: int
     latest: int
 
 
 class HourUse(Struct, frozen=True, array_like=True):
-    """What went within one hour. `hour` counts from the epoch, UTC."""
+    """Use within one hour. `hour` counts hours since the epoch, in UTC."""
 
     hour: int
     requests: int
@@ -85,49 +86,52 @@ class HourUse(Struct, frozen=True, array_like=True):
 
 
 class DayUse(Struct, frozen=True, kw_only=True):
-    """What a lane has sent lately, for limits a day."""
+    """What a lane sent during the last day, for daily limits."""
 
-    #: The last day's, in order; hours without use are left out.
+    #: The last day's hours, in order; hours without use are left out.
     hours: tuple[HourUse, ...] = ()
-    #: None: not known, so any 24 hours are a day.
+    #: When the provider's day starts. None: unknown, so any 24 hours count as a day.
     begins: DayBegins | None = None
 
 
 class KnownLimits(Struct, frozen=True, kw_only=True):
-    """Limits that nobody gave: announced in headers, or found out. A minute, or as said; None: unknown."""
+    """Limits that the user did not give: announced in headers, or estimated. Per minute unless named otherwise.
+
+    None: unknown.
+    """
 
     rpm: float | None = None
     tpm: float | None = None
     input_tpm: float | None = None
     output_tpm: float | None = None
-    #: Requests and tokens a day.
+    #: Requests and tokens per day.
     rpd: float | None = None
     tpd: float | None = None
     learned_rpm: float | None = None
-    #: UTC seconds, rounded up, until which a daily limit that is used up holds the lane; None: none does.
+    #: UTC seconds, rounded up, until which an exhausted daily limit holds the lane; None if none does.
     day_until: int | None = None
 
 
 class Charging(Struct, frozen=True, kw_only=True):
     """What was learned about the size and the price of requests."""
 
-    #: How the provider charges tokens; None: not known.
+    #: How the provider charges tokens; None: unknown.
     rule: ChargeRule | None = None
-    #: How much dearer than by the rule.
+    #: How much more expensive requests are than the rule says.
     scale: float = 1.0
-    #: Tokens of a prompt for each that was estimated from its bytes.
+    #: Prompt tokens as counted by the provider, per token estimated from bytes.
     input_ratio: float = 1.0
-    #: Mean output of a request; None: none came back yet.
+    #: Mean output tokens of a request; None: no reply yet.
     output: float | None = None
 
 
 class LaneMemory(Struct, frozen=True, kw_only=True):
-    """What a lane's budget hands to the next run. Gates start empty, so no level of a bucket is among it."""
+    """What a lane's budget hands to the next run. Token buckets start empty, so their levels are not in it."""
 
     limits: KnownLimits = KnownLimits()
     charging: Charging = Charging()
     day: DayUse = DayUse()
-    #: Requests in flight that the lane had reached; None: not known.
+    #: The number of requests in flight that the lane had reached; None: unknown.
     level: float | None = None
 
 
@@ -138,5 +142,5 @@ class StoredLane(Struct, frozen=True, kw_only=True):
     key: LaneKey
     memory: LaneMemory
     cooling_until: int | None
-    #: Whether its endpoint has ever answered, in whatever run.
+    #: Whether its endpoint has ever answered, in any run.
     endpoint_answered: bool = False

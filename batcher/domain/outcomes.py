@@ -1,4 +1,4 @@
-"""What a fact means: success, or failure of a kind. Facts, meanings and actions are three types."""
+"""What a reply means: success, or failure of a kind. Replies, outcomes and settlements are three types."""
 
 from msgspec import Struct
 
@@ -6,14 +6,14 @@ from batcher.domain.states import FailureKind, PauseReason, PauseScope
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens as the provider counted them; None where it did not say."""
+    """Tokens as the provider counted them; None if it did not say."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
 
 
 class PauseCause(Struct, frozen=True, kw_only=True):
-    """Why sending stops until a person acts, and what would mend it."""
+    """Why sending stops until a person acts, and how to fix it."""
 
     scope: PauseScope
     reason: PauseReason
@@ -25,27 +25,28 @@ class Success(Struct, frozen=True, kw_only=True):
     """An answer to deliver."""
 
     usage: Usage
-    #: `finish_reason: length` and its kin: delivered, counted, not retried (PROVIDERS §1.12).
+    #: The answer was cut at its token limit (`finish_reason: length`): delivered, counted, not retried. See
+    #: docs/providers.md#answers.
     truncated: bool = False
 
 
 class Failure(Struct, frozen=True, kw_only=True):
-    """An attempt that gave no answer."""
+    """An attempt that produced no answer."""
 
     kind: FailureKind
-    #: The provider's own code where it gave one, else ours: `http_502`, `timeout`, `invalid_json`…
+    #: The provider's own code if it sent one, else ours: `http_502`, `timeout`, `invalid_json`…
     code: str
     message: str
     usage: Usage = Usage()
-    #: What the server said about when to come back, in microseconds from the reply; None: it did not say.
+    #: When the server said to come back, in microseconds after the reply; None if it did not say.
     retry_after_us: int | None = None
     #: The cause of a pause; set where `kind` is BLOCKED.
     pause: PauseCause | None = None
-    #: Most attempts for this cause, where fewer than the job allows: 2 for an empty answer.
+    #: Most attempts for this cause, if fewer than the job allows: 2 for an empty answer.
     most_attempts: int | None = None
-    #: `slow_down` and ramp limits: traffic must grow anew from little.
+    #: `slow_down` and ramp limits: traffic must ramp up again from a low rate.
     restart_ramp: bool = False
-    #: A refusal by a daily limit: the wait is visible as a cool-down, not as load.
+    #: A refusal by a daily limit: the wait is shown as a cool-down, not as load.
     daily: bool = False
 
 

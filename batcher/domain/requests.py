@@ -1,4 +1,4 @@
-"""A request on its way: the checked line of a job file, and the claim a worker holds."""
+"""A request on its way: the validated line of a job file, and the claim that a worker holds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,40 +8,40 @@ from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 
 
 class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
-    """One line of a job file that passed the door.
+    """One valid line of a job file.
 
-    `path` is a plain path under `/v1/`, normalized (`/chat/completions` becomes `/v1/chat/completions`). `body`
-    is the request's JSON as the file spells it. `est_input` and `est_output` are tokens.
+    `path` is a plain path under `/v1/`, normalized (`/chat/completions` becomes `/v1/chat/completions`). `body` is
+    the request's JSON as the file spells it. `est_input` and `est_output` are tokens.
     """
 
-    #: Physical line in the file, from 1.
+    #: Physical line number in the file, from 1.
     line: int
     custom_id: str
     path: str
-    #: "" where the endpoint needs none and none is given.
+    #: "" if the endpoint needs no model and none is given.
     model: str
     body: bytes
     est_input: int
     est_output: int
-    #: Whether the same body gives the same answer: embeddings, moderations, temperature 0 or a seed.
+    #: Whether the same body always gives the same answer: embeddings, moderations, temperature 0 or a seed.
     deterministic: bool
 
 
 class Line(Struct, frozen=True, kw_only=True, gc=False):
-    """A checked line and its fingerprint; None: it shares its answer with no other row."""
+    """A valid line and its fingerprint; None: it shares its answer with no other row."""
 
     parsed: ParsedLine
     fingerprint: bytes | None
 
 
 class BadLine(Struct, frozen=True, kw_only=True):
-    """A line that was refused at the door: what is wrong and how to mend it."""
+    """An invalid line: what is wrong and how to fix it."""
 
     line: int
     reason: str
-    #: The line itself, cut, for the errors file of `--skip-invalid`.
+    #: The line itself, truncated, for the errors file of `--skip-invalid`.
     text: str
-    #: The line's custom_id where one could be read.
+    #: The line's custom_id if it could be read.
     custom_id: str | None = None
 
 
@@ -56,15 +56,15 @@ class Claim(Struct, frozen=True, kw_only=True):
     custom_id: str
     path: str
     model: str
-    #: The number of this sending, from 1.
+    #: The number of this attempt, from 1.
     send: int
-    #: Sendings before a person put it back last: they count for nothing any more.
+    #: Attempts before the last redrive: they count against no limit any more.
     sends_before: int = 0
-    #: Attempts spent so far; compared with `max_attempts`.
+    #: Attempts used so far; compared with `max_attempts`.
     spent: int
-    #: Holders that died with it.
+    #: How many holders died while they held it.
     lost: int
-    #: Timeouts of sent requests so far: each may have been billed.
+    #: Timeouts of sent requests so far: the provider may have billed each.
     timeouts: int
     revision: int
     est_input: int
@@ -73,14 +73,14 @@ class Claim(Struct, frozen=True, kw_only=True):
 
 
 class Route(Struct, frozen=True, kw_only=True):
-    """What requests of a job ask for: (job, path, model). What is claimed by."""
+    """(job, path, model): the unit by which requests are claimed."""
 
     id: RouteId
     job_id: JobId
     path: str
     model: str
     endpoint_id: EndpointId
-    #: Whether answers of earlier jobs serve this one.
+    #: Whether answers of earlier jobs may serve this one.
     reuse_earlier: bool
 
 
@@ -92,7 +92,10 @@ class Want(Struct, frozen=True, kw_only=True):
 
 
 class SettledIds(Struct, kw_only=True):
-    """Requests of one job that reached their end in one transaction, followers included. Filled while it runs."""
+    """Requests of one job that were settled in one transaction, followers included.
+
+    Filled while the transaction runs.
+    """
 
     job_id: JobId
     completed: list[RequestId] = field(default_factory=list)
@@ -102,9 +105,9 @@ class SettledIds(Struct, kw_only=True):
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
-    """What a claim brought: requests to send, and those that were answered from the cache on the way."""
+    """The result of a claim: requests to send, and requests that were answered from the cache on the way."""
 
     claims: Sequence[Claim]
     settled: Sequence[SettledIds]
-    #: Of routes that gave less than was wanted: when their next request is due (UTC µs), None: nothing waits.
+    #: For routes that gave less than was wanted: when their next request is due (UTC µs); None: none is waiting.
     next_due: Mapping[RouteId, int | None]

@@ -10,7 +10,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """The key itself, for the request's header and for nothing else."""
+        """Return the key itself, for the request's header and for nothing else."""
         return self._value
 
     def __repr__(self) -> str:
@@ -23,4 +23,4 @@ class Secret:
         return format("[key]", spec)
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
-        raise TypeError("a Secret is not to be pickled")
+        raise TypeError("a Secret cannot be pickled")

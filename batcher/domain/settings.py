@@ -1,4 +1,4 @@
-"""Settings, checked once at the door into frozen parts: what a job remembers, and what the process is given."""
+"""Settings, validated once into frozen parts: what a job remembers, and what belongs to the process."""
 
 from collections.abc import Iterable
 
@@ -9,20 +9,29 @@ from batcher.domain.states import CacheMode
 
 
 class Limits(Struct, frozen=True, kw_only=True):
-    """Limits that were given; None: not given."""
+    """Rate limits given by the user. None: not given.
 
-    #: Requests a minute.
+    Attributes:
+        rpm: Requests per minute.
+        tpm: Tokens per minute, input and output together.
+        input_tpm: Input tokens per minute, for providers that limit them separately.
+        output_tpm: Output tokens per minute, for providers that limit them separately.
+        rpd: Requests per day.
+        tpd: Tokens per day.
+    """
+
+    #: Requests per minute.
     rpm: float | None = None
-    #: Tokens a minute: all of them, or input and output apart.
+    #: Tokens per minute: all of them, or input and output separately.
     tpm: float | None = None
     input_tpm: float | None = None
     output_tpm: float | None = None
-    #: Requests and tokens a day.
+    #: Requests and tokens per day.
     rpd: float | None = None
     tpd: float | None = None
 
 
-#: The names of all of them, as settings write them.
+#: The names of all limits, as settings spell them.
 LIMIT_NAMES = Limits.__struct_fields__
 
 
@@ -37,18 +46,18 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     model_limits: dict[str, Limits] = field(default_factory=dict)
     cache: CacheMode = CacheMode.ALL
-    #: Whether answers of earlier jobs serve too. Off by default on loopback.
+    #: Whether answers of earlier jobs may be used, too. Off by default on loopback.
     reuse_earlier: bool = True
     max_attempts: int = 6
     #: Seconds for one attempt.
     timeout: float = 600.0
-    #: Seconds a lane may answer nothing before it pauses.
+    #: Seconds for which a lane may answer nothing before it pauses.
     max_wait: float = 3600.0
     #: US dollars; None: no cap.
     max_cost: float | None = None
     allow_http: bool = False
     ca_file: str | None = None
-    #: Whether answers are held against the format that the request asks for.
+    #: Whether answers are validated against the format that the request asks for.
     validate_output: bool = True
     #: Runs against the built-in simulated provider.
     simulate: bool = False
@@ -64,7 +73,7 @@ class ProcessSettings(Struct, frozen=True, kw_only=True):
 
 
 def strictest(given: Iterable[Limits]) -> Limits:
-    """What jobs that share a lane may do together: no more than the strictest of them allows."""
+    """Return the limits for jobs that share a lane: for each limit the strictest that any of them gives."""
     each = list(given)
     return Limits(**{name: _least(getattr(limits, name) for limits in each) for name in LIMIT_NAMES})
 
@@ -74,11 +83,11 @@ def _least(figures: Iterable[float | None]) -> float | None:
 
 
 def limits_for(settings: JobSettings, model: str) -> Limits:
-    """The limits of a model's lane: the model's own number where one is given, else the plain one."""
+    """Return the limits of a model's lane: the model's own figure if one is given, else the general one."""
     return limits_over(settings.model_limits.get(model, Limits()), settings.limits)
 
 
 def limits_over(upper: Limits, lower: Limits) -> Limits:
-    """Each number of `upper` where it is given, else of `lower`."""
+    """Return each figure of `upper` if it is given, else that of `lower`."""
     given = {name: getattr(upper, name) for name in LIMIT_NAMES if getattr(upper, name) is not None}
     return replace(lower, **given)

@@ -10,7 +10,7 @@ from batcher.domain.states import AttemptKind
 
 
 class Complete(Struct, frozen=True, kw_only=True):
-    """The answer is stored; followers share it."""
+    """The answer is stored, and followers share it."""
 
     reply: Reply
     usage: Usage
@@ -18,34 +18,34 @@ class Complete(Struct, frozen=True, kw_only=True):
 
 
 class Requeue(Struct, frozen=True, kw_only=True):
-    """Back to pending: at once (`available_at` None, its place in file order kept) or at a UTC time in µs."""
+    """Back to pending: at once (`available_at` None; it keeps its place in file order), or at a UTC time in µs."""
 
     available_at: int | None
-    #: Whether an attempt is spent: refusals, pauses and local faults spend none.
+    #: Whether it uses up an attempt: refusals, pauses and local faults do not.
     spent: bool
-    #: Whether it was a timeout of a sent request (retried once: it may have been billed).
+    #: Whether a sent request timed out. It is retried only once, since the provider may have billed it.
     timeout: bool = False
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """Failed for good, kept with its whole history; followers share its fate."""
+    """Failed for good, kept with its whole history; followers are dead-lettered with it."""
 
     kind: str
     code: str
 
 
 class Release(Struct, frozen=True, kw_only=True):
-    """Never sent: the claim and the number of the send are given back."""
+    """Never sent: the claim and its attempt number are given back."""
 
 
 Decision = Complete | Requeue | DeadLetter | Release
 
 
 class AttemptRecord(Struct, frozen=True, kw_only=True):
-    """What is kept of one sending, for good. Times are UTC microseconds."""
+    """The permanent record of one attempt. Times are UTC microseconds."""
 
     lane_id: LaneId
-    #: None: it never left, as no connection came about.
+    #: None: it was never sent, because no connection was made.
     sent_at: int | None
     ended_at: int
     status: int | None
@@ -55,12 +55,12 @@ class AttemptRecord(Struct, frozen=True, kw_only=True):
     retry_after_us: int | None
     provider_request_id: str | None
     usage: Usage
-    #: The provider's reply, cut; kept of failures only.
+    #: The provider's reply, truncated; kept for failures only.
     reply: bytes | None
 
 
 class Settlement(Struct, frozen=True, kw_only=True):
-    """One claim's end. `attempt` is None where nothing was sent."""
+    """The end of one claim. `attempt` is None if nothing was sent."""
 
     claim: Claim
     decision: Decision

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class RequestState(StrEnum):
-    """Where a request stands. DESIGN: pending → claimed → completed | dead_lettered | cancelled."""
+    """The state of a request (docs/architecture.md#states-of-a-request)."""
 
     #: Waits to be claimed; a claim, a cache hit, its leader or a cancel moves it on.
     PENDING = "pending"
@@ -19,9 +19,9 @@ class RequestState(StrEnum):
 
 
 class JobState(StrEnum):
-    """What the store keeps about a job; `ShownState` is what people see."""
+    """The state of a job in the store; `ShownState` is what people see."""
 
-    #: Its lines are still being loaded; invisible. The last transaction of the submission opens it.
+    #: Its lines are still being loaded, and it is invisible. The last transaction of the submission opens it.
     SUBMITTING = "submitting"
     #: Has requests that are not settled.
     OPEN = "open"
@@ -38,7 +38,7 @@ class ShownState(StrEnum):
     PENDING = "pending"
     #: A live runner works on it.
     RUNNING = "running"
-    #: Was run, is not finished, and no live runner works on it.
+    #: It has been run, is not finished, and no live runner works on it.
     INTERRUPTED = "interrupted"
     #: All its unfinished requests are behind a pause.
     PAUSED = "paused"
@@ -49,20 +49,20 @@ class ShownState(StrEnum):
 
 
 class FailureKind(StrEnum):
-    """What a failure asks for."""
+    """What a failure calls for."""
 
-    #: A refusal: the lane cools down, nothing is spent.
+    #: A refusal by a rate limit: the lane cools down, and no attempt is used.
     RATE_LIMITED = "rate_limited"
-    #: This request backs off and tries again, within its attempts.
+    #: This request backs off and is retried, within its attempts.
     TRANSIENT = "transient"
     #: A dead letter.
     PERMANENT = "permanent"
-    #: A person must act: pause; the request goes back unspent.
+    #: A person must act: sending pauses, and the request goes back without using an attempt.
     BLOCKED = "blocked"
 
 
 class AttemptKind(StrEnum):
-    """How a recorded attempt ended: a success, a failure of a kind, or a holder that died with it."""
+    """How a recorded attempt ended: a success, a failure of a kind, or lost because its holder died."""
 
     SUCCESS = "success"
     RATE_LIMITED = "rate_limited"
@@ -78,23 +78,23 @@ class FaultKind(StrEnum):
 
     #: The host's name does not resolve.
     DNS = "dns"
-    #: Nobody listens at the address, or the network cannot be reached.
+    #: Nothing listens at the address, or the network is unreachable.
     REFUSED = "connection_refused"
     #: The TLS handshake failed: certificate, name or protocol.
     TLS = "tls"
     #: No connection within the connect timeout.
     CONNECT_TIMEOUT = "connect_timeout"
-    #: The request was sent and no whole reply came in time; the provider may have billed it.
+    #: The request was sent and no complete reply arrived in time; the provider may have billed it.
     TIMEOUT = "timeout"
-    #: The connection broke after the request was sent, before a whole reply came.
+    #: The connection broke after the request was sent and before the reply was complete.
     RESET = "connection_reset"
-    #: A kept-alive connection was closed by the server before the first byte of a reply.
+    #: The server closed a kept-alive connection before the first byte of a reply.
     STALE_CONNECTION = "stale_connection"
     #: The reply is larger than the cap.
     REPLY_TOO_LARGE = "reply_too_large"
     #: The reply is not HTTP, or its encoding is broken.
     PROTOCOL = "protocol_error"
-    #: This machine's fault: no file descriptors, no memory, own shutdown. Never spends an attempt.
+    #: A fault of this machine: no file descriptors, no memory, our own shutdown. It never uses an attempt.
     LOCAL = "local"
 
 
@@ -129,13 +129,13 @@ class CacheMode(StrEnum):
 
 
 class ChargeRule(StrEnum):
-    """How a provider charges a request's tokens at admission (PROVIDERS §2)."""
+    """How a provider charges a request's tokens at admission (docs/providers.md#rate-limit-headers)."""
 
-    #: Prompt plus maximal output (Azure); always safe.
+    #: Prompt plus maximum output (Azure); always safe.
     SUM = "sum"
-    #: The larger of prompt and maximal output (OpenAI's words).
+    #: The larger of prompt and maximum output (as OpenAI documents).
     MAX = "max"
-    #: Prompt at the start, output as it is produced (Anthropic).
+    #: The prompt at the start, output as it is produced (Anthropic).
     PRODUCED = "produced"
 
 
@@ -144,13 +144,13 @@ class RefusedFor(StrEnum):
 
     REQUESTS = "requests"
     TOKENS = "tokens"
-    #: Requests at once, or the server is busy.
+    #: Concurrent requests, or the server is busy.
     IN_FLIGHT = "in_flight"
     #: A daily limit, of requests or tokens.
     DAY = "day"
     #: It does not say.
     UNSAID = "unsaid"
-    #: It does not say, and the request was refused before: that says more about the request than about a rate.
+    #: It does not say, and the request was refused before: that says more about this request than about a rate.
     AGAIN = "again"
 
 

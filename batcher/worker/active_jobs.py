@@ -1,4 +1,4 @@
-"""Taking jobs up and letting them go, as people ask for them through the store."""
+"""Adds and drops jobs while the worker runs, as people request it through the store."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from batcher.worker.pauses import Pauses, covers
 from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler
 
-#: Makes what sends for a job; raises BatcherError where it cannot: no key.
+#: Makes the sender of a job; raises BatcherError if it cannot, for example without a key.
 Senders = Callable[[Job], Awaitable[Sender]]
 
 
 class Roster:
-    """The jobs at work. One task at a time may call it."""
+    """The jobs that the worker runs. Only one task at a time may call it."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Roster:
         self._versions: dict[JobId, int] = {}
 
     async def follow(self, orders: Orders) -> None:
-        """Take up what is newly wanted, or whose settings changed; let go of what is not wanted any more."""
+        """Add jobs that are newly wanted or whose settings changed; drop those that are no longer wanted."""
         for job in self._state.jobs.values():
             if job.job.id not in orders.jobs and not job.dropped:
                 self._drop(job)
@@ -56,7 +56,7 @@ class Roster:
         for job_id, version in orders.jobs.items():
             if self._versions.get(job_id) != version or job_id not in self._state.jobs:
                 await self._try_to_take_up(job_id)
-        # A job that is over binds its lanes no more.
+        # The limits of a finished job no longer apply to its lanes.
         self._limit(self._state.lanes.values())
 
     async def _try_to_take_up(self, job_id: JobId) -> None:
@@ -67,9 +67,9 @@ class Roster:
             return
 
     async def take_up(self, job_id: JobId, *, probe: bool = False) -> None:
-        """Begin to work on the job, or go on with it under its new settings; ends its pauses in memory.
+        """Start the job, or continue it under its new settings; ends its pauses in memory.
 
-        `probe`: it was paused, so one request goes first, alone. A job that is at its end is passed over.
+        `probe`: the job was paused, so one request goes first, alone. A finished job is skipped.
         """
         job, routes = await self._queue.job(job_id)
         self._versions[job_id] = job.settings_version
@@ -77,7 +77,7 @@ class Roster:
             return
         lanes = {route.model: await self._lane(job, route) for route in routes}
         sender = await self._sender_of(job)
-        # Nothing waits from here on, so nobody sees the job half changed.
+        # There is no await from here on, so no other task sees the job half changed.
         known = self._enter(job, routes, lanes)
         self._limit(known.lanes)
         self._lift_pauses(known, probe=probe)
@@ -108,7 +108,7 @@ class Roster:
         return lane
 
     def _limit(self, lanes: Iterable[Lane]) -> None:
-        """Jobs that share a lane keep the strictest of the limits that were given with them."""
+        """Apply to each lane the strictest of the limits that its jobs were given."""
         for lane in lanes:
             sharing = [each.job for each in self._state.jobs.values() if not each.dropped and lane in each.lanes]
             if sharing:
@@ -163,5 +163,5 @@ def _no_sender(error: BatcherError) -> PauseCause:
         scope=PauseScope.JOB,
         reason=PauseReason.CREDENTIALS,
         message=error.message,
-        fix=error.hint or "mend it, then `batcher resume`",
+        fix=error.hint or "fix it, then run `batcher resume`",
     )

@@ -1,11 +1,11 @@
-"""Waiting for events and tasks."""
+"""Helpers for waiting for events and tasks."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable
 
 
 async def wait_for(event: asyncio.Event, seconds: float) -> None:
-    """Return when the event is set, or after so many seconds."""
+    """Return when the event is set, or after `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()
@@ -24,7 +24,7 @@ async def first_of(*events: asyncio.Event) -> None:
 
 
 async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel the tasks and return when they have ended; their errors are told by whoever started them."""
+    """Cancel the tasks and return when they have ended. The code that started them reports their errors."""
     running = [task for task in tasks if not task.done()]
     for task in running:
         task.cancel()
@@ -33,7 +33,7 @@ async def cancel_all(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 async def all_of(work: Iterable[Awaitable[object]]) -> None:
-    """Return when each has ended; raises what the first that failed did."""
+    """Await all of them, then raise the first error, if any."""
     error: Exception | None = None
     for each in work:
         try:

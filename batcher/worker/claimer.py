@@ -1,4 +1,4 @@
-"""Claims by route and hands the claims to their lanes; notices when a job is finished."""
+"""Claims requests by route and hands them to their lanes; closes jobs that are finished."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,12 +12,12 @@ from batcher.worker.heartbeat import write_active
 from batcher.worker.run_state import MOST_BYTES, JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler, told
 
-#: How often a route that has nothing is asked again: other processes submit, redrive and cancel.
+#: How often an empty route is asked again, since other processes submit, redrive and cancel.
 _POLL_SECONDS = 1.0
 
 
 class Intake:
-    """Keeps lanes supplied, a little ahead of what they send."""
+    """Keeps every lane supplied with claims, a little ahead of what it sends."""
 
     def __init__(
         self,
@@ -51,7 +51,8 @@ class Intake:
                 await self._nap(began)
 
     async def _claim(self, wants: list[Want], *, alone: bool = False) -> bool:
-        # What is claimed while this is cancelled would be nobody's: the claim is waited for, then handed out.
+        # Rows claimed by a cancelled claim would have no owner, so the claim is awaited and its rows are handed
+        # out.
         claiming = asyncio.ensure_future(
             self._settler.claim(
                 wants,
@@ -66,11 +67,11 @@ class Intake:
             self._hand_out(await claiming, wants, alone=alone)
             raise
         self._hand_out(claimed, wants, alone=alone)
-        # A route that is not asked out gave all that was wanted, be it to send, answered, or parked.
+        # A route gave all that was wanted, to be sent, answered or parked: it may have more.
         return bool(claimed.claims or claimed.settled) or len(claimed.next_due) < len(wants)
 
     def _wants(self, now: float) -> list[Want]:
-        """How many requests of each route its lane can take, every route in its turn."""
+        """Return how many requests of each route its lane can take now; routes take turns at being first."""
         if self._state.held_bytes >= MOST_BYTES or self._state.alone is not None:
             return []
         asking: dict[Lane, list[RouteRun]] = {}
@@ -85,7 +86,7 @@ class Intake:
         ]
 
     def _willing(self) -> list[JobRun]:
-        """Jobs of which more may be claimed: a slow consumer slows its own job alone."""
+        """Return the jobs of which more may be claimed: a slow consumer slows only its own job."""
         wanted = [job for job in self._state.jobs.values() if job.is_wanted]
         return [job for job in wanted if not self._events.is_behind(job.job.id)]
 
@@ -112,14 +113,14 @@ class Intake:
             if lane.pause is None and self._state.jobs[claim.job_id].is_wanted:
                 lane.ready.append(claim)
                 lane.arrived.set()
-            else:  # paused, or let go, while it was being claimed
+            else:  # paused or dropped while it was being claimed
                 self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         self._state.count(claimed.settled)
         for settled in claimed.settled:
             self._events.emit(told(settled))
 
     async def _close_finished(self) -> bool:
-        """Close jobs that are at their end; try what runs last and alone. True: something moved."""
+        """Close finished jobs; try a request that must run last and alone. Returns whether anything changed."""
         now = _now()
         for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
             self._forget(job)
@@ -127,7 +128,7 @@ class Intake:
         for job in spent:
             job.look_at = now + _POLL_SECONDS
         over = [job for job in spent if job.is_dry]
-        # Before they are closed: who sees a finished job sees the whole of the time it took.
+        # Written before the job is closed, so that whoever sees it finished also sees its whole working time.
         await write_active(self._queue, over, now)
         finished = await self._queue.finish([job.job.id for job in over]) if over else []
         for job_id in finished:
@@ -137,7 +138,7 @@ class Intake:
         return bool(finished) or await self._try_alone(left)
 
     async def _try_alone(self, jobs: list[JobRun]) -> bool:
-        """Suspects, one at a time, when nothing else is in hand that could die with them."""
+        """Run suspected requests one at a time, when nothing else is in hand that could be lost with them."""
         if not jobs or any(job.held for job in self._state.jobs.values()):
             return False
         open_ = [each for job in jobs for each in job.routes if each.lane.pause is None]
@@ -153,9 +154,10 @@ class Intake:
             del self._state.routes[each.route.id]
 
     async def _nap(self, began: float) -> None:
-        """Until something happens, or a route may have something again.
+        """Wait until something happens, or until a route may have requests again.
 
-        A route that could be asked when this round `began` has been, or has no room: its lane wakes us then.
+        A route that could be asked when this round `began` has been asked, or its lane has no room; then the lane
+        wakes the claimer.
         """
         later = [each.ask_at for each in self._state.routes.values() if each.ask_at > began]
         seconds = min(later, default=began + _POLL_SECONDS) - _now()

@@ -1,4 +1,4 @@
-"""One gate task a lane admits requests in our order: outage, room for the reply, budget, then send."""
+"""Admits the requests of one lane in order, one task per lane: outage, room for the reply, budget, then send."""
 
 import asyncio
 
@@ -14,13 +14,13 @@ from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import Crew, Errand
 
-#: In an outage the breaker is looked at this often, at least.
+#: During an outage the breaker is checked at least this often, in seconds.
 _LOOK_SECONDS = 1.0
 _SHORTEST_LOOK = 0.01
 
 
 class Gate:
-    """Admits; the crew carries out what was admitted."""
+    """Admits requests; the task pool carries them out."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Gate:
         self._time = asyncio.get_running_loop().time
 
     async def run(self, lane: Lane) -> None:
-        """Admit the lane's claims one by one until cancelled; what was not sent stays in `lane.ready`."""
+        """Admit the lane's claims one by one until cancelled; claims that were not sent stay in `lane.ready`."""
         while True:
             while not lane.ready:
                 lane.arrived.clear()
@@ -49,7 +49,7 @@ class Gate:
             await self._admit(lane, lane.ready[0])
 
     async def _admit(self, lane: Lane, claim: Claim) -> None:
-        """Send the claim, or return when it is to be looked at anew: what was true may not be after a wait."""
+        """Send the claim, or return if it must be checked again, because a wait may have changed the situation."""
         await self._wait_out_outage(lane, claim)
         await self._settler.room()
         if not _is_next(lane, claim):
@@ -62,7 +62,7 @@ class Gate:
         if self._misfits.bury(lane, claim, charge):
             return
         reservation = await self._budget.reserve(lane.key, charge)
-        # The last wait is over: from here to the start nothing else runs.
+        # The last wait is over; nothing else runs between here and the start of the request.
         if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):
             self._start(lane, reservation)
         else:
@@ -111,5 +111,5 @@ class Gate:
 
 
 def _is_next(lane: Lane, claim: Claim) -> bool:
-    """Whether the claim is still the lane's: a pause may have given it back while we waited."""
+    """Return whether the claim is still the lane's next; a pause may have released it during the wait."""
     return bool(lane.ready) and lane.ready[0] is claim

@@ -1,4 +1,4 @@
-"""One request: send → classify → decide. What comes of it goes to the settler, the budget and the listeners."""
+"""One request: send → classify → decide. The result goes to the settler, the budget and the listeners."""
 
 import asyncio
 from collections.abc import Callable
@@ -26,19 +26,19 @@ from batcher.worker.run_state import Endpoint, JobRun, Lane, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import Errand
 
-#: Of a failed attempt's reply this much is kept.
+#: How many bytes of a failed attempt's reply are kept.
 _KEPT_REPLY = 64 * 1024
 _KEPT_MESSAGE = 2_000
 
 #: Faults that say nothing about the endpoint.
 _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.REPLY_TOO_LARGE})
 _SERVER_ERROR = 500
-#: A single request larger than the limit itself (policy/rules.py).
+#: The code of a single request that is larger than the limit itself (`batcher/policy/classify/rules.py`).
 _TOO_LARGE = "request_too_large"
 
 
 class Executor:
-    """Carries admitted requests out."""
+    """Carries out admitted requests."""
 
     def __init__(
         self,
@@ -58,11 +58,11 @@ class Executor:
         self._clock = clock
         self._events = events
         self._jitter = jitter
-        # Kept: asking for the running loop is a system call each time (Python 3.11).
+        # Cached, because `asyncio.get_running_loop` is a system call each time (Python 3.11).
         self._time = asyncio.get_running_loop().time
 
     async def execute(self, errand: Errand) -> None:
-        """Send the claim and see to everything that follows. Cancelled, it gives the claim back unspent."""
+        """Send the claim and handle its result. If cancelled, give the claim back without using an attempt."""
         lane, claim, reservation = errand.lane, errand.claim, errand.reservation
         job = self._state.jobs[claim.job_id]
         assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
@@ -98,9 +98,9 @@ class Executor:
         if isinstance(outcome, Success) and isinstance(result, Reply) and job.job.settings.validate_output:
             outcome = check_output(outcome, request=claim.body, reply=result.body)
         endpoint.breaker = _breaker_after(before, result, outcome, self._time())
-        # The budget hears of the reply and what it meant in one go: so it tells an old refusal from news.
+        # The budget gets the reply and its meaning together, so that it can recognize an old refusal.
         if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
-            # Never let in: what it would have taken is not owed, which may be minutes of the limit.
+            # It was never admitted, so it owes no tokens; charging it could block the lane for minutes.
             self._budget.cancel(reservation)
         else:
             self._budget.reconcile(reservation, outcome.usage)
@@ -136,7 +136,8 @@ class Executor:
             now_us=now_us,
             jitter=self._jitter(),
             max_attempts=job.job.settings.max_attempts,
-            # The claim's own numbers also count what was given back for other reasons, as in an outage.
+            # The claim's own counters would also include attempts that were given back for other reasons, such as
+            # an outage.
             lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
         )
         if outcome.kind is FailureKind.TRANSIENT and (not _was_sent(result) or lane.endpoint.breaker.is_open):
@@ -153,7 +154,7 @@ class Executor:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
                 self._pauses.begin(outcome.pause, lane, job)
             case FailureKind.PERMANENT:
-                # No answer to deliver, but the lane works.
+                # There is no answer to deliver, but the lane works.
                 lane.failing_since = None
             case FailureKind.TRANSIENT:
                 lane.begin_failing(self._time())
@@ -173,7 +174,7 @@ class Executor:
         self._events.emit(LaneCooling(lane=lane.key, until=until, code=refusal.code, message=refusal.message))
 
     def _tell_breaker(self, endpoint: Endpoint, outcome: Outcome) -> None:
-        """Sending stopped, or begins again; then gradually, one request of each lane first."""
+        """Report a change of the circuit breaker: sending stopped, or it resumes with one request of each lane."""
         if not endpoint.breaker.is_open:
             for each in self._state.lanes.values():
                 if each.endpoint is endpoint:
@@ -188,7 +189,7 @@ class Executor:
 
 
 def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Outcome, now: float) -> Breaker:
-    """What one attempt says about its endpoint."""
+    """Return the breaker's state after one attempt."""
     if isinstance(outcome, Success):
         return circuit_breaker.succeeded(before)
     if isinstance(result, TransportFault):
@@ -200,9 +201,9 @@ def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Out
 
 
 def _unspent(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:
-    """In an outage no row is used up: it waits as long as it would have, and spends nothing.
+    """Return the decision for an outage: the row waits as long as it would have, but uses no attempt.
 
-    Only what timed out twice ends all the same: it may have been billed each time.
+    The exception is a request that timed out twice: the provider may have billed it each time.
     """
     if isinstance(decision, Requeue):
         return replace(decision, spent=False)
@@ -212,7 +213,7 @@ def _unspent(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLette
 
 
 def _was_sent(result: Reply | TransportFault) -> bool:
-    """Whether the provider may have seen the request."""
+    """Return whether the provider may have seen the request."""
     return isinstance(result, Reply) or result.sent
 
 
@@ -226,7 +227,7 @@ def _record(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> Att
     return AttemptRecord(
         lane_id=lane.stored.id,
         sent_at=result.sent_at if _was_sent(result) else None,
-        # Not start and latency added up: counted in milliseconds on some loops, that lies after the settlement.
+        # Not start plus latency: some event loops count in milliseconds, so the sum may lie after the settlement.
         ended_at=result.ended_at,
         status=reply.status if reply else None,
         kind=_kind(outcome),
@@ -240,7 +241,10 @@ def _record(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> Att
 
 
 def _shut_down(claim: Claim, lane: Lane, sent_at: int, ended_at: int) -> Settlement:
-    """Stopped while it was out: the provider may answer and bill it; the row goes back and spends nothing."""
+    """Return the settlement of a request that was in flight at shutdown.
+
+    The provider may answer and bill it; no attempt is used.
+    """
     attempt = AttemptRecord(
         lane_id=lane.stored.id,
         sent_at=sent_at,

@@ -1,4 +1,4 @@
-"""What a runner does once a second: says that it lives and what it does, and learns what people want."""
+"""Once a second: records that the runner is alive and what it is doing, and learns what people want."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -18,7 +18,7 @@ _BEAT_SECONDS = 1.0
 
 
 class Beat:
-    """The heartbeat."""
+    """The heartbeat of a runner."""
 
     def __init__(self, *, queue: Queue, state: State, budget: Budget, roster: Roster, pauses: Pauses) -> None:
         self._queue = queue
@@ -31,7 +31,7 @@ class Beat:
         self._follows = True
 
     async def run(self) -> None:
-        """Beat until cancelled."""
+        """Run until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_BEAT_SECONDS)
@@ -43,7 +43,7 @@ class Beat:
             self._watch_silence(loop.time())
 
     async def once(self) -> None:
-        """Write down what is going on; learn and follow what people want."""
+        """Write the snapshot; read and follow what people want."""
         async with self._turn:
             for lane in list(self._state.lanes.values()):
                 await self._save(lane)
@@ -52,7 +52,7 @@ class Beat:
                 await self._roster.follow(orders)
 
     async def stop_following(self) -> None:
-        """From now on jobs are neither taken up nor let go; returns when none is being taken up."""
+        """Stop adding and dropping jobs; returns when none is being added."""
         async with self._turn:
             self._follows = False
 
@@ -68,14 +68,14 @@ class Beat:
         )
 
     async def _save(self, lane: Lane) -> None:
-        """Keep what was learned of the lane. Cool-downs are written with the refusals that begin them."""
+        """Store what was learned of the lane. Cool-downs are stored together with the refusals that begin them."""
         memory = self._budget.memory(lane.key)
         if memory != lane.stored.memory:
             lane.stored = replace(lane.stored, memory=memory)
             await self._queue.save_lane(lane.stored)
 
     def _watch_silence(self, now: float) -> None:
-        """A lane that has answered nothing for as long as a job of it allows waits for a person."""
+        """Pause a lane that has answered nothing for as long as one of its jobs allows."""
         asked = {route.lane for route in self._state.routes.values() if not route.dry}
         for job in self._state.jobs.values():
             for lane in job.lanes:
@@ -93,7 +93,7 @@ class Beat:
 
 
 async def write_active(queue: Queue, jobs: Iterable[JobRun], now: float) -> None:
-    """Add what was worked on each since this was last done; `now` is monotonic seconds."""
+    """Add each job's working time since the last call; `now` is monotonic seconds."""
     worked: defaultdict[int, list[JobId]] = defaultdict(list)
     for job in jobs:
         worked[job.take_active_us(now)].append(job.job.id)

@@ -1,4 +1,4 @@
-"""Requests that can never fit the limit of their lane die before they are sent, and cost the others nothing."""
+"""Dead-letters requests that can never fit their lane's limit before they are sent, so they cost others nothing."""
 
 from batcher.domain.events import AttemptEnded
 from batcher.domain.lanes import Charge, TokenLimit
@@ -14,7 +14,7 @@ from batcher.worker.settler import Settler
 
 
 class Misfits:
-    """Finds them as they come to the gate: a lane's limit, and how it is charged, may be learned on the way."""
+    """Finds them at admission, because a lane's limit and charging rule may be learned during the run."""
 
     def __init__(self, *, budget: Budget, settler: Settler, clock: Clock, events: Events) -> None:
         self._budget = budget
@@ -23,11 +23,11 @@ class Misfits:
         self._events = events
 
     def bury(self, lane: Lane, claim: Claim, charge: Charge) -> bool:
-        """Make a dead letter of the lane's next claim if it can never fit. Returns whether it did."""
+        """Dead-letter the lane's next claim if it can never fit. Returns whether it did."""
         limit = self._budget.never_fits(lane.key, charge)
         if limit is None:
             return False
-        # The charge may count several answers, which not every provider does: the body's own figure decides.
+        # The charge may count several answers, which not every provider does; the body's own figure decides.
         output = stated_output(claim.body)
         if output is None or output <= limit.tpm:
             return False

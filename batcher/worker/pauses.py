@@ -1,4 +1,4 @@
-"""Stopping what waits for a person: an endpoint, a key, a lane or a job. What is in flight ends."""
+"""Stops what must wait for a person: an endpoint, a key, a lane or a job. Requests in flight finish."""
 
 import asyncio
 from typing import assert_never
@@ -24,7 +24,10 @@ class Pauses:
         self._arrived = asyncio.Event()
 
     def begin(self, cause: PauseCause, lane: Lane, job: JobRun) -> None:
-        """Stop what the cause's scope means, as seen from this lane and job. A pause in force stays as it is."""
+        """Pause what the cause's scope means, as seen from this lane and job.
+
+        A pause that is already in force stays.
+        """
         begun = self._stop_job(cause, job) if cause.scope is PauseScope.JOB else self._stop_lanes(cause, lane)
         if not begun:
             return
@@ -49,14 +52,14 @@ class Pauses:
         return True
 
     async def run(self) -> None:
-        """Write pauses down as they begin, until cancelled."""
+        """Write pauses to the store as they begin, until cancelled."""
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             await self.write()
 
     async def write(self) -> None:
-        """Write down what has begun. Interrupted, it can be called again: a pause in force stays as it is."""
+        """Write pending pauses. If interrupted, it can be called again, because a pause in force stays as it is."""
         while self._to_write:
             cause, ref = self._to_write[0]
             await self._queue.pause(cause, ref)
@@ -64,7 +67,7 @@ class Pauses:
 
 
 def covers(cause: PauseCause, seen_from: Lane, lane: Lane) -> bool:
-    """Whether a pause that begins on one lane stops another. A job's pause stops no lane."""
+    """Return whether a pause that begins on one lane also stops another. A job's pause stops no lane."""
     match cause.scope:
         case PauseScope.ENDPOINT:
             return lane.endpoint is seen_from.endpoint
@@ -79,7 +82,7 @@ def covers(cause: PauseCause, seen_from: Lane, lane: Lane) -> bool:
 
 
 def _ref(scope: PauseScope, lane: Lane, job: JobRun) -> str:
-    """How the store names what is paused."""
+    """Return the `ref` under which the store knows what is paused."""
     match scope:
         case PauseScope.ENDPOINT:
             return str(lane.key.endpoint_id)
@@ -94,7 +97,7 @@ def _ref(scope: PauseScope, lane: Lane, job: JobRun) -> str:
 
 
 def unreachable(endpoint: Endpoint) -> PauseCause:
-    """The endpoint could not be reached, or answered nothing, for too long."""
+    """Return the pause for an endpoint that could not be reached, or answered nothing, for too long."""
     state = endpoint.breaker
     what = "could not be reached" if state.never_reached else "answered nothing"
     return PauseCause(
@@ -106,7 +109,7 @@ def unreachable(endpoint: Endpoint) -> PauseCause:
 
 
 def silent(lane: Lane, seconds: float) -> PauseCause:
-    """The lane was sent requests for too long and answered none, refused or not."""
+    """Return the pause for a lane that was sent requests for too long and answered none, refused or not."""
     model = lane.key.model or "this path"
     return PauseCause(
         scope=PauseScope.LANE,

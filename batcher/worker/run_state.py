@@ -1,4 +1,4 @@
-"""What a runner has in hand. Plain containers: the loops in the other modules act on them."""
+"""What a runner has in hand. Plain containers; the loops in the other modules act on them."""
 
 import asyncio
 from collections import Counter, deque
@@ -13,31 +13,31 @@ from batcher.domain.requests import Claim, Route, SettledIds
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.ports import Flights, Sender
 
-#: Bytes of bodies in hand above which nothing more is claimed. One body, of 64 MiB at most, may come on top: that
-#: stays below the 256 MiB of DESIGN (The store).
+#: Bytes of bodies in hand above which no more is claimed. One body of at most 64 MiB may come on top, which stays
+#: below the store's 256 MiB (docs/architecture.md#the-store).
 MOST_BYTES = 128 * 1024 * 1024
 
-#: Claims a lane has ready, at least and at most.
+#: How many claims a lane keeps ready, at least and at most.
 _LEAST_READY, _MOST_READY = 16, 512
-#: Of the most that were in flight, this much is remembered with each request.
+#: Decay per request of the remembered maximum in flight.
 _FORGETS = 0.99
 
 _PACE_MARKS = 30
 
 
 class Pace:
-    """How many requests reach their end a second, over the last half minute."""
+    """Requests settled per second, over the last half minute."""
 
     def __init__(self) -> None:
         self.settled = 0
         self._marks: deque[tuple[float, int]] = deque(maxlen=_PACE_MARKS)
 
     def tick(self, now: float) -> None:
-        """Mark where things stand; called about once a second."""
+        """Record the current total; called about once a second."""
         self._marks.append((now, self.settled))
 
     def per_second(self) -> float:
-        """0.0 until something is known."""
+        """Return the rate; 0.0 while it is unknown."""
         if len(self._marks) < 2:  # noqa: PLR2004 - two marks make a span
             return 0.0
         (start, before), (end, after) = self._marks[0], self._marks[-1]
@@ -46,13 +46,13 @@ class Pace:
 
 @dataclass(slots=True, kw_only=True)
 class Endpoint:
-    """A base URL and how it fares."""
+    """A base URL and the state of its circuit breaker."""
 
     id: EndpointId
     base_url: str
     host: str
     breaker: Breaker = field(default_factory=Breaker)
-    #: The probe that is out, if any: nothing else is sent until it comes back.
+    #: Whether a probe is in flight; until it comes back, nothing else is sent.
     probing: bool = False
     #: Set whenever the breaker may allow more than before.
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,7 +60,7 @@ class Endpoint:
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Lane:
-    """One lane at work. `ready` are claims in the order in which they shall go."""
+    """One lane at work. `ready` holds claims in the order in which they are to be sent."""
 
     key: LaneKey
     stored: StoredLane
@@ -68,31 +68,32 @@ class Lane:
     ready: deque[Claim] = field(default_factory=deque)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     in_flight: int = 0
-    #: How many were in flight lately: replies that come all at once leave none out for an instant.
+    #: Recent requests in flight, as a decaying maximum: if all replies arrive at once, none is in flight for an
+    #: instant.
     lately_out: float = 0.0
-    #: The same with those whose answers were not on disk yet, of all lanes: a claim takes as long to be on disk.
+    #: The same, including answers of all lanes that are not on disk yet: a claim takes as long to reach the disk.
     lately_unsettled: float = 0.0
     pause: PauseCause | None = None
-    #: Monotonic seconds of the last success, and since when nothing but refusals and faults came back.
+    #: Monotonic seconds of the last success, and since when there were only refusals and faults.
     answered_at: float = float("-inf")
     failing_since: float | None = None
     gate: asyncio.Task[None] | None = None
 
     @property
     def room(self) -> int:
-        """How many more claims it should have ready; nothing until half of them are gone."""
+        """Return how many more claims it should have ready; 0 until half of them are used up."""
         target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.lately_unsettled)))
         ready = len(self.ready)
         return target - ready if ready <= target // 2 else 0
 
     def goes_out(self, *, unsettled: int) -> None:
-        """A request is sent while so many answers wait to be on disk."""
+        """Record that a request is sent while `unsettled` answers wait to be on disk."""
         self.in_flight += 1
         self.lately_out = max(self.in_flight, _FORGETS * self.lately_out)
         self.lately_unsettled = max(self.in_flight + unsettled, _FORGETS * self.lately_unsettled)
 
     def begin_failing(self, now: float) -> None:
-        """A request came back refused or with a fault."""
+        """Record that a request was refused or failed with a fault."""
         if self.failing_since is None:
             self.failing_since = now
 
@@ -103,7 +104,7 @@ class RouteRun:
 
     route: Route
     lane: Lane
-    #: Monotonic seconds; not asked before.
+    #: Monotonic seconds; the queue is not asked before.
     ask_at: float = 0.0
     #: The queue had nothing more of it, not even for later.
     dry: bool = False
@@ -115,30 +116,30 @@ class JobRun:
 
     job: Job
     routes: list[RouteRun] = field(default_factory=list)
-    #: None: it could not be made, and the job is paused.
+    #: None if it could not be made; then the job is paused.
     sender: Sender | None = None
     #: Claims in hand: ready, in flight, or waiting for their commit.
     held: int = 0
     #: A pause of this job alone.
     pause: PauseCause | None = None
     pace: Pace = field(default_factory=Pace)
-    #: Cancelled, or no longer wanted: what is in flight ends, nothing more is claimed.
+    #: Cancelled or no longer wanted: requests in flight finish, and nothing more is claimed.
     dropped: bool = False
-    #: Monotonic seconds; its end is not looked for before.
+    #: Monotonic seconds before which it is not checked for completion.
     look_at: float = 0.0
-    #: Monotonic seconds up to which the time worked on it is accounted for; None: nothing of it yet.
+    #: Monotonic seconds up to which working time is accounted for; None before the first.
     active_to: float | None = None
-    #: When last looked at, nothing of it could be claimed, also not alone: the rest is behind a pause.
+    #: At the last check nothing could be claimed, not even alone: the rest is behind a pause.
     is_stuck: bool = False
 
     def take_active_us(self, now: float) -> int:
-        """Microseconds since this was last asked; what goes by in a pause is not work."""
+        """Return the microseconds of work since the last call; paused time does not count."""
         since, self.active_to = self.active_to, now
         return 0 if since is None or self.is_paused else int((now - since) * 1e6)
 
     @property
     def is_wanted(self) -> bool:
-        """Whether requests of it may be claimed."""
+        """Return whether its requests may be claimed."""
         return self.pause is None and not self.dropped
 
     @property
@@ -148,36 +149,36 @@ class JobRun:
 
     @property
     def is_dry(self) -> bool:
-        """Whether the queue has nothing for it, but perhaps what runs alone, and nothing is in hand."""
+        """Return whether the queue has nothing for it, except perhaps what must run alone, and nothing is in hand."""
         return self.held == 0 and all(route.dry for route in self.routes)
 
     @property
     def is_spent(self) -> bool:
-        """The same of what is not behind a pause."""
+        """Return whether nothing is in hand and every route is either empty or paused."""
         return self.held == 0 and all(route.dry or route.lane.pause is not None for route in self.routes)
 
     @property
     def is_paused(self) -> bool:
-        """Whether all that is left of it waits for a person."""
+        """Return whether all that is left of it waits for a person."""
         return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_spent))
 
 
 class Untold:
-    """`ports.Flights` where nobody asks later what was out."""
+    """A `ports.InFlightLog` that records nothing, for runs in which no one asks later."""
 
     def begin(self, claim: Claim) -> None:
-        """See `ports.Flights`."""
+        """See `ports.InFlightLog`."""
 
     def record(self) -> None:
-        """See `ports.Flights`."""
+        """See `ports.InFlightLog`."""
 
     def end(self, claims: Iterable[Claim]) -> None:
-        """See `ports.Flights`."""
+        """See `ports.InFlightLog`."""
 
 
 @dataclass(slots=True, kw_only=True)
 class State:
-    """Everything in hand."""
+    """Everything that the runner has in hand."""
 
     jobs: dict[JobId, JobRun] = field(default_factory=dict)
     routes: dict[RouteId, RouteRun] = field(default_factory=dict)
@@ -185,35 +186,35 @@ class State:
     endpoints: dict[EndpointId, Endpoint] = field(default_factory=dict)
     #: Bytes of the bodies of all claims in hand.
     held_bytes: int = 0
-    #: Requests that are out.
+    #: Requests in flight.
     flying: dict[RequestId, Claim] = field(default_factory=dict)
     flights: Flights = field(default_factory=Untold)
-    #: A request that runs by itself, as several holders died with it: nothing else is claimed meanwhile.
+    #: A request that runs by itself because several holders died with it; nothing else is claimed meanwhile.
     alone: RequestId | None = None
     #: How often a request was refused while others of its lane were answered.
     refusals: Counter[RequestId] = field(default_factory=Counter)
-    #: Set when the intake has something to look at.
+    #: Set when the claimer has something to do.
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def in_flight(self) -> int:
-        """How many requests are out."""
+        """Return how many requests are in flight."""
         return len(self.flying)
 
     def take(self, claim: Claim) -> None:
-        """A claim came into hand."""
+        """Record a claim that came into hand."""
         job = self.jobs[claim.job_id]
         job.held += 1
         job.is_stuck = False
         self.held_bytes += len(claim.body)
 
     def depart(self, claim: Claim) -> None:
-        """A claim goes out."""
+        """Record that a claim is being sent."""
         self.flying[claim.request_id] = claim
         self.flights.begin(claim)
 
     def let_go(self, claim: Claim) -> None:
-        """A claim's settlement is on disk."""
+        """Record that a claim's settlement is on disk."""
         self.jobs[claim.job_id].held -= 1
         self.held_bytes -= len(claim.body)
         if self.alone == claim.request_id:
@@ -221,7 +222,7 @@ class State:
             self.jobs[claim.job_id].look_at = 0.0
 
     def count(self, settled: Iterable[SettledIds]) -> None:
-        """Requests reached their end."""
+        """Count settled requests."""
         for each in settled:
             job = self.jobs.get(each.job_id)
             if job is not None:
@@ -229,5 +230,5 @@ class State:
 
     @property
     def is_over(self) -> bool:
-        """Whether no job can go on."""
+        """Return whether no job can go on."""
         return all(job.is_paused for job in self.jobs.values())

@@ -1,10 +1,10 @@
-"""Settlements are written in groups, and with each group the next requests are claimed: one commit for both.
+"""Commits settlements in batches, and claims the next requests in the same commit.
 
-A group is what came back while the last one was being committed. Where that took no time it waits until half of
-what was out is back, but never for long: each group costs as much as thirty rows.
+A batch is what came back while the previous one was being committed. If that took no time, it waits until half of
+the requests in flight are back, but never for long: each commit costs as much as thirty rows.
 
-On a slow disk a group waits for nothing but its own flush: there half of the concurrency is a group, and it is
-given at once, however many others are still being flushed.
+On a slow disk a batch waits only for its own flush: half of the concurrency makes a batch, and it is committed at
+once, however many others are still being flushed.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ from batcher.ports import Clock, Events, Queue
 from batcher.worker.aio import all_of, wait_for
 from batcher.worker.run_state import Lane, State
 
-#: Seconds a group waits at most for others to come back.
+#: Seconds for which a batch waits for other replies at most.
 _LINGER = 0.01
-#: The same where others are being flushed: a few that are written by themselves delay all that come after.
+#: The same while other batches are being flushed: a few settlements committed alone would delay all later ones.
 _LINGER_BESIDE = 0.025
 _NOTHING = Claimed(claims=[], settled=[], next_due={})
 
@@ -34,16 +34,17 @@ class Ask(Struct, frozen=True, kw_only=True):
     wants: Sequence[Want]
     most_bytes: int
     alone: bool
-    #: A lane stands still for want of them.
+    #: A lane stands idle without them.
     urgent: bool
     done: asyncio.Future[Claimed]
 
 
 class Settler:
-    """Collects settlements and writes them.
+    """The broker of settlements and claims: collects them and commits them together.
 
-    `most` is the concurrency: so many may be out, and at most twice as many are sent and not on disk. Where one
-    group is written at a time, what is out and what gathers is together at most `most`, and so is the group.
+    `most` is the concurrency: at most `most` requests are in flight, and at most twice as many are sent and not on
+    disk. While one batch is committed at a time, requests in flight and settlements collected are together at most
+    `most`, and so is the batch.
     """
 
     def __init__(
@@ -57,21 +58,21 @@ class Settler:
         self._waiting: list[Settlement] = []
         self._cooled: list[Lane] = []
         self._ask: Ask | None = None
-        #: What is claimed once this has ended would be nobody's.
+        #: False once `run` has ended: rows claimed after that would have no owner.
         self._claims = True
         self._arrived = asyncio.Event()
-        #: Nothing is to be gained by waiting for more.
+        #: Set if waiting for more settlements would gain nothing.
         self._due = asyncio.Event()
         self._emptied = asyncio.Event()
-        #: Groups that are given and not on disk, and how many settlements they hold.
+        #: Batches that are being committed, with the number of their settlements.
         self._writing: dict[asyncio.Task[None], None] = {}
         self._written = 0
-        #: `run` sees to what is given.
+        #: Whether `run` is there to commit what is queued.
         self._runs = False
         self._failure: BaseException | None = None
 
     def add(self, settlement: Settlement) -> None:
-        """Have it written with the next group."""
+        """Queue a settlement; it is committed with the next batch."""
         self._waiting.append(settlement)
         if self._runs and self._queue.disk_is_slow and len(self._waiting) >= self._share:
             self._give()
@@ -79,7 +80,7 @@ class Settler:
             self._look()
 
     async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool, urgent: bool) -> Claimed:
-        """Claim with the next group, until `run` has ended; one task at a time may ask. See `ports.Queue`."""
+        """Claim with the next batch, until `run` has ended. Only one task at a time may claim. See `ports.Queue`."""
         if not self._claims:
             return _NOTHING
         done: asyncio.Future[Claimed] = asyncio.get_running_loop().create_future()
@@ -96,11 +97,11 @@ class Settler:
 
     @property
     def _share(self) -> int:
-        """What is a group where several are written at a time."""
+        """Return the size of a batch when several are committed at a time."""
         return max(1, self._most() // 2)
 
     def release(self, lane: Lane, *, job_id: JobId | None = None) -> None:
-        """Give back what the lane has ready, of one job or of all: it was never sent."""
+        """Release the claims that the lane has ready, of one job or of all: they were never sent."""
         ready, lane.ready = lane.ready, deque[Claim]()
         for claim in ready:
             if job_id is None or claim.job_id == job_id:
@@ -109,17 +110,17 @@ class Settler:
                 lane.ready.append(claim)
 
     def remember(self, lane: Lane) -> None:
-        """Have the lane's cool-down written no later than the refusal that began it: a restart must keep it."""
+        """Store the lane's cool-down no later than the refusal that began it, so that a restart keeps it."""
         self._cooled.append(lane)
 
     @property
     def unsettled(self) -> int:
-        """How many settlements are not on disk."""
+        """Return how many settlements are not on disk."""
         return len(self._waiting) + self._written
 
     @property
     def has_room(self) -> bool:
-        """Whether another reply may come and wait for its commit."""
+        """Return whether another reply may arrive and wait for its commit."""
         most, out = self._most(), self._state.in_flight
         if self._waiting and out + len(self._waiting) >= most and not self._queue.disk_is_slow:
             return False
@@ -132,7 +133,7 @@ class Settler:
             await self._emptied.wait()
 
     async def run(self) -> None:
-        """Write groups until cancelled. Groups that are being written are finished first."""
+        """Commit batches until cancelled. Batches that are being committed are finished first."""
         self._runs = True
         try:
             while self._failure is None:
@@ -153,7 +154,7 @@ class Settler:
 
     async def _write_one(self) -> None:
         if not (self._waiting or self._ask or self._cooled):
-            # What woke this was given meanwhile.
+            # What set the event has been committed meanwhile.
             self._arrived.clear()
             self._due.clear()
             return
@@ -162,12 +163,15 @@ class Settler:
             await asyncio.wait({writing})
 
     async def finish(self) -> None:
-        """Return when everything given is on disk. `run` must have ended."""
+        """Return when everything queued is on disk. `run` must have ended."""
         while self._waiting:
             await self._give()
 
     def _give(self) -> asyncio.Task[None]:
-        """Have what waits now written, if anything. A group that could not be written waits again."""
+        """Start committing everything queued so far.
+
+        If the commit fails, the batch goes back to the front of the queue.
+        """
         self._arrived.clear()
         self._due.clear()
         group, self._waiting = self._waiting, []
@@ -197,7 +201,7 @@ class Settler:
         saving: Sequence[Awaitable[None]],
         writing: asyncio.Future[tuple[Sequence[SettledIds], Claimed | None]],
     ) -> None:
-        """Wait for what was given, and tell whoever waits for it."""
+        """Wait for a commit, then notify everyone who waits for it."""
         try:
             await all_of([*saving, writing])
             settled, claimed = writing.result()
@@ -255,7 +259,7 @@ class Settler:
 
 
 def told(settled: SettledIds) -> RequestsSettled:
-    """The event of what reached its end."""
+    """Return the event for requests that were settled."""
     return RequestsSettled(
         job_id=settled.job_id,
         completed=settled.completed,

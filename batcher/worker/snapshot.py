@@ -1,4 +1,4 @@
-"""What a runner writes down once a second, so that `status` of another process can show it."""
+"""What a runner writes to the store once a second, so that `status` in another process can show it."""
 
 from collections.abc import Mapping, Sequence
 
@@ -32,16 +32,16 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     jobs: Sequence[JobId]
     in_flight: int
     lanes: Sequence[LaneSnapshot]
-    #: Requests of a job settled a second, lately.
+    #: Requests of a job settled per second, recently.
     rates: Mapping[JobId, float]
-    #: Requests of a job that are out; a job that has none is not named.
+    #: Requests of a job in flight; a job that has none is left out.
     flying: Mapping[JobId, int] = {}
     #: Base URLs to which sending has stopped in an outage.
     outages: Sequence[str] = ()
 
 
 def lane_snapshot(view: LaneView) -> LaneSnapshot:
-    """The lane's view, flat."""
+    """Return the lane's view in flat form."""
     return LaneSnapshot(
         endpoint_id=view.key.endpoint_id,
         key_name=view.key.key_name,
@@ -57,12 +57,12 @@ def lane_snapshot(view: LaneView) -> LaneSnapshot:
 
 
 def encode(snapshot: Snapshot) -> str:
-    """As stored."""
+    """Encode for the store."""
     return msgspec.json.encode(snapshot).decode()
 
 
 def decode(text: str) -> Snapshot | None:
-    """As read by another process, perhaps of another version: None where it does not fit."""
+    """Decode what another process wrote, perhaps of another version; None if it does not fit."""
     try:
         return msgspec.json.decode(text, type=Snapshot)
     except msgspec.MsgspecError:

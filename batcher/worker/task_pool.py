@@ -1,4 +1,7 @@
-"""The tasks that carry requests out: as many as are out at once, each kept for the next request."""
+"""A pool of reusable asyncio tasks that carry out requests.
+
+Reusing a task is about twice as cheap as creating one.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,28 +14,28 @@ from batcher.worker.run_state import Lane
 
 
 class Errand(Struct, frozen=True):
-    """An admitted request that is to be carried out."""
+    """An admitted request that is to be sent."""
 
     lane: Lane
     claim: Claim
     reservation: Reservation
-    #: It goes out in an outage, to learn whether it is over.
+    #: It is sent during an outage, to learn whether the outage is over.
     probe: bool
 
 
 class Crew:
-    """Carries out what it is given, at once. A new task for every request costs twice as much as waking one."""
+    """Carries out what it is given, at once, by an idle task or a new one."""
 
     def __init__(self, carry_out: Callable[[Errand], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
         self._carry_out = carry_out
         self._tasks = tasks
         self._idle: list[tuple[asyncio.Task[None], asyncio.Future[Errand]]] = []
         self._goes_home = False
-        #: Those that carry something; a second signal cancels them.
+        #: Tasks that carry a request; a second signal cancels them.
         self.out: set[asyncio.Task[None]] = set()
 
     def send(self, errand: Errand) -> None:
-        """Have it carried out; it begins when the caller next waits."""
+        """Carry out a request; it begins when the caller next waits."""
         if self._idle:
             member, hand = self._idle.pop()
             hand.set_result(errand)
@@ -42,7 +45,7 @@ class Crew:
         self.out.add(member)
 
     def go_home(self) -> None:
-        """Nothing more will be sent: those that carry nothing end now, the others when they are back."""
+        """End the idle tasks now, and the others when their requests are back."""
         self._goes_home = True
         for _, hand in self._idle:
             hand.cancel()

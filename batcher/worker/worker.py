@@ -1,4 +1,4 @@
-"""Starts the loops of a runner and ends them: when no job can go on, or when it is told to drain."""
+"""Starts the loops of a runner, and ends them when no job can go on or when it is asked to drain."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -23,16 +23,16 @@ from batcher.worker.run_state import Lane, State, Untold
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import Crew
 
-#: Where no concurrency is given, what is taken to have been out lately, at least.
+#: If no concurrency is given, the least that is assumed to have been in flight recently.
 _LEAST_OUT = 64
 
 
 class End(StrEnum):
     """Why a worker stopped."""
 
-    #: Every job it was asked to run is at its end, or waits for a person.
+    #: Every job that it was asked to run is finished, or waits for a person.
     OVER = "over"
-    #: It was told to.
+    #: It was asked to drain.
     DRAINED = "drained"
 
 
@@ -44,7 +44,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True):
 
 
 class Worker:
-    """Runs jobs of one queue as one holder, once."""
+    """Runs the jobs of one queue as one holder, once."""
 
     def __init__(
         self,
@@ -72,28 +72,28 @@ class Worker:
         self._deadline: float | None = None
 
     def drain(self, deadline: float | None) -> None:
-        """Send nothing new; what is in flight may end, for at most `deadline` seconds (None: without end)."""
+        """Send nothing new; requests in flight may finish within `deadline` seconds (None: without limit)."""
         self._deadline = deadline
         self._drain.set()
 
     def wake(self) -> None:
-        """A listener that was behind can take more."""
+        """Wake the claimer: a listener that was behind can take more."""
         self.state.wake.set()
 
     def stop(self) -> None:
-        """Wait for nothing: what is in flight goes back unspent."""
+        """Stop at once: requests in flight go back without using an attempt."""
         self._drain.set()
         self._stop.set()
 
     def views(self) -> list[LaneView]:
-        """The budget of every lane at work, as it is now."""
+        """Return the budget of every lane at work, as it is now."""
         return [self._budget.view(key) for key in self.state.lanes]
 
     async def run(self, jobs: Sequence[JobId], *, probing: Sequence[JobId] = ()) -> End:
-        """Work until no job can go on, or until drained. Everything in hand is settled or given back by then.
+        """Work until no job can go on, or until drained. By then everything in hand is settled or given back.
 
-        Jobs that a person has just resumed from a pause begin with one request alone (`probing`). Cancelled, it
-        stops at once and then ends as cancelled. What breaks it comes out in an ExceptionGroup.
+        Jobs that a person has just resumed from a pause begin with one request alone (`probing`). If cancelled, it
+        stops at once and then ends as cancelled. An error that breaks it is raised in an ExceptionGroup.
         """
         async with asyncio.TaskGroup() as tasks:
             self._build(tasks)
@@ -155,7 +155,7 @@ class Worker:
         )
 
     def _most_out(self) -> int:
-        """How many may be out at once: where no concurrency is given, twice what was out lately."""
+        """Return how many requests may be in flight. If no concurrency is given, that is twice the recent number."""
         if self._settings.concurrency is not None:
             return self._settings.concurrency
         return 2 * max([_LEAST_OUT, *(round(lane.lately_out) for lane in self.state.lanes.values())])
@@ -165,14 +165,14 @@ class Worker:
             await first_of(self._over, self._drain)
             if self._drain.is_set():
                 return End.DRAINED
-            # Somebody may have handed a job over in the last second.
+            # Another process may have handed a job over in the last second.
             await self._beat.once()
             if self.state.is_over:
                 return End.OVER
             self._over.clear()
 
     async def _wind_up(self, *, drain: bool) -> None:
-        """Claim and send nothing more, let what is out end, write everything down."""
+        """Claim and send nothing more, let requests in flight finish, and write everything to the store."""
         await self._beat.stop_following()
         gates = [lane.gate for lane in self.state.lanes.values() if lane.gate is not None]
         await cancel_all([*self._claiming, *gates])
