@@ -69,7 +69,7 @@ class Anchor(Struct, gc=False):
 
 
 class Belief:
-    """One hypothesis: a charging rule, and whether headers are written before or after the request's own charge."""
+    """A charging rule, and whether headers are written before or after the request's own charge."""
 
     __slots__ = (
         "after",

@@ -18,7 +18,7 @@ class Probe(Enum):
 
 
 class Cooling:
-    """The cool-downs of one lane. Each begins an epoch: a refusal of an earlier epoch's request changes nothing."""
+    """The cool-downs of one lane. Each begins an epoch; a refusal from an earlier epoch changes nothing."""
 
     __slots__ = ("_patient_until", "_refusals", "epoch", "is_daily", "is_on", "probe", "until")
 

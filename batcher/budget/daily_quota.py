@@ -94,7 +94,7 @@ class Day:
         self._tokens -= tokens
 
     def come_back(self, tokens: float, usage: Usage | None) -> None:
-        """Correct the count of a request that came back: its usage is known, and is zero if it was not answered."""
+        """Correct the count of a request that came back: its usage, or zero if it was not answered."""
         took = 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
         self._tokens += took - tokens
 

@@ -1,4 +1,4 @@
-"""Learns the size of requests from replies: tokens of a prompt, and output tokens of a request without a maximum."""
+"""Learns the size of requests from replies: prompt tokens, and output tokens if no maximum is stated."""
 
 from batcher.domain.lanes import Charge
 from batcher.domain.outcomes import Usage

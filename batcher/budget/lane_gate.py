@@ -315,7 +315,7 @@ class Gate:
         return why is RefusedFor.REQUESTS or not self.tokens.is_limited
 
     def _count(self, place: Place, mark: Refusal, refusal: Refused, now: float) -> None:
-        """Feed the rate search and hold the lane as long as it says; a time that the server stated is always kept."""
+        """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
         hold_s = self.blind.refused(mark, now, probe=place.probe)
         wait_s = max(hold_s, refusal.told_s or 0.0)
         if wait_s > 0:
@@ -375,6 +375,6 @@ class Gate:
 
 
 def _timed(seconds: float, loop: asyncio.AbstractEventLoop) -> float:
-    """Return a wait that the loop can time: uvloop counts whole milliseconds, and would wake early again and again."""
+    """Return a wait that the loop can time: uvloop counts whole milliseconds, and would wake early repeatedly."""
     is_exact = isinstance(loop, asyncio.BaseEventLoop)
     return seconds if is_exact else ceil(1e3 * seconds) / 1e3

@@ -69,7 +69,7 @@ class LaneBudgets:
         self._hold_again(known.gate.cooling, cooling_until or 0, memory.limits.day_until or 0)
 
     def _hold_again(self, cooling: Cooling, until_us: int, day_until: int) -> None:
-        """Restore a cool-down of an earlier run, and a hold for the day; often they are the same, and then it is the day's."""
+        """Restore a cool-down of an earlier run, and a hold for the day. If they coincide, it is the day's."""
         day_us = 1_000_000 * day_until
         left_us = max(until_us, day_us) - self._clock.now()
         if left_us > 0:
@@ -117,7 +117,7 @@ class LaneBudgets:
             self._lane(place.lane).gate.cancel(place)
 
     def reconcile(self, reservation: Reservation, usage: Usage | None) -> None:
-        """Free the concurrency slot; under `produced`, correct the tokens by `usage`. A second call does nothing."""
+        """Free the concurrency slot; under `produced`, correct the tokens. A second call does nothing."""
         place = _place(reservation)
         if place.held:
             self._lane(place.lane).gate.come_back(place, usage)

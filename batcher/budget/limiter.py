@@ -42,7 +42,7 @@ class Dimension:
         self._cost = 1.0
 
     def ask(self, amount: float, now: float) -> float:
-        """Return the seconds after which to ask again; 0 if all that a request of `amount` needs first has been taken."""
+        """Return the seconds after which to ask again; 0 if what a request of `amount` needs first is taken."""
         pace = self.pace
         if self._cost != 1.0:
             self._cost = extra_cost(self._margin, now)
@@ -63,7 +63,10 @@ class Dimension:
         self._meter.add(amount, now)
 
     def give_back(self, amount: float, now: float) -> None:
-        """Give back the amount of a request that was not sent; the next request may use it while the bucket would have kept it."""
+        """Give back what a request that was not sent had taken.
+
+        The next request may use it while the bucket would have kept it.
+        """
         self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount * self._cost)
         self._at = now
         self._meter.add(-amount, now)

@@ -24,7 +24,7 @@ class LaneLimits:
         self._counted: tuple[float | None, float | None] = (None, None)
 
     def heed(self, hints: RateHints) -> bool:
-        """Remember what a reply announced; limits that it does not mention stay. Returns whether anything is new."""
+        """Remember what a reply announced; limits that it does not mention stay. Returns whether any is new."""
         known = self.announced
         self._is_told = self._is_told or _known(hints.tpm) is not None
         rpd, tpd = self._counted

@@ -147,7 +147,7 @@ class Blind:
         return hold_s
 
     def _tells_no_rate(self, now: float) -> bool:
-        """Return whether refusals come as often as ever although the rate was cut; then the search for a rate ends."""
+        """Return whether refusals come as often as ever although the rate was cut. Then the search ends."""
         if self._ends is None:
             return True
         if self.census is None:

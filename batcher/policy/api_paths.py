@@ -1,4 +1,4 @@
-"""The paths requests go to: plain ones under `/v1/`, so that no line of a file can carry the key elsewhere."""
+"""The paths of requests: plain ones under `/v1/`, so that no line of a file can send the key elsewhere."""
 
 import re
 from functools import lru_cache
@@ -16,9 +16,9 @@ _PLAIN: Final = re.compile(r"/v1(/[A-Za-z0-9_.:-]+)+/?")
 
 @lru_cache(maxsize=256)
 def normal_path(url: str) -> str | None:
-    """The path as it is stored, or None where it is not a plain path under `/v1/`.
+    """Return the path as it is stored, or None if it is not a plain path under `/v1/`.
 
-    The known endpoints are also taken without `/v1`, as Azure's files have them, and with a slash at the end.
+    The known endpoints are also accepted without `/v1`, as Azure's files have them, and with a slash at the end.
     """
     plain = url.removesuffix("/")
     for known in (plain, f"/v1{plain}"):

@@ -1,4 +1,4 @@
-"""Base URLs: one spelling for each, the URL of a request, and where a key may travel."""
+"""Base URLs: one spelling for each, the URL of a request, and where a key may be sent."""
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
@@ -9,14 +9,14 @@ from batcher.domain.errors import ConfigError
 
 _EXAMPLE = "it looks like https://api.openai.com/v1"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-#: The prefix of every request's path; the base URL stands in its place.
+#: The prefix of every request's path, which the base URL replaces.
 _PATH_PREFIX = "/v1/"
 _SECRET_NAME = re.compile(r"(^|[-_.])(key|apikey|token|secret|sig|signature|password)$", re.IGNORECASE)
 
-#: RFC 3986: what a path and a query may hold; everything else is percent-encoded there.
+#: RFC 3986: the characters of a path and a query; everything else is percent-encoded there.
 _URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
-#: A host whose last label is a number is an address to every resolver, also `127.1` and `0x7f000001`.
+#: A host whose last label is a number is an address to every resolver, including `127.1` and `0x7f000001`.
 _NUMBER_AT_END = re.compile(r"(^|\.)([0-9]+|0x[0-9a-f]*)\.?$")
 
 _PRIVATE_NETWORKS = tuple(
@@ -28,9 +28,10 @@ _PRIVATE_SUFFIXES = (".local", ".internal", ".home.arpa")
 
 
 def normalize_base_url(text: str) -> str:
-    """The one spelling of a base URL: scheme and host in lower case, no default port, no slash at the end.
+    """Return the one spelling of a base URL: scheme and host in lower case, no default port, no slash at the end.
 
-    The query is kept. Raises a ConfigError for what is no base URL; it never repeats a user name or password.
+    The query is kept. Raises a ConfigError if it is not a base URL; the error never repeats a user name or
+    password.
     """
     _check_text(text)
     parts = _split(text)
@@ -59,7 +60,7 @@ def normalize_base_url(text: str) -> str:
 
 
 def _refuse_key_in_query(query: str) -> None:
-    """The base URL is stored and shown; a key must not be."""
+    """Refuse a key in the query, because the base URL is stored and shown."""
     for name, _ in parse_qsl(query, keep_blank_values=True):
         if _SECRET_NAME.search(name):
             raise ConfigError(
@@ -69,7 +70,7 @@ def _refuse_key_in_query(query: str) -> None:
 
 
 def request_url(base_url: str, path: str) -> str:
-    """Where a request goes: the base URL and the part of `path` after /v1, joined as text, the query after it.
+    """Return the URL of a request: the base URL, the part of `path` after /v1 as text, then the query.
 
     `base_url` is normalized; `path` begins with /v1/.
     """
@@ -79,12 +80,12 @@ def request_url(base_url: str, path: str) -> str:
 
 
 def host_of(base_url: str) -> str:
-    """The host's name or address, in lower case, IPv6 without brackets."""
+    """Return the host's name or address, in lower case, IPv6 without brackets."""
     return urlsplit(base_url).hostname or ""
 
 
 def is_loopback(host: str) -> bool:
-    """Whether the host is this machine. 0.0.0.0 and :: count: a connection to them stays here."""
+    """Return whether the host is this machine. 0.0.0.0 and :: count, because a connection to them stays here."""
     name = _bare(host)
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -93,10 +94,10 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Whether the host is on a private network by its address or its name alone; nothing is looked up.
+    """Return whether the host is on a private network, by its address or name alone; nothing is looked up.
 
-    Addresses: RFC 1918, link-local and IPv6 unique local. Names: single labels (a container's or a machine's
-    name; the public DNS has no dotless hosts), `.local`, `.internal` and `.home.arpa`. Not carrier-grade NAT.
+    Addresses: RFC 1918, link-local and IPv6 unique local. Names: single labels (of a container or a machine; the
+    public DNS has no dotless hosts), `.local`, `.internal` and `.home.arpa`. Carrier-grade NAT does not count.
     """
     name = _bare(host)
     address = _address(name)
@@ -108,7 +109,7 @@ def is_private(host: str) -> bool:
 
 
 def key_may_travel(base_url: str, allow_http: bool) -> bool:
-    """Whether a key may be sent there: always over https; over http at home, elsewhere only where allowed."""
+    """Return whether a key may be sent there: over https; over http to private hosts, or if allowed."""
     if urlsplit(base_url).scheme == "https" or allow_http:
         return True
     host = host_of(base_url)
@@ -128,11 +129,11 @@ def _split(text: str) -> SplitResult:
     try:
         return urlsplit(text)
     except ValueError:
-        raise ConfigError(f"the base URL {_shown(text)!r} is no URL", hint=_EXAMPLE) from None
+        raise ConfigError(f"the base URL {_shown(text)!r} is not a URL", hint=_EXAMPLE) from None
 
 
 def _host(parts: SplitResult, text: str) -> str:
-    """The host as it stands in a URL. `text` is only shown."""
+    """Return the host as it is spelled in a URL. `text` is for the error only."""
     name = parts.hostname or ""
     if not name:
         raise ConfigError(f"the base URL {_shown(text)!r} has no host", hint=_EXAMPLE)
@@ -159,7 +160,7 @@ def _port(parts: SplitResult, text: str) -> int | None:
 
 
 def _shown(text: str) -> str:
-    """The text without what stands before an @, where a password could be, and without its query."""
+    """Return the text without what comes before an @, which may be a password, and without its query."""
     return text.partition("?")[0].rpartition("@")[2]
 
 
@@ -178,12 +179,12 @@ def _address(name: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
-#: Parameters whose value is no secret.
+#: Parameters whose value is not a secret.
 _PLAIN: Final = frozenset({"api-version", "version"})
 
 
 def shown_base_url(base_url: str) -> str:
-    """The URL with `…` in the place of its query's values, which may be keys; `api-version` stays."""
+    """Return the URL with `…` in place of its query's values, which may be keys; `api-version` stays."""
     base, mark, query = base_url.partition("?")
     return base + mark + "&".join(_shown_parameter(part) for part in query.split("&"))
 

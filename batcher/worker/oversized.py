@@ -1,4 +1,4 @@
-"""Dead-letters requests that can never fit their lane's limit before they are sent, so they cost others nothing."""
+"""Dead-letters requests that can never fit their lane's limit, before they are sent."""
 
 from batcher.domain.events import AttemptEnded
 from batcher.domain.lanes import Charge, TokenLimit

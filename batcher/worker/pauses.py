@@ -59,7 +59,7 @@ class Pauses:
             await self.write()
 
     async def write(self) -> None:
-        """Write pending pauses. If interrupted, it can be called again, because a pause in force stays as it is."""
+        """Write pending pauses. It can be called again after an interruption; a pause in force stays as it is."""
         while self._to_write:
             cause, ref = self._to_write[0]
             await self._queue.pause(cause, ref)

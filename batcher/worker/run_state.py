@@ -149,7 +149,7 @@ class JobRun:
 
     @property
     def is_dry(self) -> bool:
-        """Return whether the queue has nothing for it, except perhaps what must run alone, and nothing is in hand."""
+        """Return whether nothing is in hand and the queue has nothing for it, except what must run alone."""
         return self.held == 0 and all(route.dry for route in self.routes)
 
     @property

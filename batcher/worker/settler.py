@@ -80,7 +80,7 @@ class Settler:
             self._look()
 
     async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool, urgent: bool) -> Claimed:
-        """Claim with the next batch, until `run` has ended. Only one task at a time may claim. See `ports.Queue`."""
+        """Claim with the next batch, until `run` has ended. One task at a time may claim. See `ports.Queue`."""
         if not self._claims:
             return _NOTHING
         done: asyncio.Future[Claimed] = asyncio.get_running_loop().create_future()

@@ -155,7 +155,7 @@ class Worker:
         )
 
     def _most_out(self) -> int:
-        """Return how many requests may be in flight. If no concurrency is given, that is twice the recent number."""
+        """Return how many requests may be in flight: the concurrency, or twice the recent number."""
         if self._settings.concurrency is not None:
             return self._settings.concurrency
         return 2 * max([_LEAST_OUT, *(round(lane.lately_out) for lane in self.state.lanes.values())])

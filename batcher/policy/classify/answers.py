@@ -1,6 +1,6 @@
-"""What kind of answer a 200 holds, by path (PROVIDERS §1.12). On the path of every reply.
+"""What kind of answer a 200 holds, by path (docs/providers.md#answers). On the path of every reply.
 
-Enums of providers grow: what is not known to be a failure, and holds something to deliver, is an answer.
+Providers add enum values: what is not known to be a failure, and holds something to deliver, is an answer.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,17 +16,17 @@ Document = Mapping[str, object]
 
 
 class Finding(Enum):
-    """What an answer turned out to be."""
+    """The kind of an answer."""
 
     #: Something to deliver.
     WHOLE = auto()
-    #: To deliver, ended by a token limit; also where all the tokens went into reasoning.
+    #: Deliverable, but ended by a token limit, even if all the tokens went into reasoning.
     CUT = auto()
-    #: Withheld by a content filter: the same request is withheld again.
+    #: Withheld by a content filter, which would withhold the same request again.
     FILTERED = auto()
     #: The provider says that generating failed.
     FAILED = auto()
-    #: Not finished, though nobody asked to wait.
+    #: Not finished, although no background processing was requested.
     UNFINISHED = auto()
     #: Well-formed, without choices.
     NO_CHOICES = auto()
@@ -34,14 +34,14 @@ class Finding(Enum):
     EMPTY = auto()
 
 
-#: What makes a chat message an answer. A refusal is one, by contract; tool calls have no content.
+#: What makes a chat message an answer. A refusal is one, as the API documents; tool calls have no content.
 _MESSAGE_PARTS: Final = ("tool_calls", "refusal", "function_call", "audio", "images")
 _BY_FINISH_REASON: Final[Mapping[str, Finding]] = {
     "length": Finding.CUT,
     "content_filter": Finding.FILTERED,
     "error": Finding.FAILED,
 }
-#: Of several choices, none of which can be delivered, the first of these says why.
+#: If none of several choices can be delivered, the first of these gives the reason.
 _WORST_FIRST: Final = (Finding.FILTERED, Finding.FAILED, Finding.EMPTY)
 
 _GEMINI_FILTERED: Final = (
@@ -63,7 +63,7 @@ def _text(document: Document) -> Finding:
 
 
 def _choices(document: Document, judge: Callable[[Document], Finding]) -> Finding:
-    """With n > 1 one deliverable choice makes the answer; it is cut where any of them is."""
+    """Judge several choices: with n > 1 one deliverable choice makes an answer, truncated if any choice is."""
     choices = document.get("choices")
     if not isinstance(choices, list) or not choices:
         return Finding.NO_CHOICES
@@ -124,7 +124,7 @@ def _responses(document: Document) -> Finding:
 
 
 def _says_something(item: object) -> bool:
-    """An item that is more than reasoning: a tool call, or a message with a part that is not empty."""
+    """Return whether an item is more than reasoning: a tool call, or a message with a non-empty part."""
     if not isinstance(item, dict) or item.get("type") == "reasoning":
         return False
     if item.get("type") != "message":
@@ -135,7 +135,7 @@ def _says_something(item: object) -> bool:
 
 
 def _messages(document: Document) -> Finding:
-    """Anthropic's own API."""
+    """Judge an answer of Anthropic's own API."""
     match document.get("stop_reason"):
         case "max_tokens" | "model_context_window_exceeded":
             return Finding.CUT
@@ -146,7 +146,7 @@ def _messages(document: Document) -> Finding:
 
 
 def _gemini(document: Document) -> Finding:
-    """Gemini's own API: without candidates the prompt itself was blocked."""
+    """Judge an answer of Gemini's own API; without candidates the prompt itself was blocked."""
     candidates = document.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else None
     if not isinstance(first, dict):
@@ -163,7 +163,7 @@ def _gemini(document: Document) -> Finding:
     return Finding.WHOLE if parts and reason in ("STOP", None) else Finding.EMPTY
 
 
-#: By the end of the path; the commonest first. Any other path: a JSON object is an answer.
+#: By the end of the path, the most frequent first. For any other path a JSON object is an answer.
 _JUDGES: Final[tuple[tuple[str, Callable[[Document], Finding]], ...]] = (
     ("/chat/completions", _chat),
     ("/completions", _text),
@@ -176,14 +176,14 @@ _JUDGES: Final[tuple[tuple[str, Callable[[Document], Finding]], ...]] = (
 
 
 def judge_answer(document: Document, path: str) -> Finding:
-    """What the answer is. `document` is the parsed body, without a top-level error."""
+    """Return the kind of the answer. `document` is the parsed body, without a top-level error."""
     for suffix, judge in _JUDGES:
         if path.endswith(suffix):
             return judge(document)
     return Finding.WHOLE
 
 
-#: An answer without content is asked for once more (a model that was starting), not six times: it is billed.
+#: An empty answer is requested once more (the model may have been starting), not six times, as it is billed.
 _ONCE_MORE: Final = 2
 _NO_USAGE: Final = Usage()
 
@@ -209,7 +209,7 @@ _FLAWS: Final[Mapping[Finding, _Flaw]] = {
 
 
 def read_answer(document: Document, path: str) -> Outcome:
-    """The outcome of a 2xx whose body is a JSON object without an error. What was billed is kept either way."""
+    """Return the outcome of a 2xx whose body is a JSON object without an error. Its usage is kept either way."""
     finding = judge_answer(document, path)
     usage = usage_of(document)
     if finding is Finding.WHOLE:
@@ -223,7 +223,7 @@ def read_answer(document: Document, path: str) -> Outcome:
 
 
 def usage_of(document: Document) -> Usage:
-    """Tokens as the provider counted them: `usage` of OpenAI and Anthropic, `usageMetadata` of Gemini."""
+    """Return the tokens that the provider counted: `usage` of OpenAI and Anthropic, `usageMetadata` of Gemini."""
     usage = document.get("usage")
     if isinstance(usage, dict):
         return Usage(

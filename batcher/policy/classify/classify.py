@@ -1,4 +1,4 @@
-"""What a fact means: from a reply or a transport fault to an outcome. The rules are a table in `rules.py`."""
+"""Turns a reply or a transport fault into an outcome. The rules are a table in `rules.py`."""
 
 import re
 from typing import Final, assert_never
@@ -20,7 +20,7 @@ _ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
 
 
 def classify(result: Reply | TransportFault, *, path: str, standing: Standing) -> Outcome:
-    """The meaning of one attempt's fact; never raises, whatever came. `path` is the request's, under `/v1/`."""
+    """Return the outcome of one attempt; never raises. `path` is the request's, under `/v1/`."""
     match result:
         case TransportFault():
             return _of_fault(result)
@@ -62,7 +62,7 @@ def _of_error(reply: Reply, evidence: Evidence, standing: Standing) -> Failure:
 
 
 def _of_odd_success(reply: Reply, document: object, standing: Standing) -> Failure:
-    """A 2xx that carries an error is judged by the status it stands for; one that is no object, as it is."""
+    """Judge a 2xx with an error by the status that the error stands for, and one that is no object as it is."""
     evidence = evidence_from(reply, document)
     root = unwrapped(document)
     if not isinstance(root, dict) or not _is_error(root):
@@ -76,7 +76,10 @@ def _is_error(document: Document) -> bool:
 
 
 def _status_meant(evidence: Evidence) -> int:
-    """OpenRouter's codes are statuses; others are known by name; what is not known may pass another time."""
+    """Return the status that an error stands for: OpenRouter's codes are statuses, others are known by name.
+
+    An unknown one counts as a server fault, which may pass.
+    """
     if _ERROR_STATUS.fullmatch(evidence.code):
         return int(evidence.code)
     by_name = (

@@ -1,4 +1,4 @@
-"""How long a server says to wait, in the spellings that servers use."""
+"""Parses how long a server says to wait, in the spellings that servers use."""
 
 import re
 from typing import Final
@@ -27,9 +27,9 @@ _AFTER: Final = re.compile(r"\b(?:try again|retry)\s+(?:in|after)\s+", re.IGNORE
 
 
 def parse_duration(text: str) -> float | None:
-    """Seconds of a Go duration (`6m0s`, `12ms`, `23h18m29.144s`) or a bare number; None: cannot be read.
+    """Return the seconds of a Go duration (`6m0s`, `12ms`, `23h18m29.144s`) or a bare number; None if unreadable.
 
-    None is "unknown" and never 0: an unreadable reset must not open a gate.
+    None means "unknown" and is never 0: an unreadable reset must not open a gate.
     """
     text = text.strip()
     if _BARE.fullmatch(text):
@@ -41,7 +41,7 @@ def parse_duration(text: str) -> float | None:
 
 
 def wait_in_words(message: str) -> float | None:
-    """Seconds after "try again in" or "retry after" in a message: `1.2s`, `7m12s`, `37 seconds`, `6h12m`, `5`."""
+    """Return the seconds after "try again in" or "retry after": `1.2s`, `7m12s`, `37 seconds`, `6h12m`, `5`."""
     phrase = _AFTER.search(message)
     if phrase is None:
         return None
@@ -61,7 +61,7 @@ def _unit(name: str) -> float:
 
 
 def _next_part(message: str, end: int) -> int:
-    """Past the blanks between `6h` and `12m`."""
+    """Skip the blanks between `6h` and `12m`."""
     while message[end : end + 1] == " ":
         end += 1
     return end

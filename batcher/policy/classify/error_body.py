@@ -1,4 +1,4 @@
-"""What a reply says, in one form: every shape of an error body that providers send (PROVIDERS §1.0)."""
+"""Every shape of an error body that providers send, in one form (docs/providers.md#error-bodies)."""
 
 import re
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from msgspec import Struct
 
 from batcher.domain.exchange import Reply
 
-#: Statuses of an answer.
+#: The statuses of an answer.
 SUCCESS: Final = range(200, 300)
-#: Stands for a body that is no JSON: cut short, bad UTF-8, NaN, a number past a double, nested too deep.
+#: Stands for a body that is not JSON: truncated, bad UTF-8, NaN, a number beyond a double, nested too deep.
 NOT_JSON: Final = object()
 
 _MOST_OF_A_NAME: Final = 100
@@ -26,16 +26,16 @@ _decode = msgspec.json.Decoder().decode
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
-    """One reply, normalized. Texts are "" where the provider said nothing; names keep the provider's spelling."""
+    """One reply, normalized. Texts are "" if the provider said nothing; names keep the provider's spelling."""
 
-    #: The HTTP status; where a 200 carries an error, the status that error stands for.
+    #: The HTTP status; if a 200 carries an error, the status that the error stands for.
     status: int
-    #: `error.code`; integers as text (vLLM, OpenRouter: the status again).
+    #: `error.code`; integers as text (vLLM, OpenRouter: they repeat the status).
     code: str
     #: `error.type`, Google's `error.status`, or OpenRouter's `metadata.error_type`.
     type: str
     message: str
-    #: The parameter that is at fault (OpenAI).
+    #: The parameter at fault (OpenAI).
     param: str
     #: Anthropic's `error.details.error_code`.
     error_code: str
@@ -43,7 +43,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     details: tuple[Mapping[str, object], ...]
     #: OpenRouter's `error.metadata`.
     metadata: Mapping[str, object]
-    #: A page for people (a proxy, a login, a wrong address), not an answer of an API.
+    #: Whether it is a page for people (a proxy, a login, a wrong address) instead of an API's answer.
     is_html: bool
     #: In lower case, without parameters.
     content_type: str
@@ -53,10 +53,10 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 def parse_json(body: bytes) -> object:
-    """The body as JSON, or NOT_JSON. Strict, and complete: nothing of the body goes unread.
+    """Return the body as JSON, or NOT_JSON. Strict and complete: no part of the body goes unread.
 
-    A typed decoder that skips fields would be no faster for a chat reply (0.8 µs against 0.9) and would let bad
-    UTF-8 and 1e999 through in what it skips.
+    A typed decoder that skips fields would hardly be faster for a chat reply (0.8 µs instead of 0.9), and would
+    accept bad UTF-8 and 1e999 in the fields that it skips.
     """
     try:
         return _decode(body)
@@ -65,12 +65,12 @@ def parse_json(body: bytes) -> object:
 
 
 def read_evidence(reply: Reply) -> Evidence:
-    """What the reply says. Never raises, whatever the body is."""
+    """Normalize a reply. Never raises, whatever the body is."""
     return evidence_from(reply, parse_json(reply.body))
 
 
 def evidence_from(reply: Reply, document: object) -> Evidence:
-    """The same, of a reply whose body was parsed already."""
+    """Normalize a reply whose body has already been parsed."""
     root = _mapping(unwrapped(document))
     error = _error_node(root)
     metadata = _mapping(error.get("metadata"))
@@ -94,7 +94,7 @@ def evidence_from(reply: Reply, document: object) -> Evidence:
 
 
 def unwrapped(value: object) -> object:
-    """Gemini's OpenAI-compatible endpoint wraps its error in a list of one."""
+    """Unwrap a list of one: Gemini's OpenAI-compatible endpoint wraps its error in one."""
     return value[0] if isinstance(value, list) and value else value
 
 
@@ -103,7 +103,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
-    """The mapping that holds code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM)."""
+    """Return the mapping with code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM)."""
     error = unwrapped(root.get("error") or root.get("errors"))
     if isinstance(error, str):
         return {"message": error}
@@ -118,7 +118,7 @@ def _name(value: object) -> str:
 
 
 def _google_status(error: Mapping[str, object]) -> str:
-    """`RESOURCE_EXHAUSTED` and its kin: upper case, which other providers' `status` is not."""
+    """Return a Google status such as `RESOURCE_EXHAUSTED`: upper case, which other providers' `status` is not."""
     status = _name(error.get("status"))
     return status if status.isupper() else ""
 
@@ -129,7 +129,7 @@ def _message(error: Mapping[str, object], root: Mapping[str, object]) -> str:
 
 
 def _text(value: object, depth: int = 0) -> str:
-    """A message in words: a string, FastAPI's list of `{loc, msg}`, or an object around either."""
+    """Return a message as text: a string, FastAPI's list of `{loc, msg}`, or an object around either."""
     if isinstance(value, str):
         return value.strip()
     if depth >= _DEEPEST_MESSAGE:
@@ -147,7 +147,7 @@ def _place(loc: object) -> str:
 
 
 def _plain_text(body: bytes, *, document: object, is_html: bool) -> str:
-    """Where no message could be found: a page's title, or the beginning of a text that is no JSON."""
+    """Return a text if no message was found: a page's title, or the beginning of a text that is not JSON."""
     if document is not NOT_JSON:
         return ""
     page = body[:_MOST_OF_A_PAGE].decode("utf-8", "replace")

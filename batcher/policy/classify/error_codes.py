@@ -1,14 +1,14 @@
-"""The names providers give to failures, by what they ask for. A provider's new code is added here.
+"""The codes that providers send for failures, grouped by what they call for. Add a provider's new code here.
 
-Sources: PROVIDERS §1. A name is compared whole with `error.code`, `error.type` and `details.error_code`, never
-searched for in a text: "generate" contains "rate".
+Sources: docs/providers.md#error-codes. A name is compared whole with `error.code`, `error.type` and
+`details.error_code`, never searched for in a text: "generate" contains "rate".
 """
 
 from typing import Final
 
 #: Prepaid credit is used up, or billing is off.
 NO_CREDIT: Final = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_not_active"})
-#: A cap on spending is reached. Comes before NO_CREDIT: OpenAI's `type` stays `insufficient_quota`.
+#: A spending cap is reached. Comes before NO_CREDIT, because OpenAI's `type` stays `insufficient_quota`.
 SPEND_CAP: Final = frozenset(
     {
         "organization_spend_limit_exceeded",
@@ -23,14 +23,14 @@ SPEND_CAP: Final = frozenset(
 #: Anthropic's `billing_error` and every `linked_organization_…`.
 ANTHROPIC_BILLING: Final = frozenset({"billing_error"})
 LINKED_ORGANIZATION: Final = "linked_organization_"
-#: How Anthropic begins the message of a spending limit at 400; it gives no code for it.
+#: How Anthropic begins the message of a spending limit at 400, for which it sends no code.
 ANTHROPIC_USAGE_LIMITS: Final = (
     "You have reached your specified API usage limits",
     "You have reached your specified workspace API usage limits",
 )
 ANTHROPIC_NO_CREDIT: Final = "credit balance is too low"
 
-#: The account or the organization needs a person; every request of the key fails the same way.
+#: The account or the organization needs a person; every request with the key fails in the same way.
 ACCOUNT: Final = frozenset(
     {
         "account_deactivated",
@@ -42,17 +42,17 @@ ACCOUNT: Final = frozenset(
 )
 #: Google sends a bad key as a 400 with this `details[].reason`.
 GOOGLE_BAD_KEY: Final = "API_KEY_INVALID"
-#: Google: free tier not available here, or billing off.
+#: Google: the free tier is not available here, or billing is off.
 GOOGLE_PRECONDITION: Final = frozenset({"FAILED_PRECONDITION"})
 
-#: OpenRouter's sources and reasons, values of `error.metadata`: compared, not hashed; they can be anything.
+#: OpenRouter's sources and reasons, values of `error.metadata`: compared, not hashed, as they can be of any type.
 OPENROUTER_IN_FLIGHT: Final = "openrouter_in_flight_budget"
 OPENROUTER_NO_CREDIT: Final = ("openrouter_credits", "openrouter_key_limit")
 OPENROUTER_KEY_LIMIT: Final = "openrouter_key_limit"
 OPENROUTER_TOO_HEAVY: Final = "weight_exceeds_budget"
 OPENROUTER_DAILY: Final = "openrouter_free_tier_daily"
 
-#: The model is unknown, retired or not for this key. 1500 is Mistral's.
+#: The model is unknown, retired or not available to this key. 1500 is Mistral's.
 MODEL: Final = frozenset(
     {
         "model_not_found",
@@ -62,18 +62,18 @@ MODEL: Final = frozenset(
         "OperationNotSupported",
     }
 )
-#: At 404 alone: what is not found is the model, or the path.
+#: Only at 404: the model or the path was not found.
 NOT_FOUND: Final = frozenset({"not_found_error", "NotFoundError", "NOT_FOUND", "not_found", "404"})
-#: How servers say that there is no such path, as whole messages in lower case.
+#: How servers say that a path does not exist, as whole messages in lower case.
 NO_SUCH_PATH: Final = frozenset({"not found", "file not found", "404 page not found"})
 
-#: A 403 that is about this request's content.
+#: A 403 about this request's content.
 MODERATION: Final = frozenset({"content_policy_violation", "refusal", "content_filter", "moderation"})
 
 #: The prompt does not fit the model's window.
 CONTEXT_LENGTH: Final = "context_length_exceeded"
 CONTEXT: Final = frozenset({CONTEXT_LENGTH, "exceed_context_size_error"})
-#: The same, where no code says so.
+#: The same, if no code says so.
 CONTEXT_PHRASES: Final = (
     "maximum context length",
     "maximum input length",
@@ -82,7 +82,7 @@ CONTEXT_PHRASES: Final = (
     "prompt is too long",
 )
 
-#: Traffic grew too fast: it must grow anew from little.
+#: Traffic grew too fast: it must ramp up again from a low rate.
 RAMP: Final = frozenset({"slow_down", "ramp_limit_exceeded"})
 #: No capacity now: a refusal by the provider, whatever the status says.
 OVERLOADED: Final = frozenset(
@@ -95,10 +95,10 @@ OVERLOADED: Final = frozenset(
         "slow_down",
     }
 )
-#: The provider gave up on a long answer: tried few times.
+#: The provider gave up on a long answer: retried few times.
 TOOK_TOO_LONG: Final = frozenset({"timeout_error", "DEADLINE_EXCEEDED"})
 
-#: Names that stand for a status where a 200 carries an error without one (Responses API, gateways).
+#: Names that stand for a status if a 200 carries an error without one (Responses API, gateways).
 AS_TOO_MANY: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "rate_limited"})
 AS_BAD_KEY: Final = frozenset({"authentication_error", "invalid_api_key", "authentication"})
 AS_BAD_REQUEST: Final = frozenset(
@@ -127,5 +127,5 @@ AS_BAD_REQUEST: Final = frozenset(
     }
 )
 
-#: Codes that only we give; a provider's name that equals one is not taken over.
+#: Codes that only batcher uses; a provider's name that equals one is not adopted.
 OURS: Final = frozenset({"timeout", "local", "stale_connection", "worker_lost", "refused_too_often", "never_fits"})

@@ -1,4 +1,4 @@
-"""From evidence to an outcome of a kind: the pieces that the rules put together."""
+"""The outcomes that the rules make from a reply: refusals, retries, dead letters, and pauses with their fixes."""
 
 import re
 from typing import Final
@@ -12,36 +12,36 @@ from batcher.policy.classify.error_body import SUCCESS, Evidence
 from batcher.policy.classify.retry_after import retry_after_us, told_wait_us
 
 _MOST_OF_A_RAW_REPLY: Final = 500
-#: Statuses of a request that is wrong in itself: only there does a message about length mean the prompt's.
+#: Statuses of a request that is wrong in itself: only with these does a message about length mean the prompt's.
 _REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422})
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 
 class Standing(Struct, frozen=True, kw_only=True):
-    """What else is known when a reply comes back."""
+    """What else is known when a reply arrives."""
 
-    #: Whether the endpoint ever answered with a success in this run.
+    #: Whether the endpoint has answered with a success in this run.
     endpoint_answered: bool
-    #: Whether the lane answered another request since this one was sent.
+    #: Whether the lane has answered another request since this one was sent.
     lane_answered: bool
 
 
 class Case(Struct, frozen=True, kw_only=True):
-    """A reply that is no answer, and what else is known."""
+    """A reply that is not an answer, and what else is known."""
 
     evidence: Evidence
     standing: Standing
-    #: UTC microseconds at which the reply was there.
+    #: UTC microseconds at which the reply arrived.
     now_us: int
 
 
 def named(evidence: Evidence, names: frozenset[str]) -> bool:
-    """Whether the provider's code, type or detail is one of these, compared whole."""
+    """Return whether the provider's code, type or detail is one of these names, compared whole."""
     return not names.isdisjoint((evidence.code, evidence.type, evidence.error_code))
 
 
 def exceeds_context(evidence: Evidence) -> bool:
-    """Whether the prompt does not fit the model's window; by phrase where the provider has no code for it."""
+    """Return whether the prompt exceeds the model's window; by phrase if the provider has no code for it."""
     if named(evidence, error_codes.CONTEXT):
         return True
     said = evidence.message.lower()
@@ -49,10 +49,10 @@ def exceeds_context(evidence: Evidence) -> bool:
 
 
 def code_of(evidence: Evidence) -> str:
-    """The provider's own code, else its type, else `http_<status>`.
+    """Return the provider's own code, else its type, else `http_<status>`.
 
-    A code that only repeats a number says less than the type. A prompt too long for the window has one code, since
-    half of the providers name it by a phrase alone.
+    A code that only repeats a number says less than the type. A prompt that exceeds the window always gets the
+    same code, because half of the providers report it by a phrase alone.
     """
     if exceeds_context(evidence):
         return error_codes.CONTEXT_LENGTH
@@ -64,14 +64,14 @@ def code_of(evidence: Evidence) -> str:
 
 
 def message_of(evidence: Evidence) -> str:
-    """What the provider said; OpenRouter keeps the words of the provider behind it apart."""
+    """Return what the provider said; OpenRouter keeps the message of the provider behind it separately."""
     said = evidence.message or f"HTTP {evidence.status} without a message"
     raw = evidence.metadata.get("raw")
     return f"{said}: {raw[:_MOST_OF_A_RAW_REPLY]}" if isinstance(raw, str) and raw else said
 
 
 def refused(case: Case) -> Failure:
-    """The lane cools down; nothing is spent."""
+    """Make a refusal: the lane cools down, and no attempt is used."""
     return Failure(
         kind=FailureKind.RATE_LIMITED,
         code=code_of(case.evidence),
@@ -82,7 +82,7 @@ def refused(case: Case) -> Failure:
 
 
 def transient(case: Case, *, most_attempts: int | None = None) -> Failure:
-    """The request backs off and tries again."""
+    """Make a transient failure: the request backs off and is retried."""
     return Failure(
         kind=FailureKind.TRANSIENT,
         code=code_of(case.evidence),
@@ -93,14 +93,14 @@ def transient(case: Case, *, most_attempts: int | None = None) -> Failure:
 
 
 def permanent(case: Case, *, code: str | None = None) -> Failure:
-    """A dead letter."""
+    """Make a permanent failure: a dead letter."""
     return Failure(
         kind=FailureKind.PERMANENT, code=code or code_of(case.evidence), message=message_of(case.evidence)
     )
 
 
 def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> Failure:
-    """Sending stops until a person acts; the request goes back unspent."""
+    """Make a pause: sending stops until a person acts; the request goes back without using an attempt."""
     message = message_of(case.evidence)
     return Failure(
         kind=FailureKind.BLOCKED,
@@ -112,41 +112,41 @@ def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> 
 
 
 def blocked_unless_answered(case: Case, *, reason: PauseReason, fix: str) -> Failure:
-    """The lane pauses, unless it answered another request since: then it is this request that is at fault."""
+    """Pause the lane, unless it has answered another request since: then this request is at fault."""
     if case.standing.lane_answered:
         return permanent(case)
     return blocked(case, scope=PauseScope.LANE, reason=reason, fix=fix)
 
 
 _GO_ON = "then run `batcher resume`"
-_LOOK = "see with `batcher doctor` that it works"
+_LOOK = "check with `batcher doctor` that it works"
 _OTHER_MODEL = (
-    "`batcher doctor` lists the models; resume once it is mended, or `batcher cancel JOB` and submit the file "
+    "`batcher doctor` lists the models; resume once it is fixed, or `batcher cancel JOB` and submit the file "
     "with another model"
 )
 
 
 def mend_alone(fix: str) -> str:
-    """A fix without what comes after it: for the doctor himself, who is asked about no job."""
+    """Return a fix without the steps after it, for `doctor`, which is asked about no job."""
     for next_step in (f", {_GO_ON}", f", {_LOOK}", f"; {_LOOK}", f": {_OTHER_MODEL}"):
         fix = fix.removesuffix(next_step)
     return fix
 
 
 def pause_for_credit(case: Case) -> Failure:
-    """No prepaid credit, or billing is off."""
+    """Pause: no prepaid credit, or billing is off."""
     fix = f"add credit or turn billing on in the provider's console, {_GO_ON}"
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.QUOTA, fix=fix)
 
 
 def pause_for_spend_cap(case: Case) -> Failure:
-    """A cap on spending: raised by a person, or gone with the month."""
+    """Pause: a spending cap is reached; a person raises it, or it is reset with the month."""
     fix = f"raise the spending limit in the provider's console or wait for its reset, {_GO_ON}"
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.SPEND_CAP, fix=fix)
 
 
 def pause_for_key(case: Case) -> Failure:
-    """The key is wrong, revoked, or its account is on hold."""
+    """Pause: the key is wrong or revoked, or its account is on hold."""
     fix = (
         "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default), see that "
         f"its account is in order, {_LOOK}, {_GO_ON}"
@@ -155,13 +155,13 @@ def pause_for_key(case: Case) -> Failure:
 
 
 def pause_for_proxy(case: Case) -> Failure:
-    """The proxy of the environment wants a login (407)."""
+    """Pause: the proxy of the environment asks for a login (407)."""
     fix = f"put the proxy's user and password into HTTPS_PROXY, or name the host in NO_PROXY, {_GO_ON}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
 def pause_for_base_url(case: Case) -> Failure:
-    """What answers at the address is not the API."""
+    """Pause: what answers at the address is not the API."""
     location = case.evidence.headers.get("location", "").partition("?")[0]
     towards = f" (it redirects to {location[:200]})" if location else ""
     fix = f"check --base-url: it usually ends in /v1{towards}; {_LOOK}, {_GO_ON}"
@@ -169,32 +169,32 @@ def pause_for_base_url(case: Case) -> Failure:
 
 
 def pause_for_model(case: Case) -> Failure:
-    """The model is unknown there, or not for this key."""
+    """Pause: the model is unknown there, or not available to this key."""
     fix = f"check the model's name, the key's access to it and the base URL: {_OTHER_MODEL}"
     return blocked_unless_answered(case, reason=PauseReason.MODEL, fix=fix)
 
 
 def pause_for_permission(case: Case) -> Failure:
-    """The key may not do this."""
+    """Pause: the key has no permission for this."""
     fix = f"give the key or its project the permission (model, region, network rules), {_GO_ON}"
     return blocked_unless_answered(case, reason=PauseReason.CREDENTIALS, fix=fix)
 
 
 def pause_for_zero_limit(case: Case) -> Failure:
-    """The limit is zero, not used up: the model is not in the plan."""
+    """Pause: the limit is zero rather than used up, so the plan does not include the model."""
     fix = f"the plan allows no requests for this model: change the plan or the model, {_GO_ON}"
     return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=fix)
 
 
 def pause_for_refusal(case: Case) -> Failure:
-    """The provider says that trying again will not help (429 with x-should-retry: false)."""
+    """Pause: the provider says that a retry will not help (429 with x-should-retry: false)."""
     fix = f"see the account's limits and billing in the provider's console, {_GO_ON}"
     return blocked(case, scope=PauseScope.LANE, reason=PauseReason.QUOTA, fix=fix)
 
 
 def pause_for_page(case: Case) -> Failure:
-    """A page in place of an answer, from an endpoint that has answered before: a firewall, or a login."""
+    """Pause: a page instead of an answer from an endpoint that has answered before: a firewall, or a login."""
     if case.standing.lane_answered:
         return permanent(case)
-    fix = f"a proxy or firewall answers in the provider's place: see what it objects to, {_GO_ON}"
+    fix = f"a proxy or firewall answers in place of the provider: find out what it objects to,  {_GO_ON}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)

@@ -1,4 +1,4 @@
-"""The signs by which the rules tell replies apart: one question each, about one case (PROVIDERS §0, §1)."""
+"""The conditions of the rules, one question about a case each (docs/providers.md#what-a-reply-means)."""
 # ruff: noqa: PLR2004 -- HTTP statuses are their own names, here as in the providers' tables
 
 import re
@@ -14,9 +14,9 @@ _NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+
 _OF_A_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
 _BUSY: Final = re.compile(r"\b(?:overloaded|server busy|high demand)\b", re.IGNORECASE)
 
-#: Conflicts, timeouts and cancellations that another attempt may pass.
+#: Conflicts, timeouts and cancellations, which may pass on a retry.
 _AGAIN: Final = frozenset({408, 409, 425, 498, 499})
-#: Where a proxy in front of the API may answer with a page for a request that is too large.
+#: A proxy in front of the API may answer these with a page, if a request is too large.
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 _MODEL_STATUSES: Final = frozenset({400, 403, 404, 422})
 _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
@@ -26,7 +26,7 @@ _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 
 
 def spend_cap(case: Case) -> bool:
-    """A cap on spending, by code; Anthropic's own caps at 400 are known by how the message begins."""
+    """A spending cap, by code; Anthropic's own caps at 400 are recognized by the beginning of the message."""
     said = case.evidence
     usage_limits = said.status == 400 and said.message.startswith(error_codes.ANTHROPIC_USAGE_LIMITS)
     return (
@@ -37,7 +37,7 @@ def spend_cap(case: Case) -> bool:
 
 
 def no_credit(case: Case) -> bool:
-    """Prepaid credit used up or billing off, by code; Anthropic's at 400 by phrase."""
+    """Prepaid credit is used up or billing is off, by code; Anthropic's at 400 by phrase."""
     said = case.evidence
     too_low = said.status == 400 and error_codes.ANTHROPIC_NO_CREDIT in said.message
     of_organization = said.error_code.startswith(error_codes.LINKED_ORGANIZATION)
@@ -50,7 +50,7 @@ def account(case: Case) -> bool:
 
 
 def in_flight_budget(case: Case) -> bool:
-    """A 402 that waiting mends: it names a time, or OpenRouter says that too much is in flight."""
+    """A 402 that passes with time: it states a time, or OpenRouter says that too much is in flight."""
     said = case.evidence
     source = said.metadata.get("limit_source")
     too_heavy = said.metadata.get("reason") == error_codes.OPENROUTER_TOO_HEAVY
@@ -94,12 +94,12 @@ def moderated(case: Case) -> bool:
 
 
 def context_forbidden(case: Case) -> bool:
-    """Together says with 403 that prompt and max_tokens exceed the window."""
+    """Together reports with 403 that prompt and max_tokens exceed the window."""
     return case.evidence.status == 403 and exceeds_context(case.evidence)
 
 
 def wrong_address(case: Case) -> bool:
-    """Nothing was answered yet, and what came is not of an API: the base URL is wrong."""
+    """Nothing has been answered yet, and the reply is not an API's: the base URL is wrong."""
     if case.standing.endpoint_answered:
         return False
     said = case.evidence
@@ -110,7 +110,7 @@ def wrong_address(case: Case) -> bool:
 
 
 def unknown_model(case: Case) -> bool:
-    """The model is unknown or not for this key, by code; 403 and 404 also by what the message is about."""
+    """The model is unknown or not available to this key, by code; 403 and 404 also by the message."""
     said = case.evidence
     if said.status not in _MODEL_STATUSES:
         return False
@@ -143,7 +143,7 @@ def _figure(text: str) -> int:
 
 
 def daily(case: Case) -> bool:
-    """A 429 of a daily limit: by source, quota, header, or by phrase (OpenAI's code does not name the period)."""
+    """A 429 by a daily limit: by source, quota, header, or phrase (OpenAI's code does not name the period)."""
     said = case.evidence
     if said.status != 429:
         return False
@@ -153,7 +153,7 @@ def daily(case: Case) -> bool:
 
 
 def gemini_daily(case: Case) -> bool:
-    """`quotaId` of a QuotaFailure: an identifier in which the period is a word of its own."""
+    """Gemini's `quotaId` of a QuotaFailure, an identifier in which the period is a word of its own."""
     violations = (detail.get("violations") for detail in case.evidence.details)
     lists = (found for found in violations if isinstance(found, list))
     quotas = (one.get("quotaId") for found in lists for one in found if isinstance(one, dict))
@@ -161,7 +161,7 @@ def gemini_daily(case: Case) -> bool:
 
 
 def zero_limit(case: Case) -> bool:
-    """The limit is zero, not used up: the plan does not include the model (Mistral)."""
+    """The limit is zero rather than used up: the plan does not include the model (Mistral)."""
     names = ("x-ratelimit-limit-req-minute", "x-ratelimit-limit-requests")
     return case.evidence.status == 429 and any(
         case.evidence.headers.get(name, "").strip() == "0" for name in names
@@ -169,7 +169,7 @@ def zero_limit(case: Case) -> bool:
 
 
 def overloaded(case: Case) -> bool:
-    """No capacity: a refusal, which spends nothing. A 503 that names a time is one too."""
+    """No capacity: a refusal, which uses no attempt. A 503 that states a time is one, too."""
     said = case.evidence
     if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
         return True
@@ -181,24 +181,24 @@ def overloaded(case: Case) -> bool:
 
 
 def no_use(case: Case) -> bool:
-    """The provider's word that another attempt will not help; its SDKs obey it before the status."""
+    """The provider says that a retry will not help; its SDKs obey this before the status."""
     return case.evidence.headers.get("x-should-retry") == "false"
 
 
 def no_use_waiting(case: Case) -> bool:
-    """The same of a 429: of the lane, not of the request."""
+    """The same for a 429: it is about the lane, not the request."""
     return case.evidence.status == 429 and no_use(case)
 
 
 def again(case: Case) -> bool:
-    """Server faults (but 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
+    """Server faults (except 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
     said = case.evidence
     failed_there = said.status >= 500 and said.status != 501
     return failed_there or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
 
 
 def took_too_long(case: Case) -> bool:
-    """The provider's own time limit: longer input will meet it again."""
+    """The provider's own time limit: a longer input will exceed it again."""
     return case.evidence.status == 504 and named(case.evidence, error_codes.TOOK_TOO_LONG)
 
 
@@ -215,5 +215,5 @@ def page_for_an_answer(case: Case) -> bool:
 
 
 def no_object(case: Case) -> bool:
-    """A 2xx; the rules see it only where its body is no JSON object."""
+    """A 2xx; the rules see it only if its body is not a JSON object."""
     return case.evidence.status in SUCCESS

@@ -1,4 +1,7 @@
-"""What reply headers say about a lane's limits (PROVIDERS §2). On the path of every reply."""
+"""Parses the limits that reply headers announce. On the path of every reply.
+
+See docs/providers.md#rate-limit-headers.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,9 +14,10 @@ from batcher.domain.lanes import RateHints
 from batcher.policy.classify.durations import parse_duration
 
 _GROQ: Final = "api.groq.com"
-#: Seconds. A limit a minute is full again within one, be it a bucket or a window: what takes longer is none.
+#: Seconds. A limit per minute is full again within one, be it a bucket or a window; a longer reset means another
+#: period.
 _LONGEST_RESET_OF_A_MINUTE: Final = 120.0
-#: Seconds. Beyond a year a reset is a moment in the place of a duration.
+#: Seconds. A reset beyond a year is a point in time instead of a duration.
 _LONGEST_RESET: Final = 366 * 86_400.0
 _MOST_DIGITS: Final = 20
 _NOTHING: Final = RateHints()
@@ -40,7 +44,7 @@ _MARKERS: Final = _ANTHROPIC | {
 
 
 class Dimension(Struct, frozen=True):
-    """One limit as headers state it: units, units left, seconds until it is full again."""
+    """One limit as headers state it: units, units remaining, seconds until it is full again."""
 
     limit: float | None = None
     remaining: float | None = None
@@ -51,10 +55,10 @@ _UNSAID: Final = Dimension()
 
 
 def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
-    """The limits that a reply's headers (names in lower case) announce.
+    """Return the limits that a reply's headers (names in lower case) announce.
 
-    `host` is that of the endpoint: Groq's request headers count requests a day. So do those of any other host
-    that take more than two minutes to reset. RFC 3339 resets are measured from the `date` header.
+    `host` is the endpoint's: Groq's request headers count requests per day. So do those of any other host that
+    take more than two minutes to reset. RFC 3339 resets are measured from the `date` header.
     """
     if _MARKERS.isdisjoint(headers):
         return _NOTHING
@@ -77,7 +81,7 @@ def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
 
 
 def _requests(headers: Mapping[str, str], *, daily: bool) -> tuple[Dimension, Dimension]:
-    """Requests a minute, and requests a day."""
+    """Return requests per minute, and requests per day."""
     plain = _dimension(headers, "requests")
     a_day = _dimension(headers, "requests-day")
     if plain.limit is not None and (daily or _is_slow(plain)):
@@ -89,7 +93,7 @@ def _requests(headers: Mapping[str, str], *, daily: bool) -> tuple[Dimension, Di
 
 
 def _tokens(headers: Mapping[str, str]) -> Dimension:
-    """Tokens a minute: where a project has a lower limit of its own, that one."""
+    """Return tokens per minute; if a project has a lower limit of its own, that one."""
     plain = _dimension(headers, "tokens")
     if plain.limit is None:
         plain = _dimension(headers, "tokens-minute")
@@ -110,10 +114,10 @@ def _dimension(headers: Mapping[str, str], name: str) -> Dimension:
 
 
 def _is_slow(stated: Dimension) -> bool:
-    """Whether it is a limit an hour or a day.
+    """Return whether it is a limit per hour or per day.
 
-    The implied period, reset · limit / used, would say so sooner; but of a window that is reset at full minutes
-    it takes the first request for a day's.
+    The implied period, reset · limit / used, would show it sooner; but with a window that is reset at full
+    minutes, it would mistake the first request's limit for a daily one.
     """
     return stated.reset is not None and stated.reset > _LONGEST_RESET_OF_A_MINUTE
 
@@ -143,7 +147,7 @@ def _anthropic_dimension(headers: Mapping[str, str], name: str, now: datetime | 
 
 
 def _count(text: str | None) -> float | None:
-    """A number that may carry commas; None where it is absent, negative ("unknown") or no number."""
+    """Parse a number that may have commas; None if it is absent, negative ("unknown") or not a number."""
     if not text:
         return None
     if text.isdecimal() and text.isascii() and len(text) < _MOST_DIGITS:
@@ -157,7 +161,7 @@ def _count(text: str | None) -> float | None:
 
 
 def _date(text: str | None) -> datetime | None:
-    """An HTTP date, aware."""
+    """Parse an HTTP date, as an aware datetime."""
     try:
         moment = parsedate_to_datetime(text or "")
     except ValueError:

@@ -1,4 +1,4 @@
-"""What a refusal says there was too much of: it decides what adapts."""
+"""What a refusal says there was too much of, which decides what adapts."""
 
 import re
 from typing import Final
@@ -16,9 +16,9 @@ _REQUESTS: Final = re.compile(r"\brequests? (?:per|a) |\bRPM\b|\brequest (?:rate
 
 
 def refused_for(refusal: Failure, *, again: bool) -> RefusedFor:
-    """Read from the code and the message of a refusal; a message that names both says nothing.
+    """Return the cause, from the code and the message of a refusal; a message that names both says nothing.
 
-    `again`: the same request was given back before.
+    `again`: the same request was refused before.
     """
     if refusal.daily:
         return RefusedFor.DAY

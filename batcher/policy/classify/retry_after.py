@@ -1,6 +1,6 @@
-"""What a server says about when to come back and about its limits; every spelling that PROVIDERS §2 knows.
+"""When a server says to come back, in every spelling of docs/providers.md#retry-after.
 
-`rate_hints` and `parse_duration` live beside this module and are offered here too.
+`rate_hints` and `parse_duration` are defined in other modules and can be imported from here, too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,38 +16,38 @@ __all__ = ["parse_duration", "rate_hints", "retry_after_us", "told_wait_us"]
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
-#: Longer waits are not heeded whole: a week later the server is asked again.
+#: Longer waits are cut to this: after a week the server is asked again.
 LONGEST_WAIT_US: Final = 7 * _DAY
-#: Beyond this it is no wait but a mistake: a moment in the place of a duration.
+#: Beyond this it is not a wait but a point in time instead of a duration.
 _ABSURD_US: Final = 400 * _DAY
-#: X-RateLimit-Reset is a moment in milliseconds; some gateways send it in seconds.
+#: X-RateLimit-Reset is a point in time in milliseconds; some gateways send it in seconds.
 _SMALLEST_MILLISECONDS: Final = 10**11
 
 
 def retry_after_us(evidence: Evidence, now_us: int) -> int | None:
-    """Microseconds from `now_us` until the server is worth asking again; None: it does not say.
+    """Return the microseconds from `now_us` until a retry makes sense; None if the server does not say.
 
-    For a refusal (429): where nothing is told, the reset of a dimension that has nothing left.
+    For a refusal (429) that states no time, it is the reset of a limit that has nothing left.
     """
     told = told_wait_us(evidence, now_us)
     return told if told is not None else _sane(_exhausted(evidence.headers))
 
 
 def told_wait_us(evidence: Evidence, now_us: int) -> int | None:
-    """The same, of what the reply says in so many words: header, body, message, in this order.
+    """Return the wait that the reply states explicitly: in a header, the body or the message, in this order.
 
-    A time that is zero, past, negative or absurd counts as not said, and the next source is asked.
+    A time that is zero, past, negative or absurd counts as not stated, and the next source is used.
     """
     return next((wait for wait in map(_sane, _told(evidence, now_us)) if wait is not None), None)
 
 
 def next_utc_hour_us(now_us: int, hour: int) -> int:
-    """Microseconds from `now_us` to the next time it is `hour` o'clock UTC."""
+    """Return the microseconds from `now_us` to the next time it is `hour` o'clock UTC."""
     return (hour * 3600 * _SECOND - now_us) % _DAY or _DAY
 
 
 def _told(evidence: Evidence, now_us: int) -> Iterator[float | None]:
-    """Seconds by each source, best first."""
+    """Yield the seconds stated by each source, the best first."""
     headers = evidence.headers
     milliseconds = _number(headers.get("retry-after-ms"))
     yield milliseconds / 1000 if milliseconds is not None else None
@@ -68,13 +68,13 @@ def _sane(seconds: float | None) -> int | None:
 
 
 def _number(text: str | None) -> float | None:
-    """Seconds as a plain decimal; `parse_duration` would also take units."""
+    """Parse seconds as a plain decimal; `parse_duration` would also accept units."""
     text = (text or "").strip()
     return parse_duration(text) if text.replace(".", "", 1).isdigit() else None
 
 
 def _until_date(text: str | None, now_us: int) -> float | None:
-    """Seconds until an HTTP date."""
+    """Return the seconds until an HTTP date."""
     try:
         moment = parsedate_to_datetime(text or "")
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
@@ -94,7 +94,7 @@ def _openrouter_reset(metadata: Mapping[str, object], now_us: int) -> float | No
 
 
 def _exhausted(headers: Mapping[str, str]) -> float | None:
-    """Seconds until the dimension with nothing left is full again; the longer one where both are empty."""
+    """Return the seconds until the limit with nothing left is full again; if both are empty, the longer time."""
     hints = rate_hints(headers, host="")
     resets = [
         reset

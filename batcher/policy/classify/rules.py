@@ -1,7 +1,7 @@
-"""Which reply means which outcome: a table, read from top to bottom; the first rule that fits decides.
+"""The table of rules, read from top to bottom: the first rule that matches a reply decides its outcome.
 
-PROVIDERS §0. To teach a provider's code, add it to its set in `codes.py`; a new rule goes where it must win over
-those below it.
+See docs/providers.md#what-a-reply-means. To support a provider's code, add it to its set in `error_codes.py`; a
+new rule goes above the rules that it must override.
 """
 
 from collections.abc import Callable
@@ -39,9 +39,10 @@ def _refused_in_flight(case: Case) -> Failure:
 
 
 def _refused_for_today(case: Case) -> Failure:
-    """Where no time is told: OpenRouter's day begins at 00:00 UTC, Gemini's at midnight Pacific (by 08:00).
+    """A daily refusal. If no time is stated: OpenRouter's day begins at 00:00 UTC, Gemini's at midnight Pacific.
 
-    Gemini tells a time of some seconds even then; it is not of the daily limit.
+    Midnight Pacific is at 07:00 or 08:00 UTC, so 08:00 is used. Gemini states a time of some seconds even then,
+    which is not that of the daily limit.
     """
     outcome = refused(case)
     wait = outcome.retry_after_us
@@ -64,7 +65,7 @@ def _bad_answer(case: Case) -> Failure:
     if case.evidence.is_html:
         return transient(case)
     text = case.evidence.message
-    message = f"the reply is no whole JSON object: {text}" if text else "the reply is empty"
+    message = f"the reply is not a complete JSON object: {text}" if text else "the reply is empty"
     return replace(transient(case), code="invalid_json", message=message)
 
 
@@ -75,10 +76,10 @@ def _page_once_more(case: Case) -> Failure:
 
 
 RULES: Final[tuple[Rule, ...]] = (
-    # A 2xx whose body is no JSON object.
+    # A 2xx whose body is not a JSON object.
     Rule("a page for an answer", predicates.page_for_an_answer, _page_once_more),
     Rule("answer cut short", predicates.no_object, _bad_answer),
-    # Money first: these come at 400, 401, 402, 403 and 429, and a retry never helps.
+    # Money first: these arrive with 400, 401, 402, 403 and 429, and a retry never helps.
     Rule("spending cap reached", predicates.spend_cap, failures.pause_for_spend_cap),
     Rule("no credit", predicates.no_credit, failures.pause_for_credit),
     Rule("account needs a person", predicates.account, failures.pause_for_key),
@@ -104,14 +105,14 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("the provider says: not again", predicates.no_use, permanent),
     Rule("too many requests", _status(429), refused),
     Rule("overloaded", predicates.overloaded, refused),
-    # Faults that another attempt may pass.
+    # Faults that may pass on a retry.
     Rule("took too long there", predicates.took_too_long, _few_times),
     Rule("server fault, conflict, timeout", predicates.again, transient),
-    # What is left is wrong with this request: 400, 404, 405, 413, 414, 415, 422, 424, 431, 501, 3xx…
+    # What remains is wrong with this request: 400, 404, 405, 413, 414, 415, 422, 424, 431, 501, 3xx…
     Rule("the request is at fault", _always, permanent),
 )
 
 
 def first_match(case: Case) -> Rule:
-    """The rule that decides; the last one fits everything."""
+    """Return the rule that decides; the last one matches everything."""
     return next(rule for rule in RULES if rule.applies(case))

@@ -1,7 +1,7 @@
-"""Structured output: where a request asks for JSON, the answer is held against what was asked for.
+"""Structured output: if a request asks for JSON, its answer is validated against what was requested.
 
-Asked for by `response_format` (chat completions) or `text.format` (responses): `json_object`, or `json_schema`
-with a schema. Refusals and tool calls are answers of another kind and pass.
+It is requested by `response_format` (chat completions) or `text.format` (responses): `json_object`, or
+`json_schema` with a schema. Refusals and tool calls are answers of another kind and pass.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,15 +14,15 @@ from batcher.domain.outcomes import Failure, Success
 from batcher.domain.states import FailureKind
 
 CODE: Final = "invalid_output"
-#: A request that asks for a format spells one of these; most do not, and cost one search.
+#: A request that asks for a format contains one of these; most do not, and cost only one search.
 _MARKS: Final = (b'"response_format"', b'"format"')
 _TOLD: Final = 300
 
 
 def check_output(success: Success, *, request: bytes, reply: bytes) -> Success | Failure:
-    """The success, or the failure of an answer that is not what the request asked for.
+    """Return the success, or a failure if the answer is not what the request asked for.
 
-    A malformed answer may come out right the next time; one that was cut at its token limit is cut again.
+    A malformed answer may come out right on a retry; one that was cut at its token limit would be cut again.
     """
     if not any(mark in request for mark in _MARKS):
         return success
@@ -40,7 +40,7 @@ def check_output(success: Success, *, request: bytes, reply: bytes) -> Success |
 
 
 def _asked(body: Any) -> bytes | None:  # noqa: ANN401 - a JSON document
-    """The schema to hold the answer against, as JSON: `true` where anything will do; None: no JSON asked."""
+    """Return the schema to validate against, as JSON; `true` if any JSON will do, None if none was asked."""
     if not isinstance(body, dict):
         return None
     text = body.get("text")
@@ -57,7 +57,7 @@ def _asked(body: Any) -> bytes | None:  # noqa: ANN401 - a JSON document
 
 
 def _contents(reply: Any) -> Iterator[str]:  # noqa: ANN401 - a JSON document
-    """The texts that were to be JSON: every choice's, or the response's."""
+    """Yield the texts that should be JSON: those of every choice, or the response's."""
     for choice in reply.get("choices") or ():
         message = choice.get("message") if isinstance(choice, dict) else None
         if isinstance(message, dict) and not _is_other(message) and isinstance(message.get("content"), str):
@@ -78,15 +78,15 @@ def _output_parts(reply: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _flaw(content: str, schema: bytes) -> str | None:
-    """What is wrong with the content, and where; None: nothing."""
+    """Return what is wrong with the content, and where; None if nothing is."""
     try:
         document = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
-        return f"the answer is no JSON: {error}"[:_TOLD]
+        return f"the answer is not JSON: {error}"[:_TOLD]
     validator = _validator(schema)
     if validator is None:
         return None
-    from jsonschema.exceptions import best_match  # noqa: PLC0415 - only where an answer is held against a schema
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - only if an answer is validated against a schema
     from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
     try:
@@ -100,9 +100,11 @@ def _flaw(content: str, schema: bytes) -> str | None:
 
 @lru_cache(maxsize=64)
 def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema is imported here alone
-    """Made once a schema. None: the schema itself cannot be used, which the provider has not minded.
+    """Return a validator, cached per schema.
 
-    References are resolved within the schema alone: nothing is fetched.
+    None: the schema itself is unusable, although the provider accepted it.
+
+    References are resolved only within the schema: nothing is fetched.
     """
     from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - costs 0.1 s; few jobs need it
     from referencing import Registry  # noqa: PLC0415

@@ -1,7 +1,7 @@
-r"""A request's body changed at dotted paths: `messages.0.content`. Every byte that is not part of it stays.
+r"""Edits a request's body at dotted paths, such as `messages.0.content`, and keeps all other bytes.
 
-A number names an item of a list, from 0; a dot, a backslash or an equals sign within a key is written with a
-backslash before it. Of a key that stands twice the last counts, as it does for those who read JSON.
+A number names an item of a list, from 0. A dot, a backslash or an equals sign within a key is written with a
+backslash before it. If a key occurs twice, the last one counts, as it does for JSON readers.
 """
 
 import re
@@ -19,14 +19,14 @@ _SET: Final = re.compile(r"((?:[^\\=]|\\.)*)=(.*)", re.DOTALL)
 _STEP: Final = re.compile(r"(?:^|\.)((?:[^\\.]|\\.)*)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _SPACES: Final = b" \t\r\n"
-#: An item's number with more digits is past the end of every list.
+#: An index with more digits is past the end of every list.
 _MOST_DIGITS: Final = 9
 _NAMES: Final = {b'"': "a string", b"t": "true", b"f": "false", b"n": "null"}
 _encode: Final = msgspec.json.Encoder().encode
 
 
 class CannotEdit(Exception):
-    """A body has no such place; the reason says why."""
+    """The body has no such place; the reason says why."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -34,14 +34,14 @@ class CannotEdit(Exception):
 
 
 class Edit(Struct, frozen=True, kw_only=True):
-    """One change of a body. `value` is JSON on one line; None: what stands at the path is taken out."""
+    """One change of a body. `value` is JSON on one line; None removes what is at the path."""
 
     path: tuple[str, ...]
     value: bytes | None
 
 
 def read_set(text: str) -> Edit:
-    """`PATH=VALUE`; the value is JSON if it parses, else a string. Raises UsageError."""
+    """Parse `PATH=VALUE`; the value is JSON if it parses, else a string. Raises UsageError."""
     found = _SET.fullmatch(text)
     if found is None:
         raise UsageError(f"--set {text} has no `=`", hint="write --set PATH=VALUE, such as --set max_tokens=500")
@@ -49,15 +49,15 @@ def read_set(text: str) -> Edit:
 
 
 def read_unset(text: str) -> Edit:
-    """`PATH`. Raises UsageError."""
+    """Parse `PATH`. Raises UsageError."""
     return Edit(path=_path(text, flag=f"--unset {text}"), value=None)
 
 
 def edited(body: bytes, edits: Sequence[Edit]) -> bytes:
-    """The body, a JSON object, with these changes. Raises CannotEdit.
+    """Return the body, a JSON object, with these changes. Raises CannotEdit.
 
-    A member that is missing is made at the end of its object; taking out one that is missing changes nothing.
-    Items have the numbers of the body as given: values are set first, then items are taken out from the last on.
+    A missing member is added at the end of its object; removing a missing one changes nothing. Indexes refer to
+    the body as given: values are set first, then items are removed from the last one on.
     """
     taken_out = [edit for edit in edits if edit.value is None]
     for edit in edits:
@@ -69,7 +69,7 @@ def edited(body: bytes, edits: Sequence[Edit]) -> bytes:
 
 
 def shown(path: Sequence[str]) -> str:
-    """The path as people write it."""
+    """Return the path as people write it."""
     return ".".join(re.sub(r"([\\.=])", r"\\\1", step) for step in path)
 
 
@@ -93,12 +93,12 @@ def _value(text: str, *, flag: str) -> bytes:
         read_strictly(raw)
     except Refused:
         return _encode(text)
-    # Within a JSON string a line break is escaped, so these stand between tokens.
+    # Within a JSON string a line break is escaped, so these are between tokens.
     return raw.strip(_SPACES).replace(b"\n", b" ").replace(b"\r", b" ")
 
 
 def _from_the_end(edit: Edit) -> tuple[tuple[int, int, str], ...]:
-    """Items of one list from the last to the first, what stands within an item before the item itself."""
+    """Sort key: items of one list from the last to the first, what is within an item before the item itself."""
     steps = ((0, -int(step), "") if _is_number(step) else (1, 0, step) for step in edit.path)
     return (*steps, (2, 0, ""))
 
@@ -108,7 +108,7 @@ def _is_number(step: str) -> bool:
 
 
 def _set(raw: bytes, path: Sequence[str], value: bytes, walked: tuple[str, ...]) -> bytes:
-    """The value `raw` with what stands at `path` in it replaced; `walked` is the path that led to it."""
+    """Return the value `raw` with what is at `path` in it replaced; `walked` is the path so far, for errors."""
     if not path:
         return value
     member = _find(raw, path[0], walked)
@@ -134,7 +134,7 @@ def _unset(raw: bytes, path: Sequence[str], walked: tuple[str, ...]) -> bytes:
 
 
 def _find(raw: bytes, step: str, walked: tuple[str, ...]) -> Member | None:
-    """The member of an object or item of a list; None: the object has no such member. Raises CannotEdit."""
+    """Return the member or item; None if the object has no such member. Raises CannotEdit."""
     where = f"`{shown(walked)}`" if walked else "the body"
     match _opening(raw):
         case b"{":
@@ -142,7 +142,7 @@ def _find(raw: bytes, step: str, walked: tuple[str, ...]) -> Member | None:
         case b"[":
             items = list(elements(raw))
             if not (step.isascii() and step.isdigit()):
-                raise CannotEdit(f"{where} is a list; `{step}` is no number of an item")
+                raise CannotEdit(f"{where} is a list; `{step}` is not the number of an item")
             if not _is_number(step) or int(step) >= len(items):
                 count = "1 item" if len(items) == 1 else f"{len(items)} items"
                 raise CannotEdit(f"{where} has {count}, numbered from 0; there is no item {step}")

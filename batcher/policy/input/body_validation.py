@@ -1,6 +1,6 @@
-"""What a provider would refuse for certain, found before anything is stored or sent.
+"""What a provider would certainly refuse, found before anything is stored or sent.
 
-Source: OpenAI's API reference. Each check returns the reason, or None. A null field is an absent one.
+Source: OpenAI's API reference. Each check returns the reason, or None. A null field counts as absent.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,14 +11,17 @@ from batcher.policy.api_paths import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS,
 Body = Mapping[str, object]
 
 _MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-#: What may stand in a message in place of `content`; the last two are compatible servers' words.
+#: What a message may have instead of `content`; the last two are fields of compatible servers.
 _INSTEAD_OF_CONTENT: Final = ("tool_calls", "function_call", "refusal", "audio", "reasoning_content", "reasoning")
-#: What may stand in a Responses body in place of `input`.
+#: What a Responses body may have instead of `input`.
 _INSTEAD_OF_INPUT: Final = ("prompt", "previous_response_id", "conversation")
 
 
 def body_reason(path: str, body: Body) -> str | None:
-    """Why this body cannot be sent to this path, or None. Of an unknown endpoint only what no batch can do."""
+    """Return why this body cannot be sent to this path, or None.
+
+    For an unknown endpoint, only what no batch can do.
+    """
     check = _CHECKS.get(path)
     return _streamed(body) or (check(body) if check is not None else None)
 
@@ -70,7 +73,7 @@ def _text(body: Body, name: str) -> str | None:
         return f"`{name}` is missing"
     if not isinstance(value, str | list | dict):
         return f"`{name}` must be a string or a list"
-    # An empty string is text, and some servers take it; a list of nothing asks for nothing.
+    # An empty string is text, and some servers accept it; an empty list asks for nothing.
     return f"`{name}` is empty" if value in ([], {}) else None
 
 
@@ -87,7 +90,7 @@ def _messages(messages: object) -> str | None:
 
 
 def _message(message: object) -> str | None:
-    """What is wrong with one message, to be read behind "`messages[0]"."""
+    """Return what is wrong with one message, as a text to follow "`messages[0]"."""
     if not isinstance(message, dict):
         return "` must be an object with `role` and `content`"
     role = message.get("role")
@@ -95,7 +98,7 @@ def _message(message: object) -> str | None:
         return "` has no `role`" if role is None else ".role` must be a non-empty string"
     content = message.get("content")
     if content is None:
-        # A function's result may be null; its key may not be left out.
+        # A function's result may be null, but its key must be there.
         given = (role == "function" and "content" in message) or any(map(message.get, _INSTEAD_OF_CONTENT))
         return None if given else "` has no `content`"
     if not isinstance(content, str | list | dict):

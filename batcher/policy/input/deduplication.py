@@ -1,4 +1,4 @@
-"""Rows that share another row's answer, and whether asking twice would give two different ones."""
+"""Which requests are the same, which rows may share an answer, and when sharing may surprise."""
 
 from collections.abc import Mapping
 from hashlib import sha256
@@ -12,12 +12,12 @@ _FIXED: Final = frozenset({EMBEDDINGS, MODERATIONS})
 
 
 def shares_answer(line: ParsedLine, mode: CacheMode) -> bool:
-    """Whether the row may share its answer with rows of the same body."""
+    """Return whether the row may share its answer with rows of the same body."""
     return mode is CacheMode.ALL or (mode is CacheMode.DETERMINISTIC and line.deterministic)
 
 
 def samples_at_random(path: str, body: Mapping[str, object]) -> bool:
-    """Whether the provider draws the answer: not so for embeddings, moderations, temperature 0 or with a seed."""
+    """Return whether the model samples the answer: not for embeddings, moderations, temperature 0 or a seed."""
     if path in _FIXED or body.get("seed") is not None:
         return False
     temperature = body.get("temperature")
@@ -25,7 +25,7 @@ def samples_at_random(path: str, body: Mapping[str, object]) -> bool:
 
 
 def advice(count: int) -> str:
-    """What to tell people about rows that share an answer though the model samples at random."""
+    """Return what to say about rows that share an answer although the model samples at random."""
     return (
         f"{count:,} rows repeat another row's body and share its answer, though the model samples at random; "
         "for independent samples give each row its own `seed`, or run with --no-cache --new"
@@ -33,5 +33,5 @@ def advice(count: int) -> str:
 
 
 def fingerprint(path: str, body: bytes) -> bytes:
-    """The first 16 bytes of SHA-256 over path, NUL and body. No key is in it."""
+    """Return the first 16 bytes of SHA-256 over path, NUL and body. No key is part of it."""
     return sha256(b"%b\0%b" % (path.encode(), body)).digest()[:16]

@@ -1,7 +1,8 @@
-"""The line that nearly every line is: a batch line of a chat of plain text, checked by its types alone.
+"""The common case of a line: a batch line of a plain-text chat, checked by its types alone.
 
-The decoder does in one pass what `parse` asks one by one; what it does not take says nothing about a line but that
-`parse` must look closely. Whatever is taken here `parse` would take too, as the same request: a test compares.
+The decoder does in one pass what `line_parser` checks one by one. If it does not accept a line, that says nothing
+about the line except that `line_parser` must examine it. Whatever is accepted here `line_parser` would accept too,
+as the same request; a test compares them.
 """
 
 from typing import Annotated, Final, Literal
@@ -14,9 +15,9 @@ from batcher.policy.api_paths import CHAT, normal_path
 from batcher.policy.tokens.estimate import output_tokens, text_chat_tokens
 
 MAX_CUSTOM_ID: Final = 512
-#: Longer lines are looked at closely: they are few, and the cap of a line is told there.
+#: Longer lines are left to `line_parser`: they are few, and it reports the maximum length.
 _MOST_BYTES: Final = 1 << 20
-#: Quotes around four keys and three strings: with more, a key of the envelope may stand twice.
+#: Quotes around four keys and three strings; if there are more, a key of the envelope may occur twice.
 _ENVELOPE_QUOTES: Final = 14
 
 _Count = Annotated[int, Meta(ge=1, le=2**53)]
@@ -55,7 +56,7 @@ _read_chat: Final = msgspec.json.Decoder(_Chat).decode
 
 
 def plain_line(raw: bytes, *, line: int) -> ParsedLine | None:
-    """The request of such a line; None where it is anything else, good or bad."""
+    """Return the request of such a line; None if it is anything else, valid or not."""
     if len(raw) > _MOST_BYTES:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where the members of a JSON object or list stand in its bytes. For JSON that is known to be valid."""
+"""Byte offsets of the members of a JSON object or list. For JSON that is known to be valid."""
 
 import re
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ class Member(Struct, frozen=True, kw_only=True):
 
 
 def members(raw: bytes) -> Iterator[Member]:
-    """The top-level members of an object, in the order of the file, repeated keys included."""
+    """Yield the top-level members of an object in file order, repeated keys included."""
     at = _skip(_GAP, raw, _skip(_GAP, raw, 0) + 1)
     while raw[at : at + 1] == b'"':
         key_end = _skip(_KEY, raw, at)
@@ -38,7 +38,7 @@ def members(raw: bytes) -> Iterator[Member]:
 
 
 def elements(raw: bytes) -> Iterator[Member]:
-    """The items of a list, each keyed by its number from 0; `start` is `value_start`."""
+    """Yield the items of a list, each keyed by its index from 0; `start` is `value_start`."""
     at = _skip(_GAP, raw, _skip(_GAP, raw, 0) + 1)
     index = 0
     while at < len(raw) and raw[at : at + 1] not in (b"]", b","):
@@ -50,7 +50,7 @@ def elements(raw: bytes) -> Iterator[Member]:
 
 
 def without_member(raw: bytes, member: Member) -> bytes:
-    """The object or list without one of its members; every other byte stays, but for the comma that joined it."""
+    """Return the object or list without one of its members, and without the comma that joined it."""
     comma_behind = _COMMA.match(raw, member.end)
     if comma_behind is not None:
         return raw[: member.start] + raw[comma_behind.end() :]
@@ -60,7 +60,7 @@ def without_member(raw: bytes, member: Member) -> bytes:
 
 
 def lone_member(raw: bytes, key: str, at: int) -> Member:
-    """The member whose key, spelled plainly, stands at `at`: where a caller has found it without a scan."""
+    """Return the member whose plainly spelled key is at `at`, for a caller that has found it without a scan."""
     value_start = _skip(_COLON, raw, at + len(key) + 2)
     return Member(key=key, start=at, value_start=value_start, end=_value_end(raw, value_start))
 

@@ -1,4 +1,4 @@
-"""Which keys came before, in memory that stays small. A key is 16 evenly distributed bytes."""
+"""Sets of keys in little memory. A key is 16 evenly distributed bytes."""
 
 from array import array
 from collections.abc import Iterable
@@ -8,22 +8,22 @@ KEY_BYTES: Final = 16
 _FIRST_SLOTS: Final = 1 << 12
 
 
-#: One for each key: of a million keys one in 134 is taken for another, of ten million one in 14.
+#: One bit per key: of a million keys, one in 134 is mistaken for another; of ten million, one in 14.
 _BITS: Final = 1 << 26
-#: So many that may be repeats are worth remembering.
+#: The most possible repeats that are worth remembering.
 _MOST_REPEATS: Final = 1 << 16
 
 
 class LikelyRepeats:
-    """Finds keys that may have come before, each of those that did among them, in 8 MiB however many there are."""
+    """A Bloom filter: finds keys that may have occurred before, and misses none that did. Takes 8 MiB."""
 
     def __init__(self) -> None:
         self._bits = bytearray(_BITS // 8)
-        #: None: too many to be told.
+        #: None: too many to remember.
         self.found: set[bytes] | None = set()
 
     def add(self, keys: Iterable[bytes]) -> None:
-        """The next keys."""
+        """Add the next keys."""
         bits, read = self._bits, int.from_bytes
         for key in keys:
             at = read(key[:4], "big") % _BITS
@@ -37,22 +37,22 @@ class LikelyRepeats:
 
 
 class Seen:
-    """Each key with the number it was first given, in about 30 bytes.
+    """A compact exact index: each key with the number under which it was first added, in about 30 bytes per key.
 
-    A set of bytes would take three to four times as much: a million keys fit into 30 MB here.
+    A Python set of bytes would take three to four times as much: here a million keys fit into 30 MB.
     """
 
     def __init__(self) -> None:
         self._keys = bytearray()
         self._numbers = array("Q")
-        # Open addressing: a slot holds the key's place + 1, or 0; at most half of the slots are taken.
+        # Open addressing: a slot holds the key's index + 1, or 0; at most half of the slots are used.
         self._slots = array("I", bytes(4 * _FIRST_SLOTS))
 
     def __len__(self) -> int:
         return len(self._numbers)
 
     def add(self, key: bytes, number: int) -> int | None:
-        """The number under which the key came before; None: it is new, and this is its number."""
+        """Return the number under which the key was added before; None if it is new, with this number."""
         slot = self._find(key)
         place = self._slots[slot]
         if place:
@@ -65,7 +65,7 @@ class Seen:
         return None
 
     def _find(self, key: bytes) -> int:
-        """The slot that holds the key, or the free one where it belongs."""
+        """Return the slot that holds the key, or the free one where it belongs."""
         slots, keys = self._slots, self._keys
         last = len(slots) - 1
         slot = int.from_bytes(key[:8], "big") & last

@@ -1,8 +1,8 @@
-"""The door: one line of a job file becomes a request to send, or a refusal that says how to mend it.
+"""Parses one line of a job file into a request, or into a refusal that says how to fix the line.
 
-A line with `body` is an OpenAI batch line; any other is a bare body, beside which a `custom_id` may stand. The
+A line with `body` is an OpenAI batch line; any other is a bare body, which may have a `custom_id` as well. The
 body keeps the file's own bytes. A repeated key of the envelope is refused; within a body the last one is checked,
-which is also the one that JSON readers take.
+which is also the one that JSON readers use.
 """
 
 import re
@@ -20,13 +20,13 @@ from batcher.policy.input.json_spans import Member, lone_member, members, withou
 from batcher.policy.input.strict_json import TOO_LONG, Refused, read_strictly
 from batcher.policy.tokens.estimate import estimate
 
-#: Characters of a refused line that are kept.
+#: How many characters of a refused line are kept.
 KEPT_TEXT: Final = 2_000
 
 _SPACES: Final = b" \t\r\n"
 _ENVELOPE_KEYS: Final = ("custom_id", "method", "url", "body")
 _QUOTED_KEYS: Final = tuple(b'"%b"' % key.encode() for key in _ENVELOPE_KEYS)
-#: Escapes that spell a letter or `_`: only with them can a key look other than it reads.
+#: Escapes that spell a letter or `_`: only with them can a key look different from what it means.
 _SPELLED_KEY: Final = re.compile(rb"\\u00(?:5[fF]|6|7)")
 _CUSTOM_ID: Final = re.compile(rb'"custom_id"\s*:\s*("[^"\\]*+(?:\\.[^"\\]*+)*+")')
 _BODY_OBJECT: Final = "`body` must be an object, the request as the endpoint takes it"
@@ -40,7 +40,7 @@ _read_body: Final = msgspec.json.Decoder(_BodyBytes).decode
 
 
 def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine | BadLine:
-    """Check one line, without its end. `line` is its physical number; `default_path` is what `--url` gave."""
+    """Parse one line, given without its end. `line` is its number; `default_path` is what `--url` gave."""
     return plain_line(raw, line=line) or _parse_closely(raw, line, default_path)
 
 
@@ -57,7 +57,7 @@ def _parse_closely(raw: bytes, line: int, default_path: str | None) -> ParsedLin
 
 
 def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine | BadLine:
-    """Check a body that stands alone, such as one that `dlq retry --set` has edited. `path` is a checked one."""
+    """Validate a body on its own, such as one that `dlq retry --set` has edited. `path` is already valid."""
     try:
         return _checked(read_strictly(body), body.strip(_SPACES), line=line, custom_id=custom_id, path=path)
     except Refused as refused:
@@ -65,14 +65,14 @@ def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLi
 
 
 def refuse(raw: bytes, *, line: int, reason: str, custom_id: str | None) -> BadLine:
-    """A refusal with what is kept of the line."""
+    """Return a refusal with the part of the line that is kept."""
     # A character has at most four bytes.
     text = raw[: KEPT_TEXT * 4].decode("utf-8", "replace")[:KEPT_TEXT]
     return BadLine(line=line, reason=reason, text=text, custom_id=custom_id)
 
 
 def refuse_too_long(head: bytes, *, line: int) -> BadLine:
-    """A line that the reader gave up on at 64 MiB; `head` is its beginning."""
+    """Return the refusal of a line longer than 64 MiB, at which the reader stops; `head` is its beginning."""
     return refuse(head, line=line, reason=TOO_LONG, custom_id=_shown_custom_id(head))
 
 
@@ -85,7 +85,7 @@ def _request(raw: bytes, document: object, line: int, default_path: str | None) 
 
 
 def _batch_line(raw: bytes, document: dict[str, object], line: int) -> ParsedLine:
-    # Each of the four stands somewhere; only what stands more often can be a key that is repeated.
+    # Each of the four keys occurs at least once; only if there are more can a key be repeated.
     if sum(map(raw.count, _QUOTED_KEYS)) > len(_QUOTED_KEYS) or _SPELLED_KEY.search(raw):
         _refuse_repeated(raw)
     custom_id = _custom_id(document)
@@ -134,7 +134,7 @@ def _checked(document: object, body: bytes, *, line: int, custom_id: str, path: 
 
 
 def _custom_id(document: dict[str, object]) -> str | None:
-    """The line's custom_id, or None where there is none."""
+    """Return the line's custom_id, or None if it has none."""
     custom_id = document.get("custom_id")
     if custom_id is None:
         return None
@@ -162,7 +162,7 @@ def _bare_path(document: dict[str, object], default_path: str | None) -> str:
 
 
 def _foreign(document: dict[str, object]) -> str | None:
-    """What the line is, where it is plainly something else than a request."""
+    """Return what the line is if it is clearly something other than a request."""
     if "response" in document and "error" in document and "custom_id" in document:
         return "a line of results, not a request; name the file that was sent"
     if "params" in document and "custom_id" in document:
@@ -178,27 +178,27 @@ def _path(url: object, where: str) -> str:
 
 
 def _refuse_repeated(raw: bytes) -> None:
-    """Refuse an envelope in which a key stands twice: readers differ in which one they take."""
+    """Refuse an envelope in which a key occurs twice: readers differ in which one they use."""
     keys = [member.key for member in members(raw)]
     for key in _ENVELOPE_KEYS:
         if keys.count(key) > 1:
-            raise Refused(f"`{key}` stands twice in the line; keep one")
+            raise Refused(f"`{key}` occurs twice in the line; keep one")
 
 
 def _custom_id_member(body: bytes) -> Member:
-    """Where `custom_id` stands; searched for by its text, and scanned for only where that could be another's."""
+    """Return where `custom_id` is. It is found by its text; a scan is made only if that could be another's."""
     quoted = b'"custom_id"'
     at = body.find(quoted)
     if at == body.rfind(quoted) and not _SPELLED_KEY.search(body):
         return lone_member(body, "custom_id", at)
     found = [member for member in members(body) if member.key == "custom_id"]
     if len(found) > 1:
-        raise Refused("`custom_id` stands twice in the line; keep one")
+        raise Refused("`custom_id` occurs twice in the line; keep one")
     return found[0]
 
 
 def _shown_custom_id(raw: bytes) -> str | None:
-    """The custom_id of a line that is no JSON, or was not read whole: the first that its text shows."""
+    """Return the custom_id of a line that is not JSON, or was not read whole: the first one in its text."""
     found = _CUSTOM_ID.search(raw)
     try:
         return None if found is None else _usable(msgspec.json.decode(found[1], type=str))

@@ -1,7 +1,7 @@
-"""Reading JSON with nothing let through: what a provider might read otherwise is refused, with a reason.
+"""Strict JSON: what providers might read differently is refused, with a reason.
 
-msgspec does the work. It refuses NaN, bad escapes, bad UTF-8 and floats past a double by itself; integers past a
-double and deep nesting are looked for only where a cheap count says that they may be there. The reason of a
+msgspec does the work. It refuses NaN, bad escapes, bad UTF-8 and floats beyond a double by itself. Integers beyond
+a double and deep nesting are searched for only if a cheap count says that they may be there. The reason of a
 refusal is found afterwards, by the standard library's slower reader.
 """
 
@@ -12,21 +12,21 @@ from typing import Final, NoReturn
 
 import msgspec
 
-#: Levels of arrays and objects within each other, the line's own braces counted.
+#: Maximum nesting of arrays and objects, the outermost included.
 MAX_DEPTH: Final = 100
-#: Bytes of a line without its end.
+#: Maximum bytes of a line, without its end.
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 TOO_LONG: Final = "the line is longer than 64 MiB; make the request smaller"
 TOO_DEEP: Final = f"nested more than {MAX_DEPTH} levels deep; flatten it"
 
-#: The smallest integer past a double has 309 digits.
+#: The smallest integer beyond a double has 309 digits.
 _PAST_DOUBLE_DIGITS: Final = 309
 _LONG_NUMBER: Final = re.compile(rb"[0-9]{%d}" % _PAST_DOUBLE_DIGITS)
 _DIGIT: Final = re.compile(rb"[0-9]")
 _STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
 _NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 _ROUND: Final = bytes.maketrans(b"[]{}", b"()()")
-#: A pair of surrogate escapes is whole; one alone (group 1) is not. Other escapes are stepped over.
+#: A pair of surrogate escapes is complete; a lone one (group 1) is not. Other escapes are skipped.
 _ESCAPE: Final = re.compile(
     r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(\\u[dD][89a-fA-F][0-9a-fA-F]{2})|\\."
 )
@@ -34,7 +34,7 @@ _read = msgspec.json.Decoder().decode
 
 
 class Refused(Exception):
-    """A line is refused; the reason says what is wrong and how to mend it."""
+    """The line is refused; the reason says what is wrong and how to fix it."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -42,7 +42,7 @@ class Refused(Exception):
 
 
 def read_strictly(raw: bytes) -> object:
-    """The value of one JSON document; raises Refused with a reason for people."""
+    """Return the value of one JSON document. Raises InvalidJson with a reason for people."""
     if len(raw) > MAX_LINE_BYTES:
         raise Refused(TOO_LONG)
     try:
@@ -59,13 +59,16 @@ def read_strictly(raw: bytes) -> object:
 
 
 def _may_hold_long_number(raw: bytes) -> bool:
-    """Whether 309 digits stand in a row. Such a run covers one of the 309th bytes: they are looked at first."""
+    """Return whether there may be 309 digits in a row.
+
+    Such a run covers one of every 309 bytes, so those are checked first.
+    """
     sample = raw[_PAST_DOUBLE_DIGITS - 1 :: _PAST_DOUBLE_DIGITS]
     return bool(sample) and _DIGIT.search(sample) is not None and _LONG_NUMBER.search(raw) is not None
 
 
 def _deeper_than(raw: bytes, limit: int) -> bool:
-    """Whether valid JSON nests deeper: each round of taking out empty pairs takes out one level."""
+    """Return whether valid JSON nests deeper: each round removes empty pairs, and so one level."""
     brackets = _STRING.sub(b"", raw).translate(_ROUND, _NO_BRACKETS)
     for _ in range(limit):
         brackets = brackets.replace(b"()", b"")
@@ -73,7 +76,7 @@ def _deeper_than(raw: bytes, limit: int) -> bool:
 
 
 def _explain(raw: bytes, fallback: str) -> NoReturn:
-    """Raise the reason why msgspec did not take the line."""
+    """Raise the reason why msgspec did not accept the line."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -86,7 +89,7 @@ def _explain(raw: bytes, fallback: str) -> NoReturn:
 
 
 def _read_slowly(text: str) -> None:
-    """Raise Refused where the standard library finds a cause, numbers past a double and NaN included."""
+    """Raise InvalidJson if the standard library finds a cause, including NaN and numbers beyond a double."""
     try:
         json.loads(text, parse_float=_within_double, parse_int=_within_double, parse_constant=_no_constant)
     except RecursionError:
@@ -97,7 +100,7 @@ def _read_slowly(text: str) -> None:
                 "a BOM (byte order mark) within the file; remove it, only the file's start may have one"
             ) from None
         if error.pos >= len(text.rstrip()):
-            raise Refused("not JSON: it ends too early; a request must stand whole on one line") from None
+            raise Refused("not JSON: it ends too early; a request must be complete on one line") from None
         what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
         raise Refused(f"not JSON: {what} (character {error.pos + 1})") from None
 
@@ -105,7 +108,7 @@ def _read_slowly(text: str) -> None:
 def _within_double(literal: str) -> None:
     if math.isinf(float(literal)):
         shown = literal if len(literal) <= 24 else f"{literal[:20]}…"  # noqa: PLR2004 - a reason stays short
-        raise Refused(f"the number {shown} is past a double; use a smaller one, or a string")
+        raise Refused(f"the number {shown} is beyond a double; use a smaller one, or a string")
 
 
 def _no_constant(name: str) -> NoReturn:

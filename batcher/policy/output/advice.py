@@ -7,15 +7,15 @@ from typing import Final
 from batcher.domain.states import FailureKind
 from batcher.policy.output.token_overflow import Figures
 
-# In every text `{which}` stands for the options that mean these letters: `--code timeout`.
+# In every text `{which}` stands for the options that select these letters, such as `--code timeout`.
 _AGAIN: Final = "`batcher dlq retry {which}`"
 _EDIT: Final = "`batcher dlq retry {which} --set PATH=VALUE`"
 _OTHER_MODEL: Final = """`batcher dlq retry {which} --set model='"…"'`"""
 _MAX_TOKENS: Final = "`batcher dlq retry {which} --set max_tokens=N`"
-#: Texts are mended in a file; it is a job of its own then.
-_AS_FILE: Final = "`batcher dlq export {which} -o mend.jsonl`, then `batcher run mend.jsonl`"
+#: Texts are edited in a file, which is then a job of its own.
+_AS_FILE: Final = "`batcher dlq export {which} -o fixed.jsonl`, then `batcher run fixed.jsonl`"
 
-#: Where the code says enough.
+#: For codes that say enough by themselves.
 _BY_CODE: Final[Mapping[str, str]] = {
     "context_length_exceeded": (
         f"The prompt and its max_tokens do not fit the model's window. Lower max_tokens: {_MAX_TOKENS}; take a "
@@ -30,19 +30,19 @@ _BY_CODE: Final[Mapping[str, str]] = {
         f"{_AGAIN}; or name another model: {_OTHER_MODEL}."
     ),
     "timeout": (
-        "No whole reply came in time, twice, and each may have been billed. Give it longer: "
+        "No complete reply arrived in time, twice, and each may have been billed. Allow more time: "
         f"{_AGAIN}, then `batcher resume --timeout 1800`; or lower its max_tokens: {_MAX_TOKENS}."
     ),
     "refused_too_often": (
-        "Refused time and again while other rows of its model were answered: it is probably too large for the "
+        "Refused repeatedly while other rows of its model were answered: it is probably too large for the "
         f"limit. Lower its max_tokens: {_MAX_TOKENS}; or split it: {_AS_FILE}."
     ),
     "request_too_large": (
-        "The request is larger than the provider takes, so waiting cannot help. Lower its max_tokens: "
+        "The request is larger than the provider accepts, so waiting cannot help. Lower its max_tokens: "
         f"{_MAX_TOKENS}; shorten it: {_AS_FILE}; or have the limit raised, then {_AGAIN}."
     ),
     "never_fits": (
-        "Its max_tokens alone is over the token limit a minute. Have the limit raised: "
+        "Its max_tokens alone exceeds the token limit per minute. Have the limit raised: "
         f"{_AGAIN}, then `batcher resume --tpm N`; or lower it: {_MAX_TOKENS}."
     ),
     "reply_too_large": (
@@ -50,16 +50,16 @@ _BY_CODE: Final[Mapping[str, str]] = {
         f"{_MAX_TOKENS}; or send fewer inputs in one request: {_AS_FILE}."
     ),
     "invalid_output": (
-        "The answers do not hold to the schema that the request asks for; the message says where. Each is billed. "
-        f"Mend the schema: {_EDIT}; allow a longer answer: {_MAX_TOKENS}; ask another model: {_OTHER_MODEL}; "
-        f"or take answers as they come: {_AGAIN}, then `batcher resume --no-validate-output`."
+        "The answers do not fit the schema that the request asks for; the message says where. Each is billed. "
+        f"Fix the schema: {_EDIT}; allow a longer answer: {_MAX_TOKENS}; ask another model: {_OTHER_MODEL}; "
+        f"or accept answers unchecked: {_AGAIN}, then `batcher resume --no-validate-output`."
     ),
     "invalid_json": (
-        "Every reply was cut short or was no JSON: a proxy or gateway on the way is the likely cause. See the "
+        "Every reply was cut short or was not JSON: a proxy or gateway on the way is the likely cause. See the "
         f"replies with `batcher dlq show REQUEST --json`, then {_AGAIN}."
     ),
     "html_reply": (
-        "A web page came in place of an answer: a proxy, a login or a firewall stands between. See it with "
+        "A web page arrived instead of an answer: a proxy, a login or a firewall is in between. See it with "
         f"`batcher dlq show REQUEST --json`, then {_AGAIN}."
     ),
     "no_choices": (
@@ -67,7 +67,7 @@ _BY_CODE: Final[Mapping[str, str]] = {
         f"{_OTHER_MODEL}."
     ),
     "empty_answer": (
-        "The model answered with nothing, more than once; it is billed each time. A higher max_tokens may help: "
+        "The model returned an empty answer, more than once; each is billed. A higher max_tokens may help: "
         f"{_MAX_TOKENS}; or another model: {_OTHER_MODEL}; or a changed prompt: {_AS_FILE}."
     ),
     "worker_lost": (
@@ -75,7 +75,7 @@ _BY_CODE: Final[Mapping[str, str]] = {
         f"`batcher dlq show REQUEST` and report it; with more memory, {_AGAIN}."
     ),
     "invalid_request_error": (
-        f"The provider refuses the request as it is: its message names the parameter. Mend the body: {_EDIT}, "
+        f"The provider refuses the request as it is: its message names the parameter. Fix the body: {_EDIT}, "
         "or take it out with --unset PATH; --probe tries one row first."
     ),
     "tls": (
@@ -108,19 +108,19 @@ _BY_STATUS: Final[Mapping[int, str]] = {
         "The endpoint does not know the path or the model. Compare the row's url and model with the provider's "
         f"list; for another model {_OTHER_MODEL}, for another url {_AS_FILE}."
     ),
-    405: "The endpoint does not take this path. Check the row's url and the base URL (`--base-url`).",
+    405: "The endpoint does not accept this path. Check the row's url and the base URL (`--base-url`).",
     413: _BY_CODE["request_too_large"],
-    501: f"The server does not offer this. Use another parameter or model: {_EDIT}; or another path: {_AS_FILE}.",
+    501: f"The server does not support this. Use another parameter or model: {_EDIT}; or another url: {_AS_FILE}.",
 }
 
-_ATTEMPTS_USED_UP: Final = f"The provider's side failed on every attempt. When it is well again: {_AGAIN}."
+_ATTEMPTS_USED_UP: Final = f"The provider's side failed on every attempt. When it has recovered: {_AGAIN}."
 _NETWORK: Final = f"The connection failed on every attempt. Check the network and the base URL, then {_AGAIN}."
 _READ: Final = (
-    "Read its message with `batcher dlq show REQUEST` (all of them: `batcher dlq list {which}`), mend the body:"
+    "Read its message with `batcher dlq show REQUEST` (all of them: `batcher dlq list {which}`), fix the body:"
 )
 _AT_FAULT: Final = f"The provider refuses the request as it is. {_READ} {_EDIT}; --probe tries one row first."
 
-#: Where the provider has given figures.
+#: If the provider has given figures.
 _OVER_CONTEXT: Final = f"shorten them ({_AS_FILE}) or set another model with {_OTHER_MODEL}"
 _OVER_BY_CODE: Final[Mapping[str, str]] = {
     "request_too_large": (
@@ -130,9 +130,10 @@ _OVER_BY_CODE: Final[Mapping[str, str]] = {
 
 
 def advice(code: str, kind: str, status: int | None, *, which: str | None = None) -> str:
-    """What to do about dead letters of this code, kind (a FailureKind's value) and last HTTP status.
+    """Return what to do about dead letters of this code, kind (a FailureKind's value) and last HTTP status.
 
-    `which` are the options that mean them, ready for a shell; else the code, which may be a provider's: quoted.
+    `which` are the options that select them, ready for a shell; by default `--code`, quoted because a provider
+    chose it.
     """
     text = _BY_CODE.get(_BY_CODE_TOO.get(code, code))
     if text is None and kind == FailureKind.TRANSIENT:
@@ -141,14 +142,14 @@ def advice(code: str, kind: str, status: int | None, *, which: str | None = None
 
 
 def advice_for_one(text: str, code: str, request: int) -> str:
-    """The advice about a code's letters for one of them, to a person who has it before them."""
+    """Return the advice about a code's letters for one of them that is being shown."""
     which = by_code(code)
-    text = text.replace(_of(_READ, which), "As its message says, mend the body:")
+    text = text.replace(_of(_READ, which), "As its message says, fix the body:")
     return text.replace("dlq show REQUEST", f"dlq show {request}").replace(which, str(request))
 
 
 def advice_in_figures(code: str, figures: Figures, *, which: str) -> str:
-    """The same where the provider said how large they are."""
+    """Return the advice if the provider stated how large the requests are."""
     text = _OVER_BY_CODE.get(code, _OVER_CONTEXT)
     limit = f"{figures.most_limit:,}"
     if figures.least_limit != figures.most_limit:
@@ -157,7 +158,7 @@ def advice_in_figures(code: str, figures: Figures, *, which: str) -> str:
 
 
 def by_code(code: str) -> str:
-    """The option that means the letters of a code."""
+    """Return the option that selects the letters of a code."""
     return f"--code {shlex.quote(code)}"
 
 

@@ -1,4 +1,4 @@
-"""Result and error lines: one JSON document a line, around the provider's own bytes."""
+"""Result, error and job lines: one JSON document per line, around the provider's own bytes."""
 
 import json
 from typing import Final, NoReturn
@@ -24,7 +24,7 @@ def result_line(
     latency_us: int,
     answered_by: tuple[int, str] | None,
 ) -> bytes:
-    """A row's answer. `answered_by` is (job, custom_id) of the row whose answer it shares."""
+    """Return the line of an answered row. `answered_by` is (job, custom_id) of the row whose answer it shares."""
     return b'{"id": %b, "custom_id": %b, "response": %b, "error": null, "batcher": %b}\n' % (
         _encode(request_id_public),
         _encode(custom_id),
@@ -48,7 +48,10 @@ def error_line(
     latency_us: int,
     answered_by: tuple[int, str] | None,
 ) -> bytes:
-    """A dead letter. `status` is None where no reply came; `attempts` is what the provider has seen."""
+    """Return the line of a dead letter.
+
+    `status` is None if there was no reply; `attempts` is what the provider saw.
+    """
     return b'{"id": %b, "custom_id": %b, "response": %b, "error": %b, "batcher": %b}\n' % (
         _encode(request_id_public),
         _encode(custom_id),
@@ -59,7 +62,7 @@ def error_line(
 
 
 def rejected_line(bad: BadLine, *, request_id_public: str) -> bytes:
-    """A line that `--skip-invalid` left out: what was wrong with it, where, and its own text, cut."""
+    """Return the line for a line that `--skip-invalid` skipped: what is wrong, where, and its text, truncated."""
     facts = _facts(cached=False, attempts=0, latency_us=0, answered_by=None)
     return (
         b'{"id": %b, "custom_id": %b, "response": null, "error": %b, "batcher": %b, "line": %d, "text": %b}}\n'
@@ -75,13 +78,13 @@ def rejected_line(bad: BadLine, *, request_id_public: str) -> bytes:
 
 
 def body_json(body: bytes | None) -> bytes:
-    """A reply's body within one line: its own bytes where it is JSON, else a string; null where there is none."""
+    """Return a reply's body on one line: its own bytes if it is JSON, else a string; null if there is none."""
     if body is None:
         return b"null"
     if not _is_json(body):
         return _encode(body.decode("utf-8", "replace"))
     if b"\n" in body or b"\r" in body:
-        # Within a JSON string a line break is escaped, so these stand between tokens.
+        # Within a JSON string a line break is escaped, so these are between tokens.
         body = body.replace(b"\n", b" ").replace(b"\r", b" ")
     return body.strip(_SPACES)
 
@@ -116,7 +119,7 @@ def _facts(*, cached: bool, attempts: int, latency_us: int, answered_by: tuple[i
 
 
 def _is_json(body: bytes) -> bool:
-    """Skims without building values. Half a character, as an answer cut at its maximum may end in, is JSON too."""
+    """Check without building values. Half a surrogate pair, with which a cut answer may end, is JSON, too."""
     try:
         text = None if body.isascii() else body.decode()
     except UnicodeDecodeError:
@@ -129,7 +132,7 @@ def _is_json(body: bytes) -> bool:
 
 
 def _is_lenient_json(text: str) -> bool:
-    """Whether the standard library reads it: it takes lone surrogate escapes, which msgspec does not."""
+    """Return whether the standard library reads it: it accepts lone surrogate escapes, which msgspec does not."""
     try:
         json.loads(text, parse_constant=_no_constant, parse_int=len, parse_float=len)
     except (ValueError, RecursionError):
@@ -142,7 +145,10 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def job_line(custom_id: str, path: str, body: bytes) -> bytes:
-    """The line with its end; the body keeps its bytes, but for line breaks between tokens, which become spaces."""
+    """Return the job line with its end. The body keeps its bytes, except line breaks between tokens.
+
+    Those become spaces.
+    """
     if b"\n" in body or b"\r" in body:
         body = body.replace(b"\n", b" ").replace(b"\r", b" ")
     return b'{"custom_id": %b, "method": "POST", "url": %b, "body": %b}\n' % (

@@ -1,6 +1,7 @@
-"""How far a request was over a limit of tokens, in the provider's own figures. Phrases as providers send them.
+"""Reads from a provider's message by how many tokens a request exceeded a limit.
 
-The code has been decided by then; here figures are only read out of words, and none is better than a wrong one.
+The code has been decided by then; here only figures are read from phrases, and no figure is better than a wrong
+one.
 """
 
 import re
@@ -10,12 +11,12 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-#: A count of tokens, with or without thousands separators; longer ones are no count.
+#: A count of tokens, with or without thousands separators; longer numbers are not a count.
 _N: Final = r"(\d{1,3}(?:,\d{3}){1,3}|\d{1,12})(?![\d,]*\d)"
 
 
 class Overflow(Struct, frozen=True, kw_only=True):
-    """Tokens that a request came to, and the most that were allowed."""
+    """The tokens of a request, and the most that were allowed."""
 
     tokens: int
     limit: int
@@ -33,7 +34,7 @@ def _phrase(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern.replace("#", _N), re.IGNORECASE | re.DOTALL)
 
 
-#: Limit first, then what the request came to.
+#: The limit first, then the request's tokens.
 _LIMIT_FIRST: Final = (
     # OpenAI, Azure, OpenRouter, vLLM: "… However, your messages resulted in M tokens", "you requested M tokens".
     _phrase(r"maximum context length (?:is|of) # tokens\b.{0,80}?\b(?:resulted in|requested|requested about) # "),
@@ -41,10 +42,10 @@ _LIMIT_FIRST: Final = (
     _phrase(r"maximum context length is # tokens\b.{0,40}?your request has # input tokens(?! *\()"),
     # OpenAI: "Input tokens exceed the configured limit of N tokens. Your messages resulted in M tokens".
     _phrase(r"configured limit of # tokens\b.{0,40}?resulted in # tokens"),
-    # OpenAI, a limit a minute: "Limit 30000, Requested 35000".
+    # OpenAI, a limit per minute: "Limit 30000, Requested 35000".
     _phrase(r"\bLimit:? #.{0,20}?\bRequested:? #"),
 )
-#: What the request came to first, then the limit.
+#: The request's tokens first, then the limit.
 _TOKENS_FIRST: Final = (
     # Anthropic: "prompt is too long: M tokens > N maximum".
     _phrase(r"prompt is too long: # tokens > # maximum"),
@@ -71,12 +72,12 @@ _OUTPUT_TOO_LARGE: Final = _phrase(
 
 
 def read_overflow(message: str, reply: bytes | None = None) -> Overflow | None:
-    """The figures of a message, else those of llama.cpp's reply; None: it gives none."""
+    """Return the figures of a message, else those of llama.cpp's reply; None if there are none."""
     return next(_in_words(message), None) or _in_fields(reply)
 
 
 def together(overflows: Iterable[Overflow]) -> Figures | None:
-    """What is said of several; None: there is none."""
+    """Return the combined figures of several; None if there are none."""
     figures: Figures | None = None
     for each in overflows:
         figures = _wider(figures, each) if figures else _alone(each)
@@ -131,7 +132,7 @@ _read_sizes: Final = msgspec.json.Decoder(_SizesReply).decode
 
 
 def _in_fields(reply: bytes | None) -> Overflow | None:
-    """llama.cpp says it in `n_prompt_tokens` and `n_ctx` beside the message."""
+    """Read llama.cpp's `n_prompt_tokens` and `n_ctx`, which it sends beside the message."""
     if reply is None or b"n_prompt_tokens" not in reply:
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a provider's message repeats of a prompt, taken out."""
+"""Removes what a provider's message quotes from a prompt."""
 
 import json
 from collections.abc import Iterable
@@ -7,21 +7,21 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-#: As many characters in a row, in a prompt as in a message, are taken for a quotation.
+#: This many equal characters in a row, in a prompt and in a message, count as a quotation.
 _QUOTED: Final = 6
-#: A whole text is looked for from here on.
+#: From this length on, a whole text is searched for.
 _SHORTEST: Final = 3
-#: Bodies that are larger together are not compared: the whole message goes.
+#: Bodies that are larger together are not compared; the whole message is removed.
 _MOST_BYTES: Final = 1 << 20
 _HIDDEN: Final = "[prompt]"
 
 
 class Prompt(Struct, frozen=True, kw_only=True):
-    """The words of a request, ready to be looked for: in lower case, as they are and as JSON escapes them."""
+    """The words of a request, ready to be searched: in lower case, as they are and as JSON escapes them."""
 
-    #: Everything, set apart by NUL. None: too much to compare.
+    #: All texts, separated by NUL. None: too much to compare.
     together: str | None
-    #: Texts shorter than a quotation, looked for whole.
+    #: Texts shorter than a quotation, searched for whole.
     short: frozenset[str]
 
     def __repr__(self) -> str:
@@ -29,7 +29,7 @@ class Prompt(Struct, frozen=True, kw_only=True):
 
 
 def prompt_of(bodies: Iterable[bytes], *, more: Iterable[str] = (), keep: Iterable[str] = ()) -> Prompt:
-    """The words of these bodies, names of members included, and `more` beside them.
+    """Return the words of these bodies, names of members included, and of `more`.
 
     `keep` are texts that a message may repeat: the model's name, the words of the API.
     """
@@ -46,9 +46,9 @@ def prompt_of(bodies: Iterable[bytes], *, more: Iterable[str] = (), keep: Iterab
 
 
 def without_quotations(message: str, prompt: Prompt) -> str:
-    """The message with `[prompt]` in the place of what it repeats of the prompt, in any case of letters.
+    """Return the message with `[prompt]` in place of what it repeats of the prompt, ignoring case.
 
-    Common words that both use go too: better a gap than a secret.
+    Common words that both contain are removed, too: a gap is better than a leak.
     """
     if prompt.together is None:
         return f"[{len(message)} characters, left out]"
@@ -85,7 +85,7 @@ def _texts(value: object) -> Iterable[str]:
 
 
 def _folded(text: str) -> str:
-    """In lower case, letter by letter: as many characters as before."""
+    """Return lower case, letter by letter, so that the number of characters does not change."""
     return "".join(low if len(low := char.lower()) == 1 else char for char in text)
 
 

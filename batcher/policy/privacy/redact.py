@@ -1,7 +1,7 @@
-"""Takes keys out of what a provider sent: whole, in an escaped spelling, or masked (`sk-ab****wxyz`).
+"""Removes keys from what a provider sent: whole, escaped, or masked (`sk-ab****wxyz`).
 
-What is not secret stays as it is, for a reply is the user's data: `sk-...` is how documentation spells a key, and
-`EMPTY` is what people give to servers that ask for none.
+What is not secret stays, because a reply is the user's data: `sk-...` is how documentation spells a key, and
+`EMPTY` is what people give to servers that need none.
 """
 
 import re
@@ -11,11 +11,12 @@ from functools import lru_cache
 from msgspec import Struct
 
 _MARK = b"[key]"
-#: Shorter keys guard nothing, and taking them out would destroy every reply; config lets them go home only.
+#: Reject keys too short to redact: such a string occurs in ordinary replies. They are allowed only for loopback
+#: and private hosts.
 SHORTEST_SEARCHED = 4
-#: Shorter keys are only looked for whole, as a word of their own.
+#: Shorter keys are searched for only as whole words.
 _SHORTEST_MASKED = 8
-#: What people write where a server asks for a key and checks none.
+#: What people write if a server asks for a key and checks none.
 _PLACEHOLDERS = frozenset(
     {
         b"empty",
@@ -32,9 +33,9 @@ _PLACEHOLDERS = frozenset(
     }
 )
 
-#: The words before the random part: `sk-`, `sk-proj-`, `sk-ant-api03-`, `gsk_`.
+#: The public words before the random part: `sk-`, `sk-proj-`, `sk-ant-api03-`, `gsk_`.
 _PUBLIC_PREFIX = re.compile(rb"(?:[a-z]{1,6}[0-9]{0,2}[-_]){0,3}")
-#: A leading part is looked for from here on; a trailing part after a public prefix, and one that stands alone.
+#: Least length of a leading part, of a trailing part after a public prefix, and of a trailing part by itself.
 _FEWEST_LEADING, _FEWEST_AFTER_PREFIX, _FEWEST_TRAILING = 3, 2, 4
 #: Asterisks, three or more dots, an ellipsis or bullets, also as JSON escapes.
 _MASK = re.compile(rb"\*+|\.{3,}|(?:\xe2\x80[\xa2\xa6])+|(?:\\u202[26])+")
@@ -43,14 +44,14 @@ _PLAIN_RUN = re.compile(rb"[A-Za-z0-9_-]+")
 
 
 class _Search(Struct, frozen=True, kw_only=True):
-    """What to look for on account of one key."""
+    """What to search for because of one key."""
 
-    #: At least one of them is part of every spelling that is replaced; none: nothing is looked for.
+    #: At least one of them is part of every spelling that is replaced; empty: nothing is searched for.
     needles: tuple[bytes, ...]
     whole: re.Pattern[bytes]
-    #: The key whose masked spellings are looked for too; empty: none are.
+    #: The key whose masked spellings are searched for, too; empty: none.
     masked: bytes = b""
-    #: A leading part up to this length is no secret.
+    #: A leading part up to this length is not secret.
     public: int = 0
 
     def __repr__(self) -> str:
@@ -58,7 +59,7 @@ class _Search(Struct, frozen=True, kw_only=True):
 
 
 def redact(data: bytes, secrets: Sequence[bytes]) -> bytes:
-    """The data with `[key]` in the place of each secret; the same object where there is none."""
+    """Return the data with `[key]` in place of each secret; the same object if there is none."""
     for secret in secrets:
         search = _search_for(secret)
         for needle in search.needles:
@@ -69,7 +70,7 @@ def redact(data: bytes, secrets: Sequence[bytes]) -> bytes:
 
 
 def redact_text(text: str, secrets: Sequence[bytes]) -> str:
-    """`redact` for text, lone surrogates included."""
+    """Redact text, lone surrogates included."""
     data = text.encode("utf-8", "surrogatepass")
     clean = redact(data, secrets)
     return text if clean is data else clean.decode("utf-8", "surrogatepass")
@@ -97,7 +98,7 @@ def _search_for(secret: bytes) -> _Search:
 
 
 def _spellings(byte: int) -> bytes:
-    """A pattern for one byte of a key: itself, percent-encoded, or escaped as in JSON."""
+    """Return a pattern for one byte of a key: itself, percent-encoded, or escaped as in JSON."""
     char = bytes((byte,))
     if _PLAIN_RUN.fullmatch(char):
         return char
@@ -120,15 +121,15 @@ def _replace(data: bytes, search: _Search) -> bytes:
 
 
 def _tells(head: int, tail: int, public: int) -> bool:
-    """Whether a masked spelling with so many leading and trailing characters shows part of a key.
+    """Return whether a masked spelling with this many leading and trailing characters reveals part of a key.
 
-    Of the leading ones the first `public` are no secret.
+    Of the leading ones, the first `public` are not secret.
     """
     return head > public or (head > 0 and tail >= _FEWEST_AFTER_PREFIX) or tail >= _FEWEST_TRAILING
 
 
 def _head_before(data: bytes, key: bytes, end: int, start: int) -> int:
-    """How many leading characters of the key stand right before `end`, and not before `start`."""
+    """Return how many leading characters of the key are right before `end`, and not before `start`."""
     first = key[:_FEWEST_LEADING]
     at = data.find(first, max(start, end - len(key) + 1), end)
     while at >= 0 and not key.startswith(data[at:end]):
@@ -137,7 +138,7 @@ def _head_before(data: bytes, key: bytes, end: int, start: int) -> int:
 
 
 def _tail_after(data: bytes, key: bytes, start: int) -> int:
-    """How many trailing characters of the key stand right after `start`; fewer than two are none."""
+    """Return how many trailing characters of the key are right after `start`; fewer than two count as none."""
     last = key[-_FEWEST_AFTER_PREFIX:]
     window = data[start : start + len(key) - 1]
     at = window.rfind(last)

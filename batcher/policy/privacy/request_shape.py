@@ -1,7 +1,7 @@
-"""A request without its words: structure, types and lengths, for somebody who must not read it.
+"""A request without its words: structure, types and lengths, for someone who must not read it.
 
-Kept as they are: the names of parameters that an API documents, the values of those that take one word of a closed
-set, and the numbers of those that tune. Everything else that a person or a program wrote becomes its length.
+Documented parameter names, values from a closed set of words, and numbers that tune a request are kept. Everything
+else that a person or a program wrote is replaced by its length.
 """
 
 from collections.abc import Mapping
@@ -11,13 +11,13 @@ import msgspec
 
 Shape = None | bool | int | float | str | list["Shape"] | dict[str, "Shape"]
 
-#: Items of a list that are shown.
+#: How many items of a list are shown.
 _MOST_ITEMS: Final = 20
 _DEEPEST: Final = 12
-#: A longer body is not read.
+#: A longer body is not parsed.
 _MOST_BYTES: Final = 1 << 20
 
-#: Top-level parameters whose number says something about how the request was meant.
+#: Top-level parameters whose number says how the request was meant.
 _NUMBERS: Final = frozenset(
     [
         "best_of",
@@ -150,22 +150,22 @@ _NAMES: Final = (
         ]
     )
 )
-#: What stands directly within these is named by whoever wrote the request.
+#: The members of these are named by whoever wrote the request.
 _FREE: Final = frozenset({"properties", "metadata", "logit_bias"})
 
 
-#: What the API itself names; no request says more by it.
+#: Words that the API itself defines; they reveal nothing about a request.
 PUBLIC_WORDS: Final = _NAMES.union(*_WORDS.values())
 
 
 def shape_of(body: bytes) -> Shape:
-    """The body's structure; a string that says so where it is no JSON or too long to read."""
+    """Return the body's structure; a string that says so if it is not JSON or too long to parse."""
     if len(body) > _MOST_BYTES:
-        return f"{len(body)} bytes, not looked into"
+        return f"{len(body)} bytes, not parsed"
     try:
         return _shape(msgspec.json.decode(body), name="", depth=0)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return f"{len(body)} bytes, no JSON"
+        return f"{len(body)} bytes, not JSON"
 
 
 def _shape(value: object, *, name: str, depth: int) -> Shape:
@@ -180,7 +180,7 @@ def _shape(value: object, *, name: str, depth: int) -> Shape:
 
 
 def _members(value: Mapping[str, object], *, of: str, depth: int) -> dict[str, Shape]:
-    """Names that nobody documents become numbered ones with their length."""
+    """Return members with undocumented names numbered, together with their length."""
     shown: dict[str, Shape] = {}
     for number, (key, member) in enumerate(value.items(), 1):
         is_known = key in _NAMES and of not in _FREE

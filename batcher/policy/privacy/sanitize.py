@@ -1,6 +1,7 @@
 r"""One sanitizer for every string from a model, a provider or a file before it reaches a terminal or a log.
 
-What could move the cursor, write the clipboard, reverse the line or hide becomes a visible escape such as `\x1b`.
+Characters that could move the cursor, write the clipboard, reverse the line or hide become visible escapes such as
+`\x1b`.
 """
 
 from unicodedata import category
@@ -15,7 +16,7 @@ _LAST_OF_X, _LAST_OF_U = 0xFF, 0xFFFF
 
 
 class _Escapes(dict[int, str]):
-    """A table for `str.translate` that decides about a code point when it is first met."""
+    """A table for `str.translate` that decides about a code point when it first occurs."""
 
     def __missing__(self, code: int) -> str:
         self[code] = shown = _escape(code) if _is_hidden(code) else chr(code)
@@ -36,16 +37,16 @@ _KEEPING_BREAKS = _Escapes(_BREAKS)
 
 
 def sanitize(text: str, *, keep_breaks: bool = False) -> str:
-    """The text with everything that is not plainly visible escaped; `keep_breaks` spares newline and tab."""
+    """Return the text with everything that is not plainly visible escaped; `keep_breaks` keeps newline and tab."""
     if text.isascii() and text.isprintable():
         return text
     return text.translate(_KEEPING_BREAKS if keep_breaks else _ESCAPES)
 
 
 def sanitize_json(document: bytes) -> bytes:
-    """A JSON document in UTF-8 that means the same, with what `sanitize` would escape as JSON's own escapes.
+    """Return an equivalent JSON document in UTF-8, with what `sanitize` would escape as JSON's own escapes.
 
-    Line feeds stay: JSON has them between its tokens only.
+    Line feeds stay, because JSON has them only between tokens.
     """
     if document.isascii() and b"\x7f" not in document:
         return document
@@ -53,7 +54,7 @@ def sanitize_json(document: bytes) -> bytes:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether the text can be written down: a name from the system that is no UTF-8 has lone surrogates in it."""
+    """Return whether the text can be encoded: a name from the system that is not UTF-8 has lone surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -62,9 +63,9 @@ def is_utf8(text: str) -> bool:
 
 
 def one_line(text: str, width: int) -> str:
-    """The text on one line of at most `width` (≥ 1) characters: each run of white space is one space.
+    """Return the text on one line of at most `width` (≥ 1) characters, with white space collapsed to one space.
 
-    The rest is sanitized; what is too long ends in an ellipsis.
+    The text is sanitized; what is too long ends in an ellipsis.
     """
     line = sanitize(" ".join(text.split()))
     return line if len(line) <= width else line[: width - 1] + _ELLIPSIS

@@ -1,6 +1,7 @@
-"""What a request's tokens cost under a rule, and how a belief about a provider's bucket moves (RATE §3).
+"""What a request's tokens cost under a charging rule, and how a hypothesis about a provider's bucket is updated.
 
-Units: tokens and seconds. A deficit is what the provider's bucket lacks; 0 and below: it is full.
+Units: tokens and seconds. A deficit is the number of tokens missing from the provider's bucket; at 0 and below it
+is full. See docs/rate-limits.md#charging-rules.
 """
 
 from msgspec import Struct
@@ -11,40 +12,40 @@ from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
 from batcher.policy.rate.daily_quota import with_known_day
 
-#: Seconds for which a bucket counts as "has been full": a request near its size goes only then.
+#: Seconds for which a bucket must have been full before a request of nearly its size is sent.
 FULL_FOR_S = 0.015
-#: From this share of the provider's burst on a request needs a full bucket.
+#: From this share of the provider's burst on, a request needs a full bucket.
 NEARLY_ALL = 0.8
-#: Shares of the provider's burst that may be missing when a request goes: with it, and before it.
+#: Shares of the provider's burst that may be missing when a request is sent: including it, and before it.
 ALLOWED, LEAST_ALLOWED = 0.5, 0.1
 
-#: Weight of the past in a belief's score, and the most that one reading adds to it.
+#: Weight of the past in a hypothesis' score, and the most that one reading adds to it.
 SCORE_DECAY, MOST_SURPRISE = 0.95, 25.0
-#: The spread of readings: tokens, and share of a second of budget.
+#: The spread of readings: in tokens, and as a share of a second of budget.
 LEAST_SPREAD, SPREAD = 2.0, 0.005
-#: Share of an error that a reading corrects; a refusal's reading is fresh.
+#: The share of an error that a reading corrects; the reading of a refusal is up to date.
 CORRECTION = 0.25
-#: Readings before the first choice; how much better a rule must score then, and to be changed to later.
+#: Readings before the first choice, and how much better a rule must score at the first choice and at later ones.
 FIRST_READINGS, FIRST_GAP, LATER_GAP = 3, 12.0, 40.0
 
-#: Bounds of the scale, how far a measurement moves it, and from which difference on it is used.
+#: Bounds of the scale, how far a measurement moves it, and the difference from which on it is used.
 LEAST_SCALE, MOST_SCALE, SCALE_WEIGHT, SCALE_MATTERS = 0.3, 2.5, 0.2, 0.04
-#: Seconds between the two readings that measure it.
+#: Seconds between the two readings that measure the scale.
 SCALE_SPAN_S = 1.0
-#: A provider that is always full while we wait for our own limit charges less than we believe.
+#: A provider that is always full while we wait for our own limit charges less than we assume.
 FULL_READINGS, TOO_DEAR = 8, 0.9
 
-#: A reset finer than seconds says more than `remaining` below so many tokens a second.
+#: A reset finer than seconds is more precise than `remaining` below this many tokens per second.
 _FINE_RATE = 1_000.0
 
 
-#: What providers say of themselves (PROVIDERS §2); headers may show otherwise.
+#: What providers document (docs/providers.md#rate-limit-headers); headers may show otherwise.
 _RULES = {"api.openai.com": ChargeRule.MAX, "api.anthropic.com": ChargeRule.PRODUCED}
 _AZURE = (".openai.azure.com", ".services.ai.azure.com")
 
 
 class Need(Struct, frozen=True):
-    """A request's tokens: its prompt, the most it may produce, and what it will probably produce."""
+    """A request's tokens: its prompt, its maximum output, and its probable output."""
 
     prompt: float
     most: float
@@ -52,7 +53,7 @@ class Need(Struct, frozen=True):
 
 
 def with_known_rule(memory: LaneMemory, host: str) -> LaneMemory:
-    """How the provider at a host says that it charges, where nothing was learned yet, and when its day begins."""
+    """Add the documented charging rule of a host, if nothing was learned yet, and when its day begins."""
     memory = replace(memory, day=with_known_day(memory.day, host))
     known = ChargeRule.SUM if host.endswith(_AZURE) else _RULES.get(host)
     if known is None or memory.charging.rule is not None:
@@ -61,7 +62,7 @@ def with_known_rule(memory: LaneMemory, host: str) -> LaneMemory:
 
 
 def charged(rule: ChargeRule, prompt: float, most: float) -> float:
-    """Tokens that a provider takes at admission."""
+    """Return the tokens that a provider charges at admission."""
     # At every admission: `is` costs a tenth of a match over a StrEnum.
     if rule is ChargeRule.SUM:
         return prompt + most
@@ -71,25 +72,25 @@ def charged(rule: ChargeRule, prompt: float, most: float) -> float:
 
 
 def reserved(rule: ChargeRule, need: Need, scale: float) -> float:
-    """Tokens that we take at admission: under `produced` also what will probably be produced."""
+    """Return the tokens that we take at admission; under `produced` they include the probable output."""
     cost = scale * charged(rule, need.prompt, need.most)
     return cost + need.expected if rule is ChargeRule.PRODUCED else cost
 
 
 def returned(rule: ChargeRule, need: Need, usage: Usage | None) -> float:
-    """Tokens to give back after the reply; negative: to take. Only `produced` corrects by usage (RATE §3)."""
+    """Return the tokens to refund after the reply; negative: to take. Only `produced` corrects by usage."""
     if rule is not ChargeRule.PRODUCED or usage is None or usage.output_tokens is None:
         return 0.0
     return need.expected - usage.output_tokens
 
 
 def useful_scale(scale: float) -> float:
-    """The scale, or 1 where it is noise: a live 0.99 makes a large request early."""
+    """Return the scale, or 1 if it is noise: a scale of 0.99 would admit a large request too early."""
     return scale if abs(scale - 1.0) >= SCALE_MATTERS else 1.0
 
 
 def moved_scale(scale: float, *, lost: float, charged: float) -> float:
-    """After a bucket lost `lost` while requests of `charged` in all were sent."""
+    """Return the scale after a bucket lost `lost` while requests charged `charged` in total were sent."""
     if charged <= 0:
         return scale
     found = min(MOST_SCALE, max(LEAST_SCALE, lost / charged))
@@ -97,24 +98,24 @@ def moved_scale(scale: float, *, lost: float, charged: float) -> float:
 
 
 def surprise(error: float, rate: float) -> float:
-    """How unlikely a reading is that is off by `error`."""
+    """Return how unlikely a reading is that is off by `error`."""
     return min(MOST_SURPRISE, (error / max(LEAST_SPREAD, SPREAD * rate)) ** 2)
 
 
 def allowed_deficit(cost: float, burst: float, rate: float) -> float:
-    """What the bucket may lack when a request of `cost` goes; negative: it must have been full for a while."""
+    """Return the deficit allowed if a request of `cost` is sent; if negative, it must have been full for a while."""
     if cost >= NEARLY_ALL * burst:
         return -FULL_FOR_S * rate
     return max(ALLOWED * burst - cost, LEAST_ALLOWED * burst)
 
 
 class Fullness(Struct, frozen=True):
-    """What `remaining` is when the bucket is full: the limit; of a bucket's own level the most seen."""
+    """Tracks what `remaining` is when the bucket is full: the limit, or the most seen of a bucket's own level."""
 
     full: float = 0.0
 
     def seen(self, hints: RateHints) -> "Fullness":
-        """After a reply."""
+        """Update it after a reply."""
         limit, remaining, reset = hints.tpm, hints.remaining_tokens, hints.reset_tokens
         if limit is None or remaining is None:
             return self
@@ -125,7 +126,7 @@ class Fullness(Struct, frozen=True):
         return self if most == self.full else Fullness(most)
 
     def deficit(self, hints: RateHints) -> float | None:
-        """What the bucket lacked when the reply's headers were written; None: they do not say."""
+        """Return the bucket's deficit when the reply's headers were written; None if they do not say."""
         if hints.tpm is None or hints.remaining_tokens is None:
             return None
         rate, reset = hints.tpm / 60.0, hints.reset_tokens
@@ -135,5 +136,5 @@ class Fullness(Struct, frozen=True):
 
 
 def _is_fine(reset: float) -> bool:
-    """Whether it has digits below a second; whole seconds may be rounded."""
+    """Return whether a reset has digits below a second; whole seconds may be rounded."""
     return not reset.is_integer()

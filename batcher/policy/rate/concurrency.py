@@ -1,34 +1,37 @@
-"""How many requests may be in flight where no limit is known: more, for as long as more is done with them.
+"""How many requests may be in flight while no limit is known: more, as long as more brings more throughput.
 
-Latency that grows while throughput does not is pressure: whoever answers is working at capacity.
+Latency that grows while throughput does not is a sign of overload: the server works at capacity. See
+docs/rate-limits.md#concurrency.
 """
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-#: The first step, and the last: up to the first nothing is asked, it is what any server takes.
+#: The first cap and the last; up to the first nothing is measured, because any server can take it.
 FIRST_CAP, LAST_CAP = 64, 1000
-#: A step up, and the growth of the throughput that keeps it.
+#: The factor of a step up, and the growth of throughput that keeps it.
 STEP, WORTH_IT = 1.5, 1.15
-#: Seconds over which throughput is measured, at least, and in latencies; seconds until the trial after a vain one.
+#: Seconds over which throughput is measured: at least, and in latencies; and seconds until the next trial after
+#: one in vain.
 LEAST_SPAN_S, SPAN_LATENCIES, LATER_S = 1.0, 1.0, 60.0
 
 
 class Climb(Struct, frozen=True, kw_only=True):
-    """Where the climb stands."""
+    """The state of the search for a cap."""
 
     cap: int = FIRST_CAP
-    #: Replies a second under the cap before this one; None: not measured.
+    #: Replies per second under the cap before this one; None: not measured.
     before: float | None = None
-    #: Since when is counted (in the future: after the requests of the last step), and how many came.
+    #: Since when replies are counted (in the future: after the requests of the last step), and how many there
+    #: were.
     since: float | None = None
     count: int = 0
-    #: No step before.
+    #: No step before this time.
     later: float = 0.0
 
 
 def answered(climb: Climb, now: float, latency: float, *, is_full: bool) -> Climb:
-    """After a success. `is_full`: as many are in flight as the cap allows."""
+    """Return the state after a success. `is_full`: as many are in flight as the cap allows."""
     if climb.cap >= LAST_CAP:
         return climb
     if not is_full:

@@ -1,32 +1,34 @@
-"""Finding a limit that nobody names: count what was let in between two refusals (RATE §6).
+"""Estimates an unannounced rate limit from the requests admitted between two refusals.
 
-A refusal means that the bucket is empty, so what was let in between two of them, by the time between them, is the
-limit. Units: requests or tokens, and seconds of any clock that does not run backwards.
+A refusal (429) means that the bucket is empty, so admitted / elapsed between two refusals approximates the limit.
+Units: requests or tokens, and seconds of any clock that does not run backwards. See
+docs/rate-limits.md#unannounced-limits.
 """
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-#: Growth a second while seeking, and what the first refusal leaves of the rate.
+#: Growth per second while seeking, and the share of the rate that the first refusal leaves.
 SEEK_GROWTH, FIRST_CUT = 1.1, 0.5
-#: Of the estimate: what is used while it is quiet, and from where the rate is tried upward.
+#: Shares of the estimate: what is used while it is quiet, and where the upward trial begins.
 CRUISE, PROBE_FROM = 0.98, 1.02
 #: Seconds over which the upward trial grows by the estimate, and its end as a multiple of the estimate.
 PROBE_S, MOST_PROBE = 15.0, 4.0
-#: Seconds of the upward trial without a refusal: the estimate was too low. What of the rate is believed then.
+#: Seconds of the upward trial without a refusal after which the estimate was too low, and the share of the rate
+#: that replaces it.
 UNREFUSED_S, UNREFUSED_SHARE = 20.0, 0.7
-#: What must lie between two refusals to count: seconds, and units of a request.
+#: What must lie between two refusals for a count to be valid: seconds, and units of a request.
 LEAST_SPAN_S, LEAST_COUNT = 1.0, 8.0
-#: An early refusal: the cut, and how many times what was counted the rate can be at most.
+#: An early refusal: the cut, how many times the count the rate can be at most, and the least span in seconds.
 EARLY_CUT, EARLY_MOST, EARLY_SPAN_S = 0.85, 2.0, 0.2
 #: Seconds of quiet: after a guess, at first, and at most either of these (the second in requests).
 SHORT_QUIET_S, FIRST_QUIET_S, QUIET_S, QUIET_COUNT = 1.0, 5.0, 20.0, 200.0
-#: A count moves the estimate by its share of so many seconds, twice that upward; beyond a tenth it replaces it.
+#: A count moves the estimate by its share of this many seconds, twice that upward; beyond a tenth it replaces it.
 MEMORY_S, UPWARD, NEWS = 30.0, 2.0, 0.10
 
 
 class Refusal(Struct, frozen=True):
-    """A refused request: when it was sent, how much had been let in by then, and the rate in force."""
+    """A refused request: when it was sent, how much had been admitted by then, and the rate in force."""
 
     at: float
     admitted: float
@@ -34,17 +36,17 @@ class Refusal(Struct, frozen=True):
 
 
 class Census(Struct, frozen=True, kw_only=True):
-    """Where the search stands."""
+    """The state of the search."""
 
     #: Since when the rate follows `rate_at`.
     since: float
-    #: The rate at `since`, while no estimate is known.
+    #: The rate at `since`, while there is no estimate.
     rate: float
-    #: Units a second; None: seeking.
+    #: Units per second; None: seeking.
     estimate: float | None = None
     #: Seconds of quiet after `since`.
     quiet: float = FIRST_QUIET_S
-    #: The refusal from which is counted.
+    #: The refusal from which admissions are counted.
     noted: Refusal
     #: Whether the last refusal came too soon to count.
     early: bool = False
@@ -53,7 +55,7 @@ class Census(Struct, frozen=True, kw_only=True):
 
 
 def rate_at(census: Census, now: float) -> float:
-    """Units a second to send at."""
+    """Return the rate to send at, in units per second."""
     passed = max(0.0, now - census.since)
     estimate = census.estimate
     if estimate is None:
@@ -68,17 +70,17 @@ def rate_at(census: Census, now: float) -> float:
 
 
 def begun(refusal: Refusal, now: float, *, unit: float = 1.0) -> Census:
-    """After the first refusal of all."""
+    """Return the state after the first refusal."""
     return Census(since=now, rate=max(1e-3, FIRST_CUT * refusal.rate), noted=refusal, unit=unit)
 
 
 def remembered(estimate: float, now: float) -> Census:
-    """An estimate of an earlier run."""
+    """Return the state for an estimate of an earlier run."""
     return Census(since=now, rate=estimate, estimate=estimate, noted=Refusal(now, 0.0, estimate))
 
 
 def unrefused(census: Census, now: float) -> Census:
-    """While nothing is refused: a trial that goes on for long has shown that the limit is higher."""
+    """Return the state while nothing is refused: a long trial without a refusal shows that the limit is higher."""
     if census.estimate is None or now - census.since - census.quiet < UNREFUSED_S:
         return census
     rate = rate_at(census, now)
@@ -86,18 +88,18 @@ def unrefused(census: Census, now: float) -> Census:
 
 
 def idled(census: Census, seconds: float) -> Census:
-    """The rate was not what held requests back: it does not grow by that time."""
+    """Return the state if the rate did not limit sending for `seconds`: it does not grow by that time."""
     return replace(census, since=census.since + seconds)
 
 
 def refused(census: Census, refusal: Refusal, now: float) -> Census:
-    """After a refusal of a request that was sent after the last cut."""
+    """Return the state after a refusal of a request that was sent after the last cut."""
     count, span = refusal.admitted - census.noted.admitted, refusal.at - census.noted.at
     if span >= LEAST_SPAN_S and count >= LEAST_COUNT * census.unit:
         return _counted(census, refusal, count / span, span, now)
     rate = EARLY_CUT * refusal.rate
     if span >= EARLY_SPAN_S:
-        # Below 0 where requests that were on their way when the count began were refused as well.
+        # Below 0 if requests that were in flight when the count began were refused as well.
         rate = min(rate, EARLY_MOST * (max(0.0, count) + census.unit) / span)
     estimate = max(1e-3, rate / CRUISE)
     return replace(census, since=now, estimate=estimate, quiet=SHORT_QUIET_S, early=True)
@@ -106,7 +108,7 @@ def refused(census: Census, refusal: Refusal, now: float) -> Census:
 def _counted(census: Census, refusal: Refusal, found: float, span: float, now: float) -> Census:
     old = census.estimate
     if old is None or census.early or abs(found - old) > NEWS * old:
-        # More than was believed: the bucket was full for a while, and not even this is all of it.
+        # More than estimated: the bucket was full for a while, and even this is not all of the limit.
         more = old is not None and found > old
         quiet = SHORT_QUIET_S if more else FIRST_QUIET_S
         return replace(census, since=now, estimate=found, quiet=quiet, noted=refusal, early=False)

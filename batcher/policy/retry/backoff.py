@@ -1,4 +1,4 @@
-"""How long a request waits before it is tried again: exponential, capped, never sooner than computed."""
+"""How long a request waits before a retry: exponential backoff, capped, and never shorter than computed."""
 
 from typing import Final
 
@@ -11,7 +11,10 @@ _LARGEST_EXPONENT: Final = 62
 
 
 def backoff_us(n: int, *, base_us: int = BASE_US, cap_us: int = CAP_US, jitter: float) -> int:
-    """min(cap, base · 2ⁿ) · (1 + jitter/2) microseconds; `n` attempts were spent before, `jitter` is in [0, 1)."""
+    """Return min(cap, base · 2ⁿ) · (1 + jitter/2) microseconds.
+
+    `n` attempts were used before; `jitter` is in [0, 1).
+    """
     exponent = min(max(n, 0), _LARGEST_EXPONENT)
     wait = min(cap_us, base_us << exponent)
     return wait + int(wait * jitter / 2)

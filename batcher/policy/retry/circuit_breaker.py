@@ -1,7 +1,7 @@
-"""When sending to an endpoint stops in an outage, when one request probes it, and when a person must look.
+"""When an outage stops sending to an endpoint, when one request probes it, and when a person must act.
 
-An outage is a run of failures with nothing answered between: no connection, or 5xx. Times are seconds of a
-monotonic clock. How long an outage lasts is judged by its failures alone: hours in which nothing was sent say
+An outage is a series of failures with no answer in between: no connection, or 5xx. Times are seconds of a
+monotonic clock. The length of an outage is judged by its failures alone: hours in which nothing was sent say
 nothing.
 """
 
@@ -10,13 +10,14 @@ from enum import StrEnum
 from msgspec import Struct
 from msgspec.structs import replace
 
-#: Failures in a row that open the breaker. One request in ten failing at random makes eight in a row once in 10⁸.
+#: Consecutive failures that open the breaker. If one request in ten fails at random, eight in a row occur once in
+#: 10⁸.
 OPEN_AFTER = 8
 
-#: An endpoint that was never reached pauses after this long: the base URL is probably wrong (DESIGN: States).
+#: An endpoint that was never reached pauses after this long, because the base URL is probably wrong.
 UNREACHABLE_SECONDS = 30.0
 
-#: Seconds before the first probe, doubled by each that fails, up to the last.
+#: Seconds before the first probe, doubled by each probe that fails, and the maximum.
 FIRST_PROBE = 1.0
 LAST_PROBE = 30.0
 
@@ -29,60 +30,60 @@ class Verdict(StrEnum):
     WAIT = "wait"
     #: One request, alone.
     PROBE = "probe"
-    #: Pause the endpoint.
+    #: Pause the endpoint, for a person to act.
     GIVE_UP = "give_up"
 
 
 class Breaker(Struct, frozen=True, kw_only=True):
-    """How an endpoint has fared lately."""
+    """The recent health of an endpoint."""
 
-    #: Whether it ever answered in this run; in an earlier one.
+    #: Whether it has ever answered in this run, or in an earlier one.
     answered: bool = False
     known: bool = False
     failures: int = 0
-    #: When the present run of failures began, and its last one.
+    #: Monotonic seconds of the first and the last failure of the present series.
     failing_since: float = 0.0
     failed_at: float = 0.0
-    #: Whether every failure of the run was a connection that could not be made.
+    #: Whether every failure of the series was a connection that could not be made.
     unreachable: bool = True
     probes: int = 0
     next_probe: float = 0.0
 
     @property
     def is_open(self) -> bool:
-        """Whether sending has stopped."""
+        """Return whether sending has stopped."""
         return self.failures >= OPEN_AFTER
 
     @property
     def never_reached(self) -> bool:
-        """Whether no connection to it could be made, in this run or an earlier one."""
+        """Return whether no connection to it could ever be made, in this run or an earlier one."""
         return self.failures > 0 and self.unreachable and not (self.answered or self.known)
 
     @property
     def failing(self) -> float:
-        """Seconds from the first to the last failure of the run."""
+        """Return the seconds from the first to the last failure of the series."""
         return self.failed_at - self.failing_since
 
 
 def succeeded(breaker: Breaker) -> Breaker:
-    """It gave an answer."""
+    """Return the state after an answer."""
     if breaker.failures == 0 and breaker.answered:
         return breaker
     return Breaker(answered=True)
 
 
 def alive(breaker: Breaker) -> Breaker:
-    """It refused a request, or found fault with one: no outage, yet not an answer."""
+    """Return the state after a refusal or an error reply: it shows no outage, but is not an answer either."""
     return Breaker(answered=breaker.answered, known=breaker.known) if breaker.failures else breaker
 
 
 def paused(breaker: Breaker) -> Breaker:
-    """A person has been asked to look: when it goes on, nothing has failed yet."""
+    """Return the state after a pause: when sending resumes, nothing has failed yet."""
     return Breaker(known=breaker.answered or breaker.known)
 
 
 def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:
-    """One more failure in a row; past the threshold each one puts the next probe off."""
+    """Return the state after a failure; past the threshold each failure postpones the next probe."""
     grown = replace(
         breaker,
         failures=breaker.failures + 1,
@@ -90,7 +91,7 @@ def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:
         failed_at=now,
         unreachable=breaker.unreachable and unreachable,
     )
-    # Those that were in flight when it opened fail together: they put nothing off.
+    # Requests that were in flight when it opened fail together; they postpone nothing.
     if not grown.is_open or now < breaker.next_probe:
         return grown
     wait = min(LAST_PROBE, FIRST_PROBE * 2.0 ** min(breaker.probes, 10))
@@ -98,7 +99,7 @@ def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:
 
 
 def verdict(breaker: Breaker, now: float, *, max_wait: float) -> Verdict:
-    """What may be sent at this instant."""
+    """Return what may be sent at this instant."""
     if breaker.never_reached and breaker.failing >= min(UNREACHABLE_SECONDS, max_wait):
         return Verdict.GIVE_UP
     if not breaker.is_open:

@@ -1,4 +1,7 @@
-"""What is done about an outcome: the decision that settles a claim (DESIGN "States")."""
+"""Decides what is done about an outcome; the decision settles the claim.
+
+See docs/architecture.md#states-of-a-request.
+"""
 
 from collections.abc import Mapping
 from typing import Final, assert_never
@@ -12,17 +15,17 @@ from batcher.policy.retry.backoff import BASE_US, backoff_us
 
 #: A row refused this often, while others of its lane are answered, is refused for what it is.
 MOST_REFUSALS: Final = 20
-#: Where providers put their name of a request, best first.
+#: The headers in which providers return their own request id, the best first.
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 
 
 def complete(success: Success, reply: Reply) -> Complete:
-    """The settlement of an answer."""
+    """Return the settlement of an answer."""
     return Complete(reply=reply, usage=success.usage, provider_request_id=provider_request_id(reply.headers))
 
 
 def provider_request_id(headers: Mapping[str, str]) -> str | None:
-    """The provider's own name of the request, for its support desk."""
+    """Return the provider's own request id, for its support desk."""
     for name in _REQUEST_IDS:
         if found := headers.get(name):
             return found
@@ -32,7 +35,7 @@ def provider_request_id(headers: Mapping[str, str]) -> str | None:
 def decide(
     outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int, lane_answered: bool
 ) -> Requeue | DeadLetter:
-    """The settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see Standing."""
+    """Return the settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see `Standing`."""
     match outcome.kind:
         case FailureKind.PERMANENT:
             return DeadLetter(kind=outcome.kind, code=outcome.code)
@@ -47,12 +50,12 @@ def decide(
 
 
 def unspent_sends(claim: Claim) -> int:
-    """Sendings that cost no attempt, this one counted: refusals, pauses, local faults, a stale connection."""
+    """Return the sends that used no attempt, this one included: refusals, pauses, faults of our own."""
     return claim.send - claim.sends_before - claim.spent - claim.lost
 
 
 def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:
-    """The lane's cool-down holds the row back; its place in the order is kept."""
+    """Settle a refusal: the lane's cool-down holds the row back, and it keeps its place in the order."""
     if lane_answered and unspent_sends(claim) >= MOST_REFUSALS:
         return DeadLetter(kind=outcome.kind, code="refused_too_often")
     return Requeue(available_at=None, spent=False)
@@ -73,6 +76,6 @@ def _after_fault(
 
 
 def _wait_us(outcome: Failure, claim: Claim, jitter: float) -> int:
-    """The backoff, and never sooner than the server said; rows told the same time do not all come back at once."""
+    """Return the backoff, never shorter than the server stated. Rows given the same time are spread by jitter."""
     told = 0 if outcome.retry_after_us is None else outcome.retry_after_us + int(BASE_US * jitter / 2)
     return max(told, backoff_us(claim.spent, jitter=jitter))

@@ -1,8 +1,8 @@
-"""An estimate of a request's tokens, for the rate gate and for `check`. Sources: PROVIDERS §2 and §5.
+"""Estimates a request's tokens, for the rate gate and for `check`. See docs/providers.md#counting-tokens.
 
-OpenAI's models with the `tokens` extra: exact for chats of text, nearly so with tools, schemas and elsewhere. Else
-UTF-8 bytes of the text divided by 3.5: right for English, code and JSON, high for Russian and Chinese. It decides
-when a request is sent, never whether.
+For OpenAI's models with the `tokens` extra it is exact for plain-text chats and close with tools, schemas and
+other inputs. Otherwise it is the UTF-8 bytes of the text divided by 3.5: right for English, code and JSON, too
+high for Russian and Chinese. It decides when a request is sent, never whether.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,18 +14,18 @@ from msgspec import Struct
 from batcher.policy.api_paths import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batcher.policy.tokens.tokenizer import exact_tokens
 
-#: Taken as the output of each answer where the request names no maximum.
+#: Assumed output tokens of each answer if the request names no maximum.
 DEFAULT_OUTPUT_TOKENS: Final = 512
-#: For each image, sound or file, whatever its size: its base64 text is not what the provider counts.
+#: Tokens for each image, sound or file of any size, because the provider does not count its base64 text.
 MEDIA_TOKENS: Final = 1_000
 _CHAT_TOKENS: Final = 3
 _MESSAGE_TOKENS: Final = 3
-#: Larger estimates say nothing more, and every database's integer holds this one.
+#: Larger estimates say nothing more, and this one fits the integer of every database.
 _MOST: Final = 2**31 - 1
 
 _MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
 _MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in _MAXIMA)
-#: Fields whose JSON text the provider puts into the prompt.
+#: Fields whose JSON text the provider adds to the prompt.
 _SCHEMAS: Final = ("tools", "functions", "response_format", "text")
 _MEDIA: Final = ("image", "audio", "video", "file")
 #: Fields of a message or an item that the provider reads as text or as a list of parts.
@@ -38,16 +38,16 @@ _decode: Final = msgspec.json.Decoder().decode
 
 
 class TokenEstimate(Struct, frozen=True, kw_only=True):
-    """What a request will take, in tokens. `output_tokens` is its maximum: every answer at full length."""
+    """What a request will take, in tokens. `output_tokens` is its maximum, with every answer at full length."""
 
     input_tokens: int
     output_tokens: int
 
 
 def names_maximum(body: bytes, est_output: int) -> bool:
-    """Whether a body names its most output. Only where the estimate may be our guess is the body looked at.
+    """Return whether a body names its maximum output. The body is searched only if the estimate may be our guess.
 
-    Within a JSON string a quote stands behind a backslash, so a prompt never looks like the field.
+    Within a JSON string a quote follows a backslash, so a prompt never looks like the field.
     """
     if est_output == 0 or est_output % DEFAULT_OUTPUT_TOKENS:
         return True
@@ -55,9 +55,9 @@ def names_maximum(body: bytes, est_output: int) -> bool:
 
 
 def stated_output(body: bytes) -> int | None:
-    """The most output that one answer may have by the body's own words; None: it names no maximum.
+    """Return the maximum output of one answer as the body states it; None if it states none.
 
-    Of several that are named the smallest: nobody may be held to more than is certain.
+    If it states several, the smallest is returned: only that much is certain.
     """
     document = _decode(body)
     if not isinstance(document, dict):
@@ -66,17 +66,17 @@ def stated_output(body: bytes) -> int | None:
 
 
 def text_chat_tokens(spoken: list[str], *, messages: int, model: str) -> int:
-    """The input of a chat of nothing but text: what its messages say, roles included, none with a name."""
+    """Return the input tokens of a plain-text chat: what its messages say, roles included, without names."""
     return min(_MOST, _CHAT_TOKENS + _MESSAGE_TOKENS * messages + _of_texts(spoken, model))
 
 
 def output_tokens(maximum: int, *, answers: int) -> int:
-    """The output of answers at full length; `maximum` 0: the request names none."""
+    """Return the output tokens of answers at full length; `maximum` 0: the request names none."""
     return min(_MOST, (maximum or DEFAULT_OUTPUT_TOKENS) * answers)
 
 
 class _Size(Struct, kw_only=True):
-    """What has been found so far: texts, which the provider reads one by one, and what has no text of its own."""
+    """What has been counted so far: texts, which the provider reads one by one, and what is no text."""
 
     texts: list[str] = []
     tokens: int = 0
@@ -99,7 +99,7 @@ def _bytes_of(text: str) -> int:
 
 
 def estimate(path: str, body: object, size: int) -> TokenEstimate:
-    """Estimate a decoded body. `size` is its JSON in bytes, used for endpoints whose fields are not known."""
+    """Estimate a decoded body. `size` is its JSON in bytes, used for endpoints whose fields are unknown."""
     if not isinstance(body, dict):
         return TokenEstimate(input_tokens=min(_MOST, _by_bytes(size)), output_tokens=0)
     seen = _Size()
@@ -119,7 +119,7 @@ def _output(path: str, body: _Body) -> int:
 
 
 def _answers(path: str, body: _Body) -> int:
-    """How many answers are produced: `n`, or `best_of` where more are drawn than shown, for each prompt."""
+    """Return how many answers are produced: `n`, or `best_of` if more are drawn than returned, for each prompt."""
     drawn = [value for name in ("n", "best_of") if type(value := body.get(name)) is int and value > 0]
     prompt = body.get("prompt") if path == COMPLETIONS else None
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
@@ -157,7 +157,7 @@ def _count_prompt(body: _Body, seen: _Size) -> None:
 
 
 def _count_texts(value: object, seen: _Size) -> None:
-    """A text, token ids, or a list of either; an object (a moderation's image) is a part."""
+    """Count a text, token ids, or a list of either; an object (a moderation's image) is a part."""
     if not isinstance(value, list):
         _count_content(value, seen)
         return
@@ -171,7 +171,7 @@ def _count_texts(value: object, seen: _Size) -> None:
 
 
 def _count_message(message: object, seen: _Size) -> None:
-    """A chat message or an item of a Responses input."""
+    """Count a chat message or an item of a Responses input."""
     if not isinstance(message, dict):
         _count_part(message, seen)
         return

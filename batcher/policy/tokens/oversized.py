@@ -1,4 +1,4 @@
-"""Which requests no waiting can bring through: by figures that people and providers named, never by estimates."""
+"""Requests that can never be admitted, however long they wait: judged by stated figures, never by estimates."""
 
 from typing import Final
 
@@ -10,16 +10,16 @@ NEVER_FITS: Final = "never_fits"
 
 
 def is_never_admitted(stated_output: int, limit: TokenLimit | None, *, charges_maximum: bool) -> bool:
-    """Whether a request whose body names this most output is charged more than a whole minute of the limit.
+    """Return whether a request with this maximum output is charged more than a whole minute of the limit.
 
-    Its prompt is an estimate and counts for nothing. `charges_maximum`: the lane is known to charge by `sum` or
-    `max`; `produced` charges no maximum, and of an unknown rule nothing is certain.
+    Its prompt is an estimate and does not count. `charges_maximum`: the lane is known to charge by `sum` or `max`;
+    `produced` does not charge the maximum, and with an unknown rule nothing is certain.
     """
     return charges_maximum and limit is not None and stated_output > limit.tpm
 
 
 def never_fits_message(stated_output: int, limit: TokenLimit) -> str:
-    """The figures, for whoever finds the row among the dead letters."""
+    """Return the message of the dead letter, with the figures."""
     whose = "as given" if limit.source is LimitSource.GIVEN else "as the provider announces"
     return (
         f"never sent: the most output it asks for, {stated_output:,} tokens, is charged in full and is more than "

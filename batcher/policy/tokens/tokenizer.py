@@ -1,14 +1,17 @@
-"""Exact token counts of text for OpenAI's models, where the `tokens` extra is installed. Source: PROVIDERS §5."""
+"""Exact token counts of text for OpenAI's models, if the `tokens` extra is installed.
+
+See docs/providers.md#counting-tokens.
+"""
 
 import re
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
 from typing import Final
 
-#: Texts and the name of their encoding; gives the tokens of each.
+#: Takes texts and the name of their encoding; returns the tokens of each.
 CountTokens = Callable[[Sequence[str], str], Sequence[int]]
 
-#: As fine-tuned models and routers write OpenAI's names.
+#: How fine-tuned models and routers write OpenAI's names.
 _PREFIX: Final = r"(?:ft:|openai/)?"
 #: gpt-4 but not gpt-4o or gpt-4.1; Azure writes gpt-35.
 _CL100K: Final = re.compile(_PREFIX + r"(?:gpt-3\.?5|gpt-4(?![o.\d])|text-embedding-(?:3|ada-002))")
@@ -17,7 +20,7 @@ _O200K: Final = re.compile(_PREFIX + r"(?:gpt-(?:4o|4\.\d|[5-9]|oss)|chatgpt-|o[
 
 @lru_cache(maxsize=1024)
 def encoding_of(model: str) -> str | None:
-    """The encoding of a model of OpenAI's; None: not known, as of all others (those of gpt-6 on are a guess)."""
+    """Return the encoding of one of OpenAI's models (from gpt-6 on it is a guess); None for all others."""
     if _CL100K.match(model):
         return "cl100k_base"
     return "o200k_base" if _O200K.match(model) else None
@@ -25,17 +28,20 @@ def encoding_of(model: str) -> str | None:
 
 @cache
 def counter() -> CountTokens | None:
-    """What counts; None: the extra is not installed. Loading takes 0.3 s and 50 MB: only who needs it does."""
+    """Return the counting function; None if the extra is not installed.
+
+    Loading takes 0.3 s and 50 MB, so it is lazy.
+    """
     try:
         from toktok import batch_count  # noqa: PLC0415 - an extra
     except ImportError:
         return None
-    # One thread: the texts of a row are short, and starting others costs more than they save.
+    # One thread: the texts of a row are short, and starting others costs more than it saves.
     return lambda texts, encoding: batch_count(texts, encoding, threads=1)
 
 
 def exact_tokens(texts: Sequence[str], model: str) -> int | None:
-    """The tokens of the texts in all, each by itself; None: nobody here can tell."""
+    """Return the total tokens of the texts, each counted by itself; None if they cannot be counted here."""
     encoding = encoding_of(model)
     count = None if encoding is None else counter()
     if encoding is None or count is None:
