@@ -103,7 +103,7 @@ def surprise(error: float, rate: float) -> float:
 
 
 def allowed_deficit(cost: float, burst: float, rate: float) -> float:
-    """Return the deficit allowed if a request of `cost` is sent; if negative, it must have been full for a while."""
+    """Return the deficit allowed if a request of `cost` is sent; if negative, it was full for that long."""
     if cost >= NEARLY_ALL * burst:
         return -FULL_FOR_S * rate
     return max(ALLOWED * burst - cost, LEAST_ALLOWED * burst)
