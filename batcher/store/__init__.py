@@ -1,6 +1,6 @@
-"""SQL lives here and nowhere else: SQLAlchemy Core over SQLite, one named function an operation.
+"""SQL lives here and nowhere else: SQLAlchemy Core over SQLite, one named function per operation.
 
-schema        the tables, with the invariants that the database itself holds
+schema        the tables, with the invariants that the database itself enforces
 compiled      statements that are built in Core, compiled once, and run on the driver's cursor
 queue         the hot path: claim, settle, and what goes with them; the port `Queue` over them
 jobs          jobs as rows: loading, finding, finishing, deleting

@@ -1,7 +1,7 @@
 """Statements built in Core, compiled once, and run on the driver's own cursor with tuples.
 
-Measured a row in groups of 200: ordinary Core 40 to 47 µs, compiled once and run through SQLAlchemy 16. What is
-left of SQLAlchemy costs 20 µs a statement, and a runner settles in small groups: so the cursor.
+Measured per row in groups of 200: ordinary Core costs 40 to 47 µs; compiled once and run through SQLAlchemy, 16.
+What remains of SQLAlchemy costs 20 µs per statement, and a runner settles in small batches; hence the cursor.
 """
 
 import sqlite3
@@ -21,27 +21,30 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.selectable import SelectBase
 
 _DIALECT = sqlite.dialect(paramstyle="qmark")
-#: Rows of one INSERT, largest first. Few sizes, so that the driver keeps every one prepared.
+#: Rows per INSERT, largest first. There are few sizes, so that the driver keeps each one prepared.
 _BULKS = (64, 32, 16, 8, 4, 2, 1)
 
 
 def word(value: str | int) -> ColumnElement[Any]:
-    """A constant written into the statement: SQLite uses a partial index only where it sees the constant."""
+    """Return a constant written into the statement: SQLite uses a partial index only if it sees the constant."""
     return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
 
 
 def listed(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
-    """The numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
+    """Return the numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
     return select(func.json_each(bindparam(name)).table_valued("value").c.value)
 
 
 def as_list(numbers: Iterable[int]) -> str:
-    """What `listed` reads: any number of values in one parameter (SQLite allows 32,766 parameters)."""
+    """Return the JSON list that the subquery reads: any number of values in one parameter.
+
+    SQLite allows 32,766 parameters.
+    """
     return msgspec.json.encode(list(numbers)).decode()
 
 
 def _arranger(order: list[int], given: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
-    """How to bring given values into the statement's order; None: they are in it."""
+    """Return how to bring given values into the statement's order; None if they already are."""
     if order == list(range(given)):
         return None
     if len(order) == 1:
@@ -50,7 +53,7 @@ def _arranger(order: list[int], given: int) -> Callable[[tuple[Any, ...]], tuple
 
 
 def _row_type(statement: ClauseElement) -> Callable[[tuple[Any, ...]], Any]:
-    """What a row is read by: the names of the columns that are selected."""
+    """Return the row type: the names of the selected columns."""
     if not isinstance(statement, SelectBase):
         return tuple
     names = [str(name) for name in statement.selected_columns.keys()]  # noqa: SIM118 - a collection, not a dict
@@ -60,7 +63,7 @@ def _row_type(statement: ClauseElement) -> Callable[[tuple[Any, ...]], Any]:
 
 
 class Hot:
-    """One statement, its SQL text and the order of its parameters, all known before the first row.
+    """One statement: its SQL text and the order of its parameters, all known before the first row.
 
     `names` are the bind parameters in the order in which callers give values.
     """
@@ -70,7 +73,7 @@ class Hot:
         compiled = statement.compile(dialect=_DIALECT)
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 - for the type checker
         self.sql = str(compiled)
-        #: What the dialect adds of itself: SQLite's LIMIT comes with an OFFSET of 0.
+        #: Values that the dialect adds: SQLite's LIMIT comes with an OFFSET of 0.
         own = [
             name for name in compiled.positiontup or () if name not in names and compiled.params[name] is not None
         ]
@@ -81,31 +84,31 @@ class Hot:
         self._row = _row_type(statement)
 
     def each(self, connection: Connection, *values: Any) -> Iterator[Any]:  # noqa: ANN401 - bind values
-        """What is selected, as tuples with the names of the columns; one row is in memory at a time."""
+        """Yield the selected rows as named tuples, one row in memory at a time."""
         try:
             yield from map(self._row, self._execute(connection, values))
         except sqlite3.Error as error:
             raise _wrapped(self.sql, error) from error
 
     def rows(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
-        """The same at once."""
+        """Return the selected rows at once."""
         return list(self.each(connection, *values))
 
     def column(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
-        """The only column of what is selected."""
+        """Return the only column of the selected rows."""
         return [value for (value,) in self.each(connection, *values)]
 
     def scalar(self, connection: Connection, *values: Any) -> Any:  # noqa: ANN401 - bind values, one value
-        """The only column of the first row; None: there is no row."""
+        """Return the only column of the first row; None if there is no row."""
         found = self._execute(connection, values).fetchone()
         return None if found is None else found[0]
 
     def run(self, connection: Connection, *values: Any) -> int:  # noqa: ANN401 - bind values
-        """Execute once; returns how many rows of the table changed."""
+        """Execute once; return how many rows of the table changed."""
         return self._execute(connection, values).rowcount
 
     def many(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
-        """Execute for every row; returns how many rows of the table changed."""
+        """Execute for every row; return how many rows of the table changed."""
         arranged = self._arranged(rows)
         if not arranged:
             return 0
@@ -127,16 +130,16 @@ class Hot:
 
 
 def together(statement: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
-    """The rows of a statement as one JSON text: a list of lists."""
+    """Select the rows of a statement as one JSON text: a list of lists."""
     inner = statement.subquery()
     return select(func.json_group_array(func.json_array(*inner.c)))
 
 
 class HotTogether(Hot):
-    """A SELECT whose rows come together, as one JSON text; none of its columns may be a BLOB.
+    """A SELECT whose rows are fetched as one JSON text; none of its columns may be a BLOB.
 
-    The driver changes hands with other threads for every row that it fetches. A busy event loop gives the store's
-    thread its turn after a tenth of a millisecond at best: a commit took as long as 60 requests.
+    The driver releases the interpreter for every row that it fetches. While the event loop is busy, the store's
+    thread gets its next turn after a tenth of a millisecond at best: a commit took as long as 60 requests.
     """
 
     def __init__(self, statement: Select[Any] | CompoundSelect[Any], *names: str) -> None:
@@ -144,15 +147,15 @@ class HotTogether(Hot):
         self._row = _row_type(statement)
 
     def rows(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
-        """See `Hot.rows`."""
+        """See `Compiled.rows`."""
         return list(map(self._row, msgspec.json.decode(self.scalar(connection, *values))))
 
 
 class HotInsert(Hot):
     """An INSERT of rows, many in one statement.
 
-    The driver lets other threads run for each statement, and then waits for its turn again: with a statement a
-    row, the store thread and a busy event loop change hands for every row. `bulks` are the numbers of rows of one
+    The driver lets other threads run for each statement, and then waits for its turn again: with one statement per
+    row, the store's thread and a busy event loop would switch for every row. `bulks` are the numbers of rows per
     statement, largest first; SQLite takes 32,766 values in one.
     """
 
@@ -163,7 +166,7 @@ class HotInsert(Hot):
         self._texts = {size: f"{head} VALUES {', '.join([tail[:end]] * size)}{tail[end:]}" for size in bulks}
 
     def all(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
-        """Insert every row; returns how many there are now that were not."""
+        """Insert every row; return how many rows were new."""
         given, at, inserted = self._arranged(rows), 0, 0
         cursor = _cursor(connection)
         for size, text in self._texts.items():
@@ -183,5 +186,5 @@ def _cursor(connection: Connection) -> sqlite3.Cursor:
 
 
 def _wrapped(sql: str, error: sqlite3.Error) -> BaseException:
-    """The error as SQLAlchemy raises it; without the values, which are what people wrote."""
+    """Return the error as SQLAlchemy raises it, but without the values, which are what users wrote."""
     return DBAPIError.instance(sql, None, error, sqlite3.Error, hide_parameters=True, dialect=_DIALECT)

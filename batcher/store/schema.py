@@ -1,8 +1,8 @@
-"""The schema (DESIGN: The store). Times are integer microseconds UTC; states are repeated as CHECKs.
+"""The schema (docs/architecture.md#the-store). Times are integer microseconds UTC; CHECKs repeat the states.
 
-Bodies stand apart from the rows that change, so that a state change never rewrites a body.
-Request ids rise in file order within a job; `jobs.first_request` and `last_request` bound them, so a job is a
-range of the table and needs no index of its own.
+Bodies are kept apart from the rows that change, so that a state change never rewrites a body. Request ids rise in
+file order within a job; `jobs.first_request` and `last_request` bound them, so a job is a range of the table and
+needs no index of its own.
 """
 
 from sqlalchemy import (
@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from batcher.domain.states import AttemptKind, JobState, PauseReason, PauseScope, RequestState
 
-#: A request that lost this many holders runs last and alone.
+#: A request with which this many holders died runs last and alone.
 SUSPECT_AFTER = 3
 
 metadata = MetaData(
@@ -68,7 +68,7 @@ jobs = Table(
     Column("scope", Text, nullable=False, server_default=""),
     Column("name", Text, nullable=False),
     Column("state", Text, nullable=False),
-    # Whether a person wants it run now: set by run and resume, read by the runner once a second.
+    # Whether a person wants it to run now: set by run and resume, read by the runner once a second.
     Column("wanted", Integer, nullable=False, server_default="0"),
     Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
     Column("key_name", Text, nullable=False),
@@ -86,11 +86,11 @@ jobs = Table(
     Column("created_at", Integer, nullable=False),
     Column("started_at", Integer),
     Column("finished_at", Integer),
-    # Time a runner worked on it, over all runs.
+    # Microseconds during which a runner worked on it, over all runs.
     Column("active_us", Integer, nullable=False, server_default="0"),
     CheckConstraint(_one_of("state", JobState), name="state"),
     Index("ix_jobs_source", "source_digest", "endpoint_id"),
-    # A job's number is never used again, also after a delete: scripts keep numbers.
+    # A job's number is never reused, even after a delete, because scripts keep numbers.
     sqlite_autoincrement=True,
 )
 
@@ -112,18 +112,18 @@ requests = Table(
     Column("route_id", Integer, ForeignKey("routes.id"), nullable=False),
     Column("line", Integer, nullable=False),
     Column("custom_id", Text, nullable=False),
-    # NULL: shares its answer with no other row.
+    # NULL: it shares its answer with no other row.
     Column("fingerprint", LargeBinary(16)),
     Column("size", Integer, nullable=False),
     Column("est_input", Integer, nullable=False),
     Column("est_output", Integer, nullable=False),
     Column("state", Text, nullable=False, server_default=RequestState.PENDING.value),
-    # NULL is fresh: claimed in file order. Else due at this time.
+    # NULL: fresh, claimed in file order. Otherwise due at this time.
     Column("available_at", Integer),
     Column("leader_id", Integer, ForeignKey("requests.id")),
     Column("holder_id", Integer, ForeignKey("holders.id")),
     Column("sends", Integer, nullable=False, server_default="0"),
-    # Of `sends`, those before a person put it back last.
+    # Of `sends`, those before the last redrive.
     Column("sends_before", Integer, nullable=False, server_default="0"),
     Column("spent", Integer, nullable=False, server_default="0"),
     Column("lost", Integer, nullable=False, server_default="0"),
@@ -144,7 +144,8 @@ requests = Table(
     ),
     CheckConstraint("(state = 'dead_lettered') <= (failure_code IS NOT NULL)", name="dead_letter_has_cause"),
     UniqueConstraint("job_id", "custom_id"),
-    # Two partial indexes for the claim: with one index by id, 200,000 waiting rows cost 29 ms a claim; so, 0.05.
+    # Two partial indexes for the claim: with one index by id, 200,000 waiting rows cost 29 ms per claim; with
+    # these, 0.05.
     Index(
         "ix_requests_fresh",
         "route_id",
@@ -176,10 +177,10 @@ requests = Table(
         sqlite_where=text("state = 'claimed' AND fingerprint IS NOT NULL"),
     ),
     Index("ix_requests_followers", "leader_id", sqlite_where=text("leader_id IS NOT NULL")),
-    # Who shares an answer: asked when the job that it was sent for is deleted.
+    # Which requests share an answer; needed when the job whose request was sent is deleted.
     Index("ix_requests_sharing", "response_id", sqlite_where=text("cached = 1")),
     Index("ix_requests_dead", "job_id", "id", sqlite_where=text("state = 'dead_lettered'")),
-    # An id is never used again: responses and attempts name it after its job is deleted.
+    # An id is never reused: responses and attempts name it after its job is deleted.
     sqlite_autoincrement=True,
 )
 
@@ -204,9 +205,9 @@ responses = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
-    # The request that was sent for it.
+    # The request that was sent to get it.
     Column("request_id", Integer, nullable=False),
-    # Who asked first, written down when that job is deleted and others still use the answer.
+    # The first job that asked, recorded when that job is deleted and others still use the answer.
     Column("origin_job", Integer),
     Column("origin_custom_id", Text),
     Column("status", Integer, nullable=False),
@@ -237,7 +238,7 @@ attempts = Table(
     Column("holder_id", Integer, ForeignKey("holders.id"), nullable=False),
     Column("lane_id", Integer, ForeignKey("lanes.id")),
     Column("revision", Integer, nullable=False),
-    # NULL: it never left (no connection), or of a lost one: unknown.
+    # NULL: it was never sent (no connection), or it is unknown (lost).
     Column("sent_at", Integer),
     Column("ended_at", Integer, nullable=False),
     Column("status", Integer),
@@ -275,7 +276,7 @@ pauses = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("scope", Text, nullable=False),
-    # The id of what is paused: an endpoint, a lane or a job; for a key `endpoint_id:name`.
+    # The id of what is paused: an endpoint, a lane or a job; for a key, `endpoint_id:name`.
     Column("ref", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),

@@ -1,4 +1,4 @@
-"""Bodies of dead letters changed: the row is made anew around its body, the former body is kept."""
+"""Changes the bodies of dead letters: the row is built again around its body, and the former body is kept."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -76,7 +76,7 @@ class Stored(Struct, frozen=True, kw_only=True):
 
 
 class Edited(Struct, frozen=True, kw_only=True):
-    """A dead letter with its new body, which has passed the door."""
+    """A dead letter with its new, validated body."""
 
     request: RequestId
     job: JobId
@@ -84,14 +84,14 @@ class Edited(Struct, frozen=True, kw_only=True):
 
 
 def stored(connection: Connection, ids: Sequence[RequestId]) -> list[Stored]:
-    """Those of the requests that are dead letters now, job by job; their bodies are in memory together."""
+    """Return those of the requests that are dead letters now, job by job; their bodies are in memory together."""
     return [Stored(**row._asdict()) for row in _stored.rows(connection, as_list(ids))]
 
 
 def replace(connection: Connection, edited: Sequence[Edited]) -> None:
-    """Give these dead letters, job by job, their new bodies and all that is made of a body.
+    """Give these dead letters, job by job, their new bodies and everything derived from a body.
 
-    A live runner learns of routes that are new to a job as it learns of new settings: by their version.
+    A live runner notices a job's new routes as it notices new settings: by their version.
     """
     for job_id, group in groupby(edited, key=lambda each: each.job):
         rows = list(group)

@@ -16,7 +16,7 @@ _PAGE = 200
 
 
 class OutLine(Struct, frozen=True, kw_only=True):
-    """What a line of a job file is made of."""
+    """The parts of a line of a job file."""
 
     custom_id: str
     path: str
@@ -24,14 +24,14 @@ class OutLine(Struct, frozen=True, kw_only=True):
 
 
 class Shared(Struct, frozen=True, kw_only=True):
-    """A custom_id that stands in several jobs."""
+    """A custom_id that occurs in several jobs."""
 
     custom_id: str
     jobs: tuple[JobId, JobId]
 
 
 def shared_custom_id(connection: Connection, filters: Filters) -> Shared | None:
-    """A custom_id that several of these dead letters have: it is unique within a job alone."""
+    """Return a custom_id that several of these dead letters have; it is unique only within a job."""
     query = (
         narrowed(
             select(
@@ -51,7 +51,7 @@ def shared_custom_id(connection: Connection, filters: Filters) -> Shared | None:
 
 
 def base_urls(connection: Connection, job_ids: Sequence[JobId]) -> list[str]:
-    """Where these jobs send to."""
+    """Return the base URLs of these jobs."""
     query = (
         select(endpoints.c.base_url)
         .join(jobs, jobs.c.endpoint_id == endpoints.c.id)
@@ -63,7 +63,7 @@ def base_urls(connection: Connection, job_ids: Sequence[JobId]) -> list[str]:
 
 
 def lines(connection: Connection, ids: Sequence[RequestId]) -> Iterator[OutLine]:
-    """These requests as lines, in the order given."""
+    """Yield these requests as lines, in the order given."""
     query = (
         select(requests.c.id, requests.c.custom_id, routes.c.path, bodies.c.body)
         .join(routes, routes.c.id == requests.c.route_id)

@@ -1,4 +1,4 @@
-"""Which dead letters a person means, by filters or by number, without looking at what happened to them."""
+"""Selects the dead letters that a command means, by filters or by number."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ DEAD = word(RequestState.DEAD_LETTERED.value)
 
 
 def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
-    """The query, of requests, for those dead letters alone. Joins the last attempt where a status is asked for."""
+    """Restrict a query of requests to those dead letters. Joins the last attempt if a status is asked for."""
     query = query.where(requests.c.state == DEAD)
     if filters.status is not None:
         query = with_last_attempt(query).where(attempts.c.status == filters.status)
@@ -31,19 +31,19 @@ def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
 
 
 def ids(connection: Connection, filters: Filters) -> list[RequestId]:
-    """The dead letters that the filters mean, in file order, job by job."""
+    """Return the matching dead letters in file order, job by job."""
     query = narrowed(select(requests.c.id), filters).order_by(requests.c.job_id, requests.c.id)
     return list(connection.execute(query).scalars())
 
 
 def by_job(connection: Connection, filters: Filters) -> dict[JobId, int]:
-    """How many of them each job has."""
+    """Return how many of them each job has."""
     query = narrowed(select(requests.c.job_id, func.count()), filters)
     rows = connection.execute(query.group_by(requests.c.job_id).order_by(requests.c.job_id))
     return {JobId(row[0]): row[1] for row in rows}
 
 
 def smallest(connection: Connection, filters: Filters) -> RequestId | None:
-    """The one with the smallest body; of several the first."""
+    """Return the one with the smallest body; of several, the first."""
     query = narrowed(select(requests.c.id), filters).order_by(requests.c.size, requests.c.id).limit(1)
     return connection.execute(query).scalar()

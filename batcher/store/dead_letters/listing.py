@@ -1,4 +1,4 @@
-"""Dead letters: listing, showing with the whole history, and putting back to pending."""
+"""Lists dead letters, shows one with its whole history, and puts them back to pending."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,9 +45,9 @@ class Letter(Struct, frozen=True, kw_only=True):
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
-    """One sending, as its record has it. Times are UTC microseconds."""
+    """The record of one attempt. Times are UTC microseconds."""
 
-    #: What was sent: the row itself, or its leader.
+    #: The request that was sent: the row itself, or its leader.
     request_id: RequestId
     send: int
     revision: int
@@ -107,7 +107,7 @@ def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
 
 
 def letters(connection: Connection, filters: Filters, *, limit: int | None) -> list[Letter]:
-    """Dead letters in file order, job by job."""
+    """Return dead letters in file order, job by job."""
     query = _letters(filters).where(requests.c.state == _DEAD).order_by(requests.c.job_id, requests.c.id)
     if limit is not None:
         query = query.limit(limit)
@@ -115,7 +115,7 @@ def letters(connection: Connection, filters: Filters, *, limit: int | None) -> l
 
 
 def count(connection: Connection, filters: Filters) -> int:
-    """How many dead letters the filters mean."""
+    """Return how many dead letters the filters match."""
     query = (
         _letters(filters)
         .where(requests.c.state == _DEAD)
@@ -125,7 +125,7 @@ def count(connection: Connection, filters: Filters) -> int:
 
 
 def show(connection: Connection, request: RequestId) -> Shown:
-    """The request, its body and every attempt. A row that was never sent shows its leader's attempts."""
+    """Return the request, its body and every attempt. A row that was never sent shows its leader's attempts."""
     row = connection.execute(_letters(Filters(requests=(request,)))).mappings().first()
     if row is None:
         raise UsageError(f"there is no request {request}", hint="`batcher dlq list` names those that failed")
@@ -146,7 +146,7 @@ def show(connection: Connection, request: RequestId) -> Shown:
 
 
 def _history(connection: Connection, request: RequestId) -> list[Attempt]:
-    """The row's own attempts; where it followed after them, those of its leader up to their common end."""
+    """Return the row's own attempts; if it followed after them, also its leader's up to their common end."""
     columns = [attempts.c[name] for name in Attempt.__struct_fields__]
     own = select(*columns).where(attempts.c.request_id == request).order_by(attempts.c.send)
     leaders = (
@@ -159,9 +159,9 @@ def _history(connection: Connection, request: RequestId) -> list[Attempt]:
 
 
 def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
-    """Put dead letters back to pending, history kept; returns the jobs they belong to.
+    """Put dead letters back to pending, with their history; return the jobs they belong to.
 
-    Of those with the same body one leads: the one that is on its way already, else the first.
+    Of those with the same body one leads: the one already in flight, else the first.
     """
     chosen = requests.c.id.in_(listed("ids"))
     values = {"ids": as_list(ids)}
@@ -189,9 +189,10 @@ def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
 
 
 def _choose_leaders(connection: Connection, job_id: JobId, values: dict[str, str]) -> None:
-    """Group the job's live rows anew that have the body of one of these: one leads, all the others follow it.
+    """Regroup the job's live rows that have the body of one of these: one leads, all the others follow it.
 
-    Also those that led or followed until now: nobody may follow a follower, for its answer would never come.
+    Rows that led or followed until now are regrouped, too: a row that followed a follower would never get an
+    answer.
     """
     first, last = connection.execute(
         select(jobs.c.first_request, jobs.c.last_request).where(jobs.c.id == job_id)
@@ -203,7 +204,7 @@ def _choose_leaders(connection: Connection, job_id: JobId, values: dict[str, str
         requests.c.state.in_(_LIVE),
         requests.c.fingerprint.in_(same_bodies),
     )
-    # A claimed row is on its way: it leads before any that waits.
+    # A claimed row is in flight, so it leads before any that waits.
     order = (requests.c.state == RequestState.PENDING.value, requests.c.id)
     leader = func.first_value(requests.c.id).over(partition_by=requests.c.fingerprint, order_by=order)
     ranked = select(requests.c.id, leader.label("leader")).where(live).subquery()

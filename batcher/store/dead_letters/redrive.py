@@ -1,4 +1,4 @@
-"""Dead letters moved on, a chunk a transaction: back to pending with their jobs open again, or given up."""
+"""Moves dead letters on, a chunk per transaction: back to pending with their jobs reopened, or discarded."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ from batcher.store.schema import requests
 
 
 def put_back(connection: Connection, ids: Sequence[RequestId]) -> tuple[int, list[JobId]]:
-    """Put those that are dead letters now back to pending; returns how many, and their jobs, which are open."""
+    """Put those that are dead letters now back to pending; return how many, and their jobs, which are open."""
     chosen = listing.Filters(requests=tuple(ids))
     still_dead = listing.count(connection, chosen) if ids else 0
     job_ids = listing.retry(connection, ids) if still_dead else []
@@ -24,9 +24,10 @@ def put_back(connection: Connection, ids: Sequence[RequestId]) -> tuple[int, lis
 
 
 def discard(connection: Connection, ids: Sequence[RequestId]) -> int:
-    """Give up those that are dead letters now; returns how many.
+    """Discard those that are dead letters now; return how many.
 
-    When and of what they failed stays: rows that died with one of them are still explained by its attempts.
+    When and why they failed is kept: rows that were dead-lettered with one of them are still explained by its
+    attempts.
     """
     still_dead = (requests.c.id.in_(listed("ids")), requests.c.state == DEAD)
     given_up = update(requests).where(*still_dead).values(state=RequestState.CANCELLED.value)

@@ -1,4 +1,4 @@
-"""Dead letters grouped by what they died of."""
+"""Dead letters grouped by cause."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -12,7 +12,7 @@ from batcher.store.dead_letters.listing import Filters
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, endpoints, jobs, requests, routes
 
-#: Only replies that say this are read, for the figures in them (llama.cpp).
+#: Only replies that contain this are read, for the figures in them (llama.cpp).
 _IN_FIELDS = b"n_prompt_tokens"
 
 
@@ -33,7 +33,7 @@ class Group(Struct, frozen=True, kw_only=True):
 
 
 def groups(connection: Connection, job: JobId | None) -> list[Group]:
-    """Every cause by route; of one job, or of all."""
+    """Return every cause by route, of one job or of all."""
     grouped = _grouped(job).subquery()
     query = (
         select(grouped, routes.c.path, routes.c.model, endpoints.c.base_url)
@@ -65,9 +65,9 @@ def _grouped(job: JobId | None) -> Select[Any]:
 
 
 def said(connection: Connection, filters: Filters) -> Iterator[tuple[str, bytes | None]]:
-    """(message, reply) of each dead letter of one code, kind and status (here None means: no reply came).
+    """Yield (message, reply) of each dead letter of one code, kind and status (None: there was no reply).
 
-    A reply is read only where it may have figures in fields.
+    A reply is read only if it may have figures in fields.
     """
     reply = case((func.instr(attempts.c.reply, _IN_FIELDS) > 0, attempts.c.reply), else_=None)
     query = with_last_attempt(select(func.coalesce(attempts.c.message, ""), reply)).where(

@@ -1,4 +1,4 @@
-"""Jobs as rows: finding, wanting, finishing, cancelling and deleting them."""
+"""Jobs as rows: finding, requesting, finishing, cancelling and deleting them."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -63,13 +63,13 @@ def _job(row: Row[Any]) -> Job:
 
 
 def all_jobs(connection: Connection) -> list[Job]:
-    """Every job that is shown, oldest first."""
+    """Return every visible job, oldest first."""
     query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id)
     return [_job(row) for row in connection.execute(query)]
 
 
 def get(connection: Connection, job_id: JobId) -> Job:
-    """The job of that number; raises `UnknownJob`."""
+    """Return the job of that number. Raises `UnknownJob`."""
     row = connection.execute(_query().where(jobs.c.id == job_id)).first()
     if row is None or row.state == JobState.SUBMITTING.value:
         raise UnknownJob(f"there is no job {job_id}", hint="`batcher status` lists the jobs")
@@ -77,7 +77,7 @@ def get(connection: Connection, job_id: JobId) -> Job:
 
 
 def find(connection: Connection, named: str) -> Job:
-    """The job of a number or a unique name; raises `UnknownJob`."""
+    """Return the job of a number or a unique name. Raises `UnknownJob`."""
     if named.isascii() and named.isdigit():
         return get(connection, JobId(min(int(named), 2**63 - 1)))
     query = _query().where(jobs.c.name == named, jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id)
@@ -91,7 +91,7 @@ def find(connection: Connection, named: str) -> Job:
 
 
 def newest(connection: Connection) -> Job:
-    """The job that was submitted last; raises `UnknownJob` where there is none."""
+    """Return the job that was submitted last. Raises `UnknownJob` if there is none."""
     query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id.desc()).limit(1)
     row = connection.execute(query).first()
     if row is None:
@@ -100,7 +100,7 @@ def newest(connection: Connection) -> Job:
 
 
 def by_source(connection: Connection, digest: bytes, base_url: str) -> Job | None:
-    """The newest job that came from a file of this content to this base URL, unless it was cancelled."""
+    """Return the newest job from a file of this content to this base URL, unless it was cancelled."""
     query = (
         _query()
         .where(
@@ -116,7 +116,7 @@ def by_source(connection: Connection, digest: bytes, base_url: str) -> Job | Non
 
 
 def by_path(connection: Connection, path: str, base_url: str, *, but_not: bytes) -> Job | None:
-    """The newest job that came from the file at this path to this base URL when it held something else."""
+    """Return the newest job from the file at this path to this base URL when it had other content."""
     query = (
         _query()
         .where(
@@ -133,14 +133,14 @@ def by_path(connection: Connection, path: str, base_url: str, *, but_not: bytes)
 
 
 def unfinished(connection: Connection) -> list[Job]:
-    """Every job with requests that are not at their end, or whose results nobody has written; oldest first."""
+    """Return every job with unsettled requests or unwritten results, oldest first."""
     unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted == 1, jobs.c.output_path.is_not(None))
     query = _query().where(or_(jobs.c.state == JobState.OPEN.value, unwritten)).order_by(jobs.c.id)
     return [_job(row) for row in connection.execute(query)]
 
 
 def routes_of(connection: Connection, job: Job) -> list[Route]:
-    """What the job's requests ask for."""
+    """Return the job's routes."""
     query = (
         select(routes.c.id, routes.c.path, routes.c.model).where(routes.c.job_id == job.id).order_by(routes.c.id)
     )
@@ -158,25 +158,25 @@ def routes_of(connection: Connection, job: Job) -> list[Route]:
 
 
 def want_only(connection: Connection, wanted: Sequence[JobId]) -> None:
-    """What a new runner is asked to run; what an earlier one was asked is forgotten."""
+    """Set which jobs a new runner should run; what an earlier one was asked is forgotten."""
     is_open = jobs.c.state == JobState.OPEN.value
     connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted == 1, is_open))
     want(connection, wanted)
 
 
 def want(connection: Connection, wanted: Iterable[JobId]) -> None:
-    """Ask the runner, this one or a live one, to run these too."""
+    """Request these jobs in addition, of this runner or of a live one."""
     connection.execute(update(jobs).values(wanted=1).where(jobs.c.id.in_(list(wanted))))
 
 
 def start(connection: Connection, job_id: JobId, *, now: int) -> None:
-    """A runner begins to work on the job."""
+    """Record that a runner starts the job."""
     started = func.coalesce(jobs.c.started_at, now)
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(started_at=started))
 
 
 def add_active(connection: Connection, job_ids: Iterable[JobId], spent_us: int) -> None:
-    """Count time that a runner worked on the jobs."""
+    """Add working time to the jobs."""
     connection.execute(
         update(jobs).where(jobs.c.id.in_(list(job_ids))).values(active_us=jobs.c.active_us + spent_us)
     )
@@ -185,7 +185,7 @@ def add_active(connection: Connection, job_ids: Iterable[JobId], spent_us: int) 
 def remember(
     connection: Connection, job_id: JobId, *, settings: JobSettings | None = None, output_path: str | None = None
 ) -> None:
-    """Replace what the job remembers; a live runner takes it up within a second."""
+    """Replace what the job remembers; a live runner adopts it within a second."""
     values: dict[str, Any] = {}
     if settings is not None:
         values["settings"] = msgspec.json.encode(settings).decode()
@@ -199,9 +199,10 @@ def remember(
 
 
 def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> list[JobId]:
-    """Close those of the jobs whose every request is at its end; returns them.
+    """Close those of the jobs whose requests are all settled; return them.
 
-    They stay wanted until their results are written: who was killed before that is to write them later.
+    They stay wanted until their results are written, so that a runner that is killed before that writes them
+    later.
     """
     left = exists().where(
         requests.c.id.between(jobs.c.first_request, jobs.c.last_request),
@@ -218,7 +219,7 @@ def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> lis
 
 
 def reopen(connection: Connection, job_id: JobId) -> None:
-    """A redrive gave the job work again. One that was finished is nobody's to run until it is asked for."""
+    """Reopen the job after a redrive. If it was finished, no runner takes it until it is requested."""
     still_wanted = case((jobs.c.state == JobState.OPEN.value, jobs.c.wanted), else_=0)
     connection.execute(
         update(jobs)
@@ -228,14 +229,14 @@ def reopen(connection: Connection, job_id: JobId) -> None:
 
 
 def written(connection: Connection, job_id: JobId) -> None:
-    """The results of a finished job are on disk."""
+    """Record that the results of a finished job are on disk."""
     connection.execute(
         update(jobs).where(jobs.c.id == job_id, jobs.c.state != JobState.OPEN.value).values(wanted=0)
     )
 
 
 def cancel(connection: Connection, job: Job, *, now: int) -> int:
-    """Cancel what is pending; what is in flight ends as it ends. Returns how many requests were cancelled."""
+    """Cancel pending requests; those in flight finish. Returns how many were cancelled."""
     open_still = and_(jobs.c.id == job.id, jobs.c.state == JobState.OPEN.value)
     connection.execute(
         update(jobs).where(open_still).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
@@ -246,14 +247,14 @@ def cancel(connection: Connection, job: Job, *, now: int) -> int:
     ).rowcount
 
 
-#: Requests removed in one transaction, so that a runner beside is not held up.
+#: Requests removed per transaction, so that a runner in another process is not held up.
 _REMOVED_AT_ONCE = 5_000
 
 
 def delete_some(connection: Connection, job: Job) -> bool:
-    """Remove a chunk of the job's requests; True: more is left. The job itself goes with its last request.
+    """Remove a chunk of the job's requests; return whether more is left. The job goes with its last request.
 
-    An answer that requests of other jobs share stays, and keeps in words who asked first.
+    An answer that requests of other jobs share stays, and records which job asked first.
     """
     ids = select(requests.c.id).where(within(job)).limit(_REMOVED_AT_ONCE)
     found = [(row,) for row in connection.execute(ids).scalars()]
@@ -288,7 +289,7 @@ def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[An
 
 
 def _note_answers(connection: Connection) -> None:
-    """Which answers the doomed requests have: each with what names it in the cache."""
+    """Collect the answers of the requests to be removed, each with its key in the cache."""
     connection.execute(
         text(
             "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, endpoint_id INTEGER, fingerprint BLOB)"
@@ -305,10 +306,10 @@ def _note_answers(connection: Connection) -> None:
 
 
 def _drop_unused_answers(connection: Connection) -> None:
-    """Remove those of the answers that no request has any more, from the cache too.
+    """Remove those of the answers that no request uses any more, also from the cache.
 
-    Not only the deleted job's own: it may have been the last to share an answer of one deleted before. An answer
-    is had by the request that was sent for it, and by those that share it, which an index knows.
+    Not only the deleted job's own answers: it may have been the last to share an answer of a job deleted before.
+    An answer is used by the request that was sent for it, and by those that share it, which an index knows.
     """
     connection.execute(
         text(
@@ -320,7 +321,7 @@ def _drop_unused_answers(connection: Connection) -> None:
     gone = connection.execute(text("SELECT endpoint_id, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
     keys = [tuple(row) for row in gone]
     if keys:
-        # One by one: given as a subquery, SQLite goes through all that the endpoint has in the cache.
+        # One by one: with a subquery, SQLite scans everything that the endpoint has in the cache.
         connection.exec_driver_sql(
             "DELETE FROM cache WHERE endpoint_id = ? AND fingerprint = ? AND response_id = ?", keys
         )

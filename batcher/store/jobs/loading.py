@@ -1,4 +1,4 @@
-"""Loading a job: chunks while it is `submitting` and invisible; the last transaction shows it or removes it."""
+"""Loads a job in chunks while it is `submitting` and invisible; the last transaction shows or removes it."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -38,7 +38,7 @@ class NewJob(Struct, frozen=True, kw_only=True):
     public_id: str
     name: str
     settings: JobSettings
-    #: The file's name as people see it, and its path where it can be found again.
+    #: The file's name as people see it, and its path if it can be found again.
     source_name: str
     source_path: str | None
     source_digest: bytes
@@ -46,9 +46,9 @@ class NewJob(Struct, frozen=True, kw_only=True):
     created_at: int
 
 
-#: Up to this part of the rows that may repeat, a look at each row is cheaper than a sort of them all.
+#: Up to this share of possibly repeated rows, looking at each row is cheaper than sorting them all.
 _FEW = 8
-#: Of this connection alone, and never in the file.
+#: A temporary table of this connection, never in the file.
 _repeated = Table(
     "repeated",
     MetaData(),
@@ -67,7 +67,8 @@ _REQUEST_COLUMNS = (
     "est_input",
     "est_output",
 )
-# Long statements: SQLite works while Python parses what comes next, which a short one waits for each time.
+# Long statements: while SQLite works on one, Python parses the next lines; a short one would make it wait each
+# time.
 _BULKS = (3_000, 300, 30, 1)
 _insert_requests = HotInsert(
     sqlite_insert(requests)
@@ -102,7 +103,7 @@ _line_of = Hot(
 
 
 def endpoint(connection: Connection, base_url: str, *, scope: str = "") -> EndpointId:
-    """The endpoint's id, made where it is new."""
+    """Return the endpoint's id; create it if it is new."""
     query = select(endpoints.c.id).where(endpoints.c.scope == scope, endpoints.c.base_url == base_url)
     found = connection.execute(query).scalar()
     if found is None:
@@ -113,7 +114,7 @@ def endpoint(connection: Connection, base_url: str, *, scope: str = "") -> Endpo
 
 
 def begin(connection: Connection, job: NewJob) -> JobId:
-    """Make the job, `submitting`."""
+    """Create the job, `submitting`."""
     values = {
         "public_id": job.public_id,
         "name": job.name,
@@ -131,15 +132,15 @@ def begin(connection: Connection, job: NewJob) -> JobId:
 
 
 class Routes:
-    """The routes of one job, made as its lines name them."""
+    """The routes of one job, created as its lines name them."""
 
     def __init__(self, job_id: JobId) -> None:
         self._job_id = job_id
 
     def of(self, connection: Connection, lines: Sequence[Line]) -> dict[tuple[str, str], RouteId]:
-        """The routes of these lines by (path, model), made where they are new.
+        """Return the routes of these lines by (path, model); create those that are new.
 
-        Asked anew of the store for each chunk: one that was rolled back took the routes it made with it.
+        Read from the store again for each chunk, because a chunk that was rolled back took its new routes with it.
         """
         keys = dict.fromkeys((line.parsed.path, line.parsed.model) for line in lines)
         return {key: self._one(connection, *key) for key in keys}
@@ -155,10 +156,10 @@ class Routes:
 def add(
     connection: Connection, job_id: JobId, known: Routes, lines: Sequence[Line], *, with_bodies: bool
 ) -> list[BadLine]:
-    """Store a chunk in file order; returns the lines whose custom_id an earlier line has: those are not stored.
+    """Store a chunk in file order; return the lines whose custom_id an earlier line has, which are not stored.
 
-    The unique index finds repeats, not a set in memory. Without bodies it only looks for repeats: the job
-    has a bad line already and will be removed.
+    The unique index finds repeats, so no set in memory is needed. Without bodies it only looks for repeats: the
+    job already has an invalid line and will be removed.
     """
     start = _next_id(connection)
     ids = known.of(connection, lines)
@@ -192,20 +193,20 @@ def _next_id(connection: Connection) -> int:
 
 
 def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[Line]) -> dict[int, BadLine]:
-    """Lines that were not stored, by the id they would have had."""
+    """Return the lines that were not stored, by the id they would have had."""
     bad = {}
     for id_, line in enumerate(lines, start):
         parsed = line.parsed
         (first,) = _line_of.rows(connection, job_id, parsed.custom_id)
         if first.id != id_:
-            reason = f'custom_id "{parsed.custom_id}" stands in line {first.line} already; each must be unique'
+            reason = f'custom_id "{parsed.custom_id}" occurs in line {first.line} already; each must be unique'
             body = parsed.body.decode(errors="replace")
             bad[id_] = BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id)
     return bad
 
 
 def add_rejected(connection: Connection, job_id: JobId, bad: Sequence[BadLine]) -> None:
-    """Keep lines that `--skip-invalid` passed over, for the errors file."""
+    """Keep lines that `--skip-invalid` skipped, for the errors file."""
     rows = [
         {
             "job_id": job_id,
@@ -221,9 +222,10 @@ def add_rejected(connection: Connection, job_id: JobId, bad: Sequence[BadLine]) 
 
 
 def open_job(connection: Connection, job_id: JobId, *, repeats: Collection[bytes] | None = None) -> int:
-    """Show the job: count it, let the first of each fingerprint lead. Returns how many rows follow another.
+    """Show the job: count it, and make the first row of each fingerprint the leader.
 
-    `repeats` are fingerprints that may stand more than once, and all that do; None: any may.
+    Returns how many rows follow another. `repeats` are fingerprints that may occur more than once, and include all
+    that do; None: any may.
     """
     first, last, total = connection.execute(
         select(func.min(requests.c.id), func.max(requests.c.id), func.count()).where(requests.c.job_id == job_id)
@@ -258,7 +260,7 @@ def _follow(connection: Connection, within: ColumnElement[bool]) -> int:
 
 
 def _leaders(within: ColumnElement[bool]) -> Select[Any]:
-    """The first of every fingerprint that stands more than once."""
+    """Return the first row of every fingerprint that occurs more than once."""
     return (
         select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
         .where(within, requests.c.fingerprint.is_not(None))
@@ -268,17 +270,17 @@ def _leaders(within: ColumnElement[bool]) -> Select[Any]:
 
 
 def half_loaded(connection: Connection) -> list[JobId]:
-    """Jobs that are `submitting`: being loaded, or left by a loader that died."""
+    """Return jobs that are `submitting`: being loaded, or left by a loader that died."""
     query = select(jobs.c.id).where(jobs.c.state == JobState.SUBMITTING.value).order_by(jobs.c.id)
     return [JobId(row) for row in connection.execute(query).scalars()]
 
 
-#: Rows removed in one transaction, so that a runner beside is not held up.
+#: Rows removed per transaction, so that a runner in another process is not held up.
 _REMOVED_AT_ONCE = 20_000
 
 
 def remove_some(connection: Connection, job_id: JobId) -> bool:
-    """Remove a chunk of a job that was never shown; True: more is left. The job goes with its last row."""
+    """Remove a chunk of a job that was never shown; return whether more is left. The last chunk takes the job."""
     ids = select(requests.c.id).where(requests.c.job_id == job_id).limit(_REMOVED_AT_ONCE)
     found = list(connection.execute(ids).scalars())
     if found:
@@ -293,6 +295,6 @@ def remove_some(connection: Connection, job_id: JobId) -> bool:
 
 
 def give_number_back(connection: Connection, job_id: JobId) -> None:
-    """A job that was refused is removed and nobody has seen its number: unless a later one has begun, reuse it."""
+    """Reuse the number of a refused and removed job, which no one has seen, unless a later job has begun."""
     given_back = text("UPDATE sqlite_sequence SET seq = :id - 1 WHERE name = 'jobs' AND seq = :id")
     connection.execute(given_back, {"id": job_id})

@@ -2,10 +2,10 @@
 
 adapter        the port `Queue`: each method is one of the operations below, run by the writer
 claim          claims by route: due retries first, then fresh rows in file order
-settle         ends claims, a group in one transaction
+settle         ends claims, a batch in one transaction
 single_flight  of requests with the same fingerprint one is sent; the others follow it and share its end
 cache_hits     rows whose answer is already known are settled instead of claimed
-runners        who has claimed requests; rescue of what a dead runner held; repair of a clock that was ahead
-lanes          what outlives a run of what was learned about a lane's limits
+runners        who has claimed requests; rescue of what a dead runner held; repair of clock skew
+lanes          what was learned about a lane's limits and outlives a run
 pauses         an endpoint, key, lane or job that waits for a person
 """

@@ -1,6 +1,6 @@
-"""Rows whose answer is known are settled where they would be claimed; a row whose twin is in flight waits for it.
+"""Settles rows whose answer is known instead of claiming them; parks rows whose answer is in flight.
 
-What the cache answers is written many rows a statement: of a job that it answers whole, thousands a claim.
+Cache hits are written many rows per statement: for a job that is wholly cached, thousands per claim.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ from batcher.store.compiled import Hot, as_list, listed, word
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, cache, jobs, requests, responses
 
-#: A row whose body another job has in flight looks again after this long.
+#: A row whose body another job has in flight is checked again after this many microseconds.
 PARK_US = 500_000
-#: Fresh rows that one statement asks the cache for, ahead of their claim, and how many one claim settles so. The
-#: second bounds how long a claim takes (5,000 rows: 50 ms), and who waits for the store meanwhile.
+#: How many fresh rows one statement looks up in the cache ahead of their claim, and how many one claim settles in
+#: this way. The second bounds how long a claim takes (5,000 rows: 50 ms), and so how long others wait for the
+#: store.
 _AHEAD, _MOST_AHEAD = 1_000, 5_000
 
 _pending = requests.c.state == word(RequestState.PENDING.value)
@@ -84,9 +85,9 @@ _select_fresh_ids = Hot(
 
 
 def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) -> tuple[list[Any], SettledIds]:
-    """Settle those of the rows whose answer is known, with their followers; park those whose twin is in flight.
+    """Settle the rows whose answer is known, with their followers; park those whose answer is in flight.
 
-    Returns the rest, which is to be sent. Where no row needs sending, fresh ones behind them are answered too.
+    Returns the rest, which must be sent. If no row needs to be sent, fresh ones after them are looked up, too.
     """
     sharing = [row.id for row in rows if row.has_twin]
     if not sharing:
@@ -104,7 +105,7 @@ def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) 
 
 
 def _answered_ahead(connection: Connection, route: Route, now: int) -> list[RequestId]:
-    """Fresh rows in the order of their claim, until one of them has no answer or it is enough for one claim."""
+    """Yield fresh rows in claim order, until one has no answer or there are enough for one claim."""
     known: list[RequestId] = []
     while len(known) < _MOST_AHEAD:
         more = _answered(connection, route, _select_fresh_ids.column(connection, route.id), now)

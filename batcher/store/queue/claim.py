@@ -1,7 +1,7 @@
-"""The claim: due retries first, then fresh rows in file order; answered rows are settled on the way.
+"""The claim: due retries first, then fresh rows in file order; cached rows are settled on the way.
 
-Rows that a holder died with come after those that none did: so a runner that is killed again and again takes other
-rows with it each time, and no healthy one becomes a suspect.
+Rows that a holder died with come after all others. A runner that is killed repeatedly takes other rows with it
+each time, and this order keeps healthy ones from becoming suspects.
 
 Everything here runs inside one write transaction, so what was read stays true until it is written.
 """
@@ -58,7 +58,7 @@ _columns = select(
     requests.c.lost,
     requests.c.timeouts,
     requests.c.revision,
-    #: Its answer may be known, or on its way: then `answering` looks closely.
+    #: Its answer may be known, or in flight; then `cache_hits` examines it.
     _has_twin.label("has_twin"),
 )
 _due = (
@@ -75,7 +75,7 @@ _fresh = (
     .limit(bindparam("most"))
     .subquery("fresh")
 )
-# Both in one statement (see `HotTogether`): up to twice as many as wanted, where many are due.
+# Both in one statement (see `CompiledJson`): up to twice as many as wanted, if many are due.
 select_next = HotTogether(union_all(select(_due), select(_fresh)), "endpoint", "route", "now", "most")
 select_suspect = Hot(
     _columns.where(
@@ -97,7 +97,7 @@ _select_next_suspect = Hot(
     select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= word(SUSPECT_AFTER)), "route"
 )
 
-#: Small bodies are read together (see `HotTogether`), with a byte between that JSON never holds.
+#: Small bodies are read together (see `CompiledJson`), separated by a byte that JSON never contains.
 _TOGETHER_BYTES = 1 << 20
 _BETWEEN = b"\x1e"
 _select_together = Hot(
@@ -111,7 +111,7 @@ _select_bodies = Hot(
     select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(listed("ids"))), "ids"
 )
 
-# All at once: a quarter of the claim's cost goes by it, against one statement a row.
+# All at once: saves a quarter of the claim's cost compared with one statement per row.
 _claim = Hot(
     update(requests)
     .where(requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
@@ -137,7 +137,7 @@ def claim(
 ) -> Claimed:
     """Claim what is wanted of each route, within `most_bytes` of bodies (one request always fits).
 
-    `alone` claims a single suspect: a request that several holders died with runs last and by itself.
+    `alone` claims a single suspect: a request with which several holders died runs last and by itself.
     """
     claims: list[Claim] = []
     settled: list[SettledIds] = []
@@ -152,7 +152,7 @@ def claim(
         claims += _take(connection, want.route, taken, holder)
         if len(rows) < want.most and len(taken) == len(to_send):
             next_in_line = _select_next_suspect if alone else select_next_due
-            # Asked when all the others are claimed or parked: what is left is not due yet.
+            # Asked after all others are claimed or parked: what is left is not due yet.
             next_due[want.route.id] = next_in_line.scalar(connection, want.route.id)
         if claims and (most_bytes <= 0 or alone):
             break

@@ -1,4 +1,4 @@
-"""Lanes: what outlives a run of what was learned about a provider's limits."""
+"""Lanes: what was learned about a provider's limits and outlives a run."""
 
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ _Known = TypeVar("_Known", KnownLimits, Charging, DayUse)
 
 
 def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
-    """The lane, made where it is new."""
+    """Return the lane; create it if it is new."""
     values = {
         "endpoint_id": key.endpoint_id,
         "key_name": key.key_name,
@@ -30,7 +30,7 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
 
 
 def known(connection: Connection, endpoint_id: EndpointId, key_name: str) -> list[StoredLane]:
-    """The lanes of a key at an endpoint; whether that has ever answered is not looked for."""
+    """Return the lanes of a key at an endpoint, without checking whether the endpoint has ever answered."""
     return [_stored(row, endpoint_id, key_name) for row in connection.execute(_of_key(endpoint_id, key_name))]
 
 
@@ -58,12 +58,15 @@ def _stored(row: Row[Any], endpoint_id: EndpointId, key_name: str) -> StoredLane
     return StoredLane(id=LaneId(row.id), key=key, memory=memory, cooling_until=row.cooling_until)
 
 
-#: So many rows of a job are looked at: they are sent in file order, so answers stand among the first.
+#: How many rows of a job are checked: they are sent in file order, so answers are among the first.
 _LOOKED_AT = 10_000
 
 
 def _has_answered(connection: Connection, endpoint_id: EndpointId) -> bool:
-    """Whether an answer of the endpoint is kept. Without an index by endpoint, the cache and jobs are asked."""
+    """Return whether an answer of the endpoint is stored.
+
+    There is no index by endpoint, so cache and jobs are asked.
+    """
     if connection.execute(select(cache.c.response_id).where(cache.c.endpoint_id == endpoint_id).limit(1)).first():
         return True
     first_rows = requests.c.id.between(jobs.c.first_request, jobs.c.first_request + _LOOKED_AT)
@@ -83,7 +86,7 @@ def _has_answered(connection: Connection, endpoint_id: EndpointId) -> bool:
 
 
 def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
-    """Keep what a restart must know: it draws no second budget and ends no cool-down early."""
+    """Store what a restart must know, so that it takes no second budget and ends no cool-down early."""
     connection.execute(
         update(lanes)
         .where(lanes.c.id == lane.id)
@@ -99,7 +102,7 @@ def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
 
 
 def _decoded(text: str | None, kind: type[_Known]) -> _Known:
-    """What a column holds; nothing is known where it is empty, or where a version with other words wrote it."""
+    """Decode a column; return the default if it is empty, or written by a version with another format."""
     try:
         return kind() if text is None else msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError:
@@ -107,7 +110,7 @@ def _decoded(text: str | None, kind: type[_Known]) -> _Known:
 
 
 def of_endpoint(connection: Connection, endpoint_id: int, key_name: str) -> list[tuple[LaneId, str]]:
-    """The lanes of a key at an endpoint: (id, model)."""
+    """Return the lanes of a key at an endpoint: (id, model)."""
     query = select(lanes.c.id, lanes.c.model).where(
         lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name
     )

@@ -13,7 +13,7 @@ from batcher.store.schema import pauses
 
 
 def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> None:
-    """Write the pause down; of a pause already in force the words are kept."""
+    """Record the pause; if one is already in force, its text is kept."""
     values = {
         "scope": cause.scope.value,
         "ref": ref,
@@ -26,7 +26,7 @@ def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> N
 
 
 def in_force(connection: Connection) -> list[Pause]:
-    """Every pause that has not ended, oldest first."""
+    """Return every pause that has not ended, oldest first."""
     query = (
         select(pauses.c.scope, pauses.c.ref, pauses.c.reason, pauses.c.message, pauses.c.fix, pauses.c.since)
         .where(pauses.c.ended_at.is_(None))
@@ -54,7 +54,7 @@ def end_for(
     job_id: JobId,
     now: int,
 ) -> int:
-    """A person resumes the job: all that it waited for is tried again. Returns how many pauses ended."""
+    """End every pause that the job waits for, because a person resumes it. Returns how many ended."""
     ended = 0
     named = [
         (PauseScope.ENDPOINT, str(endpoint_id)),

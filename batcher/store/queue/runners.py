@@ -1,4 +1,4 @@
-"""Who has claimed requests, and giving back what a dead holder had."""
+"""Who has claimed requests, the rescue of what a dead runner held, and the repair of clock skew."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.sqlite.in_flight_log import Sent
 
-#: Three holders lost in company, then two alone: the request kills its worker (DESIGN: States).
+#: After three holders lost while others were in flight, and two while it ran alone, the request kills its worker.
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2
 
 _CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
 
 
 def start(connection: Connection, *, pid: int, host: str, boot: str | None, now: int) -> HolderId:
-    """A runner begins; it must hold the runner's lock."""
+    """Register a runner, which must hold the runner's lock."""
     values = {"kind": "runner", "pid": pid, "host": host, "boot": boot, "started_at": now, "heartbeat_at": now}
     return HolderId(connection.execute(insert(holders).values(values).returning(holders.c.id)).scalar_one())
 
 
 def beat(connection: Connection, holder: HolderId, *, now: int, snapshot: str) -> Orders:
-    """Say that the holder lives and what it does; learn what people want."""
+    """Record that the holder is alive and what it is doing; return what people want."""
     connection.execute(update(holders).where(holders.c.id == holder).values(heartbeat_at=now, snapshot=snapshot))
     query = (
         select(jobs.c.id, jobs.c.settings_version)
@@ -37,12 +37,12 @@ def beat(connection: Connection, holder: HolderId, *, now: int, snapshot: str) -
 
 
 def end(connection: Connection, holder: HolderId, *, now: int) -> None:
-    """The holder has given back or settled everything it had."""
+    """Record that the holder has given back or settled everything it had."""
     connection.execute(update(holders).where(holders.c.id == holder).values(ended_at=now))
 
 
 def latest_runner(connection: Connection) -> Runner | None:
-    """The runner that started last; whether it lives its lock says."""
+    """Return the runner that started last; only its lock says whether it is alive."""
     query = (
         select(holders.c.pid, holders.c.started_at, holders.c.heartbeat_at, holders.c.snapshot)
         .where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
@@ -54,10 +54,10 @@ def latest_runner(connection: Connection) -> Runner | None:
 
 
 def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int:
-    """Give back what runners held that are gone. The caller holds the runner's lock, so all of them are.
+    """Give back what dead runners held. The caller holds the runner's lock, so all others are dead.
 
-    `sent` tells what of the last one's claims had gone out; the others are released. Of all the rest it is
-    unknown what came of them, so each is recorded as a lost attempt and counted. Returns how many were given back.
+    `sent` says which of the last runner's claims had been sent; its other claims are released. What became of all
+    the rest is unknown, so each is recorded as a lost attempt and counted. Returns how many were given back.
     """
     dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
     held = and_(requests.c.state == word(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
@@ -71,7 +71,7 @@ def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int
 
 
 def _release_unsent(connection: Connection, held: Any, sent: Sent, now: int) -> int:  # noqa: ANN401 - a condition
-    """Claimed ahead and never sent: no attempt was made, and the row cannot have killed its runner."""
+    """Release rows that were claimed ahead and never sent: no attempt was made, and they killed no runner."""
     claimed = connection.execute(
         select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)
     )
@@ -139,9 +139,10 @@ def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN
 
 
 def set_back(connection: Connection, *, now: int) -> int:
-    """Bring times that lie ahead nearer, by as much as the last runner lived ahead of `now`; returns that, in µs.
+    """Repair clock skew: if the wall clock was set back since the last run, shift persisted due times back.
 
-    The caller holds the runner's lock, and has not yet begun.
+    Times in the future are shifted by as much as the last runner's clock was ahead of `now`; returns that, in µs.
+    The caller holds the runner's lock, and has not yet started.
     """
     latest = connection.execute(select(func.max(holders.c.heartbeat_at))).scalar_one()
     ahead = 0 if latest is None else max(0, int(latest) - now)

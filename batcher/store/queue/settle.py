@@ -1,8 +1,8 @@
-"""Settlements: a whole group in one transaction, each conditional on (holder, send) still matching.
+"""Settlements: a whole batch in one transaction, each conditional on (holder, send) still matching.
 
-Losing that race is a normal answer: the row was rescued or cancelled meanwhile; only its attempt is kept.
-A settlement is never taken back, and giving the same group twice changes nothing: a commit whose outcome is
-unknown (it raised, yet may be on disk) can be tried again.
+Losing that race is a normal result: the row was rescued or cancelled meanwhile, and only its attempt is kept. A
+settlement is never undone, and settling the same batch twice changes nothing: a commit whose outcome is unknown
+(it raised, but may be on disk) can be repeated.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ _still_held = and_(
 _held = select(requests.c.id, requests.c.sends).where(
     requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
 )
-# All that is asked before anything is written, in one statement (see `HotTogether`).
+# Everything that is read before anything is written, in one statement (see `CompiledJson`).
 _select_standing = Hot(
     select(
         together(_held).scalar_subquery().label("held"),
@@ -54,7 +54,7 @@ _RESPONSE = (
     "body",
 )
 _insert_responses = HotInsert(insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE)
-# All answers of a group at once, which are the last ones of their table.
+# All answers of a batch at once, which are the last ones of their table.
 _new = responses.c.id >= bindparam("first")
 _upsert = sqlite_insert(cache).from_select(
     ["endpoint_id", "fingerprint", "response_id", "created_at"],
@@ -133,7 +133,7 @@ _requeue = Hot(
     "holder",
     "send",
 )
-# Never sent: the number of the send is given back; the claim itself was the only use of it.
+# Never sent: the attempt number is given back, because only the claim had used it.
 _release = Hot(
     update(requests)
     .where(_still_held)
@@ -158,7 +158,7 @@ _select_cancelled = Hot(
 
 
 class _Tally:
-    """What reached its end, by job."""
+    """The settled requests, by job."""
 
     def __init__(self) -> None:
         self._by_job: dict[JobId, SettledIds] = {}
@@ -175,11 +175,11 @@ class _Tally:
 def settle(
     connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
 ) -> list[SettledIds]:
-    """Write the group; returns what reached its end by it, followers included."""
+    """Write the batch; return the requests that were settled by it, followers included."""
     asked = as_list(s.claim.request_id for s in settlements)
     (standing,) = _select_standing.rows(connection, asked, holder)
     held = dict(msgspec.json.decode(standing.held))
-    # One settlement a request, should a group bring the same twice.
+    # One settlement per request, in case a batch has the same one twice.
     valid = list(
         {s.claim.request_id: s for s in settlements if held.get(s.claim.request_id) == s.claim.send}.values()
     )
@@ -200,7 +200,7 @@ def settle(
     if standing.are_followed:
         _share_ends(connection, completes, dead, tally, now)
     _write_back(connection, back, holder, now)
-    # A stale settlement changes nothing, but the attempt was made, and is kept.
+    # An outdated settlement changes nothing, but the attempt was made, and is kept.
     recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
     _write_attempts(connection, recorded, holder)
     return tally.result()
@@ -215,7 +215,7 @@ def _write_completes(
     *,
     first: int,
 ) -> None:
-    """`first` is the number of the first answer."""
+    """Write the answers; `first` is the number of the first one."""
     if not completes:
         return
     made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
@@ -223,7 +223,7 @@ def _write_completes(
         connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
     )
     _cache_new.run(connection, first)
-    # That each is still held, and by this send, was asked above, in this transaction.
+    # That each is still held, and by this send, was checked above, in this transaction.
     _complete_new.run(connection, now, first, holder)
     for s, _ in completes:
         tally.of(s.claim.job_id).completed.append(s.claim.request_id)
@@ -296,7 +296,7 @@ def _write_back(connection: Connection, back: Sequence[Settlement], holder: Hold
 
 
 def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Those whose request is still there: its job may have been deleted meanwhile."""
+    """Return those whose request still exists: its job may have been deleted meanwhile."""
     asked = as_list(s.claim.request_id for s in settlements)
     there = set(_select_existing.column(connection, asked))
     return [s for s in settlements if s.claim.request_id in there]

@@ -1,4 +1,4 @@
-"""Rows that wait for another's answer: they share its end, in its transaction, and are never sent."""
+"""Single-flight: rows that follow a leader share its end in its transaction, and are never sent."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -46,19 +46,19 @@ _bury = Hot(
 
 
 def any_of(leaders: str) -> ColumnElement[bool]:
-    """Whether anything follows one of the leaders, which the named parameter lists."""
+    """Return whether anything follows one of the leaders, which the named parameter lists."""
     return exists().where(
         requests.c.leader_id.in_(listed(leaders)), requests.c.state == word(RequestState.PENDING.value)
     )
 
 
 def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
-    """Followers of these completed leaders share their answers; returns them in file order."""
+    """Complete the followers of these leaders with their answers; return them in file order."""
     return _settled(connection, _complete, leaders, now)
 
 
 def bury(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
-    """Followers of these dead leaders die of the same; returns them in file order."""
+    """Dead-letter the followers of these leaders with their cause; return them in file order."""
     return _settled(connection, _bury, leaders, now)
 
 

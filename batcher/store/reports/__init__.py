@@ -1,4 +1,4 @@
-"""What the store tells about jobs.
+"""What the store reports about jobs.
 
 job_counts       counts of a job by state, for `status`
 results          a job's answers and failures in input order

@@ -1,4 +1,7 @@
-"""What a failed request died of: its own last attempt, or its leader's where it only followed."""
+"""Columns derived from attempts: why a request failed, and how often a provider has seen it.
+
+A request failed by its own last attempt, or by its leader's if it only followed.
+"""
 
 from typing import Any
 
@@ -8,8 +11,8 @@ from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.compiled import word
 from batcher.store.schema import attempts, requests
 
-#: Attempts of the row that was sent for this one, up to their common end. A leader that is retried alone goes
-#: on without its dead followers: what happens to it then is not theirs.
+#: Attempts of the row that was sent for this one, up to their common end. A leader that is retried alone goes on
+#: without its dead followers: what happens to it then does not concern them.
 is_of_its_leader: ColumnElement[bool] = and_(
     attempts.c.request_id == requests.c.leader_id, attempts.c.ended_at <= requests.c.settled_at
 )
@@ -27,12 +30,15 @@ _last = (
 
 
 def with_last_attempt(query: Select[Any]) -> Select[Any]:
-    """Join each request with the attempt that settled it; nothing is joined where nothing was ever sent."""
+    """Join each request with the attempt that settled it; nothing is joined if nothing was ever sent."""
     return query.outerjoin(attempts, and_(attempts.c.request_id == _sent, attempts.c.send == _last))
 
 
 def never_sent(table: FromClause = attempts) -> ColumnElement[bool]:
-    """Attempts whose request never left: no connection came about. Of a lost one that is unknown, so it counts."""
+    """Return the condition for attempts that were never sent, because no connection was made.
+
+    Lost ones may have been.
+    """
     return and_(table.c.sent_at.is_(None), table.c.kind != word(AttemptKind.LOST.value))
 
 
@@ -45,5 +51,5 @@ _count = (
 )
 _answered_at_once = and_(requests.c.sends <= word(1), requests.c.state == word(RequestState.COMPLETED.value))
 
-#: Of a row of `requests`. Most are answered at once; of those no attempt is read.
+#: How often the provider has seen a row of `requests`. Most are answered at once; of those no attempt is read.
 seen: ColumnElement[int] = case((_answered_at_once, requests.c.sends), else_=requests.c.sends - _count)

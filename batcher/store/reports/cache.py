@@ -1,4 +1,4 @@
-"""Answers kept for reuse. Never a job's results: those are `responses` that requests point at."""
+"""Answers kept for reuse. A job's results are separate: they are `responses` that requests point at."""
 
 from msgspec import Struct
 from sqlalchemy import Connection, delete, func, select
@@ -7,18 +7,18 @@ from batcher.store.schema import cache, endpoints, responses
 
 
 class CacheLine(Struct, frozen=True, kw_only=True):
-    """The answers kept of one endpoint. Times are UTC microseconds."""
+    """The answers kept for one endpoint. Times are UTC microseconds."""
 
     base_url: str
     answers: int
-    #: Of their bodies.
+    #: Total bytes of their bodies.
     size: int
     oldest: int
     newest: int
 
 
 def stats(connection: Connection) -> list[CacheLine]:
-    """What is kept, by endpoint."""
+    """Return what is kept, by endpoint."""
     query = (
         select(
             endpoints.c.base_url,
@@ -37,7 +37,7 @@ def stats(connection: Connection) -> list[CacheLine]:
 
 
 def clear(connection: Connection, *, before: int | None) -> int:
-    """Forget answers, all or those from before a time; returns how many. No result is touched."""
+    """Forget all answers, or those from before a time; return how many. No result is touched."""
     doomed = delete(cache)
     if before is not None:
         doomed = doomed.where(cache.c.created_at < before)

@@ -1,4 +1,4 @@
-"""What `status` asks: counts of a job, its paths, what stands in its lanes."""
+"""What `status` reads: counts of a job, its models, its repeated rows."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,8 +14,8 @@ from batcher.store.schema import attempts, bodies, jobs, rejected, requests, rou
 
 
 def counts(connection: Connection, job: Job) -> Counts:
-    """How the job stands, in one pass over its rows and one over its attempts."""
-    # Filters, not groups: a million rows need not be sorted by their five states.
+    """Return the job's counts, in one pass over its rows and one over its attempts."""
+    # Filters instead of groups: a million rows need not be sorted by their five states.
     in_state = [func.count().filter(requests.c.state == state.value).label(state.value) for state in RequestState]
     summed = [
         func.coalesce(func.sum(column), 0).label(column.name) for column in (requests.c.cached, requests.c.sends)
@@ -30,7 +30,7 @@ def counts(connection: Connection, job: Job) -> Counts:
         dead_lettered=rows.dead_lettered,
         cancelled=rows.cancelled,
         cached=rows.cached,
-        # A claim counts its send when it is made; what is in hand may not have gone out yet.
+        # A claim counts its send when it is made; claims in hand may not have been sent yet.
         attempts=rows.sends - rows.claimed - sent.never,
         rate_limited=sent.refused,
         input_tokens=sent.input_tokens,
@@ -40,7 +40,7 @@ def counts(connection: Connection, job: Job) -> Counts:
 
 
 def _attempts(connection: Connection, job: Job) -> Row[Any]:
-    """Refused by rate limits, never sent, and the tokens, of all attempts."""
+    """Return the refusals by rate limits, the attempts that were never sent, and the tokens of all attempts."""
     refused = case((attempts.c.kind == AttemptKind.RATE_LIMITED.value, 1), else_=0)
     summed = {
         "refused": refused,
@@ -52,7 +52,7 @@ def _attempts(connection: Connection, job: Job) -> Row[Any]:
         attempts.c.request_id.between(job.first_request or 0, job.last_request or 0)
     )
     if _has_neighbours(connection, job):
-        # Asked only then: looking every attempt's request up takes as long as all the rest.
+        # Joined only if needed: looking up the request of every attempt takes as long as all the rest.
         query = query.join(requests, requests.c.id == attempts.c.request_id).where(
             of_job(requests.c.job_id) == job.id
         )
@@ -60,19 +60,19 @@ def _attempts(connection: Connection, job: Job) -> Row[Any]:
 
 
 def _has_neighbours(connection: Connection, job: Job) -> bool:
-    """Whether requests of other jobs stand among its own: they were loaded at the same time."""
+    """Return whether requests of other jobs are between its own, because they were loaded at the same time."""
     first, last = job.first_request or 0, job.last_request or 0
     among = and_(jobs.c.first_request <= last, jobs.c.last_request >= first)
     return connection.execute(select(jobs.c.id).where(jobs.c.id != job.id, among).limit(1)).first() is not None
 
 
 def rejected_count(connection: Connection, job_id: JobId) -> int:
-    """Lines of the job's file that `--skip-invalid` passed over."""
+    """Return the number of lines that `--skip-invalid` skipped."""
     return int(connection.execute(select(func.count()).where(rejected.c.job_id == job_id)).scalar_one())
 
 
 def unfinished_models(connection: Connection, job: Job) -> list[str]:
-    """The models whose requests are not all at their end."""
+    """Return the models whose requests are not all settled."""
     left = requests.c.state.in_([RequestState.PENDING.value, RequestState.CLAIMED.value])
     with_work = select(requests.c.route_id).where(within(job), left).distinct()
     query = select(routes.c.model).where(routes.c.id.in_(with_work)).distinct().order_by(routes.c.model)
@@ -80,7 +80,7 @@ def unfinished_models(connection: Connection, job: Job) -> list[str]:
 
 
 def repeat_groups(connection: Connection, job: Job) -> Iterator[tuple[str, bytes, int]]:
-    """(path, body, followers) of every request of the job whose answer others share."""
+    """Yield (path, body, followers) of every request of the job whose answer others share."""
     follower = requests.alias("follower")
     query = (
         select(routes.c.path, bodies.c.body, func.count())

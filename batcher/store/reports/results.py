@@ -1,4 +1,4 @@
-"""Reading a job out in input order: what result and error lines are made of."""
+"""Reads a job in input order: what result and error lines are made of."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,7 +22,7 @@ class Answered(Struct, frozen=True, kw_only=True):
     request_id: RequestId
     line: int
     custom_id: str
-    #: What the provider has seen of it.
+    #: How often the provider has seen it.
     attempts: int
     cached: bool
     status: int
@@ -31,17 +31,17 @@ class Answered(Struct, frozen=True, kw_only=True):
     body: bytes
     input_tokens: int | None
     output_tokens: int | None
-    #: (job, custom_id) of the request that was sent for it, where `cached`.
+    #: (job, custom_id) of the request that was sent for it, if `cached`.
     answered_by: tuple[JobId, str] | None
 
 
 class Dead(Struct, frozen=True, kw_only=True):
-    """A dead letter and the last that came back for it (its leader's, where it was never sent itself)."""
+    """A dead letter and its last reply (its leader's, if it was never sent itself)."""
 
     request_id: RequestId
     line: int
     custom_id: str
-    #: What the provider has seen of it.
+    #: How often the provider has seen it.
     attempts: int
     kind: str
     code: str
@@ -70,7 +70,7 @@ _answered = (
         func.coalesce(_origin.c.custom_id, responses.c.origin_custom_id).label("origin_custom_id"),
     )
     .join(responses, responses.c.id == requests.c.response_id)
-    # Only a row that was not sent itself needs to be told who was.
+    # Only a row that was not sent itself needs to know which one was.
     .outerjoin(_origin, and_(requests.c.cached == 1, _origin.c.id == responses.c.request_id))
 )
 _dead = with_last_attempt(
@@ -145,12 +145,12 @@ def _make_dead(row: Any) -> Dead:  # noqa: ANN401 - a row
 
 
 def answered(connection: Connection, job: Job) -> Iterator[Answered]:
-    """The job's answers in input order, read one by one."""
+    """Yield the job's answers in input order, read one by one."""
     return map(_make_answered, _select_answered.each(connection, *_bounds(job)))
 
 
 def dead(connection: Connection, job: Job) -> Iterator[Dead]:
-    """The job's dead letters in input order, read one by one."""
+    """Yield the job's dead letters in input order, read one by one."""
     return map(_make_dead, _select_dead.each(connection, *_bounds(job)))
 
 
@@ -159,7 +159,7 @@ def _bounds(job: Job) -> tuple[int, int, JobId]:
 
 
 def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
-    """These requests, those that are at their end, in input order."""
+    """Yield those of these requests that are settled, in input order."""
     listed_ids = as_list(ids)
     found: list[Answered | Dead] = [
         *map(_make_answered, _select_given_answered.each(connection, listed_ids)),
@@ -169,7 +169,7 @@ def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | De
 
 
 def skipped(connection: Connection, job_id: JobId) -> Iterator[BadLine]:
-    """Lines of the job's file that `--skip-invalid` passed over, in file order."""
+    """Yield the lines that `--skip-invalid` skipped, in file order."""
     query = select(rejected).where(rejected.c.job_id == job_id).order_by(rejected.c.line)
     for row in connection.execute(query):
         yield BadLine(line=row.line, reason=row.reason, text=row.text, custom_id=row.custom_id)

@@ -1,4 +1,4 @@
-"""What a support desk is told of a job: attempts, causes, bodies; and what SQLite it is."""
+"""What a support desk needs of a job: attempts, causes, bodies, and the version of SQLite."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +17,7 @@ from batcher.store.schema import attempts, bodies, former_bodies, jobs, requests
 
 
 class Tried(Struct, frozen=True, kw_only=True):
-    """One attempt and the row it was made for. Times are UTC microseconds."""
+    """One attempt and its row. Times are UTC microseconds."""
 
     request: RequestId
     line: int
@@ -52,7 +52,7 @@ class CauseCount(Struct, frozen=True, kw_only=True):
 
 
 class Asked(Struct, frozen=True, kw_only=True):
-    """A request as it was sent last, and the bodies it had before a redrive edited them."""
+    """A request as it was last sent, and the bodies it had before redrives edited them."""
 
     request: RequestId
     line: int
@@ -65,14 +65,14 @@ class Asked(Struct, frozen=True, kw_only=True):
 
 
 def sqlite_version() -> str:
-    """Of the library that Python uses."""
+    """Return the version of the library that Python uses."""
     import sqlite3  # noqa: PLC0415 - the driver, only where it is asked about
 
     return sqlite3.sqlite_version
 
 
 def job_of(connection: Connection, request: RequestId) -> JobId:
-    """The job of a request. Raises UsageError where there is none."""
+    """Return the job of a request. Raises UsageError if there is none."""
     found = connection.execute(select(requests.c.job_id).where(requests.c.id == request)).scalar()
     if found is None:
         raise UsageError(f"there is no request {request}", hint="`batcher dlq list` names those that failed")
@@ -80,13 +80,13 @@ def job_of(connection: Connection, request: RequestId) -> JobId:
 
 
 def attempt_count(connection: Connection, job: Job, request: RequestId | None) -> int:
-    """How many attempts the job, or one request of it, has behind it."""
+    """Return how many attempts the job, or one request of it, has had."""
     query = select(func.count()).select_from(attempts).join(requests, requests.c.id == attempts.c.request_id)
     return int(connection.execute(query.where(_sent_for(job, request))).scalar_one())
 
 
 def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[Tried]:
-    """Attempts of the job, or of one request of it: failures before successes, the newest first."""
+    """Return attempts of the job, or of one request of it: failures before successes, the newest first."""
     columns: list[ColumnElement[Any]] = [
         requests.c.id.label("request"),
         requests.c.line,
@@ -115,7 +115,7 @@ def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, 
 
 
 def causes(connection: Connection, job: Job, request: RequestId | None) -> list[CauseCount]:
-    """The dead letters by cause, the most frequent first."""
+    """Return the dead letters by cause, the most frequent first."""
     count = func.count().label("count")
     kind, code = requests.c.failure_kind, requests.c.failure_code
     query = with_last_attempt(
@@ -134,7 +134,7 @@ def causes(connection: Connection, job: Job, request: RequestId | None) -> list[
 
 
 def failed_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
-    """Dead letters, the newest first; where there are none, rows that failed on the way."""
+    """Return dead letters, the newest first; if there are none, rows that failed on the way."""
     meant = select(requests.c.id).where(_meant(job, request))
     dead = meant.where(requests.c.state == word(RequestState.DEAD_LETTERED.value))
     failed = select(attempts.c.request_id).where(attempts.c.kind != AttemptKind.SUCCESS.value)
@@ -147,13 +147,13 @@ def failed_requests(connection: Connection, job: Job, request: RequestId | None,
 
 
 def first_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
-    """The first rows of the job; or the one request."""
+    """Return the first rows of the job, or the one request."""
     query = select(requests.c.id).where(_meant(job, request)).order_by(requests.c.id).limit(limit)
     return [RequestId(row) for row in connection.execute(query).scalars()]
 
 
 def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:
-    """These requests with their bodies, by number."""
+    """Return these requests with their bodies, by number."""
     named = {"ids": as_list(ids)}
     before: dict[int, list[bytes]] = {}
     earlier = select(former_bodies.c.request_id, former_bodies.c.body).where(
@@ -187,7 +187,7 @@ def _meant(job: Job, request: RequestId | None) -> ColumnElement[bool]:
 
 
 def _sent_for(job: Job, request: RequestId | None) -> ColumnElement[bool]:
-    """The same, and of one request also its leader, which was sent in its place."""
+    """Return the condition for a request and its leader, which was sent in its place."""
     if request is None:
         return within(job)
     itself = requests.alias("itself")

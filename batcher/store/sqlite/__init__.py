@@ -2,12 +2,12 @@
 
 database       opens a store; read and write transactions
 read_only      a store that can only be read
-writer_thread  one thread that commits in groups
-wal_flush      flushes the write-ahead log beside the commits, on a disk that is slow to flush
+writer_thread  one thread that commits in batches
+wal_flush      flushes the write-ahead log in parallel with the commits, on a disk that is slow to flush
 file_locks     the locks of writers, of the runner and of loaders
 lock_wait      waiting for a lock that another process holds
 filesystem     network file systems are refused
-in_flight_log  which claimed requests were really sent, in a file that survives SIGKILL
+in_flight_log  which claimed requests were actually sent, in a file that survives SIGKILL
 maintenance    checks and backups
 migrate        upgrades, by Alembic
 """

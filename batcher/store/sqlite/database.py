@@ -1,4 +1,4 @@
-"""Opening the store: one SQLite file in WAL, flushed at every commit, private to its user, written under one lock.
+"""The store as one SQLite file in WAL mode: flushed at every commit, private to its user, one writer at a time.
 
 The file is never opened by path while a connection to it is open: that drops SQLite's own locks (measured).
 """
@@ -21,17 +21,17 @@ from batcher.store.sqlite.file_locks import write_lock
 from batcher.store.sqlite.filesystem import refuse_shared
 from batcher.store.sqlite.wal_flush import LogFile
 
-#: "batr" in the header of the file: how a store of ours is told from another SQLite file.
+#: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
 
-# Pages of 4 KiB. A checkpoint flushes three times, on a slow disk as long as three commits; SQLite's own 1,000 are
-# those of a dozen groups.
+# In pages of 4 KiB. A checkpoint flushes three times, which takes as long as three commits on a slow disk;
+# SQLite's own 1,000 pages are those of a dozen batches.
 _FLUSHED_WITHIN = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000")
 _FLUSHED_BESIDE = ("PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 32000")
 
 
 def _prepare_file(path: Path) -> None:
-    """Make the file where there is none, 0600 from its first moment. One that is there is not touched."""
+    """Create the file if there is none, 0600 from its first moment. An existing one is not touched."""
     if path.is_dir():
         raise StoreError(f"{path} is a folder, not a store", hint="name a file with --db")
     try:
@@ -45,7 +45,7 @@ def _prepare_file(path: Path) -> None:
 
 
 def refuse_foreign(connection: Connection, path: Path) -> None:
-    """Raise `ForeignStore` where the file is another program's, before a byte of it is changed."""
+    """Raise `ForeignStore` if the file is another program's, before a byte of it is changed."""
     mark = connection.exec_driver_sql("PRAGMA application_id").scalar()
     tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     if mark == APPLICATION_ID or (mark == 0 and tables == 0):
@@ -54,7 +54,7 @@ def refuse_foreign(connection: Connection, path: Path) -> None:
 
 
 def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
-    # BEGIN and COMMIT are sent by `Database` alone; the driver must not add its own.
+    # Only `Database` sends BEGIN and COMMIT; the driver must not add its own.
     connection.isolation_level = None
     cursor = connection.cursor()
     cursor.execute("PRAGMA busy_timeout = 30000")
@@ -65,7 +65,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
 
 
 def identity(path: Path) -> tuple[int, int] | None:
-    """Which file stands at the path; None: none does. It is not opened for that."""
+    """Return which file is at the path, without opening it; None if there is none."""
     try:
         found = path.stat()
     except OSError:
@@ -74,12 +74,12 @@ def identity(path: Path) -> tuple[int, int] | None:
 
 
 def make_engine(path: Path, parameters: str | None = None) -> Engine:
-    """Makes connections to the file; `parameters` are SQLite's own, as `mode=ro`."""
+    """Return an engine for the file; `parameters` are SQLite's own, such as `mode=ro`."""
     engine = create_engine(
         "sqlite://",
         creator=lambda: _connect(path, parameters),
         poolclass=NullPool,
-        # Nothing here is built a second time from the same Core statement: hot ones are compiled once.
+        # Nothing here builds the same Core statement twice: hot ones are compiled once.
         query_cache_size=100,
     )
     event.listen(engine, "connect", _on_connect)
@@ -89,13 +89,13 @@ def make_engine(path: Path, parameters: str | None = None) -> Engine:
 def _connect(path: Path, parameters: str | None) -> Any:  # noqa: ANN401 - a DBAPI connection
     import sqlite3  # noqa: PLC0415 - the driver, only where a store is opened
 
-    # One connection is used by one thread at a time, though not always by the thread that made it.
+    # One connection is used by one thread at a time, though not always by the thread that created it.
     place = path if parameters is None else f"file:{quote(os.fspath(path))}?{parameters}"
     return sqlite3.connect(place, uri=parameters is not None, check_same_thread=False, cached_statements=256)
 
 
 class Database:
-    """One store: a write connection used under the write lock, and read connections of their own.
+    """One store: a write connection used under the write lock, and separate read connections.
 
     `write()` and `read()` may be called from any thread; writes of one process queue up behind one another.
     """
@@ -112,9 +112,9 @@ class Database:
         self._log = LogFile(path)
         #: Commits are flushed by `flush`, not by SQLite.
         self._flushes = False
-        #: A flush failed: what was committed since the last checkpoint may be on disk or not.
+        #: A flush failed: what was committed since the last checkpoint may or may not be on disk.
         self._is_torn = False
-        #: What the last COMMIT took.
+        #: Seconds that the last COMMIT took.
         self.commit_seconds = 0.0
         self._engine = make_engine(path)
         with storage_errors(path), ExitStack() as undo:
@@ -127,7 +127,7 @@ class Database:
             undo.pop_all()
 
     def _set_up(self) -> None:
-        """Mark the file as ours and in WAL mode, if it is not: who only reads waits for nobody who writes."""
+        """Mark the file as ours and in WAL mode if it is not; a reader then waits for no writer."""
         if self._is_set_up():
             return
         with self._mutex, self._lock.held():
@@ -142,10 +142,11 @@ class Database:
 
     @contextmanager
     def write(self, *, flush: bool = True) -> Iterator[Connection]:
-        """One write transaction: BEGIN IMMEDIATE under the lock of all processes; COMMIT at the end of the block.
+        """Run one write transaction: BEGIN IMMEDIATE under the lock of all processes, COMMIT at the end.
 
-        BEGIN IMMEDIATE, as a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout. It is on
-        disk then, but with `flush=False` after `flush_beside(True)` only once `flush` was called.
+        BEGIN IMMEDIATE, because a plain BEGIN that writes later fails with BUSY_SNAPSHOT whatever the timeout. It
+        is on disk at the end, except with `flush=False` after `flush_beside(True)`: then only after `flush` was
+        called.
         """
         with self._mutex, self._lock.held(), storage_errors(self.path):
             self._refuse_another_file()
@@ -167,9 +168,9 @@ class Database:
                 self.flush()
 
     def flush_beside(self, beside: bool) -> None:
-        """From now on `write(flush=False)` leaves flushing to its caller, or (False) no longer."""
+        """From now on `write(flush=False)` leaves flushing to its caller, or (False) no longer does."""
         with self._mutex, storage_errors(self.path):
-            # Rather by both than by none, should it not come to the end.
+            # Set first: if the switch is interrupted, commits are flushed twice rather than not at all.
             self._flushes = True
             self._choose_flushing(beside=beside)
             self._flushes = beside
@@ -179,9 +180,9 @@ class Database:
             self._writer.exec_driver_sql(pragma)
 
     def flush(self) -> None:
-        """Return when all that was committed before is on disk; may be called by several threads at once.
+        """Return when everything committed before is on disk; several threads may call it at once.
 
-        Raises StoreError where it is not known to be; then no later commit counts before the store was mended.
+        Raises StoreError if that is not known; then no later commit counts until the log was repaired.
         """
         if not self._flushes:
             return
@@ -197,20 +198,20 @@ class Database:
         return StoreError(f"the store {self.path} failed: {why}", hint=_advice(why))
 
     def _mend(self) -> None:
-        """After a failed flush the log may have a hole, which would hide what comes after it: begin a new log.
+        """Begin a new log after a failed flush: the old one may have a gap, which would hide what comes after it.
 
-        A checkpoint takes what the log holds from memory to the store's file, and flushes that.
+        A checkpoint writes what the log holds in memory to the store's file, and flushes that.
         """
         if not self._is_torn:
             return
         blocked, logged, moved = self._writer.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").one()
         if blocked or logged != moved:
-            raise self._failed("what an earlier flush left cannot be mended while others read")
+            raise self._failed("what an earlier flush left cannot be repaired while others read")
         self._log.close()
         self._is_torn = False
 
     def _refuse_another_file(self) -> None:
-        """What is written to a file that was deleted or replaced is lost, and reading would make an empty one."""
+        """Refuse a file that was deleted or replaced: writes to it are lost, and reading would make an empty one."""
         if identity(self.path) != self._file:
             raise StoreError(
                 f"the store {self.path} was deleted or replaced while it was in use",
@@ -219,7 +220,7 @@ class Database:
 
     def _roll_back(self) -> None:
         if self._writer.invalidated:
-            # A signal came within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
+            # A signal arrived within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
             self._writer.close()
             self._writer = self._engine.connect()
             self._choose_flushing(beside=self._flushes)
@@ -230,9 +231,9 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """One consistent snapshot; never waits for writers.
+        """Return one consistent snapshot; never waits for writers.
 
-        Closing it checkpoints nothing: SQLite does that for the last connection, and our writer stays open.
+        Closing it does not checkpoint: SQLite does that for the last connection, and our writer stays open.
         """
         with storage_errors(self.path):
             self._refuse_another_file()
@@ -248,7 +249,8 @@ class Database:
     def close(self) -> None:
         """Close the write connection; the last one of all processes checkpoints, hence the lock.
 
-        Who has the lock has the file open: beside that one ours is not the last, and nobody is waited for.
+        If another process has the lock, it has the file open, so ours is not the last connection, and there is no
+        need to wait.
         """
         with self._mutex:
             if self._writer.closed:
@@ -266,7 +268,7 @@ def storage_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (IntegrityError, ProgrammingError):
-        # A broken rule or statement of our own says nothing about the file.
+        # A violated rule or a wrong statement of our own says nothing about the file.
         raise
     except OperationalError as error:
         raise StoreError(f"the store {path} failed: {error.orig}", hint=_advice(str(error.orig))) from error

@@ -1,6 +1,7 @@
 """Three advisory locks on files beside the store, released by the system however a process ends.
 
-`flock` rather than POSIX locks: right in containers, and not dropped when another descriptor of the file closes.
+`flock` instead of POSIX locks: it works in containers, and is not dropped when another descriptor of the file
+closes.
 """
 
 import fcntl
@@ -13,12 +14,15 @@ from pathlib import Path
 from batcher.domain.errors import RunnerBusy
 from batcher.store.sqlite.lock_wait import open_side_file, wait_for
 
-#: A probe by `status` holds a shared lock for an instant; a runner that starts just then asks again.
+#: Seconds. `status` holds a shared lock for an instant to probe; a runner that starts just then retries.
 _PATIENCE_SECONDS = 0.5
 
 
 class SideLock:
-    """A lock on a side file. The file is made once and never removed: removing it would split the lock."""
+    """A lock on a side file.
+
+    The file is created once and never removed while it is used: removing it would split the lock.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -26,14 +30,14 @@ class SideLock:
         self._descriptor = open_side_file(path)
 
     def close(self) -> None:
-        """Let go, and of the lock with it."""
+        """Close the descriptor, which releases the lock."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Wait for the lock, hold it for the block. Raises StoreError where another keeps it for a minute."""
+        """Hold the lock for the block, after waiting for it. Raises StoreError if another keeps it a minute."""
         self._take(fcntl.LOCK_EX)
         self._sign()
         try:
@@ -43,7 +47,7 @@ class SideLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold the lock for the block together with others who share it. Waits and raises as `held` does."""
+        """Hold the lock for the block, shared with others. Waits and raises as `held` does."""
         self._take(fcntl.LOCK_SH)
         try:
             yield
@@ -52,7 +56,7 @@ class SideLock:
 
     @contextmanager
     def held_if_free(self) -> Iterator[bool]:
-        """Hold the lock for the block if nobody has it; gives whether it is held."""
+        """Hold the lock for the block if it is free; yields whether it is held."""
         held = self._try(fcntl.LOCK_EX)
         if held:
             self._sign()
@@ -63,7 +67,7 @@ class SideLock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 
     def try_hold(self) -> bool:
-        """Take the lock for as long as this object lives, or say that another has it."""
+        """Take the lock for the lifetime of this object; return whether it was free."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while not self._try(fcntl.LOCK_EX):
             if time.monotonic() > deadline:
@@ -73,7 +77,7 @@ class SideLock:
         return True
 
     def is_held_elsewhere(self) -> bool:
-        """Whether another holds it now. Asked by its own holder it says no, and the lock stays."""
+        """Return whether another process holds it now. The holder itself gets False, and keeps the lock."""
         if self._mine:
             return False
         if not self._try(fcntl.LOCK_SH):
@@ -82,21 +86,21 @@ class SideLock:
         return False
 
     def write_note(self, text: str) -> None:
-        """Leave a word for those who find the lock taken: the holder's pid."""
+        """Write the holder's pid for those who find the lock taken."""
         os.ftruncate(self._descriptor, 0)
         os.pwrite(self._descriptor, text.encode(), 0)
 
     def read_note(self) -> str:
-        """The word the holder left."""
+        """Return what the holder wrote."""
         return os.pread(self._descriptor, 200, 0).decode(errors="replace")
 
     def pid(self) -> int | None:
-        """The process that holds the lock, or the last that did."""
+        """Return the process that holds the lock, or that held it last."""
         note = self.read_note().strip()
         return int(note) if note.isdigit() else None
 
     def _sign(self) -> None:
-        """Leave our pid for those who wait; where the disk is full they have to do without."""
+        """Write our pid for those who wait; if the disk is full, they do without."""
         pid = str(os.getpid())
         with suppress(OSError):
             if self.read_note() != pid:
@@ -120,20 +124,23 @@ def _side_file(store: Path, what: str) -> Path:
 
 
 def write_lock(store: Path) -> SideLock:
-    """The lock around every write transaction, checkpoint and close of any process.
+    """Return the lock around every write transaction, checkpoint and close of any process.
 
-    SQLite before 3.51.3 can corrupt a WAL when one connection checkpoints while another commits.
+    SQLite before 3.51.3 can corrupt a WAL if one connection checkpoints while another commits.
     """
     return SideLock(_side_file(store, "write"))
 
 
 def loading_lock(store: Path) -> SideLock:
-    """Shared by all who load a job now: where nobody does, a half-loaded job is one whose loader died."""
+    """Return the lock shared by all processes that load a job now.
+
+    If no process holds it, a half-loaded job is one whose loader died.
+    """
     return SideLock(_side_file(store, "loading"))
 
 
 class RunnerLock:
-    """Held by the one runner that works a store; gone the moment its process is.
+    """The lock of the one runner of a store, released when its process ends.
 
     One object is one contender, also within a process.
     """
@@ -145,17 +152,17 @@ class RunnerLock:
         """Become the runner, or raise `RunnerBusy` with the other's pid."""
         if not self._lock.try_hold():
             pid = self.pid()
-            raise RunnerBusy(f"another runner (pid {pid}) works this store", pid=pid)
+            raise RunnerBusy(f"another runner (pid {pid}) is using this store", pid=pid)
         self._lock.write_note(str(os.getpid()))
 
     def is_live(self) -> bool:
-        """Whether another runner works the store now."""
+        """Return whether another runner is using the store now."""
         return self._lock.is_held_elsewhere()
 
     def pid(self) -> int | None:
-        """The process id the last runner left."""
+        """Return the process id that the last runner wrote."""
         return self._lock.pid()
 
     def close(self) -> None:
-        """Let another become the runner."""
+        """Release the lock, so that another process can become the runner."""
         self._lock.close()

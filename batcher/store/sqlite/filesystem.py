@@ -1,8 +1,8 @@
-"""What a store stands on: network and cluster file systems are refused, by name.
+"""Refuses network and cluster file systems, by name.
 
-A store in WAL mode keeps its index in memory that all its processes share: machines cannot share it, and the locks
-that keep writers apart are not held across machines by all of them. What shares a folder of the same machine (9p
-and virtiofs into a VM, overlay, bind mounts) is taken.
+A store in WAL mode keeps its index in memory shared by all its processes. Machines cannot share that memory, and
+not all of these file systems enforce the writers' locks across machines. File systems that share a folder of the
+same machine (9p and virtiofs into a VM, overlay, bind mounts) are accepted.
 """
 
 import re
@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import StoreError
 
-#: As the kernel calls them; those in user space (`fuse.NAME`) without their prefix.
+#: Names as the kernel has them; those in user space (`fuse.NAME`) without their prefix.
 _SHARED: Final = frozenset(
     {
         "afs",
@@ -69,7 +69,7 @@ class Mount(Struct, frozen=True):
 
 
 def refuse_shared(path: Path) -> None:
-    """Raise StoreError where the store would stand on a network file system. Where no system tells, none is."""
+    """Raise StoreError if the store would be on a network file system. An unknown file system is accepted."""
     mount = mount_of(path.parent.resolve(), _mounts())
     if mount is not None and is_shared(mount.kind):
         raise StoreError(
@@ -80,14 +80,14 @@ def refuse_shared(path: Path) -> None:
 
 
 def is_shared(kind: str) -> bool:
-    """Whether several machines may use a file system of this kind at once."""
+    """Return whether several machines may use a file system of this kind at once."""
     return kind.removeprefix("fuse.").lower() in _SHARED
 
 
 def mount_of(folder: Path, mounts: str) -> Mount | None:
-    """The file system that holds an absolute folder, from the text of `/proc/self/mountinfo`; None: not told.
+    """Return the file system of an absolute folder, from the text of `/proc/self/mountinfo`; None if unknown.
 
-    Of several at one place the last one mounted is what stands there.
+    If several are mounted at one place, the last one counts.
     """
     best: Mount | None = None
     for line in mounts.splitlines():
@@ -98,7 +98,7 @@ def mount_of(folder: Path, mounts: str) -> Mount | None:
 
 
 def _mount(line: str) -> Mount | None:
-    """`36 35 98:0 /root /place options optional… - kind source options`; see proc(5)."""
+    """Parse `36 35 98:0 /root /place options optional… - kind source options`; see proc(5)."""
     before, dash, behind = line.partition(" - ")
     fields = before.split(" ")
     if not dash or len(fields) < 5:  # noqa: PLR2004 - the fifth is the place

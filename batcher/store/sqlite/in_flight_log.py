@@ -1,8 +1,9 @@
-"""Which claims have really gone out: a small file beside the store that outlives a killed process.
+"""In-flight log: records which claimed requests were actually sent, in a file that survives SIGKILL.
 
-Only a request that was out when its runner was killed can have killed it; what was merely claimed ahead is given
-back unharmed. Writing it into the store would cost a commit a send; a write into the page cache survives SIGKILL
-just as well. A power cut may lose it, so what it says counts only within the same start of the machine.
+Only a request that was in flight when its runner was killed can have killed it; on restart, claims that were never
+sent are released without counting as lost. Writing this into the store would cost a commit per send; a write into
+the page cache survives SIGKILL just as well. A power cut may lose it, so it counts only within the same boot of
+the machine.
 """
 
 import os
@@ -17,17 +18,17 @@ from batcher.domain.ids import HolderId, RequestId
 from batcher.domain.requests import Claim
 
 _MAGIC = b"batrfly1"
-#: Magic, holder, the start of the machine.
+#: Magic, holder, the boot id of the machine.
 _HEAD = struct.Struct("<8sq48s")
-#: Request, send; zeros where nothing is out.
+#: Request, send; zeros if the slot is free.
 _SLOT = struct.Struct("<qq")
 _FREE = bytes(_SLOT.size)
-#: Room made at the start, so that a full disk is not met later.
+#: Slots allocated at the start, so that a full disk does not matter later.
 _SLOTS = 2_048
 
 
 class Sent(Struct, frozen=True, kw_only=True):
-    """What of one holder's claims had gone out and was not settled."""
+    """Which of one holder's claims had been sent and were not settled."""
 
     holder: HolderId
     sends: frozenset[tuple[RequestId, int]]
@@ -38,7 +39,7 @@ def _file(store: Path) -> Path:
 
 
 def last_sent(store: Path, *, boot: str | None) -> Sent | None:
-    """What the last runner had out; None: not known, so whatever it had claimed may have been."""
+    """Return what the last runner had in flight; None if unknown, so that any of its claims may have been."""
     try:
         content = _file(store).read_bytes()
     except OSError:
@@ -58,12 +59,12 @@ def _padded(boot: str) -> bytes:
 
 
 class FlightLog:
-    """`ports.Flights` on the file. Where it cannot be written it says nothing, and so nothing wrong."""
+    """`ports.InFlightLog` on the file. If it cannot be written it records nothing, and so nothing wrong."""
 
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:
         self._slots: dict[tuple[RequestId, int], int] = {}
         self._free: list[int] = []
-        #: What the file holds after its head.
+        #: The content of the file after its header.
         self._content = bytearray()
         #: First and last slot of what began and is not in the file yet.
         self._begun: tuple[int, int] | None = None
@@ -78,7 +79,7 @@ class FlightLog:
             self.close()
 
     def begin(self, claim: Claim) -> None:
-        """See `ports.Flights`."""
+        """See `ports.InFlightLog`."""
         slot = self._free.pop() if self._free else len(self._slots)
         self._slots[claim.request_id, claim.send] = slot
         self._set(slot, _SLOT.pack(claim.request_id, claim.send))
@@ -86,13 +87,13 @@ class FlightLog:
         self._begun = min(first, slot), max(last, slot)
 
     def record(self) -> None:
-        """See `ports.Flights`. One write for all that are sent together."""
+        """See `ports.InFlightLog`. One write for all requests that are sent together."""
         if self._begun is not None:
             self._write(*self._begun)
             self._begun = None
 
     def end(self, claims: Iterable[Claim]) -> None:
-        """See `ports.Flights`. One write for the group."""
+        """See `ports.InFlightLog`. One write for the batch."""
         freed = [
             slot for each in claims if (slot := self._slots.pop((each.request_id, each.send), None)) is not None
         ]
@@ -107,13 +108,13 @@ class FlightLog:
         self._content[start : start + _SLOT.size] = content
 
     def close(self) -> None:
-        """Let go of the file; what it says stays."""
+        """Close the file; its content stays."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _write(self, first: int, last: int) -> None:
-        """Bring the file up to what is known of these slots and those between."""
+        """Write these slots and those between to the file."""
         if self._descriptor < 0:
             return
         start, end = first * _SLOT.size, (last + 1) * _SLOT.size
@@ -123,7 +124,7 @@ class FlightLog:
             self._give_up()
 
     def _give_up(self) -> None:
-        """A file that has missed something must not be believed."""
+        """Stop recording, because a file that has missed something must not be trusted."""
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
         self.close()

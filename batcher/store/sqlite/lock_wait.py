@@ -1,6 +1,6 @@
-"""Waiting for a lock that another process holds: not without a word, and not without end.
+"""Waits for a lock that another process holds, with a message after some seconds and with a limit.
 
-A process that is stopped (Ctrl-Z, a debugger) amid a write keeps the lock for as long as it sleeps.
+A process that is stopped (Ctrl-Z, a debugger) during a write keeps the lock for as long as it is stopped.
 """
 
 import fcntl
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from batcher.domain.errors import StoreError
 
-#: No transaction of ours takes that long where the disk is well.
+#: Seconds. No transaction of ours takes that long on a healthy disk.
 WORD_AFTER_SECONDS = 5.0
 GIVE_UP_AFTER_SECONDS = 60.0
 
@@ -20,20 +20,20 @@ _log = logging.getLogger("batcher")
 
 
 def open_side_file(path: Path) -> int:
-    """A descriptor of the side file, made where there is none. Raises StoreError."""
+    """Return a descriptor of the side file; create it if there is none. Raises StoreError."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise StoreError(
-            f"cannot open {path}, which stands beside the store: {error.strerror}",
+            f"cannot open {path}, which is kept beside the store: {error.strerror}",
             hint="the store's folder must be writable; or choose another place with --db",
         ) from error
 
 
 class _Turn:
-    """A place in the system's queue for a lock, kept by a thread of its own: `flock` knows no timeout.
+    """A place in the system's queue for a lock, held by a thread of its own, because `flock` has no timeout.
 
-    With a descriptor of its own: where nobody waits any more when its turn comes, closing it frees the lock.
+    It has its own descriptor: if no one waits any more when its turn comes, closing it releases the lock.
     """
 
     def __init__(self, path: Path, mode: int) -> None:
@@ -52,11 +52,11 @@ class _Turn:
                 self._came.set()
 
     def comes(self, within: float) -> bool:
-        """Whether the lock is ours within so many seconds."""
+        """Return whether the lock is ours within `within` seconds."""
         return self._came.wait(within)
 
     def leave(self) -> None:
-        """Give the place up, and the lock with it."""
+        """Leave the queue and release the lock."""
         with self._mutex:
             self._left = True
             if self._came.is_set():
@@ -64,9 +64,9 @@ class _Turn:
 
 
 def wait_for(path: Path, mode: int, holder: Callable[[], int | None]) -> int:
-    """A descriptor that holds the lock; after 5 s the log names who has it. Raises StoreError after 60 s.
+    """Return a descriptor that holds the lock; after 5 s the log names the holder. Raises StoreError after 60 s.
 
-    `holder` reads the pid that the holder left.
+    `holder` reads the pid that the holder wrote.
     """
     turn = _Turn(path, mode)
     try:
@@ -75,7 +75,7 @@ def wait_for(path: Path, mode: int, holder: Callable[[], int | None]) -> int:
             _log.warning("waiting for the store: %s is writing to it; %s", _named(pid), _advice(pid, path))
             _wait_longer(turn, path, holder)
     except BaseException:
-        # Also a signal that came while we waited.
+        # Also if a signal arrived while we waited.
         turn.leave()
         raise
     return turn.descriptor
@@ -90,12 +90,12 @@ def _wait_longer(turn: _Turn, path: Path, holder: Callable[[], int | None]) -> N
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether the process sleeps until somebody wakes it; where the system does not tell, it does not."""
+    """Return whether the process is stopped; False if the system does not say."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
         return False
-    # The name, in brackets, may hold anything; the state is the letter after it.
+    # The name, in brackets, may contain anything; the state is the letter after it.
     return stat.rpartition(")")[2].split()[0] in {"T", "t"}
 
 
@@ -107,7 +107,7 @@ def _named(pid: int | None) -> str:
 
 def _advice(pid: int | None, path: Path) -> str:
     if pid is None:
-        return f"`fuser {path}` tells which; let it end, or end it: nothing that is stored is lost"
+        return f"`fuser {path}` shows which; let it end, or end it: nothing that is stored is lost"
     if is_stopped(pid):
         return f"`kill -CONT {pid}` wakes it, `kill -KILL {pid}` ends it: nothing that is stored is lost"
     return f"let it end, or end it with `kill -KILL {pid}`: nothing that is stored is lost"

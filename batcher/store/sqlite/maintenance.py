@@ -1,4 +1,4 @@
-"""Looking after the store: whether the file is sound, what is in it, a copy of it."""
+"""Maintenance of the store: whether the file is sound, what is in it, and a copy of it."""
 
 import fcntl
 import os
@@ -16,12 +16,12 @@ from batcher.domain.states import JobState
 from batcher.store.schema import attempts, cache, jobs, requests, responses
 from batcher.store.sqlite.database import Database
 
-#: Problems that are named; SQLite looks for no more either.
+#: The most problems that are listed; SQLite looks for no more either.
 MOST_PROBLEMS = 100
 
 
 def problems(connection: Connection) -> list[str]:
-    """What is wrong with the file, page by page and reference by reference; empty where it is sound."""
+    """Return what is wrong with the file, page by page and reference by reference; empty if it is sound."""
     try:
         found = connection.exec_driver_sql(f"PRAGMA integrity_check({MOST_PROBLEMS})").scalars().all()
         broken = [str(text) for text in found if text != "ok"]
@@ -32,14 +32,14 @@ def problems(connection: Connection) -> list[str]:
 
 
 def damage(error: StoreError) -> str | None:
-    """What SQLite said where the error means that the file is damaged; None: it means something else."""
+    """Return what SQLite said if the error means that the file is damaged; None if it means something else."""
     cause = error.__cause__
     is_damage = isinstance(cause, DatabaseError) and not isinstance(cause, OperationalError)
     return None if isinstance(error, ForeignStore) or not is_damage else str(getattr(cause, "orig", cause))
 
 
 def row_counts(connection: Connection) -> dict[str, int]:
-    """How many of each thing the store holds."""
+    """Return the number of rows of each table."""
     shown = select(func.count()).select_from(jobs).where(jobs.c.state != JobState.SUBMITTING.value)
     counted = {"jobs": connection.execute(shown).scalar_one()}
     for name, table in (
@@ -53,23 +53,23 @@ def row_counts(connection: Connection) -> dict[str, int]:
 
 
 def backup(database: Database, target: Path, *, replace: bool) -> None:
-    """Copy the store as it stands at one instant to one file, 0600; whole, or not there at all.
+    """Copy the store as it is at one instant to one file, 0600; complete, or not there at all.
 
-    By SQLite's own backup: the store may be in use, and its file is never opened by path. Raises UsageError where
-    `target` is there and is not to be replaced, BatcherError where it cannot be written.
+    It uses SQLite's own backup: the store may be in use, and its file is never opened by path. Raises UsageError
+    if `target` exists and must not be replaced, BatcherError if it cannot be written.
     """
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.name[:100]}.", suffix=".tmp", dir=target.parent)
     except OSError as error:
         raise BatcherError(f"cannot write {target}: {error.strerror}", hint="name another file") from error
     try:
-        # A sign that somebody writes it; see `files.writing`, which removes what is left over.
+        # A sign that it is being written; see `files.writing`, which removes what is left over.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         _copy(database, Path(name))
         _put_in_place(Path(name), target, replace=replace)
     except (OSError, sqlite3.Error) as error:
-        hint = "free space or mend the folder's rights, then try again"
+        hint = "free some space or fix the folder's permissions, then try again"
         raise BatcherError(f"cannot write {target}: {error}", hint=hint) from error
     finally:
         with suppress(FileNotFoundError):
@@ -92,7 +92,7 @@ def _put_in_place(made: Path, target: Path, *, replace: bool) -> None:
         made.replace(target)
         return
     try:
-        # Unlike a rename, a link never takes the place of a file that came meanwhile.
+        # Unlike a rename, a link never replaces a file that appeared meanwhile.
         os.link(made, target)
     except FileExistsError:
         raise UsageError(f"{target} is there already", hint="name another file, or give --force") from None

@@ -1,4 +1,4 @@
-"""The store upgrades itself: Alembic, imported only when the version row differs (it costs 0.42 s).
+"""Upgrades the store by Alembic, imported only if the schema's revision differs (it costs 0.42 s).
 
 Only run, resume, submit and `db upgrade` call `upgrade`, and only with the runner's lock held.
 """
@@ -13,15 +13,15 @@ from batcher import __version__
 from batcher.domain.errors import StoreError, StoreTooNew
 from batcher.store.sqlite.database import Database
 
-#: The newest revision in migrations/versions; a test holds it there.
+#: The newest revision in migrations/versions; a test compares them.
 HEAD = "0003"
 
-#: Every revision this program knows, oldest first.
+#: Every revision that this program knows, oldest first.
 KNOWN = ("0001", "0002", "0003")
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The store's revision; None: it is new and empty."""
+    """Return the store's revision; None if it is new and empty."""
     if not _has_table(connection, "alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -34,7 +34,7 @@ def _has_table(connection: Connection, name: str) -> bool:
 
 
 def check_known(connection: Connection, path: Path) -> str | None:
-    """The revision, or `StoreTooNew` by name where a newer program made the store."""
+    """Return the revision. Raises `StoreTooNew` with the newer program's version."""
     revision = revision_of(connection)
     if revision is None or revision in KNOWN:
         return revision
@@ -47,7 +47,7 @@ def check_known(connection: Connection, path: Path) -> str | None:
 
 
 def _maker(connection: Connection) -> str:
-    """Which program made the store, as far as a newer schema lets this one see."""
+    """Return which program created the store, as far as this one can read a newer schema."""
     try:
         return str(connection.execute(text("SELECT program_version FROM store")).scalar())
     except OperationalError:
@@ -55,26 +55,26 @@ def _maker(connection: Connection) -> str:
 
 
 def is_current(database: Database) -> bool:
-    """Whether the store needs no upgrade. Raises `StoreTooNew`."""
+    """Return whether the store needs no upgrade. Raises `StoreTooNew`."""
     with database.read() as connection:
         return check_known(connection, database.path) == HEAD
 
 
 def require_current(database: Database) -> None:
-    """For commands that must not upgrade: the store is current, or the error says how to upgrade it."""
+    """Raise an error that says how to upgrade, for commands that must not upgrade themselves."""
     if not is_current(database):
         raise StoreError(f"the store {database.path} has an older schema", hint="run `batcher db upgrade`")
 
 
 def scripts() -> Path:
-    """The folder of Alembic's environment: inside the wheel, or at the top of a checkout."""
+    """Return the folder of Alembic's environment: inside the wheel, or at the top of a checkout."""
     package = Path(__file__).parents[2]
     shipped = package / "migrations"
     return shipped if shipped.is_dir() else package.parent / "migrations"
 
 
 def upgrade(database: Database, *, now: int) -> None:
-    """Bring the store to HEAD, all in one transaction. The caller holds the runner's lock."""
+    """Upgrade the store to HEAD, all in one transaction. The caller holds the runner's lock."""
     if is_current(database):
         return
     from alembic import command  # noqa: PLC0415 - costs 0.42 s; needed once a version

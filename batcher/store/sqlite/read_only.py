@@ -1,4 +1,4 @@
-"""A store that can be read where nothing can be written: a read-only disk, or another user's file."""
+"""A store that can only be read: on a read-only disk, or another user's file."""
 
 import fcntl
 import os
@@ -17,14 +17,14 @@ _HINT = "the file and its folder must be writable; or copy the store and name th
 
 
 def open_to_look(path: Path) -> Database:
-    """The store for commands that mostly read: where it cannot be written, one whose `write` says so."""
+    """Return the store for commands that mostly read; if it cannot be written, one whose `write` raises."""
     folder = path.parent
     is_writable = os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)
     return Database(path) if is_writable else ReadOnlyDatabase(path)
 
 
 class ReadOnlyDatabase(Database):
-    """Reads only; makes no file, takes no lock. Raises StoreError where not even that can be done."""
+    """Reads only; creates no file, takes no lock. Raises StoreError if not even that is possible."""
 
     is_read_only = True
 
@@ -37,10 +37,10 @@ class ReadOnlyDatabase(Database):
             refuse_foreign(connection, path)
 
     def _parameters(self) -> str:
-        """How SQLite is to open the file.
+        """Return SQLite's parameters for opening the file.
 
-        With a log beside it, it must be read too, which needs its index; without one nobody has the file open, and
-        only as one that never changes SQLite takes a file in WAL mode from a read-only folder.
+        If there is a log, it must be read, too, which needs its index. Without a log no process has the file open,
+        and SQLite reads a file in WAL mode from a read-only folder only if it is declared immutable.
         """
         log, index = (self.path.with_name(self.path.name + ending) for ending in ("-wal", "-shm"))
         if not log.exists() or not log.stat().st_size:
@@ -55,7 +55,7 @@ class ReadOnlyDatabase(Database):
 
     @contextmanager
     def write(self, *, flush: bool = True) -> Iterator[Connection]:  # noqa: ARG002 - as the other
-        """Refused."""
+        """Raise StoreError."""
         self._refuse()
         yield  # type: ignore[unreachable]  # makes it a context manager
 
@@ -63,12 +63,12 @@ class ReadOnlyDatabase(Database):
         raise StoreError(f"the store {self.path} can only be read here", hint=_HINT)
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
         self._engine.dispose()
 
 
 def runner_is_live(store: Path) -> bool:
-    """Whether a runner works the store, asked without writing anything."""
+    """Return whether a runner is using the store, without writing anything."""
     try:
         descriptor = os.open(store.with_name(f"{store.name}-runner"), os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -1,7 +1,7 @@
-"""Flushing the log beside the commits, for a slow disk: there a flush takes longer than a group's statements.
+"""Flushes the write-ahead log in parallel with the commits, for a disk on which a flush takes longer than a batch.
 
 SQLite flushes within COMMIT (`synchronous=FULL`) and writes nothing meanwhile. Without that (NORMAL) a commit is
-visible at once, and on disk as soon as a flush of its log that began later has ended: several may be under way.
+visible at once, and on disk as soon as a flush of its log that began later has ended; several may run at once.
 """
 
 import os
@@ -10,21 +10,21 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-#: So many in a row decide: one slow flush is a checkpoint, or a neighbour.
+#: This many in a row decide: one slow flush may be a checkpoint, or another process.
 _LOOKED_AT: Final = 8
 _SLOW_SECONDS: Final = 0.003
 _QUICK_SECONDS: Final = 0.001
 
 
 class DiskPace:
-    """Whether a disk takes long to flush, by its last commits or flushes."""
+    """Whether a disk takes long to flush, judged by its last commits or flushes."""
 
     def __init__(self) -> None:
         self._last: deque[float] = deque(maxlen=_LOOKED_AT)
         self.is_slow = False
 
     def add(self, seconds: float) -> None:
-        """What the last one took."""
+        """Add the seconds that the last one took."""
         self._last.append(seconds)
         if len(self._last) < _LOOKED_AT:
             return
@@ -35,9 +35,9 @@ class DiskPace:
 
 
 class LogFile:
-    """The log of a store, by descriptors of its own. It holds no locks of SQLite's, unlike the store's file.
+    """The log of a store, by its own descriptors. Unlike the store's file, it has no locks of SQLite's.
 
-    Each flush has a descriptor to itself: the system tells of a failed write once for each that was open then.
+    Each flush has its own descriptor: the system reports a failed write once to each that was open then.
     """
 
     def __init__(self, store: Path) -> None:
@@ -45,7 +45,7 @@ class LogFile:
         self._idle: list[int] = []
 
     def flush(self) -> None:
-        """Have on disk whatever was committed before. Raises OSError."""
+        """Flush everything committed before. Raises OSError."""
         descriptor = self._take()
         try:
             # macOS has no fdatasync.
@@ -56,7 +56,7 @@ class LogFile:
         self._idle.append(descriptor)
 
     def _take(self) -> int:
-        """A descriptor of the log as it is now: SQLite makes another when the last connection was closed."""
+        """Return a descriptor of the present log. SQLite creates another when the last connection is closed."""
         with suppress(IndexError):
             while True:
                 descriptor = self._idle.pop()
@@ -66,6 +66,6 @@ class LogFile:
         return os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
 
     def close(self) -> None:
-        """Let go of it; nothing is being flushed."""
+        """Close the descriptors; nothing is being flushed."""
         while self._idle:
             os.close(self._idle.pop())

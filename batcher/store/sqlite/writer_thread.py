@@ -1,8 +1,9 @@
-"""One thread owns the write connection and commits back to back, each group being what came in meanwhile.
+"""One thread owns the write connection and commits back to back; each batch is what arrived meanwhile.
 
-No timer: while one group commits the next gathers. The event loop never waits on a disk. Where the disk is slow to
-flush, groups are flushed beside, several at a time, while the next one is written. This is a seam: production
-hands work to a thread; a simulation runs it inline, where a clock that jumps must not race a thread.
+There is no timer: while one batch commits the next one gathers. The event loop never waits for a disk. On a disk
+that is slow to flush, batches are flushed in parallel, several at a time, while the next one is written. `Writer`
+is a seam: production hands work to a thread; a simulation runs it inline, because a jumping clock must not race a
+thread.
 """
 
 import asyncio
@@ -24,12 +25,12 @@ from batcher.store.sqlite.wal_flush import DiskPace
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 Group = list[tuple[Work, Future[Any]]]
-#: Flushes under way at once: each takes along whatever was committed before it began.
+#: Flushes at once: each includes whatever was committed before it began.
 _FLUSHES: Final = 4
 
 
 def _tell(done: Future[Any], result: object) -> None:
-    """Whoever waited may have been cancelled; the work is on disk all the same."""
+    """Resolve the future. Its waiter may have been cancelled; the work is on disk all the same."""
     if done.set_running_or_notify_cancel():
         done.set_result(result)
 
@@ -44,11 +45,11 @@ class Writer(Protocol):
 
     @property
     def is_slow(self) -> bool:
-        """Whether work waits for the disk above all: then the next is written meanwhile, if it is given."""
+        """Return whether work mostly waits for the disk. Then the next batch is written meanwhile."""
         ...
 
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """The result once it is on disk."""
+        """Run the work; the result is available when it is on disk."""
         ...
 
     def close(self) -> None:
@@ -57,7 +58,7 @@ class Writer(Protocol):
 
 
 class _Committed:
-    """A group whose commit is in the log, and what came of its work."""
+    """A batch whose commit is in the log, and the results of its work."""
 
     def __init__(self, group: Group, results: list[Any]) -> None:
         self._group = group
@@ -72,7 +73,7 @@ class _Committed:
 
 
 class _Flushers:
-    """Flushes committed groups beside the thread that commits, and tells of them in their order."""
+    """Flushes committed batches in parallel with the committing thread, and reports them in their order."""
 
     def __init__(self, database: Database, pace: DiskPace) -> None:
         self._database = database
@@ -86,7 +87,7 @@ class _Flushers:
         self._pool.submit(self._flush, committed)
 
     def _flush(self, committed: _Committed) -> None:
-        """What is on disk now, and all that was committed before; or nothing that is untold, should it fail."""
+        """Return what is on disk now with all that was committed before, or nothing if the flush fails."""
         error = None
         began = time.perf_counter()
         try:
@@ -99,17 +100,17 @@ class _Flushers:
                 self._untold.popleft().tell(error)
 
     def close(self) -> None:
-        """Return when all that was given is told."""
+        """Return when everything given has been reported."""
         self._pool.shutdown()
 
 
 class StoreThread:
-    """The production writer: groups whatever has gathered into one transaction."""
+    """The production writer: groups whatever has arrived into one transaction."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._inbox: queue.SimpleQueue[tuple[Work, Future[Any]] | None] = queue.SimpleQueue()
-        #: Nothing more is taken in; the thread ends when it has come to the end of what was given.
+        #: Nothing more is accepted; the thread ends when it has finished what was given.
         self._closed = False
         self._pace = DiskPace()
         #: None: each commit is flushed by itself.
@@ -123,10 +124,10 @@ class StoreThread:
         return self._flushers is not None
 
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """Hand the work over; await it to know that it is on disk.
+        """Queue the work; await the result to know that it is on disk.
 
-        Work may run twice, the first time for nothing: a neighbour of its group that fails takes the transaction
-        with it. It must keep nothing of a run but what it returns.
+        Work may run twice, the first time in vain: if another piece of its batch fails, the transaction is rolled
+        back. It must keep nothing of a run except what it returns.
         """
         if self._closed:
             raise RuntimeError("the store's thread has ended; nothing more can be written")
@@ -155,12 +156,12 @@ class StoreThread:
         if self._flushers is not None:
             self._flushers.close()
             self._flushers = None
-        with suppress(StoreError):  # then it stays as it was, and the next group asks again
+        with suppress(StoreError):  # the mode stays as it was, and the next batch tries again
             self._database.flush_beside(beside)
             self._flushers = _Flushers(self._database, self._pace) if beside else None
 
     def _gather(self) -> tuple[Group, bool]:
-        """What has come in, at least one piece; False: it was the last."""
+        """Collect what has arrived, at least one piece; return False if it was the last."""
         group = []
         item = self._inbox.get()
         while item is not None:
@@ -175,7 +176,7 @@ class StoreThread:
         try:
             with self._database.write(flush=self._flushers is None) as connection:
                 results = [work(connection) for work, _ in group]
-        except Exception as error:  # noqa: BLE001 - whatever it was belongs to those who wait
+        except Exception as error:  # noqa: BLE001 - every error belongs to those who wait
             self._fail(group, error)
             return
         committed = _Committed(group, results)
@@ -186,7 +187,7 @@ class StoreThread:
             committed.tell()
 
     def _fail(self, group: Group, error: Exception) -> None:
-        """One bad piece of work must not take its neighbours with it: each is tried alone."""
+        """Run each piece by itself, so that a failing one does not affect the others."""
         if len(group) == 1:
             _tell_error(group[0][1], error)
             return
@@ -195,7 +196,7 @@ class StoreThread:
 
 
 class InlineWriter:
-    """The writer of a simulation: each piece of work is its own transaction, run where it is given."""
+    """The writer of a simulation: each piece of work is its own transaction, run when it is given."""
 
     is_slow = False
 
@@ -208,11 +209,11 @@ class InlineWriter:
         try:
             with self._database.write() as connection:
                 result = work(connection)
-        except Exception as error:  # noqa: BLE001 - whatever it was belongs to the one who waits
+        except Exception as error:  # noqa: BLE001 - every error belongs to the one who waits
             done.set_exception(error)
         else:
             done.set_result(result)
         return done
 
     def close(self) -> None:
-        """Nothing is ever left to do."""
+        """Do nothing; all work is done."""
