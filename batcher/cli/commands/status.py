@@ -110,7 +110,7 @@ def _facts(status: "JobStatus") -> list[tuple[str, str]]:
         facts.append(("started", _to_seconds(status.started_at)))
     if status.finished_at is not None:
         facts.append(("finished", _to_seconds(status.finished_at)))
-    facts.append(("run time", duration(status.elapsed_seconds)))
+    facts.append(("time spent", duration(status.elapsed_seconds)))
     if status.eta_seconds is not None:
         facts.append(("time left", f"about {duration(status.eta_seconds)}"))
     if status.runner_pid is not None:
