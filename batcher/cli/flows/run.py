@@ -116,14 +116,7 @@ async def _run(
                 background.append(tasks.create_task(run_display(shown, progress)))
 
             def handed_over(pid: int | None) -> None:
-                which = ("job " if len(unfinished) == 1 else "jobs ") + ", ".join(
-                    str(job.id) for job in unfinished
-                )
-                note(f"another runner (pid {pid}) is using this store; it will run {which}. Showing its progress.")
-                if pid is not None and is_stopped(pid):
-                    note(
-                        f"  → that runner is stopped: `kill -CONT {pid}` continues it, `kill -KILL {pid}` ends it"
-                    )
+                _report_other_runner(pid, unfinished)
                 follower = Follower(database, [job.id for job in unfinished], progress.follow)
                 background.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
@@ -141,6 +134,13 @@ async def _run(
                 for task in background:
                     task.cancel()
     return interruption.exit_code
+
+
+def _report_other_runner(pid: int | None, jobs: Sequence[Job]) -> None:
+    which = f"job{'' if len(jobs) == 1 else 's'} {', '.join(str(job.id) for job in jobs)}"
+    note(f"another runner (pid {pid}) is using this store; it will run {which}. Showing its progress.")
+    if pid is not None and is_stopped(pid):
+        note(f"  → that runner is stopped: `kill -CONT {pid}` continues it, `kill -KILL {pid}` ends it")
 
 
 def _run_progress(database: Database, jobs: Sequence[Job], parts: Parts) -> RunProgress:
