@@ -53,14 +53,14 @@ def test_a_thousand_rows_of_a_hundred_bodies_are_a_hundred_requests(server: Prov
 def test_that_rows_share_an_answer_is_said_at_the_start_and_at_the_end(server: Provider) -> None:
     called = run_on(server, job_file(Path("j.jsonl"), *repeats(12, 4)))
     for said in (called.err, called.out):
-        assert "8 rows repeat the body of another row" in said
+        assert "8 rows repeat another row's body" in said
         assert "--no-cache" in said
     assert "12 answered (8 cached)" in called.out
 
 
 def test_rows_that_do_not_sample_share_without_a_word(server: Provider) -> None:
     called = run_on(server, job_file(Path("j.jsonl"), *repeats(12, 4, temperature=0)))
-    assert "repeat the body" not in called.err + called.out
+    assert "repeat another" not in called.err + called.out
     assert seen(server) == (4, 4)
 
 

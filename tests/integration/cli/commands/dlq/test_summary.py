@@ -169,7 +169,7 @@ def test_for_people_each_cause_has_its_line_an_example_and_the_command(folder):
     assert out[1] == "  permanent, HTTP 400; 3 of 3 sent"
     assert out[2] == "  m at http://127.0.0.1:8000/v1 (/v1/chat/completions)"
     assert out[3] == f"  for example request 1 (job 1, line 1, r0): {told}"
-    assert out[-1] == "3 rows of 1 cause"
+    assert out[-1] == "3 dead letters of 1 cause"
 
 
 def test_what_moves_a_terminal_is_shown_as_text(folder):
