@@ -172,11 +172,11 @@ class Batcher:
             if stream.error is None and stream in self._streams:
                 self._streams.remove(stream)
         with told_in_python():
-            _raise_if_paused(job_status(database, found))
+            _raise_if_paused(job_status(database, found, now=SystemClock().now()))
 
     def status(self, job: JobHandle | int | str) -> JobStatus:
         """How the job stands: what `batcher status JOB --json` prints."""
-        return job_status(self._store, self._find(job))
+        return job_status(self._store, self._find(job), now=SystemClock().now())
 
     def _resolve(self, remembered: JobSettings | None) -> JobSettings:
         settings = resolve_job(self._flags, remembered=remembered, environ=os.environ, file=self._file)

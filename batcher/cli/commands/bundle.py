@@ -46,11 +46,11 @@ def bundle(
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.domain.ids import RequestId  # noqa: PLC0415
-    from batcher.services.diagnostics.bundle import Choice, write_bundle  # noqa: PLC0415
+    from batcher.services.diagnostics.bundle import BundleOptions, write_bundle  # noqa: PLC0415
     from batcher.services.jobs.manage import opened_for  # noqa: PLC0415
 
     asked = None if request is None else RequestId(request)
-    choice = Choice(job=job, request=asked, with_content=with_content)
+    choice = BundleOptions(job=job, request=asked, with_content=with_content)
     with opened_for(session.db, job) as (database, _):
         done = write_bundle(
             database,

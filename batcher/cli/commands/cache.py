@@ -34,10 +34,10 @@ def cache() -> None:
 @click.pass_obj
 def stats(session: Session, *, as_json: bool) -> None:
     """Count them, by endpoint."""
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
     from batcher.services.store import cache as kept  # noqa: PLC0415 - heavy modules only where they are used
 
-    with opened_to_look(session.db_to_look) as database:
+    with opened_if_present(session.db_to_look) as database:
         found = kept.stats(database)
     if as_json:
         print_json(found)
@@ -63,11 +63,11 @@ def clear(session: Session, *, older_than: str | None, yes: bool) -> int:
     What is forgotten is asked again, and paid again, when a later job has the same row.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
     from batcher.services.store import cache as kept  # noqa: PLC0415
 
     seconds = None if older_than is None else _seconds(older_than)
-    with opened_to_look(session.db_to_look) as database:
+    with opened_if_present(session.db_to_look) as database:
         if database is None:
             say("no answers are kept; nothing was forgotten")
             return 0

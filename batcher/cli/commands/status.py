@@ -29,16 +29,18 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
 
     JOB is a number or a unique name. It may be asked while a runner works.
     """
-    from batcher.services.jobs import manage  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs import manage  # noqa: PLC0415
     from batcher.services.runs.status import job_status  # noqa: PLC0415
 
+    now = SystemClock().now()
     if named is not None:
         with manage.opened_for(session.db, named) as (database, job):
-            whole = job_status(database, job)
+            whole = job_status(database, job, now=now)
         print_json(whole) if as_json else _say_whole(whole)
         return
-    with manage.opened_to_look(session.db_to_look) as store:
-        found = [] if store is None else [job_status(store, job) for job in manage.all_jobs(store)]
+    with manage.opened_if_present(session.db_to_look) as store:
+        found = [] if store is None else [job_status(store, job, now=now) for job in manage.all_jobs(store)]
     print_json({"data": found}) if as_json else _say_all(found, session.db)
 
 

@@ -20,7 +20,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.services.results import export
 from batcher.services.results.write import remembered_output
-from batcher.services.runs.follow import Follower, stand
+from batcher.services.runs.follow import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.lock_wait import is_stopped
@@ -60,7 +60,7 @@ def run_to_end(
         signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, results=results))
     with signals.raised():
         current = results.write_the_rest()
-    code = summarize(database, current, results.written, as_json=as_json, listed=listed)
+    code = summarize(database, current, results.written, clock=parts.clock, as_json=as_json, listed=listed)
     for error in results.errors:
         report_error(error, ())
     if signal_code is not None:
@@ -114,7 +114,7 @@ async def _run(
                 note(f"a runner (pid {pid}) works this store; it takes job {numbers_of}, shown here")
                 if pid is not None and is_stopped(pid):
                     note(f"  → that runner is stopped: `kill -CONT {pid}` wakes it, `kill -KILL {pid}` ends it")
-                follower = Follower(database, [job.id for job in unfinished], numbers.follow)
+                follower = JobFollower(database, [job.id for job in unfinished], numbers.follow)
                 beside.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
             try:
@@ -134,7 +134,7 @@ async def _run(
 
 
 def _numbers(database: Database, jobs: Sequence[Job], parts: Parts) -> Numbers:
-    totals = stand(database, [job.id for job in jobs])
+    totals = totals_of(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
     ids = [job.id for job in jobs]

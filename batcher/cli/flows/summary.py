@@ -10,6 +10,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import ShownState
 from batcher.policy.input.deduplication import advice
+from batcher.ports import Clock
 from batcher.services.jobs.repeats import random_repeats
 from batcher.services.results.export import Exported
 from batcher.services.runs.status import JobStatus, job_status
@@ -17,13 +18,19 @@ from batcher.store.sqlite.database import Database
 
 
 def summarize(
-    database: Database, jobs: Sequence[Job], written: Mapping[JobId, Exported], *, as_json: bool, listed: bool
+    database: Database,
+    jobs: Sequence[Job],
+    written: Mapping[JobId, Exported],
+    *,
+    clock: Clock,
+    as_json: bool,
+    listed: bool,
 ) -> int:
     """Say how every job ended; returns the exit code, unless a signal decides it.
 
     `listed`: as JSON it is a list, as of `status`.
     """
-    statuses = [job_status(database, job) for job in jobs]
+    statuses = [job_status(database, job, now=clock.now()) for job in jobs]
     try:
         if as_json:
             print_json({"data": statuses} if listed else statuses[0])

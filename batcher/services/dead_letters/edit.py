@@ -24,14 +24,14 @@ AT_ONCE: Final = 500
 _NAMED: Final = 10
 
 
-class Passed(Struct, frozen=True, kw_only=True):
+class CheckedEdits(Struct, frozen=True, kw_only=True):
     """What the door saw: the revision of each body that would be edited, and the smallest of the results."""
 
     revisions: Mapping[RequestId, int]
     smallest: RequestId
 
 
-def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -> Passed:
+def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -> CheckedEdits:
     """Edit every body and check it at the door. Raises UsageError, which names the requests that are refused."""
     refused: dict[RequestId, str] = {}
     revisions: dict[RequestId, int] = {}
@@ -55,11 +55,11 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
             "--set and --unset change nothing in any of them; nothing was put back",
             hint="`batcher dlq show REQUEST` shows the body; without them the rows go back as they are",
         )
-    return Passed(revisions=revisions, smallest=smallest[1])
+    return CheckedEdits(revisions=revisions, smallest=smallest[1])
 
 
 def put_back(
-    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], passed: Passed
+    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], passed: CheckedEdits
 ) -> tuple[int, list[JobId]]:
     """Give these requests their edited bodies and put them back to pending; returns how many, and their jobs.
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 from batcher.domain.errors import UsageError
 from batcher.files.writing import write_atomically
 from batcher.policy.output.jsonl import job_line
-from batcher.services.dead_letters.retry import chosen_ids
+from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results.export import check_files, write_lines
 from batcher.store.dead_letters import export
 from batcher.store.dead_letters import filters as dead_letter_filters
@@ -37,7 +37,7 @@ def extract(
     Raises UsageError before it writes: for a request that is no dead letter, a custom_id that stands in several
     jobs, a file that may not be written or that, without `force`, is there: somebody may have mended it by hand.
     """
-    chosen_ids(database, filters)
+    matching_ids(database, filters)
     with database.read() as connection:
         of = list(dead_letter_filters.by_job(connection, filters))
         found = [jobs.get(connection, each) for each in of]

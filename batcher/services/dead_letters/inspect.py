@@ -15,7 +15,7 @@ from batcher.store.dead_letters.listing import Attempt, Filters, Letter
 from batcher.store.sqlite.database import Database
 
 
-class DeadLetter(Struct, frozen=True, kw_only=True):
+class DeadLetterEntry(Struct, frozen=True, kw_only=True):
     """One entry of `batcher dlq list --json`."""
 
     request: RequestId
@@ -33,10 +33,10 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     advice: str | None
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class DeadLetterList(Struct, frozen=True, kw_only=True):
     """`batcher dlq list --json`. `total` is how many the filters mean, beyond the limit too."""
 
-    data: list[DeadLetter]
+    data: list[DeadLetterEntry]
     total: int
 
 
@@ -47,7 +47,7 @@ class AttemptTokens(Struct, frozen=True, kw_only=True):
     output: int | None
 
 
-class Sending(Struct, frozen=True, kw_only=True):
+class AttemptEntry(Struct, frozen=True, kw_only=True):
     """One entry of the history."""
 
     attempt: int
@@ -70,7 +70,7 @@ class Sending(Struct, frozen=True, kw_only=True):
     reply: Raw | str | None
 
 
-class ShownLetter(DeadLetter, frozen=True, kw_only=True):
+class ShownLetter(DeadLetterEntry, frozen=True, kw_only=True):
     """`batcher dlq show --json`."""
 
     state: RequestState
@@ -78,7 +78,7 @@ class ShownLetter(DeadLetter, frozen=True, kw_only=True):
     model: str
     #: The request's own bytes.
     body: Raw
-    history: list[Sending]
+    history: list[AttemptEntry]
 
 
 def choose(
@@ -96,12 +96,12 @@ def choose(
     return Filters(job=job_id, kind=kind, code=code, status=status, requests=chosen)
 
 
-def list_letters(database: Database, filters: Filters, *, limit: int) -> Listed:
+def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLetterList:
     """Dead letters in file order, the first `limit` of them."""
     with database.read() as connection:
         found = listing.letters(connection, filters, limit=limit)
         total = len(found) if len(found) < limit else listing.count(connection, filters)
-    return Listed(data=[_entry(letter, is_dead=True) for letter in found], total=total)
+    return DeadLetterList(data=[_entry(letter, is_dead=True) for letter in found], total=total)
 
 
 def show(database: Database, request: RequestId) -> ShownLetter:
@@ -119,8 +119,8 @@ def show(database: Database, request: RequestId) -> ShownLetter:
     )
 
 
-def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
-    return DeadLetter(
+def _entry(letter: Letter, *, is_dead: bool) -> DeadLetterEntry:
+    return DeadLetterEntry(
         request=letter.request,
         job=letter.job,
         line=letter.line,
@@ -136,8 +136,8 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
     )
 
 
-def _sending(attempt: Attempt) -> Sending:
-    return Sending(
+def _sending(attempt: Attempt) -> AttemptEntry:
+    return AttemptEntry(
         attempt=attempt.send,
         request=attempt.request_id,
         revision=attempt.revision,

@@ -12,7 +12,7 @@ from batcher.domain.states import RequestState
 from batcher.ports import Events
 from batcher.services.dead_letters import inspect
 from batcher.services.dead_letters.inspect import ShownLetter
-from batcher.services.dead_letters.retry import Chosen, Retried, put_back
+from batcher.services.dead_letters.retry import Retried, RetryPlan, put_back
 from batcher.services.jobs.manage import live_runner
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.services.runs.status import JobStatus, job_status
@@ -23,7 +23,7 @@ from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 
 
-class Probe(Struct, frozen=True, kw_only=True):
+class ProbePlan(Struct, frozen=True, kw_only=True):
     """The request that goes first, and how many wait for what comes of it."""
 
     request: ShownLetter
@@ -31,7 +31,7 @@ class Probe(Struct, frozen=True, kw_only=True):
     others: int
 
 
-class Probed(Struct, frozen=True, kw_only=True):
+class ProbeResult(Struct, frozen=True, kw_only=True):
     """What came of it. `retried`: the others, where it was answered."""
 
     request: ShownLetter
@@ -44,7 +44,7 @@ class Probed(Struct, frozen=True, kw_only=True):
         return self.request.state is RequestState.COMPLETED
 
 
-def pick(database: Database, chosen: Chosen) -> Probe:
+def pick(database: Database, chosen: RetryPlan) -> ProbePlan:
     """The smallest of them, as it would be sent. Raises UsageError where more than it would be sent.
 
     A job is run whole, so one with rows that wait cannot send one of them alone.
@@ -63,7 +63,7 @@ def pick(database: Database, chosen: Chosen) -> Probe:
         unfinished = job_counts.counts(connection, job).unfinished
     if unfinished:
         raise _not_alone(shown, job, unfinished, live_runner(database))
-    return Probe(request=shown, job=job, others=len(chosen.ids) - 1)
+    return ProbePlan(request=shown, job=job, others=len(chosen.ids) - 1)
 
 
 def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None) -> UsageError:
@@ -78,14 +78,14 @@ def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None
 
 async def send(
     database: Database,
-    probe: Probe,
-    chosen: Chosen,
+    probe: ProbePlan,
+    chosen: RetryPlan,
     parts: Parts,
     *,
     events: Events,
     control: RunControl,
     handed_over: Callable[[int | None], None],
-) -> Probed:
+) -> ProbeResult:
     """Put the one back and run it to its end, here or by the live runner; then, if it was answered, the others."""
     first = probe.request.request
     put_back(database, replace(chosen, ids=[first]))
@@ -103,8 +103,8 @@ async def send(
     retried = put_back(database, replace(chosen, ids=_without(first, chosen))) if answered else None
     with database.read() as connection:
         job = jobs.get(connection, probe.job.id)
-    return Probed(request=shown, job=job_status(database, job), retried=retried)
+    return ProbeResult(request=shown, job=job_status(database, job, now=parts.clock.now()), retried=retried)
 
 
-def _without(first: RequestId, chosen: Chosen) -> list[RequestId]:
+def _without(first: RequestId, chosen: RetryPlan) -> list[RequestId]:
     return [request for request in chosen.ids if request != first]

@@ -10,7 +10,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.policy.input.body_edit import Edit
 from batcher.services.dead_letters import edit
-from batcher.services.dead_letters.edit import Passed
+from batcher.services.dead_letters.edit import CheckedEdits
 from batcher.services.jobs.manage import live_runner
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import redrive
@@ -32,22 +32,22 @@ class Retried(Struct, frozen=True, kw_only=True):
     runner: int | None
 
 
-class Chosen(Struct, frozen=True, kw_only=True):
+class RetryPlan(Struct, frozen=True, kw_only=True):
     """Dead letters that a person means, and how they are to be edited; they have passed the door."""
 
     ids: Sequence[RequestId]
     edits: Sequence[Edit] = ()
-    passed: Passed | None = None
+    passed: CheckedEdits | None = None
 
 
-def choose(database: Database, filters: Filters, edits: Sequence[Edit] = ()) -> Chosen:
+def choose(database: Database, filters: Filters, edits: Sequence[Edit] = ()) -> RetryPlan:
     """What the filters mean, edited in thought. Raises UsageError: no dead letter, or refused at the door."""
-    ids = chosen_ids(database, filters)
+    ids = matching_ids(database, filters)
     passed = edit.check(database, ids, edits) if edits and ids else None
-    return Chosen(ids=ids, edits=edits, passed=passed)
+    return RetryPlan(ids=ids, edits=edits, passed=passed)
 
 
-def chosen_ids(database: Database, filters: Filters) -> list[RequestId]:
+def matching_ids(database: Database, filters: Filters) -> list[RequestId]:
     """What the filters mean, in file order. Raises UsageError where a request is named that is not among it."""
     with database.read() as connection:
         found = dead_letter_filters.ids(connection, filters)
@@ -61,7 +61,7 @@ def chosen_ids(database: Database, filters: Filters) -> list[RequestId]:
     return found
 
 
-def put_back(database: Database, chosen: Chosen) -> Retried:
+def put_back(database: Database, chosen: RetryPlan) -> Retried:
     """Edit them and put them back to pending, history kept; their jobs are open again."""
     count, touched = 0, set[JobId]()
     at_once = AT_ONCE if chosen.passed is None else edit.AT_ONCE
@@ -69,10 +69,10 @@ def put_back(database: Database, chosen: Chosen) -> Retried:
         moved, of = _put_back_some(database, chosen.ids[start : start + at_once], chosen)
         count += moved
         touched.update(of)
-    return Retried(count=count, jobs=sorted(touched), runner=taker(database, touched))
+    return Retried(count=count, jobs=sorted(touched), runner=runner_for(database, touched))
 
 
-def _put_back_some(database: Database, ids: Sequence[RequestId], chosen: Chosen) -> tuple[int, list[JobId]]:
+def _put_back_some(database: Database, ids: Sequence[RequestId], chosen: RetryPlan) -> tuple[int, list[JobId]]:
     if chosen.passed is not None:
         return edit.put_back(database, ids, chosen.edits, chosen.passed)
     with database.write() as connection:
@@ -89,7 +89,7 @@ def retry_job(database: Database, job: Job) -> tuple[Job, int]:
         return jobs.get(connection, job.id), done.count
 
 
-def taker(database: Database, job_ids: Iterable[JobId]) -> int | None:
+def runner_for(database: Database, job_ids: Iterable[JobId]) -> int | None:
     """The runner that has all these jobs on its list."""
     pid = live_runner(database)
     if pid is None:

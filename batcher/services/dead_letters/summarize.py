@@ -46,7 +46,7 @@ class Cause(Struct, frozen=True, kw_only=True):
     advice: str
 
 
-class Summary(Struct, frozen=True, kw_only=True):
+class DeadLetterSummary(Struct, frozen=True, kw_only=True):
     """`batcher dlq summary --json`, the most frequent cause first."""
 
     data: list[Cause]
@@ -57,7 +57,7 @@ class Summary(Struct, frozen=True, kw_only=True):
 _Key = tuple[str, str, int | None]
 
 
-def summarize(database: Database, job: JobId | None) -> Summary:
+def summarize(database: Database, job: JobId | None) -> DeadLetterSummary:
     """What the dead letters of one job, or of all, died of."""
     with database.read() as connection:
         causes = _by_cause(summary.groups(connection, job))
@@ -69,7 +69,7 @@ def summarize(database: Database, job: JobId | None) -> Summary:
         _cause(groups, first_of[key], figures[key], _which(key, causes, job)) for key, groups in causes.items()
     ]
     data.sort(key=lambda each: (-each.count, each.example.request))
-    return Summary(data=data, total=sum(each.count for each in data))
+    return DeadLetterSummary(data=data, total=sum(each.count for each in data))
 
 
 def _by_cause(groups: Iterable[Group]) -> dict[_Key, list[Group]]:

@@ -5,14 +5,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import Final, Self
 
-from batcher.services.runs.interpreter_tuning import busy
+from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
 #: Seconds a thread that comes back from SQLite waits for one that is busy in Python. It comes back several times a
 #: chunk; with Python's own 5 ms the waiting took all that was won.
 _SWITCH_SECONDS: Final = 0.0005
 
 
-class Beside:
+class BackgroundWriter:
     """Runs pieces of work in the order given, one at a time; what one raises is raised where the next is given.
 
     One piece is under way and one in the making, so memory holds two. Left with an exception, such as Ctrl-C,
@@ -22,7 +22,7 @@ class Beside:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batcher-beside")
         self._under_way: Future[None] | None = None
-        self._busy = busy(_SWITCH_SECONDS)
+        self._tuning = tuned_for_throughput(_SWITCH_SECONDS)
 
     def give(self, work: Callable[[], None]) -> None:
         """Wait for the piece before, then have this one done."""
@@ -34,7 +34,7 @@ class Beside:
             self._under_way.result()
 
     def __enter__(self) -> Self:
-        self._busy.__enter__()
+        self._tuning.__enter__()
         return self
 
     def __exit__(
@@ -44,5 +44,5 @@ class Beside:
             if kind is None:
                 self._wait()
         finally:
-            self._busy.__exit__(kind, error, trace)
+            self._tuning.__exit__(kind, error, trace)
             self._pool.shutdown(cancel_futures=True)

@@ -28,7 +28,7 @@ _CHUNK_ROWS: Final = 6_000
 _CHUNK_BYTES: Final = 8 * 1024 * 1024
 
 
-class Taking(Struct, frozen=True, kw_only=True):
+class ParseOptions(Struct, frozen=True, kw_only=True):
     """How lines are taken."""
 
     #: Of bare bodies, a normalized path.
@@ -44,16 +44,16 @@ class Chunk(Struct, frozen=True, tag=True, gc=False):
     bad: list[BadLine]
 
 
-def chunks(lines: Iterator[RawLine], taking: Taking) -> Iterator[Chunk]:
+def chunks(lines: Iterator[RawLine], options: ParseOptions) -> Iterator[Chunk]:
     """All lines, in order. Raises what `lines` raises."""
     good: list[Line] = []
     bad: list[BadLine] = []
     size = 0
-    for line in checked_lines(lines, taking.url):
+    for line in checked_lines(lines, options.url):
         if isinstance(line, BadLine):
             bad.append(line)
         else:
-            shares = shares_answer(line, taking.cache)
+            shares = shares_answer(line, options.cache)
             good.append(Line(parsed=line, fingerprint=fingerprint(line.path, line.body) if shares else None))
             size += len(line.body)
         if len(good) + len(bad) >= _CHUNK_ROWS or size >= _CHUNK_BYTES:

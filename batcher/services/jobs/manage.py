@@ -58,7 +58,7 @@ def _no_store(path: str, asked: str | None) -> UnknownJob:
 
 
 @contextmanager
-def opened_to_look(path: str, *, job: str | None = None) -> Iterator[Database | None]:
+def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Database | None]:
     """The store; None where there is none yet. Raises UnknownJob where a job is named that is not in it."""
     if job is None and not exists(path):
         yield None

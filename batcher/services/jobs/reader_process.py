@@ -20,20 +20,20 @@ from msgspec import Struct
 from batcher.domain.errors import InputError
 from batcher.files.reading import read_lines
 from batcher.files.source import Shared, Source
-from batcher.services.jobs.line_chunks import Chunk, Taking, chunks
-from batcher.services.runs.interpreter_tuning import busy
+from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
+from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
 #: A process takes about 0.2 s to start and saves that on a file of this size.
-_WORTH_BYTES: Final = 32 * 1024 * 1024
+_MIN_BYTES: Final = 32 * 1024 * 1024
 _SIZE: Final = Packed("<Q")
 _PIPE_BYTES: Final = 1024 * 1024
 
 
-class _Order(Struct, frozen=True):
+class _Task(Struct, frozen=True):
     """What the other process is to do, as its only argument."""
 
     file: Shared
-    taking: Taking
+    options: ParseOptions
 
 
 class _Ready(Struct, frozen=True, tag=True):
@@ -51,41 +51,41 @@ class _End(Struct, frozen=True, tag=True):
     """All was sent."""
 
 
-_Told = _Ready | Chunk | _Refused | _End
+_Message = _Ready | Chunk | _Refused | _End
 _encode: Final = msgspec.msgpack.Encoder().encode
-_decode: Final = msgspec.msgpack.Decoder(_Told).decode
+_decode: Final = msgspec.msgpack.Decoder(_Message).decode
 
 
 @contextmanager
-def reading(source: Source, taking: Taking) -> Iterator[Iterator[Chunk]]:
+def read_chunks(source: Source, options: ParseOptions) -> Iterator[Iterator[Chunk]]:
     """The chunks of the source, from its start; InputError comes out where they are taken.
 
     The other process begins at once, so that it is well under way when the first chunk is asked for.
     """
     shared = source.shared()
-    reader = _start(shared, taking) if shared is not None and shared.size >= _WORTH_BYTES else None
+    reader = _start(shared, options) if shared is not None and shared.size >= _MIN_BYTES else None
     if reader is None:
-        yield _read_here(source, taking)
+        yield _read_here(source, options)
         return
     with reader:
         try:
-            yield _received(reader, source, taking)
+            yield _chunks_from(reader, source, options)
         finally:
             reader.kill()
 
 
-def _read_here(source: Source, taking: Taking) -> Iterator[Chunk]:
-    return chunks(read_lines(source, name=source.name), taking)
+def _read_here(source: Source, options: ParseOptions) -> Iterator[Chunk]:
+    return chunks(read_lines(source, name=source.name), options)
 
 
-def _start(file: Shared, taking: Taking) -> subprocess.Popen[bytes] | None:
+def _start(file: Shared, options: ParseOptions) -> subprocess.Popen[bytes] | None:
     """None: no process can be started here."""
     if not sys.executable or getattr(sys, "frozen", False):
         return None
     program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
     try:
         reader = subprocess.Popen(  # noqa: S603 - this very program
-            [sys.executable, "-I", "-c", program, msgspec.json.encode(_Order(file, taking))],
+            [sys.executable, "-I", "-c", program, msgspec.json.encode(_Task(file, options))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -105,25 +105,25 @@ def _pipe(reader: subprocess.Popen[bytes]) -> IO[bytes]:
     return reader.stdout
 
 
-def _hear(pipe: IO[bytes]) -> _Told | None:
+def _receive(pipe: IO[bytes]) -> _Message | None:
     """What is told next; None: the process has ended."""
     size = pipe.read(_SIZE.size)
     if len(size) < _SIZE.size:
         return None
     try:
-        told: _Told = _decode(pipe.read(*_SIZE.unpack(size)))
+        told: _Message = _decode(pipe.read(*_SIZE.unpack(size)))
     except msgspec.DecodeError:  # cut off
         return None
     return told
 
 
-def _received(reader: subprocess.Popen[bytes], source: Source, taking: Taking) -> Iterator[Chunk]:
-    if not isinstance(_hear(_pipe(reader)), _Ready):
+def _chunks_from(reader: subprocess.Popen[bytes], source: Source, options: ParseOptions) -> Iterator[Chunk]:
+    if not isinstance(_receive(_pipe(reader)), _Ready):
         # It did not even begin, as where programs are not allowed to start others.
-        yield from _read_here(source, taking)
+        yield from _read_here(source, options)
         return
     while True:
-        match _hear(_pipe(reader)):
+        match _receive(_pipe(reader)):
             case Chunk() as chunk:
                 yield chunk
             case _Refused(message, hint):
@@ -132,10 +132,10 @@ def _received(reader: subprocess.Popen[bytes], source: Source, taking: Taking) -
                 source.refuse_changed()
                 return
             case _:
-                raise _has_died(reader, source)
+                raise _death_error(reader, source)
 
 
-def _has_died(reader: subprocess.Popen[bytes], source: Source) -> Exception:
+def _death_error(reader: subprocess.Popen[bytes], source: Source) -> Exception:
     said = reader.stderr.read().decode("utf-8", "replace") if reader.stderr is not None else ""
     code = reader.wait()
     if code >= 0:
@@ -149,22 +149,22 @@ def _has_died(reader: subprocess.Popen[bytes], source: Source) -> Exception:
 
 def main() -> None:
     """The other process."""
-    order = msgspec.json.decode(sys.argv[1], type=_Order)
+    task = msgspec.json.decode(sys.argv[1], type=_Task)
     # Who would hear is gone where the pipe is broken: nobody waits for anything.
     with suppress(BrokenPipeError), os.fdopen(1, "wb", buffering=0) as pipe:
-        _tell(pipe, _Ready())
-        with order.file.opened() as source, busy(sys.getswitchinterval()):
+        _send(pipe, _Ready())
+        with task.file.opened() as source, tuned_for_throughput(sys.getswitchinterval()):
             try:
-                for chunk in chunks(read_lines(source, name=source.name), order.taking):
-                    _tell(pipe, chunk)
+                for chunk in chunks(read_lines(source, name=source.name), task.options):
+                    _send(pipe, chunk)
                     del chunk  # or two are in memory while the next is made
             except InputError as error:
-                _tell(pipe, _Refused(error.message, error.hint))
+                _send(pipe, _Refused(error.message, error.hint))
             else:
-                _tell(pipe, _End())
+                _send(pipe, _End())
 
 
-def _tell(pipe: IO[bytes], what: _Told) -> None:
+def _send(pipe: IO[bytes], what: _Message) -> None:
     told = _encode(what)
     for part in (_SIZE.pack(len(told)), told):
         left = memoryview(part)

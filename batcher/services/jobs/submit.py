@@ -18,9 +18,9 @@ from batcher.files.reading import digest
 from batcher.files.source import Source
 from batcher.policy.input.key_sets import LikelyRepeats
 from batcher.ports import Clock
-from batcher.services.jobs.background_writer import Beside
-from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, Taking
-from batcher.services.jobs.reader_process import reading
+from batcher.services.jobs.background_writer import BackgroundWriter
+from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
+from batcher.services.jobs.reader_process import read_chunks
 from batcher.store.jobs import jobs
 from batcher.store.jobs import loading as stored_loading
 from batcher.store.sqlite.database import Database
@@ -78,7 +78,7 @@ def submit_file(
     `progress` is told how many lines were read, now and then. `check` may raise where a new job could not be run.
     """
     _check_name(options.name)
-    with reading(source, Taking(url=options.url, cache=settings.cache)) as chunks:
+    with read_chunks(source, ParseOptions(url=options.url, cache=settings.cache)) as chunks:
         known_digest = content_digest(source, options)
         path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
         with database.read() as connection:
@@ -203,10 +203,10 @@ class _Loading:
     def _add_all(self, job_id: JobId, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> None:
         read = 0
         routes = stored_loading.Routes(job_id)
-        with Beside() as beside:
+        with BackgroundWriter() as writer:
             for chunk in chunks:
                 self._repeats.add(line.fingerprint for line in chunk.lines if line.fingerprint is not None)
-                beside.give(partial(self._add, job_id, routes, chunk))
+                writer.give(partial(self._add, job_id, routes, chunk))
                 read += len(chunk.lines) + len(chunk.bad)
                 progress(read)
 

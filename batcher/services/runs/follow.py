@@ -1,4 +1,4 @@
-"""Following jobs that another process runs: how they stand, asked of the store."""
+"""Following jobs that another process runs: how they totals_of, asked of the store."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _SECONDS = 1.0
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """How followed jobs stand together."""
+    """How followed jobs totals_of together."""
 
     completed: int
     dead_lettered: int
@@ -27,7 +27,7 @@ class Totals(Struct, frozen=True, kw_only=True):
     in_flight: int
 
 
-class Follower:
+class JobFollower:
     """Tells a listener once a second."""
 
     def __init__(self, database: Database, followed: Sequence[JobId], tell: Callable[[Totals], None]) -> None:
@@ -42,12 +42,12 @@ class Follower:
 
     async def _follow(self, until: Callable[[], bool]) -> None:
         while not until():
-            self._tell(await asyncio.to_thread(stand, self._database, self._followed))
+            self._tell(await asyncio.to_thread(totals_of, self._database, self._followed))
             await asyncio.sleep(_SECONDS)
 
 
-def stand(database: Database, job_ids: Sequence[JobId]) -> Totals:
-    """How the jobs stand now."""
+def totals_of(database: Database, job_ids: Sequence[JobId]) -> Totals:
+    """How the jobs totals_of now."""
     with database.read() as connection:
         counts = [job_counts.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
     return Totals(

@@ -27,7 +27,7 @@ _before: _Before | None = None
 
 
 @contextmanager
-def busy(switch_seconds: float) -> Iterator[None]:
+def tuned_for_throughput(switch_seconds: float) -> Iterator[None]:
     """For the block: a thread that waits for its turn gets it after so many seconds, not after Python's own 5 ms.
 
     What is loaded by now stays, and requests are freed by their counts: there is next to nothing to collect. Of

@@ -111,7 +111,7 @@ async def run_jobs(
             if not told:
                 handed_over(busy.pid)
                 told = True
-            end = await _watch(database, wanted, control)
+            end = await _watch(database, wanted, control, parts.clock)
             if end is not None:
                 return end
             continue
@@ -148,7 +148,7 @@ def _want(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[Job
     return probing
 
 
-async def _watch(database: Database, wanted: Sequence[JobId], control: RunControl) -> RunEnd | None:
+async def _watch(database: Database, wanted: Sequence[JobId], control: RunControl, clock: Clock) -> RunEnd | None:
     """Wait for the live runner to end the jobs; None: it is gone, and they are not at their end."""
     lock = RunnerLock(database.path)
     try:
@@ -156,7 +156,7 @@ async def _watch(database: Database, wanted: Sequence[JobId], control: RunContro
             if control.interrupted.is_set():
                 return RunEnd.INTERRUPTED
             alive = lock.is_live()
-            if all(_has_ended(database, job_id, alive=alive) for job_id in wanted):
+            if all(_has_ended(database, job_id, alive=alive, now=clock.now()) for job_id in wanted):
                 return RunEnd.OVER
             if not alive:
                 return None
@@ -176,14 +176,14 @@ def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
             jobs.want(connection, forgotten)
 
 
-def _has_ended(database: Database, job_id: JobId, *, alive: bool) -> bool:
+def _has_ended(database: Database, job_id: JobId, *, alive: bool, now: int) -> bool:
     with database.read() as connection:
         job = jobs.get(connection, job_id)
         if job.state is not JobState.OPEN:
             # What a cancel finds in flight ends as it ends.
             return not (alive and job_counts.counts(connection, job).claimed)
         paused = bool(pauses.in_force(connection))
-    return paused and job_status(database, job, runner_lives=alive).state in _ENDED
+    return paused and job_status(database, job, now=now, runner_lives=alive).state in _ENDED
 
 
 async def _run_here(

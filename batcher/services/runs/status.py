@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from batcher.clock import SystemClock
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
@@ -36,8 +35,8 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     paused: dict[str, str] | None
 
 
-class Tokens(Struct, frozen=True, kw_only=True):
-    """Tokens as providers counted them, of all attempts."""
+class TokenTotals(Struct, frozen=True, kw_only=True):
+    """TokenTotals as providers counted them, of all attempts."""
 
     input: int
     output: int
@@ -58,7 +57,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     in_flight: int
     rate_limited: int
     rejected: int
-    tokens: Tokens
+    tokens: TokenTotals
     cost_usd: float | None
     lanes: list[LaneStatus]
     source: str
@@ -87,8 +86,11 @@ def timestamp(us: int | None) -> str | None:
     return datetime.fromtimestamp(us / 1e6, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def job_status(database: Database, job: Job, *, runner_lives: bool | None = None) -> JobStatus:
-    """The job whole. `runner_lives`: known to a runner about itself, who cannot ask its own lock."""
+def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | None = None) -> JobStatus:
+    """Return the job's status at `now`, UTC microseconds.
+
+    `runner_lives`: whether a runner lives, if the caller knows; None tests the runner's lock.
+    """
     live = _live(database, runner_lives=runner_lives)
     with database.read() as connection:
         job = jobs.get(connection, job.id)
@@ -111,13 +113,13 @@ def job_status(database: Database, job: Job, *, runner_lives: bool | None = None
         in_flight=_in_flight(live, job.id, counts.claimed),
         rate_limited=counts.rate_limited,
         rejected=counts.rejected,
-        tokens=Tokens(
+        tokens=TokenTotals(
             input=counts.input_tokens,
             output=counts.output_tokens,
             total=counts.input_tokens + counts.output_tokens,
         ),
         cost_usd=None,
-        lanes=[_lane_status(job, model, live, stored.get(model), found[model]) for model in models],
+        lanes=[_lane_status(job, model, live, stored.get(model), found[model], now=now) for model in models],
         source=job.source_name,
         output=job.output_path,
         errors=_errors_file(job, counts),
@@ -210,10 +212,12 @@ def _counts_json(counts: Counts) -> dict[str, int]:
     }
 
 
-def _lane_status(job: Job, model: str, live: _Live, stored: StoredLane | None, pause: Pause | None) -> LaneStatus:
+def _lane_status(
+    job: Job, model: str, live: _Live, stored: StoredLane | None, pause: Pause | None, *, now: int
+) -> LaneStatus:
     """As the live runner sees it, else as the store remembers it."""
-    now = _lane_now(live.snapshot, job, model)
-    shown = now or resting(stored, limits_for(job.settings, model), now=SystemClock().now())
+    working = _snapshot_of(live.snapshot, job, model)
+    shown = working or resting(stored, limits_for(job.settings, model), now=now)
     return LaneStatus(
         endpoint=job.base_url,
         model=model,
@@ -221,14 +225,14 @@ def _lane_status(job: Job, model: str, live: _Live, stored: StoredLane | None, p
         tpm=shown.tpm,
         source=None if shown.source is None else shown.source.value,
         binding=shown.binding,
-        utilization=now.utilization if now else None,
-        in_flight=now.in_flight if now else 0,
+        utilization=working.utilization if working else None,
+        in_flight=working.in_flight if working else 0,
         cooling_until=timestamp(shown.cooling_until),
         paused=_paused_json(pause),
     )
 
 
-def _lane_now(snapshot: Snapshot | None, job: Job, model: str) -> LaneSnapshot | None:
+def _snapshot_of(snapshot: Snapshot | None, job: Job, model: str) -> LaneSnapshot | None:
     if snapshot is None:
         return None
     for lane in snapshot.lanes:

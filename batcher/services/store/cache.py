@@ -8,7 +8,7 @@ from batcher.store.reports import cache
 from batcher.store.sqlite.database import Database
 
 
-class Kept(Struct, frozen=True, kw_only=True):
+class CachedAnswers(Struct, frozen=True, kw_only=True):
     """The answers kept of one endpoint."""
 
     base_url: str
@@ -22,7 +22,7 @@ class Kept(Struct, frozen=True, kw_only=True):
 class CacheStats(Struct, frozen=True, kw_only=True):
     """`batcher cache stats --json`."""
 
-    data: list[Kept]
+    data: list[CachedAnswers]
     answers: int
     bytes: int
 
@@ -35,7 +35,7 @@ def stats(database: Database | None) -> CacheStats:
         lines = cache.stats(connection)
     return CacheStats(
         data=[
-            Kept(
+            CachedAnswers(
                 base_url=line.base_url,
                 answers=line.answers,
                 bytes=line.size,

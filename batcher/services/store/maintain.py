@@ -21,7 +21,7 @@ class Upgraded(Struct, frozen=True, kw_only=True):
     after: str
 
 
-class Soundness(Struct, frozen=True, kw_only=True):
+class StoreCheck(Struct, frozen=True, kw_only=True):
     """`batcher db check --json`."""
 
     store: str
@@ -42,7 +42,7 @@ def upgrade(path: str, clock: Clock) -> Upgraded:
         return Upgraded(before=before, after=migrate.HEAD)
 
 
-def check(path: str) -> Soundness:
+def check(path: str) -> StoreCheck:
     """Read the whole store. Raises StoreError where it is none of ours, or a newer program's."""
     _require(path)
     revision, counts = None, {}
@@ -57,7 +57,7 @@ def check(path: str) -> Soundness:
         if damage is None:
             raise
         problems = [damage]
-    return Soundness(
+    return StoreCheck(
         store=path,
         ok=not problems,
         problems=problems,

@@ -27,13 +27,13 @@ def discard(session: Session, *, which: Which, yes: bool) -> int:
     they are, and so do the jobs; results and errors files written from then on lack these rows.
     """
     from batcher.services.dead_letters import discard as discarding  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
     which.require()
-    with opened_to_look(session.db, job=which.job) as database:
+    with opened_if_present(session.db, job=which.job) as database:
         if database is None:
             raise no_store(session.db)
-        meant = discarding.meant_by(database, which.filters(database))
+        meant = discarding.plan_discard(database, which.filters(database))
         if not meant.ids:
             say("no dead letter is meant; nothing was discarded")
             return 0

@@ -33,9 +33,9 @@ def export(session: Session, *, which: Which, output: str, force: bool) -> None:
     under their custom_ids. They stay dead letters; the file can be mended and run as a job of its own.
     """
     from batcher.services.dead_letters import export as extracting  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_to_look(session.db, job=which.job) as database:
+    with opened_if_present(session.db, job=which.job) as database:
         if database is None:
             raise no_store(session.db)
         filters = which.filters(database)

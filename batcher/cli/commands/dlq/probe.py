@@ -13,8 +13,8 @@ from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.states import RequestState, ShownState
 from batcher.policy.privacy.sanitize import one_line
-from batcher.services.dead_letters.probe import Probe, Probed, pick, send
-from batcher.services.dead_letters.retry import Chosen
+from batcher.services.dead_letters.probe import ProbePlan, ProbeResult, pick, send
+from batcher.services.dead_letters.retry import RetryPlan
 from batcher.services.runs.run import Parts, RunControl
 from batcher.store.sqlite.database import Database
 
@@ -36,7 +36,7 @@ class _Listening:
         return False
 
 
-def probe_first(database: Database, chosen: Chosen, session: Session) -> int:
+def probe_first(database: Database, chosen: RetryPlan, session: Session) -> int:
     """Send one, say what came of it; returns the exit code. Raises before anything is changed."""
     parts = make_parts()
     probe = pick(database, chosen)
@@ -52,8 +52,8 @@ def probe_first(database: Database, chosen: Chosen, session: Session) -> int:
 
 
 async def _send(
-    database: Database, probe: Probe, chosen: Chosen, parts: Parts, log: event_log.Log | None
-) -> tuple[Probed, int | None]:
+    database: Database, probe: ProbePlan, chosen: RetryPlan, parts: Parts, log: event_log.Log | None
+) -> tuple[ProbeResult, int | None]:
     """What came of it, and the exit code of the signal that ended it, if one did."""
     control = RunControl()
     with signals.heeded(control) as interruption:
@@ -69,7 +69,7 @@ async def _send(
     return probed, interruption.exit_code
 
 
-def _say(probe: Probe, probed: Probed) -> int:
+def _say(probe: ProbePlan, probed: ProbeResult) -> int:
     """Returns the exit code, unless a signal decides it."""
     match probed.request.state:
         case RequestState.COMPLETED:
@@ -87,7 +87,7 @@ def _say(probe: Probe, probed: Probed) -> int:
     return code
 
 
-def _say_answered(probe: Probe, probed: Probed) -> None:
+def _say_answered(probe: ProbePlan, probed: ProbeResult) -> None:
     request = probed.request
     last = request.history[-1] if request.attempts > probe.request.attempts else None
     if last is None:
@@ -102,7 +102,7 @@ def _say_answered(probe: Probe, probed: Probed) -> None:
         say(f"next: batcher results {request.job}")
 
 
-def _say_failed(probed: Probed) -> None:
+def _say_failed(probed: ProbeResult) -> None:
     request = probed.request
     status = "" if request.status is None else f"{request.status} "
     say(f"request {request.request} failed again: {status}{request.code}: {one_line(request.message, _WIDTH)}")
@@ -110,7 +110,7 @@ def _say_failed(probed: Probed) -> None:
     say(f"next: batcher dlq show {request.request}")
 
 
-def _say_open(probed: Probed) -> None:
+def _say_open(probed: ProbeResult) -> None:
     request, paused = probed.request, probed.job.paused
     say(f"request {request.request} is not answered; it is {request.state}")
     if paused is not None:

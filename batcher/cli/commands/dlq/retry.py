@@ -38,11 +38,11 @@ def retry(session: Session, *, which: Which, sets: tuple[str, ...], unsets: tupl
     bodies are checked as a job file is: if one is refused, nothing is changed.
     """
     from batcher.services.dead_letters.retry import choose, put_back  # noqa: PLC0415
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415 - heavy modules only where they are used
 
     which.require()
     edits = _edits(sets, unsets)
-    with opened_to_look(session.db, job=which.job) as database:
+    with opened_if_present(session.db, job=which.job) as database:
         if database is None:
             raise no_store(session.db)
         chosen = choose(database, which.filters(database), edits)
