@@ -84,9 +84,7 @@ def read_models(result: Result, given: str | None) -> ModelList:
         return ModelList(check=good(_models_found(names, given)), models=names[:_MOST_MODELS])
     if names is not None:
         fix = "load or deploy a model there, or name one with --model"
-        return ModelList(
-            result=skipped("its list of models is empty") if given else bad("no model is served", fix)
-        )
+        return ModelList(check=skipped("its list of models is empty") if given else bad("no model is served", fix))
     outcome = classify(result, path=MODELS, standing=_NOTHING_KNOWN)
     evidence = _said(result, outcome)
     is_key = _is_of_key(outcome)

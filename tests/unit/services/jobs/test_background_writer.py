@@ -1,4 +1,4 @@
-"""Work done in a second thread: in order, one piece at a time; errors are raised, and nothing starts after the end."""
+"""Work done in a second thread: in order, one piece at a time; errors are raised; nothing starts afterwards."""
 
 import sys
 import threading

@@ -118,7 +118,7 @@ def test_one_that_is_refused_at_the_door_stops_them_all(folder):
         (["--unset", "messages.0"], "`messages` must be a non-empty list"),
         (["--set", "messages.1.content=x"], "`messages` has 1 item, numbered from 0; there is no item 1"),
         (["--set", "model.name=x"], "`model` is a string; it has no `name`"),
-        (["--set", "messages.first=x"], "`first` is no number of an item"),
+        (["--set", "messages.first=x"], "`first` is not the number of an item"),
         (["--unset", "temprature"], "change nothing in any of them"),
         (["--set", "model=m"], "change nothing in any of them"),
         (["--set", "model"], "has no `=`"),
