@@ -63,9 +63,9 @@ class Ear:
 
 
 class AtOnce(BackgroundWriter):
-    """No thread beside: a clock that jumps must not race one."""
+    """Do the work at once: virtual time must not race a thread."""
 
-    def give(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> None:
         work()
 
 

@@ -43,7 +43,7 @@ class Which(Struct, frozen=True, kw_only=True):
         """The same for the store. Raises UnknownJob."""
         from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
 
-        return inspect.choose(
+        return inspect.filters_for(
             database, job=self.job, kind=self.kind, code=self.code, status=self.status, requests=self.requests
         )
 
