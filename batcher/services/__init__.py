@@ -1,5 +1,4 @@
-"""The use cases behind every surface, one module each. A service takes an open store and plain values; it prints
-nothing.
+"""What every surface offers, one file per use. A service takes an open store and plain values; it prints nothing.
 
 jobs          submit, check, cancel and delete jobs; change a job's settings
 runs          run jobs to their end, follow them, show their status

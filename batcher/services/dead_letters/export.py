@@ -34,8 +34,9 @@ def extract(
 ) -> Extracted:
     """Write the matching dead letters to `output` (`-`: stdout) in file order; no file if there are none.
 
-    Raises UsageError before writing: for a named request that is not a dead letter, a custom_id that occurs in several
-    jobs, a file that must not be written, or, without `force`, one that exists: it may have been edited by hand.
+    Raises UsageError before writing: for a named request that is not a dead letter, a custom_id that occurs in
+    several jobs, a file that must not be written, or, without `force`, one that exists: it may have been edited by
+    hand.
     """
     matching_ids(database, filters)
     with database.read() as connection:

@@ -105,7 +105,10 @@ def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLet
 
 
 def show(database: Database, request: RequestId) -> ShownLetter:
-    """Return the request with its body, every attempt and advice. Raises UsageError if there is no such request."""
+    """Return the request with its body, every attempt and advice.
+
+    Raises UsageError if there is no such request.
+    """
     with database.read() as connection:
         shown = listing.show(connection, request)
     entry = _entry(shown.letter, is_dead=shown.state == RequestState.DEAD_LETTERED)

@@ -70,8 +70,8 @@ def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None
     rows = "1 row" if unfinished == 1 else f"{unfinished:,} rows"
     by = "" if runner is None else f" (runner: pid {runner})"
     return UsageError(
-        f"request {shown.request} cannot be sent alone: job {job.id} ({job.name}) has {rows} unfinished{by}, which a "
-        "probe would send too; nothing was changed",
+        f"request {shown.request} cannot be sent alone: job {job.id} ({job.name}) has {rows} unfinished{by}, "
+        "which a probe would send too; nothing was changed",
         hint=f"let `batcher resume {job.id}` finish them first, take another job (--job), or leave out --probe",
     )
 

@@ -7,8 +7,8 @@ from typing import Final, Self
 
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
-#: Seconds that the writing thread waits for the interpreter when it returns from SQLite. It returns several times per
-#: chunk; with Python's default of 5 ms the waiting took as long as the second thread saved.
+#: Seconds that the writing thread waits for the interpreter when it returns from SQLite. It returns several times
+#: per chunk; with Python's default of 5 ms the waiting took as long as the second thread saved.
 _SWITCH_SECONDS: Final = 0.0005
 
 

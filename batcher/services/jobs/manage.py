@@ -22,8 +22,8 @@ class Cancelled(Struct, frozen=True, kw_only=True):
 
     job: Job
     was_over: bool
-    #: Requests that were pending and are cancelled; those in flight, which the runner completes; those that a runner
-    #: has claimed but not sent.
+    #: Requests that were pending and are cancelled; those in flight, which the runner completes; those that a
+    #: runner has claimed but not sent.
     requests: int
     in_flight: int
     held: int
@@ -40,7 +40,10 @@ class Deleted(Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
-    """Open the store and find the job by number or name (None: the newest). Raises UnknownJob, also without a store."""
+    """Open the store and find the job by number or name (None: the newest).
+
+    Raises UnknownJob, also without a store.
+    """
     if not exists(path):
         raise _no_store(path, "there is no job yet" if named is None else f"there is no job {named}")
     with opened(path) as database:

@@ -1,8 +1,8 @@
 """Parse large job files in a subprocess, so that parsing and SQLite can use one core each.
 
 Two threads of one interpreter used only one and a third cores (measured). The subprocess inherits the open file,
-validates its lines and sends chunks through a pipe. Small files are parsed in this process, and so is every file if
-no subprocess can be started.
+validates its lines and sends chunks through a pipe. Small files are parsed in this process, and so is every file
+if no subprocess can be started.
 """
 
 import fcntl
@@ -90,7 +90,8 @@ def _start(file: Shared, options: ParseOptions) -> subprocess.Popen[bytes] | Non
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[file.descriptor],
-            # In its own group, so that the terminal's signals reach only this process, which then ends the subprocess.
+            # In its own group, so that the terminal's signals reach only this process, which then ends the
+            # subprocess.
             process_group=0,
         )
     except OSError:

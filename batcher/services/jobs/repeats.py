@@ -9,7 +9,7 @@ from batcher.store.sqlite.database import Database
 
 
 def random_repeats(database: Database, job: Job) -> int:
-    """Return how many rows of the job share another row's answer, although a new request would be answered differently."""
+    """Return how many rows of the job share an answer although another request would be answered differently."""
     with database.read() as connection:
         return sum(
             followers

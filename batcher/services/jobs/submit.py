@@ -75,8 +75,8 @@ def submit_file(
 ) -> Submitted:
     """Store the job, or find the job that was made from the same content.
 
-    `progress` is called with the number of lines read, after each chunk. `check` may raise if a new job could not be
-    run. Raises InputError with the invalid lines; nothing is stored then.
+    `progress` is called with the number of lines read, after each chunk. `check` may raise if a new job could not
+    be run. Raises InputError with the invalid lines; nothing is stored then.
     """
     _check_name(options.name)
     with read_chunks(source, ParseOptions(url=options.url, cache=settings.cache)) as chunks:
@@ -174,8 +174,8 @@ class _Loading:
         self._bad: list[BadLine] = []
         self._bad_count = 0
         self._good_count = 0
-        #: Set when loading ends early: if a second signal interrupted the wait, the last chunk may still be waiting to
-        #: be written, and must not be.
+        #: Set when loading ends early: if a second signal interrupted the wait, the last chunk may still be
+        #: waiting to be written, and must not be.
         self._abandoned = False
         self._repeats = LikelyRepeats()
         self.rejected = 0

@@ -46,7 +46,7 @@ def _stem(path: Path) -> str:
 
 
 def errors_beside(results: str) -> str:
-    """Return the errors file: `out.jsonl` → `out.errors.jsonl`; the default `x.results.jsonl` → `x.errors.jsonl`."""
+    """`out.jsonl` → `out.errors.jsonl`; the default `x.results.jsonl` → `x.errors.jsonl`."""
     path = Path(results)
     name = path.name
     if name.endswith(".results.jsonl"):
@@ -148,7 +148,10 @@ def write_job(database: Database, job: Job, *, results: str, errors: str | None 
 
 
 def write_errors(database: Database, job: Job, place: Path) -> int:
-    """Write the errors file; returns its number of lines. If nothing failed, remove an older one, which would mislead."""
+    """Write the errors file; returns its number of lines.
+
+    If nothing failed, remove an older one, which would mislead.
+    """
     lines = failed_lines(database, job)
     first = next(lines, None)
     if first is None:

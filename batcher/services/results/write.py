@@ -32,8 +32,8 @@ def remembered_output(job: Job) -> str:
 def write(database: Database, job: Job, *, output: str | None, errors: str | None, stdout: Writable) -> Exported:
     """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and its errors to `errors`.
 
-    `errors` None: the errors file is beside the results; with stdout, no errors are written. Raises UsageError before
-    anything is written if a file cannot be written or would overwrite the store or the job file.
+    `errors` None: the errors file is beside the results; with stdout, no errors are written. Raises UsageError
+    before anything is written if a file cannot be written or would overwrite the store or the job file.
     """
     if output == STDOUT:
         if errors is not None:
@@ -55,6 +55,6 @@ def require_finished(database: Database, job: Job) -> None:
         counts = job_counts.counts(connection, job)
     if counts.unfinished:
         raise NotFinished(
-            f"job {job.id} ({job.name}) is not finished: {counts.unfinished:,} of {counts.total:,} rows are unfinished",
+            f"job {job.id} ({job.name}) is not finished: {counts.unfinished:,} of {counts.total:,} rows left",
             hint=f"`batcher resume {job.id}` finishes it; --partial writes the results that exist now",
         )

@@ -37,7 +37,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     clock: Clock
     budget: Callable[[int | None], Budget]
     writer: Callable[[Database], Writer]
-    #: Makes the sender of a job, to the given base URL. Raises BatcherError if it cannot be made, e.g. without a key.
+    #: Makes the sender of a job, to the given base URL. Raises BatcherError if it cannot be made, e.g. without a
+    #: key.
     sender: Callable[[Job, str], AbstractAsyncContextManager[Sender]]
     #: Starts the simulated provider; entering the context returns its base URL.
     simulator: Callable[[], AbstractAsyncContextManager[str]]
@@ -98,8 +99,8 @@ async def run_jobs(
 ) -> RunEnd:
     """Run the jobs to their end.
 
-    If another runner is using the store, hand the jobs over to it and call `handed_over` with its pid. If that runner
-    dies, this process becomes the runner.
+    If another runner is using the store, hand the jobs over to it and call `handed_over` with its pid. If that
+    runner dies, this process becomes the runner.
     """
     probing = _mark_wanted(database, wanted, parts.clock)
     reported = False

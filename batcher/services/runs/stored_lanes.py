@@ -43,7 +43,7 @@ def resting(stored: StoredLane | None, given: Limits, *, now: int) -> RestingLan
 
 
 def _day_until(lane: StoredLane, given: Limits, now: int) -> int:
-    """Return when an exhausted daily limit resets, by the provider's header or our own count; 0 if not exhausted."""
+    """Return when an exhausted daily limit resets, by the header or our own count; 0 if it is not exhausted."""
     announced = 1_000_000 * (lane.memory.limits.day_until or 0)
     hour = now // HOUR_US
     found = hour_with_room(lane.memory.day, 1.0, DayLimits(given.rpd, given.tpd), hour)

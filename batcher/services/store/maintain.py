@@ -72,7 +72,10 @@ def check(path: str) -> StoreCheck:
 
 
 def backup(path: str, target: str, *, replace: bool) -> int:
-    """Copy the store to one file; returns its size in bytes. Raises UsageError if that would overwrite something."""
+    """Copy the store to one file; returns its size in bytes.
+
+    Raises UsageError if that would overwrite something.
+    """
     _require(path)
     place = Path(target)
     check_target(place)

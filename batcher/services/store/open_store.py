@@ -27,7 +27,10 @@ def exists(path: str) -> bool:
 
 @contextmanager
 def opened(path: str) -> Iterator[Database]:
-    """Open an existing store, read-only if it cannot be written. Raises StoreError if it is missing or not current."""
+    """Open an existing store, read-only if it cannot be written.
+
+    Raises StoreError if it is missing or not current.
+    """
     if not exists(path):
         raise StoreError(f"there is no store at {path}", hint=NO_STORE_HINT)
     database = open_to_look(Path(path))
