@@ -11,7 +11,7 @@ from batcher.clock import SystemClock
 from batcher.config import find_headers, find_key
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
-from batcher.services.runs.interpreter_tuning import busy
+from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 from batcher.services.runs.run import Parts
 from batcher.simulate import SimulatedProvider
 
@@ -30,7 +30,7 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     in between two statements; otherwise answers wait for a commit that waits for the loop (measured: a tenth of
     the throughput).
     """
-    with busy(_SWITCH_SECONDS), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with tuned_for_throughput(_SWITCH_SECONDS), asyncio.Runner(loop_factory=_loop_factory()) as runner:
         return runner.run(work)
 
 

@@ -176,7 +176,7 @@ class Batcher:
 
     def status(self, job: JobHandle | int | str) -> JobStatus:
         """How the job stands: what `batcher status JOB --json` prints."""
-        return job_status(self._store, self._find(job))
+        return job_status(self._store, self._find(job), now=SystemClock().now())
 
     def _resolve(self, remembered: JobSettings | None) -> JobSettings:
         settings = resolve_job(self._flags, remembered=remembered, environ=os.environ, file=self._file)

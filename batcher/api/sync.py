@@ -11,6 +11,7 @@ from batcher import app
 from batcher.api.errors import translate_errors
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
+from batcher.clock import SystemClock
 from batcher.domain.ids import JobId
 from batcher.domain.settings import Limits
 from batcher.services.results import export
@@ -61,7 +62,7 @@ def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
     with database.read() as connection:
         job = jobs.get(connection, job_id)
     written = export.write_job(database, job, results=results)
-    status = job_status(database, job)
+    status = job_status(database, job, now=SystemClock().now())
     return Summary(
         job=job.id,
         name=job.name,

@@ -227,7 +227,7 @@ def _all(database: Database) -> list[Job]:
 
 
 def _discard(database: Database, job: Job) -> None:
-    discard.discard(database, discard.meant_by(database, Filters(job=job.id)))
+    discard.discard(database, discard.plan_discard(database, Filters(job=job.id)))
 
 
 def _retry(database: Database, job: Job, *, edited: bool) -> None:
@@ -236,7 +236,7 @@ def _retry(database: Database, job: Job, *, edited: bool) -> None:
 
 
 def _look(person: Process, job: Job) -> None:
-    counts = job_status(person.database, job).counts
+    counts = job_status(person.database, job, now=person.clock.now()).counts
     total = counts.pop("total")
     whole = total == job.total or job.id in person.world.watcher.deleted
     require(whole and total == sum(counts.values()), "I1 every row is in one state", job.id, total, counts)

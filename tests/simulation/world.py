@@ -22,7 +22,7 @@ from batcher.files.source import Source
 from batcher.ports import Sender
 from batcher.services.jobs import line_chunks
 from batcher.services.jobs import submit as submitting
-from batcher.services.jobs.background_writer import Beside
+from batcher.services.jobs.background_writer import BackgroundWriter
 from batcher.services.jobs.submit import SubmitOptions, submit_file
 from batcher.services.runs import run as running
 from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
@@ -62,10 +62,10 @@ class Ear:
         return False
 
 
-class AtOnce(Beside):
-    """No thread beside: a clock that jumps must not race one."""
+class AtOnce(BackgroundWriter):
+    """Do the work at once: virtual time must not race a thread."""
 
-    def give(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> None:
         work()
 
 
@@ -204,7 +204,7 @@ class World:
                 (running, "FlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
                 (line_chunks, "_CHUNK_ROWS", 7),
-                (submitting, "Beside", AtOnce),
+                (submitting, "BackgroundWriter", AtOnce),
                 (file_locks, "_PATIENCE_SECONDS", 0.0),
             ):
                 patches.enter_context(mock.patch.object(target, name, value))

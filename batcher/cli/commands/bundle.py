@@ -51,7 +51,7 @@ def bundle(
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.domain.ids import RequestId  # noqa: PLC0415
-    from batcher.services.diagnostics.bundle import Choice, write_bundle  # noqa: PLC0415
+    from batcher.services.diagnostics.bundle import BundleOptions, write_bundle  # noqa: PLC0415
     from batcher.services.jobs.manage import opened_for  # noqa: PLC0415
 
     request_id = None if request is None else RequestId(min(request, _LARGEST_REQUEST))

@@ -9,7 +9,7 @@ from batcher.cli.terminal.errors import FAILED
 from batcher.cli.terminal.output import number, print_json, say, size
 
 if TYPE_CHECKING:
-    from batcher.services.store.maintain import Soundness
+    from batcher.services.store.maintain import StoreCheck
 
 _GROUP_EPILOG = """\b
 Examples:
@@ -78,7 +78,7 @@ def backup(session: Session, *, file: str, force: bool) -> None:
     say(f"{session.db} → {file} ({size(maintain.backup(session.db, file, replace=force))})")
 
 
-def _say(found: "Soundness") -> None:
+def _say(found: "StoreCheck") -> None:
     for problem in found.problems:
         say(f"{found.store}: {problem}")
     state = "sound" if found.ok else "damaged"

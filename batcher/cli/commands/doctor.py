@@ -40,13 +40,13 @@ def doctor(session: Session, *, model: str | None, save: str | None, as_json: bo
     fails.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.diagnostics.doctor import Question, diagnose  # noqa: PLC0415
+    from batcher.services.diagnostics.doctor import DoctorOptions, diagnose  # noqa: PLC0415
     from batcher.services.diagnostics.doctor_note import check_note, save_note  # noqa: PLC0415
 
     if save is not None:
         check_note(Path(save))
     parts = make_parts()
-    question = Question(
+    question = DoctorOptions(
         resolve=lambda: resolve_job(flags, remembered=None, environ=os.environ, file=session.file()),
         store=lambda: session.db,
         model=model,

@@ -29,9 +29,11 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
 
     JOB is a number or a unique name. The command may be used while a job is running.
     """
-    from batcher.services.jobs import manage  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs import manage  # noqa: PLC0415
     from batcher.services.runs.status import job_status  # noqa: PLC0415
 
+    now = SystemClock().now()
     if named is not None:
         with manage.opened_for(session.db, named) as (database, job):
             shown = job_status(database, job)

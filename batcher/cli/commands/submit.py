@@ -38,7 +38,7 @@ def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
         options = replace(given, quiet=session.quiet)
         job = store(database, options, flags, environ=os.environ, config=session.file(), clock=clock)
         if given.as_json:
-            print_json(job_status(database, job))
+            print_json(job_status(database, job, now=clock.now()))
             return
         say(str(job.id))
         say(f"next: batcher {'resume' if job.state is JobState.OPEN else 'results'} {job.id}")

@@ -20,7 +20,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.services.results import export
 from batcher.services.results.write import remembered_output
-from batcher.services.runs.follow import Follower, stand
+from batcher.services.runs.follow import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.lock_wait import is_stopped

@@ -10,6 +10,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import ShownState
 from batcher.policy.input.deduplication import advice
+from batcher.ports import Clock
 from batcher.services.jobs.repeats import random_repeats
 from batcher.services.results.export import Exported
 from batcher.services.runs.status import JobStatus, job_status
@@ -23,7 +24,7 @@ def summarize(
 
     `as_list`: the JSON is a list of jobs, as `batcher status --json` prints it, not one job.
     """
-    statuses = [job_status(database, job) for job in jobs]
+    statuses = [job_status(database, job, now=clock.now()) for job in jobs]
     try:
         if as_json:
             print_json({"data": statuses} if as_list else statuses[0])

@@ -1,35 +1,35 @@
-"""Dead letters given up for good."""
+"""Discard dead letters: their rows are cancelled."""
 
 from collections.abc import Sequence
 
 from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
-from batcher.services.dead_letters.retry import AT_ONCE, chosen_ids
+from batcher.services.dead_letters.retry import AT_ONCE, matching_ids
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import redrive
 from batcher.store.dead_letters.listing import Filters
 from batcher.store.sqlite.database import Database
 
 
-class Meant(Struct, frozen=True, kw_only=True):
-    """What would be given up."""
+class DiscardPlan(Struct, frozen=True, kw_only=True):
+    """The dead letters that would be discarded, and their jobs."""
 
     ids: Sequence[RequestId]
     jobs: Sequence[JobId]
 
 
-def meant_by(database: Database, filters: Filters) -> Meant:
-    """What the filters mean. Raises UsageError where a request is named that is no dead letter of them."""
-    ids = chosen_ids(database, filters)
+def plan_discard(database: Database, filters: Filters) -> DiscardPlan:
+    """Return the dead letters that match. Raises UsageError if a named request is not among them."""
+    ids = matching_ids(database, filters)
     with database.read() as connection:
-        return Meant(ids=ids, jobs=list(dead_letter_filters.by_job(connection, filters)))
+        return DiscardPlan(ids=ids, jobs=list(dead_letter_filters.by_job(connection, filters)))
 
 
-def discard(database: Database, doomed: Meant) -> int:
-    """Cancel them; returns how many. Rows that died with them, and their jobs, stay as they are."""
+def discard(database: Database, plan: DiscardPlan) -> int:
+    """Cancel them; returns how many. Rows that failed together with them, and their jobs, do not change."""
     count = 0
-    for start in range(0, len(doomed.ids), AT_ONCE):
+    for start in range(0, len(plan.ids), AT_ONCE):
         with database.write() as connection:
-            count += redrive.discard(connection, doomed.ids[start : start + AT_ONCE])
+            count += redrive.discard(connection, plan.ids[start : start + AT_ONCE])
     return count

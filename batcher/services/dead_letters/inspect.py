@@ -1,4 +1,4 @@
-"""Dead letters listed, and one shown with its whole history."""
+"""List dead letters, and show one with its whole history."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ from batcher.store.dead_letters.listing import Attempt, Filters, Letter
 from batcher.store.sqlite.database import Database
 
 
-class DeadLetter(Struct, frozen=True, kw_only=True):
+class DeadLetterEntry(Struct, frozen=True, kw_only=True):
     """One entry of `batcher dlq list --json`."""
 
     request: RequestId
@@ -28,34 +28,34 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     message: str
     attempts: int
     provider_request_id: str | None
-    #: None and without advice: it is no dead letter (any more).
+    #: None, like `advice`, if the request is not a dead letter (any more).
     dead_lettered_at: str | None
     advice: str | None
 
 
-class Listed(Struct, frozen=True, kw_only=True):
-    """`batcher dlq list --json`. `total` is how many the filters mean, beyond the limit too."""
+class DeadLetterList(Struct, frozen=True, kw_only=True):
+    """`batcher dlq list --json`. `total` counts all that match, also beyond the limit."""
 
-    data: list[DeadLetter]
+    data: list[DeadLetterEntry]
     total: int
 
 
 class AttemptTokens(Struct, frozen=True, kw_only=True):
-    """As the provider counted them; None: it did not say."""
+    """Tokens as the provider counted them; None if it sent no count."""
 
     input: int | None
     output: int | None
 
 
-class Sending(Struct, frozen=True, kw_only=True):
-    """One entry of the history."""
+class AttemptEntry(Struct, frozen=True, kw_only=True):
+    """One attempt in the history."""
 
     attempt: int
-    #: What was sent: this request, or the one whose answer it was to share.
+    #: The request that was sent: this one, or the one whose answer it shares.
     request: RequestId
-    #: Of the body that was sent: 0 as in the job file, one more for each edit.
+    #: Revision of the body that was sent: 0 as in the job file, plus one per edit.
     revision: int
-    #: When it was sent; None: it never was, as no connection came about, or (kind lost) that is unknown.
+    #: When it was sent. None if it was not, because the connection failed, or if that is unknown (kind `lost`).
     time: str | None
     ended: str | None
     latency_seconds: float | None
@@ -66,22 +66,22 @@ class Sending(Struct, frozen=True, kw_only=True):
     provider_request_id: str | None
     retry_after_seconds: float | None
     tokens: AttemptTokens
-    #: What came back, cut; a string where it is no JSON.
+    #: The reply, truncated; a string if it is not JSON.
     reply: Raw | str | None
 
 
-class ShownLetter(DeadLetter, frozen=True, kw_only=True):
+class ShownLetter(DeadLetterEntry, frozen=True, kw_only=True):
     """`batcher dlq show --json`."""
 
     state: RequestState
     url: str
     model: str
-    #: The request's own bytes.
+    #: The request body, byte for byte.
     body: Raw
-    history: list[Sending]
+    history: list[AttemptEntry]
 
 
-def choose(
+def filters_for(
     database: Database,
     *,
     job: str | None,
@@ -90,22 +90,25 @@ def choose(
     status: int | None,
     requests: Sequence[int] = (),
 ) -> Filters:
-    """Which dead letters a person means; None: any. Raises UnknownJob."""
+    """Make filters from a command's options; None matches any. Raises UnknownJob."""
     job_id = None if job is None else find(database, job).id
     chosen = tuple(RequestId(request) for request in requests)
     return Filters(job=job_id, kind=kind, code=code, status=status, requests=chosen)
 
 
-def list_letters(database: Database, filters: Filters, *, limit: int) -> Listed:
-    """Dead letters in file order, the first `limit` of them."""
+def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLetterList:
+    """Return the first `limit` dead letters in file order."""
     with database.read() as connection:
         found = listing.letters(connection, filters, limit=limit)
         total = len(found) if len(found) < limit else listing.count(connection, filters)
-    return Listed(data=[_entry(letter, is_dead=True) for letter in found], total=total)
+    return DeadLetterList(data=[_entry(letter, is_dead=True) for letter in found], total=total)
 
 
 def show(database: Database, request: RequestId) -> ShownLetter:
-    """The request whole: its body, every attempt, what to do. Raises UsageError where there is none."""
+    """Return the request with its body, every attempt and advice.
+
+    Raises UsageError if there is no such request.
+    """
     with database.read() as connection:
         shown = listing.show(connection, request)
     entry = _entry(shown.letter, is_dead=shown.state == RequestState.DEAD_LETTERED)
@@ -115,12 +118,12 @@ def show(database: Database, request: RequestId) -> ShownLetter:
         url=shown.path,
         model=shown.model,
         body=Raw(shown.body),
-        history=[_sending(attempt) for attempt in shown.history],
+        history=[_attempt_entry(attempt) for attempt in shown.history],
     )
 
 
-def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
-    return DeadLetter(
+def _entry(letter: Letter, *, is_dead: bool) -> DeadLetterEntry:
+    return DeadLetterEntry(
         request=letter.request,
         job=letter.job,
         line=letter.line,
@@ -136,8 +139,8 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetter:
     )
 
 
-def _sending(attempt: Attempt) -> Sending:
-    return Sending(
+def _attempt_entry(attempt: Attempt) -> AttemptEntry:
+    return AttemptEntry(
         attempt=attempt.send,
         request=attempt.request_id,
         revision=attempt.revision,
@@ -156,7 +159,7 @@ def _sending(attempt: Attempt) -> Sending:
 
 
 def _reply(reply: bytes) -> Raw | str:
-    """As JSON where it is JSON that every reader takes: it may be cut, and escapes may spell half a character."""
+    """Return the reply as JSON if every reader accepts it: it may be truncated, or hold half a surrogate pair."""
     try:
         return msgspec.json.decode(reply, type=Raw)
     except (msgspec.DecodeError, RecursionError):

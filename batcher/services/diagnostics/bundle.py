@@ -61,7 +61,7 @@ class Bundled(Struct, frozen=True, kw_only=True):
     left_out: list[str]
 
 
-class Choice(Struct, frozen=True, kw_only=True):
+class BundleOptions(Struct, frozen=True, kw_only=True):
     """What a bundle is about. Neither: the newest job."""
 
     job: str | None = None
@@ -71,7 +71,7 @@ class Choice(Struct, frozen=True, kw_only=True):
 
 def write_bundle(
     database: Database,
-    choice: Choice,
+    choice: BundleOptions,
     place: Path,
     *,
     now: int,
@@ -87,7 +87,7 @@ def write_bundle(
     check_places(database, str(place), source_path=job.source_path)
     if place.exists() and not force:
         raise UsageError(f"{place} is there already", hint="name another file with -o, or give --force")
-    members, left_out = _gather(database, job, choice)
+    members, left_out = _gather(database, job, choice, now=now)
     members["time.json"] = _json(_time(now, zone))
     secrets = _secrets(job.settings, environ)
     clean = {name: redact(content, secrets) for name, content in members.items()}
@@ -97,7 +97,7 @@ def write_bundle(
     return Bundled(job=job.id, bytes=len(packed), members=sorted(clean), left_out=left_out)
 
 
-def _job(database: Database, choice: Choice) -> Job:
+def _job(database: Database, choice: BundleOptions) -> Job:
     if choice.request is None:
         return find(database, choice.job)
     if choice.job is not None:
@@ -106,7 +106,9 @@ def _job(database: Database, choice: Choice) -> Job:
         return jobs.get(connection, support.job_of(connection, choice.request))
 
 
-def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, bytes], list[str]]:
+def _gather(
+    database: Database, job: Job, choice: BundleOptions, *, now: int
+) -> tuple[dict[str, bytes], list[str]]:
     """Every member but the time, and what had to be left out."""
     with database.read() as connection:
         total = support.attempt_count(connection, job, choice.request)
@@ -132,7 +134,7 @@ def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, byt
     members = {
         "attempts.jsonl": lines,
         "dead_letters.json": _json([replace(cause, code=name_like(cause.code) or "") for cause in causes]),
-        "job.json": _json(_about_job(database, job, with_content=choice.with_content)),
+        "job.json": _json(_about_job(database, job, now=now, with_content=choice.with_content)),
         "shapes.json": _json([_shape(by_number[number]) for number in chosen]),
         "versions.json": _json(versions()),
         **content,
@@ -143,9 +145,9 @@ def _gather(database: Database, job: Job, choice: Choice) -> tuple[dict[str, byt
     return members, left_out
 
 
-def _about_job(database: Database, job: Job, *, with_content: bool) -> dict[str, Any]:
+def _about_job(database: Database, job: Job, *, now: int, with_content: bool) -> dict[str, Any]:
     """Settings and status, without places of this machine; what a provider said may quote a prompt."""
-    status: dict[str, Any] = msgspec.to_builtins(job_status(database, job))
+    status: dict[str, Any] = msgspec.to_builtins(job_status(database, job, now=now))
     for name in ("source", "output", "runner_pid", "name"):
         status.pop(name)
     for lane in status["lanes"]:

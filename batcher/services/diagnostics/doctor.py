@@ -29,10 +29,10 @@ from batcher.services.diagnostics import doctor_replies as replies
 from batcher.services.diagnostics.doctor_report import (
     CHECKS,
     Check,
+    CheckResult,
     Diagnosis,
     Findings,
     Part,
-    Verdict,
     bad,
     good,
     skipped,
@@ -47,7 +47,7 @@ T = TypeVar("T")
 Simulator = Callable[[], AbstractAsyncContextManager[str]]
 
 
-class Question(Struct, frozen=True, kw_only=True):
+class DoctorOptions(Struct, frozen=True, kw_only=True):
     """What a doctor is asked."""
 
     #: The settings of a run; raises ConfigError.
@@ -61,26 +61,26 @@ class Question(Struct, frozen=True, kw_only=True):
 
 
 async def diagnose(
-    question: Question, *, environ: Mapping[str, str], clock: Clock, simulator: Simulator
+    options: DoctorOptions, *, environ: Mapping[str, str], clock: Clock, simulator: Simulator
 ) -> tuple[Diagnosis, Findings]:
     """All checks, in the order of CHECKS. Sends two tiny requests, and a third where one must be reworded."""
-    examination = _Examination(question, environ, clock)
+    examination = _DoctorRun(options, environ, clock)
     async with AsyncExitStack() as stack:
         await examination.run(stack, simulator)
     return examination.diagnosis(), examination.findings()
 
 
-class _Examination:
+class _DoctorRun:
     """One run of the checks, and what they have found so far."""
 
-    def __init__(self, question: Question, environ: Mapping[str, str], clock: Clock) -> None:
-        self._question = question
+    def __init__(self, options: DoctorOptions, environ: Mapping[str, str], clock: Clock) -> None:
+        self._options = options
         self._environ = environ
         self._clock = clock
         self._checks: list[Check] = []
         self._settings: JobSettings | None = None
         self._target: Target | None = None
-        self._model = question.model
+        self._model = options.model
         self._models: tuple[str, ...] = ()
         self._proxy: str | None = None
         self._hints = RateHints()
@@ -117,9 +117,9 @@ class _Examination:
     def findings(self) -> Findings:
         return Findings(settings=self._settings, hints=self._hints, proxy=self._proxy)
 
-    def _config(self) -> Verdict:
+    def _config(self) -> CheckResult:
         try:
-            settings = self._question.resolve()
+            settings = self._options.resolve()
             check_ca_file(settings.ca_file)
             if settings.base_url.startswith("https:"):
                 tls_context(settings.ca_file)
@@ -135,7 +135,7 @@ class _Examination:
             facts.append(f"proxy {self._proxy}")
         return good("; ".join(facts))
 
-    def _credentials(self) -> Verdict:
+    def _credentials(self) -> CheckResult:
         settings = self._settings
         if settings is None:
             return skipped("config failed")
@@ -147,7 +147,7 @@ class _Examination:
             base_url=settings.base_url,
             key=key,
             headers=headers,
-            timeout=self._question.timeout or min(settings.timeout, _PATIENCE),
+            timeout=self._options.timeout or min(settings.timeout, _PATIENCE),
             ca_file=settings.ca_file,
             use_proxy=not settings.simulate,
         )
@@ -165,14 +165,14 @@ class _Examination:
         parts = tuple(self._part(rung) for rung in rungs)
         failed = next((part for part in parts if part.ok is False), None)
         evidence = failed.evidence if failed else "; ".join(f"{part.name}: {part.evidence}" for part in parts)
-        verdict = Verdict(ok=failed is None, evidence=evidence, fix=failed.fix if failed else None)
-        self._add("network", verdict, _since(began), parts=parts)
+        result = CheckResult(ok=failed is None, evidence=evidence, fix=failed.fix if failed else None)
+        self._add("network", result, _since(began), parts=parts)
         return failed is None
 
     async def _ask(self, sender: LadderSender, settings: JobSettings) -> None:
         """models, request, rejection, limits."""
         listed, seconds = await _timed_async(self._list(sender))
-        self._add("models", listed.verdict, seconds)
+        self._add("models", listed.check, seconds)
         self._models = listed.models
         self._model = self._model or replies.choose_model(listed.models)
         if listed.ends_here:
@@ -196,8 +196,8 @@ class _Examination:
         self._hints = rate_hints(result.headers, host=host_of(settings.base_url))
         self._add("limits", replies.read_limits(self._hints, limits_for(settings, model)), 0.0)
 
-    async def _list(self, sender: LadderSender) -> replies.Listed:
-        return replies.read_models(await sender.get(replies.MODELS), self._question.model)
+    async def _list(self, sender: LadderSender) -> replies.ModelList:
+        return replies.read_models(await sender.get(replies.MODELS), self._options.model)
 
     async def _tiny(self, sender: LadderSender, model: str) -> Reply | TransportFault:
         """The smallest request; reasoning models take its limit by another name, and may need a little more."""
@@ -212,20 +212,20 @@ class _Examination:
             path=replies.CHAT, body=msgspec.json.encode(body), client_request_id=f"doctor-{uuid.uuid4()}"
         )
 
-    def _store(self) -> Verdict:
+    def _store(self) -> CheckResult:
         try:
-            return examine_store(self._question.store())
+            return examine_store(self._options.store())
         except BatcherError as error:
             return _failed(error)
 
-    def _add(self, name: str, verdict: Verdict, seconds: float, *, parts: tuple[Part, ...] = ()) -> None:
+    def _add(self, name: str, result: CheckResult, seconds: float, *, parts: tuple[Part, ...] = ()) -> None:
         self._checks.append(
             Check(
                 name=name,
-                ok=verdict.ok,
+                ok=result.ok,
                 seconds=seconds,
-                evidence=redact_text(verdict.evidence, self._secrets),
-                fix=None if verdict.fix is None else redact_text(verdict.fix, self._secrets),
+                evidence=redact_text(result.evidence, self._secrets),
+                fix=None if result.fix is None else redact_text(result.fix, self._secrets),
                 parts=parts,
             )
         )
@@ -238,19 +238,19 @@ class _Examination:
                 self._add(name, skipped(why), 0.0)
 
     def _part(self, rung: Rung) -> Part:
-        fix = replies.mend_fault(rung.fault) if rung.ok is False else None
+        fix = replies.fix_for_fault(rung.fault) if rung.ok is False else None
         evidence = redact_text(rung.evidence, self._secrets)
         return Part(name=rung.name, ok=rung.ok, seconds=rung.seconds, evidence=evidence, fix=fix)
 
 
-def _failed(error: BatcherError) -> Verdict:
+def _failed(error: BatcherError) -> CheckResult:
     return bad(error.message, error.hint or "see `batcher doctor --help` and the README's settings")
 
 
-def _timed(check: Callable[[], Verdict]) -> tuple[Verdict, float]:
+def _timed(check: Callable[[], CheckResult]) -> tuple[CheckResult, float]:
     began = time.perf_counter()
-    verdict = check()
-    return verdict, _since(began)
+    result = check()
+    return result, _since(began)
 
 
 async def _timed_async(awaited: Awaitable[T]) -> tuple[T, float]:

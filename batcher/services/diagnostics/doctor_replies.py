@@ -1,4 +1,4 @@
-"""What an endpoint's replies tell a doctor. What a reply means, policy decides; here it is put into a verdict."""
+"""What an endpoint's replies tell a doctor. What a reply means, policy decides; here it is put into a result."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from batcher.policy.classify.classify import Standing, classify
 from batcher.policy.classify.error_body import NOT_JSON, SUCCESS, parse_json, read_evidence, unwrapped
 from batcher.policy.classify.failures import mend_alone
 from batcher.policy.privacy.sanitize import one_line
-from batcher.services.diagnostics.doctor_report import Verdict, bad, good, skipped
+from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, skipped
 
 CHAT: Final = "/v1/chat/completions"
 MODELS: Final = "/v1/models"
@@ -35,7 +35,7 @@ _MOST_MODELS: Final = 500
 _WIDTH: Final = 300
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id")
 
-_MEND_BASE_URL: Final = "check --base-url: it usually ends in /v1"
+_FIX_BASE_URL: Final = "check --base-url: it usually ends in /v1"
 _BY_FAULT: Final[Mapping[FaultKind, str]] = {
     FaultKind.DNS: "check the host's name in --base-url, and the network (VPN, name server)",
     FaultKind.REFUSED: "start the server, or mend host and port of --base-url; a firewall or proxy may refuse too",
@@ -47,8 +47,8 @@ _BY_FAULT: Final[Mapping[FaultKind, str]] = {
     FaultKind.TIMEOUT: "the model may still be loading: try again, or give it longer with --timeout S",
     FaultKind.RESET: "a gateway on the way cuts it: see the server's or the proxy's log",
     FaultKind.STALE_CONNECTION: "try again",
-    FaultKind.REPLY_TOO_LARGE: f"this is no reply of an API: {_MEND_BASE_URL}",
-    FaultKind.PROTOCOL: f"what listens there does not speak plain HTTP: {_MEND_BASE_URL}, with the right scheme",
+    FaultKind.REPLY_TOO_LARGE: f"this is no reply of an API: {_FIX_BASE_URL}",
+    FaultKind.PROTOCOL: f"what listens there does not speak plain HTTP: {_FIX_BASE_URL}, with the right scheme",
     FaultKind.LOCAL: "raise the limit of open files (`ulimit -n 4096`), or free memory",
 }
 _BY_KIND: Final[Mapping[FailureKind, str]] = {
@@ -61,39 +61,39 @@ _BY_KIND: Final[Mapping[FailureKind, str]] = {
 Result = Reply | TransportFault
 
 
-class Listed(Struct, frozen=True, kw_only=True):
+class ModelList(Struct, frozen=True, kw_only=True):
     """What came of asking for the models."""
 
-    verdict: Verdict
+    check: CheckResult
     models: tuple[str, ...] = ()
     #: Nothing further can succeed: no reply came, or the key is wrong.
     ends_here: bool = False
 
 
-def mend_fault(kind: FaultKind | None) -> str:
+def fix_for_fault(kind: FaultKind | None) -> str:
     """What to do where no reply came."""
     return _BY_FAULT[kind or FaultKind.REFUSED]
 
 
-def read_models(result: Result, given: str | None) -> Listed:
+def read_models(result: Result, given: str | None) -> ModelList:
     """GET models. Where a model is given, an endpoint may do without a list."""
     if isinstance(result, TransportFault):
-        return Listed(verdict=bad(result.message, mend_fault(result.kind)), ends_here=True)
+        return ModelList(check=bad(result.message, fix_for_fault(result.kind)), ends_here=True)
     names = _names(result) if result.status in SUCCESS else None
     if names:
-        return Listed(verdict=good(_models_found(names, given)), models=names[:_MOST_MODELS])
+        return ModelList(check=good(_models_found(names, given)), models=names[:_MOST_MODELS])
     if names is not None:
         fix = "load or deploy a model there, or name one with --model"
-        return Listed(verdict=skipped("its list of models is empty") if given else bad("no model is served", fix))
+        return ModelList(check=skipped("its list of models is empty") if given else bad("no model is served", fix))
     outcome = classify(result, path=MODELS, standing=_NOTHING_KNOWN)
     evidence = _said(result, outcome)
     is_key = _is_of_key(outcome)
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
-        return Listed(verdict=skipped(f"no list of models to be had: {evidence}"))
+        return ModelList(check=skipped(f"no list of models to be had: {evidence}"))
     # A 404 is about the address here: no model was asked for, though the path has the word in it.
-    fix = _MEND_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
+    fix = _FIX_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
     fix = fix if is_key else f"{fix}; where the endpoint lists no models, name one with --model"
-    return Listed(verdict=bad(evidence, fix), ends_here=is_key)
+    return ModelList(check=bad(evidence, fix), ends_here=is_key)
 
 
 def choose_model(models: Sequence[str]) -> str | None:
@@ -110,10 +110,10 @@ def wants_other_limit(result: Result) -> bool:
     return said.param == "max_tokens" or "max_completion_tokens" in said.message
 
 
-def read_request(result: Result, model: str) -> Verdict:
+def read_request(result: Result, model: str) -> CheckResult:
     """The tiny request: answered, or why not."""
     if isinstance(result, TransportFault):
-        return bad(result.message, mend_fault(result.kind))
+        return bad(result.message, fix_for_fault(result.kind))
     outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
     is_answer = isinstance(outcome, Success) or outcome.code in _ANSWERED_ALL_THE_SAME
     if not is_answer:
@@ -123,10 +123,10 @@ def read_request(result: Result, model: str) -> Verdict:
     return good(f"{model} answered: HTTP {result.status}, {tokens}{_request_id(result)}")
 
 
-def read_rejection(result: Result) -> Verdict:
+def read_rejection(result: Result) -> CheckResult:
     """The request without messages: refused with 400 or 422 and an error in JSON, or what is wrong with that."""
     if isinstance(result, TransportFault):
-        return bad(f"a bad request brought no reply: {result.message}", mend_fault(result.kind))
+        return bad(f"a bad request brought no reply: {result.message}", fix_for_fault(result.kind))
     evidence = read_evidence(result)
     is_object = evidence.document is not NOT_JSON and isinstance(unwrapped(evidence.document), dict)
     if result.status in _CLEAN and is_object and evidence.message:
@@ -146,7 +146,7 @@ def read_rejection(result: Result) -> Verdict:
     return bad(f"a request without messages is not refused cleanly: HTTP {result.status}, {form}", fix)
 
 
-def read_limits(hints: RateHints, given: Limits) -> Verdict:
+def read_limits(hints: RateHints, given: Limits) -> CheckResult:
     """What the reply headers announce, beside what is given."""
     announced = [
         f"{_figure(limit)} {unit}" + (f" ({_figure(left)} left)" if left is not None else "")
@@ -203,7 +203,7 @@ def _said(reply: Reply, outcome: Outcome) -> str:
 
 def _fix(outcome: Outcome) -> str:
     if isinstance(outcome, Success):
-        return _MEND_BASE_URL
+        return _FIX_BASE_URL
     if outcome.pause is None:
         return _BY_KIND[outcome.kind]
     fix = mend_alone(outcome.pause.fix)

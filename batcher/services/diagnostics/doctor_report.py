@@ -11,7 +11,7 @@ from batcher.domain.settings import JobSettings
 CHECKS: Final = ("config", "credentials", "network", "models", "request", "rejection", "limits", "store")
 
 
-class Verdict(Struct, frozen=True, kw_only=True):
+class CheckResult(Struct, frozen=True, kw_only=True):
     """What one check found. `ok` None: skipped, and `evidence` says why."""
 
     ok: bool | None
@@ -59,16 +59,16 @@ class Findings(Struct, frozen=True, kw_only=True):
     proxy: str | None
 
 
-def skipped(why: str) -> Verdict:
+def skipped(why: str) -> CheckResult:
     """Not tried."""
-    return Verdict(ok=None, evidence=why)
+    return CheckResult(ok=None, evidence=why)
 
 
-def good(evidence: str) -> Verdict:
+def good(evidence: str) -> CheckResult:
     """It works."""
-    return Verdict(ok=True, evidence=evidence)
+    return CheckResult(ok=True, evidence=evidence)
 
 
-def bad(evidence: str, fix: str) -> Verdict:
+def bad(evidence: str, fix: str) -> CheckResult:
     """It does not, and this would mend it."""
-    return Verdict(ok=False, evidence=evidence, fix=fix)
+    return CheckResult(ok=False, evidence=evidence, fix=fix)

@@ -7,7 +7,7 @@ from typing import Final
 
 from batcher.domain.errors import BatcherError
 from batcher.files.writing import check_target
-from batcher.services.diagnostics.doctor_report import Verdict, bad, good
+from batcher.services.diagnostics.doctor_report import CheckResult, bad, good
 from batcher.services.store.maintain import check
 from batcher.services.store.open_store import exists
 from batcher.store.reports.support import sqlite_version
@@ -19,7 +19,7 @@ _LEAST_FREE: Final = 100 * _MIB
 _LEAST_DESCRIPTORS: Final = 128
 
 
-def examine_store(path: str) -> Verdict:
+def examine_store(path: str) -> CheckResult:
     """Whether the store is sound and has room. Reads all of it; makes none where there is none."""
     place = Path(path)
     facts = [f"SQLite {sqlite_version()}"]

@@ -27,7 +27,7 @@ def discard(session: Session, *, selection: LetterSelection, yes: bool) -> int:
     change. Results and errors files that are written later leave the discarded rows out.
     """
     from batcher.services.dead_letters import discard as discarding  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
     selection.require()
     with opened_to_look(session.db, job=selection.job) as database:

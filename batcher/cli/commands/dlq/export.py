@@ -33,7 +33,7 @@ def export(session: Session, *, selection: LetterSelection, output: str, force: 
     the current body of each, byte for byte. You can fix the file and run it as a new job; the dead letters stay.
     """
     from batcher.services.dead_letters import export as extracting  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
     with opened_to_look(session.db, job=selection.job) as database:
         if database is None:

@@ -13,7 +13,7 @@ from batcher.policy.output.advice import advice_for_one
 from batcher.policy.privacy.sanitize import one_line
 
 if TYPE_CHECKING:
-    from batcher.services.dead_letters.inspect import DeadLetter, Listed, Sending, ShownLetter
+    from batcher.services.dead_letters.inspect import AttemptEntry, DeadLetterEntry, DeadLetterList, ShownLetter
 
 _LIST_EPILOG = """\b
 Examples:
@@ -48,7 +48,7 @@ _ADVISED = 5
 def list_(session: Session, *, selection: LetterSelection, limit: int, as_json: bool) -> None:
     """List dead letters, each with its cause."""
     from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
     with opened_to_look(session.db_to_read, job=selection.job) as database:
         listed = inspect.Listed(data=[], total=0)
@@ -69,7 +69,7 @@ def show(session: Session, *, request: int, as_json: bool) -> None:
     REQUEST is the number that `batcher dlq list` prints.
     """
     from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
     with opened_to_look(session.db_to_read) as database:
         if database is None:
@@ -78,7 +78,7 @@ def show(session: Session, *, request: int, as_json: bool) -> None:
     print_json(shown) if as_json else _say_shown(shown)
 
 
-def _say_list(listed: "Listed") -> None:
+def _say_list(listed: "DeadLetterList") -> None:
     if not listed.total:
         say("there are no dead letters")
         return
@@ -96,7 +96,7 @@ def _say_list(listed: "Listed") -> None:
         say(f"… and {causes}; `batcher dlq show REQUEST` says what to do about one")
 
 
-def _row(letter: "DeadLetter") -> list[str]:
+def _row(letter: "DeadLetterEntry") -> list[str]:
     return [
         str(letter.request),
         str(letter.job),
@@ -134,7 +134,7 @@ def _say_shown(shown: "ShownLetter") -> None:
         say(f"→ {advice_for_one(shown.advice, shown.code, shown.request)}")
 
 
-def _history_row(sending: "Sending") -> list[str]:
+def _history_row(sending: "AttemptEntry") -> list[str]:
     return [
         str(sending.attempt),
         str(sending.revision),

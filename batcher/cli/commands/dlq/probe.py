@@ -13,8 +13,8 @@ from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.states import RequestState, ShownState
 from batcher.policy.privacy.sanitize import one_line
-from batcher.services.dead_letters.probe import Probe, Probed, pick, send
-from batcher.services.dead_letters.retry import Chosen
+from batcher.services.dead_letters.probe import ProbePlan, ProbeResult, pick, send
+from batcher.services.dead_letters.retry import RetryPlan
 from batcher.services.runs.run import Parts, RunControl
 from batcher.store.sqlite.database import Database
 
@@ -92,7 +92,7 @@ def _say(probe: Probe, probed: Probed) -> int:
     return code
 
 
-def _say_answered(probe: Probe, probed: Probed) -> None:
+def _say_answered(probe: ProbePlan, probed: ProbeResult) -> None:
     request = probed.request
     last = request.history[-1] if request.attempts > probe.request.attempts else None
     if last is None:
@@ -107,7 +107,7 @@ def _say_answered(probe: Probe, probed: Probed) -> None:
         say(f"next: batcher results {request.job}")
 
 
-def _say_failed(probed: Probed) -> None:
+def _say_failed(probed: ProbeResult) -> None:
     request = probed.request
     status = "" if request.status is None else f"{request.status} "
     message = one_line(request.message, _MAX_TEXT_LENGTH)
@@ -116,7 +116,7 @@ def _say_failed(probed: Probed) -> None:
     say(f"next: batcher dlq show {request.request}")
 
 
-def _say_open(probed: Probed) -> None:
+def _say_open(probed: ProbeResult) -> None:
     request, paused = probed.request, probed.job.paused
     say(f"request {request.request} was not answered; it is {request.state}")
     if paused is not None:

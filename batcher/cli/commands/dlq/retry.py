@@ -44,7 +44,7 @@ def retry(
     history is kept. Edited bodies are checked like a job file; if one is invalid, nothing changes.
     """
     from batcher.services.dead_letters.retry import choose, put_back  # noqa: PLC0415
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415 - heavy modules only where they are used
 
     selection.require()
     edits = _edits(sets, unsets)

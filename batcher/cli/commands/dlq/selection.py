@@ -42,7 +42,7 @@ class LetterSelection(Struct, frozen=True, kw_only=True):
         """Convert to the store's filters. Raises UnknownJob."""
         from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
 
-        return inspect.choose(
+        return inspect.filters_for(
             database, job=self.job, kind=self.kind, code=self.code, status=self.status, requests=self.requests
         )
 

@@ -9,7 +9,7 @@ from batcher.cli.terminal.output import letter_count, number, print_json, say
 from batcher.policy.privacy.sanitize import one_line
 
 if TYPE_CHECKING:
-    from batcher.services.dead_letters.summarize import Cause, Summary
+    from batcher.services.dead_letters.summarize import Cause, DeadLetterSummary
 
 _EPILOG = """\b
 Examples:
@@ -28,7 +28,7 @@ _ID_WIDTH, _MESSAGE_WIDTH = 60, 200
 def summary(session: Session, *, job: str | None, as_json: bool) -> None:
     """Group dead letters by cause, each with a fix."""
     from batcher.services.dead_letters import summarize  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import find, opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import find, opened_if_present  # noqa: PLC0415
 
     with opened_to_look(session.db_to_read, job=job) as database:
         found = summarize.Summary(data=[], total=0)
@@ -37,7 +37,7 @@ def summary(session: Session, *, job: str | None, as_json: bool) -> None:
     print_json(found) if as_json else _say(found)
 
 
-def _say(found: "Summary") -> None:
+def _say(found: "DeadLetterSummary") -> None:
     if not found.total:
         say("there are no dead letters")
         return

@@ -22,14 +22,14 @@ from batcher.files.reading import read_lines
 from batcher.files.source import Source, open_source
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
 from batcher.services.jobs import reader_process
-from batcher.services.jobs.line_chunks import Chunk, Taking, chunks
-from batcher.services.jobs.reader_process import reading
+from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
+from batcher.services.jobs.reader_process import read_chunks
 from batcher.services.jobs.submit import SubmitOptions, submit_file
 from batcher.store.sqlite.database import Database
 from tests.support.stores import ManualClock, table
 
 TOP = Path(__file__).parents[4]
-TAKING = Taking(url="/v1/embeddings", cache=CacheMode.DETERMINISTIC)
+OPTIONS = ParseOptions(url="/v1/embeddings", cache=CacheMode.DETERMINISTIC)
 
 
 def line(number: int, **body: Any) -> bytes:
@@ -56,7 +56,7 @@ CONTENT = b"".join(
 @pytest.fixture(autouse=True)
 def children(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Every file is worth a process; afterwards none is left."""
-    monkeypatch.setattr(reader_process, "_WORTH_BYTES", 1)
+    monkeypatch.setattr(reader_process, "_MIN_BYTES", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = reader_process._start
 
@@ -109,10 +109,10 @@ def test_the_same_lines_come_out_as_if_they_were_read_here(
     source: Source, children: list[subprocess.Popen[bytes]]
 ):
     """Wherever this process stands in the file meanwhile: it may be reading it too."""
-    here = joined(chunks(read_lines(source, name=source.name), TAKING))
+    here = joined(chunks(read_lines(source, name=source.name), OPTIONS))
     source.rewind()
     source.read(1000)
-    with reading(source, TAKING) as parts:
+    with read_chunks(source, OPTIONS) as parts:
         assert joined(parts) == here
     lines, bad = here
     assert len(children) == 1
@@ -126,7 +126,7 @@ def test_a_file_that_cannot_be_unpacked_to_its_end_is_refused_in_the_same_words(
         with pytest.raises(InputError) as here:
             list(read_lines(source, name=source.name))
         source.rewind()
-        with reading(source, TAKING) as parts, pytest.raises(InputError) as there:
+        with read_chunks(source, OPTIONS) as parts, pytest.raises(InputError) as there:
             joined(parts)
     assert str(there.value) == str(here.value)
     assert there.value.source == str(path)
@@ -134,7 +134,7 @@ def test_a_file_that_cannot_be_unpacked_to_its_end_is_refused_in_the_same_words(
 
 def test_a_file_that_is_changed_while_it_is_read_is_refused(tmp_path: Path):
     path = stored(tmp_path / "f.jsonl", CONTENT)
-    with open_source(str(path)) as source, reading(source, TAKING) as parts:
+    with open_source(str(path)) as source, read_chunks(source, OPTIONS) as parts:
         with path.open("ab") as file:
             file.write(b"\n" + line(99))
         with pytest.raises(InputError, match="was changed while it was read"):
@@ -146,17 +146,17 @@ def test_where_no_process_can_be_started_it_is_read_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str
 ):
     monkeypatch.setattr(sys, "executable", program)
-    with open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source, reading(source, TAKING) as parts:
+    with open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source, read_chunks(source, OPTIONS) as parts:
         assert len(joined(parts)[0]) == 43
 
 
 def test_a_small_file_and_what_is_no_file_are_read_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: list[subprocess.Popen[bytes]]
 ):
-    with reading(Source(io.BytesIO(CONTENT), name="f.jsonl", packing=""), TAKING) as parts:
+    with read_chunks(Source(io.BytesIO(CONTENT), name="f.jsonl", packing=""), OPTIONS) as parts:
         assert len(joined(parts)[0]) == 43
-    monkeypatch.setattr(reader_process, "_WORTH_BYTES", 10**9)
-    with open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source, reading(source, TAKING) as parts:
+    monkeypatch.setattr(reader_process, "_MIN_BYTES", 10**9)
+    with open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source, read_chunks(source, OPTIONS) as parts:
         assert len(joined(parts)[0]) == 43
     assert not children
 
@@ -167,7 +167,7 @@ def many(tmp_path: Path) -> Path:
 
 
 def test_when_nothing_more_is_asked_for_the_other_process_ends(tmp_path: Path):
-    with open_source(str(many(tmp_path))) as source, reading(source, TAKING) as parts:
+    with open_source(str(many(tmp_path))) as source, read_chunks(source, OPTIONS) as parts:
         assert next(parts).lines
 
 
@@ -205,7 +205,7 @@ def test_a_fault_of_our_own_in_there_is_told_with_what_it_said(tmp_path: Path, m
     monkeypatch.setattr(reader_process, "_start", broken)
     with (
         open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source,
-        reading(source, TAKING) as parts,
+        read_chunks(source, OPTIONS) as parts,
         pytest.raises(RuntimeError, match="ended with 1: a fault of ours"),
     ):
         joined(parts)
@@ -216,7 +216,7 @@ def test_a_job_is_the_same_wherever_its_file_was_read(
 ):
     rows = []
     for worth in (1, 10**9):
-        monkeypatch.setattr(reader_process, "_WORTH_BYTES", worth)
+        monkeypatch.setattr(reader_process, "_MIN_BYTES", worth)
         with open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source:
             options = SubmitOptions(skip_invalid=True, new=True, url="/v1/embeddings")
             told = submit_file(

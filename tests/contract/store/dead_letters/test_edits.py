@@ -9,7 +9,7 @@ from batcher.domain.ids import RequestId
 from batcher.policy.input.body_edit import read_set
 from batcher.policy.input.deduplication import fingerprint
 from batcher.services.dead_letters import retry
-from batcher.services.dead_letters.retry import Chosen, choose, put_back
+from batcher.services.dead_letters.retry import RetryPlan, choose, put_back
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import listing, redrive
 from batcher.store.dead_letters.listing import Filters
@@ -175,7 +175,7 @@ def test_what_another_has_put_back_meanwhile_is_not_put_back_twice(database, hol
     job = submit_rows(database, [row("a")])
     bury(holder, job, "a")
     chosen = choose(database, Filters(), edits("temperature=1"))
-    put_back(database, Chosen(ids=[RequestId(1)]))
+    put_back(database, RetryPlan(ids=[RequestId(1)]))
     assert put_back(database, chosen).count == 0
     assert (stored(database)["a"]["revision"], table(database, "former_bodies")) == (0, [])
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from batcher.clock import SystemClock
-from batcher.services.diagnostics.bundle import Choice, write_bundle
+from batcher.services.diagnostics.bundle import BundleOptions, write_bundle
 from tests.support.commands import batcher, chat, job_file, line
 from tests.support.endpoints import Says, endpoint, error
 from tests.support.jobs import rows, run_job, store_in
@@ -117,7 +117,7 @@ def test_the_same_store_gives_the_same_bytes_but_for_the_time(failed):
     with store_in(failed) as database:
         for name in ("three.zip", "four.zip"):
             done = write_bundle(
-                database, Choice(), Path(name), now=1_700_000_000_000_000, zone=UTC, environ={}, force=False
+                database, BundleOptions(), Path(name), now=1_700_000_000_000_000, zone=UTC, environ={}, force=False
             )
             packed.append(Path(name).read_bytes())
             assert done.bytes == len(packed[-1])

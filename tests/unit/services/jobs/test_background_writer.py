@@ -1,4 +1,4 @@
-"""Work beside its caller: in order, one piece under way, errors told, nothing begun once the caller has left."""
+"""Work done in a second thread: in order, one piece at a time; errors are raised; nothing starts afterwards."""
 
 import sys
 import threading
@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from batcher.services.jobs.background_writer import Beside
+from batcher.services.jobs.background_writer import BackgroundWriter
 
 
 def wait_for(gate: threading.Event) -> None:
@@ -15,9 +15,9 @@ def wait_for(gate: threading.Event) -> None:
 
 
 def give_all(*pieces: Callable[[], None], leaving: BaseException | None = None) -> None:
-    with Beside() as beside:
+    with BackgroundWriter() as writer:
         for piece in pieces:
-            beside.give(piece)
+            writer.submit(piece)
         if leaving is not None:
             raise leaving
 
@@ -34,9 +34,9 @@ def test_pieces_are_done_in_order_in_another_thread():
         numbers.append(number)
         threads.add(threading.get_ident())
 
-    with Beside() as beside:
+    with BackgroundWriter() as writer:
         for number in range(5):
-            beside.give(partial(work, number))
+            writer.submit(partial(work, number))
     assert numbers == [0, 1, 2, 3, 4]
     assert len(threads) == 1
     assert threading.get_ident() not in threads
@@ -45,13 +45,13 @@ def test_pieces_are_done_in_order_in_another_thread():
 def test_only_one_piece_is_under_way_and_the_next_waits_to_be_given():
     gate, given = threading.Event(), threading.Event()
 
-    def give_two(beside: Beside) -> None:
-        beside.give(lambda: wait_for(gate))
-        beside.give(lambda: None)
+    def give_two(writer: BackgroundWriter) -> None:
+        writer.submit(lambda: wait_for(gate))
+        writer.submit(lambda: None)
         given.set()
 
-    with Beside() as beside:
-        giver = threading.Thread(target=give_two, args=(beside,))
+    with BackgroundWriter() as writer:
+        giver = threading.Thread(target=give_two, args=(writer,))
         giver.start()
         assert not given.wait(0.05)
         gate.set()
@@ -86,6 +86,6 @@ def test_left_by_an_interrupt_it_lets_what_is_under_way_end_first():
 
 def test_threads_change_hands_as_before_once_it_is_left():
     usual = sys.getswitchinterval()
-    with Beside():
+    with BackgroundWriter():
         assert sys.getswitchinterval() < usual
     assert sys.getswitchinterval() == usual

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from batcher.services.runs.interpreter_tuning import busy
+from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
 
 def settings() -> tuple[float, tuple[int, int, int], bool]:
@@ -25,7 +25,7 @@ def as_it_was() -> Iterator[None]:
 
 def test_a_block_sets_all_and_sets_all_back():
     before = settings()
-    with busy(1e-4):
+    with tuned_for_throughput(1e-4):
         interval, thresholds, frozen = settings()
         assert interval == pytest.approx(1e-4)
         assert thresholds[0] == 20_000
@@ -36,9 +36,9 @@ def test_a_block_sets_all_and_sets_all_back():
 def test_of_blocks_that_overlap_the_last_one_left_sets_back():
     before = settings()
     first, second = ExitStack(), ExitStack()
-    first.enter_context(busy(1e-4))
+    first.enter_context(tuned_for_throughput(1e-4))
     inside = settings()
-    second.enter_context(busy(5e-4))
+    second.enter_context(tuned_for_throughput(5e-4))
     assert settings() == inside
     first.close()
     assert settings() == inside
@@ -49,19 +49,19 @@ def test_of_blocks_that_overlap_the_last_one_left_sets_back():
 def test_what_the_host_froze_stays_frozen():
     gc.freeze()
     before = settings()
-    with busy(1e-4):
+    with tuned_for_throughput(1e-4):
         pass
     assert settings() == before
 
 
 def test_a_collector_that_is_off_stays_off():
     gc.set_threshold(0)
-    with busy(1e-4):
+    with tuned_for_throughput(1e-4):
         assert gc.get_threshold()[0] == 0
 
 
 def test_an_error_leaves_nothing_behind():
     before = settings()
-    with pytest.raises(KeyboardInterrupt), busy(1e-4):
+    with pytest.raises(KeyboardInterrupt), tuned_for_throughput(1e-4):
         raise KeyboardInterrupt
     assert settings() == before
