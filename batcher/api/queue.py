@@ -172,7 +172,7 @@ class Batcher:
             if stream.error is None and stream in self._streams:
                 self._streams.remove(stream)
         with translate_errors():
-            _raise_if_paused(job_status(database, found))
+            _raise_if_paused(job_status(database, found, now=SystemClock().now()))
 
     def status(self, job: JobHandle | int | str) -> JobStatus:
         """How the job stands: what `batcher status JOB --json` prints."""

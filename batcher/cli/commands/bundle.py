@@ -55,7 +55,7 @@ def bundle(
     from batcher.services.jobs.manage import opened_for  # noqa: PLC0415
 
     request_id = None if request is None else RequestId(min(request, _LARGEST_REQUEST))
-    choice = Choice(job=job, request=request_id, with_content=with_content)
+    choice = BundleOptions(job=job, request=request_id, with_content=with_content)
     with opened_for(session.db, job) as (database, _):
         done = write_bundle(
             database,

@@ -35,10 +35,10 @@ def cache() -> None:
 @click.pass_obj
 def stats(session: Session, *, as_json: bool) -> None:
     """Count the cached answers by endpoint."""
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
     from batcher.services.store import cache as answer_cache  # noqa: PLC0415 - heavy modules only where they are used
 
-    with opened_to_look(session.db_to_read) as database:
+    with opened_if_present(session.db_to_read) as database:
         found = answer_cache.stats(database)
     if as_json:
         print_json(found)
@@ -67,11 +67,11 @@ def clear(session: Session, *, older_than: str | None, yes: bool) -> int:
     A later job with the same row sends that row again, and pays for it again. Asks for confirmation first.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.jobs.manage import opened_to_look  # noqa: PLC0415
+    from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
     from batcher.services.store import cache as answer_cache  # noqa: PLC0415
 
     seconds = None if older_than is None else _seconds(older_than)
-    with opened_to_look(session.db_to_read) as database:
+    with opened_if_present(session.db_to_read) as database:
         if database is None:
             say("no answers are cached; nothing was removed")
             return 0

@@ -36,11 +36,11 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
     now = SystemClock().now()
     if named is not None:
         with manage.opened_for(session.db, named) as (database, job):
-            shown = job_status(database, job)
+            shown = job_status(database, job, now=now)
         print_json(shown) if as_json else _say_one(shown)
         return
-    with manage.opened_to_look(session.db_to_read) as store:
-        found = [] if store is None else [job_status(store, job) for job in manage.all_jobs(store)]
+    with manage.opened_if_present(session.db_to_read) as store:
+        found = [] if store is None else [job_status(store, job, now=now) for job in manage.all_jobs(store)]
     print_json({"data": found}) if as_json else _say_all(found, session.db)
 
 

@@ -63,7 +63,7 @@ def run_to_end(
         signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, writer=writer))
     with signals.exit_on_signals():
         current = writer.write_the_rest()
-    code = summarize(database, current, writer.written, as_json=as_json, as_list=as_list)
+    code = summarize(database, current, writer.written, clock=parts.clock, as_json=as_json, as_list=as_list)
     for error in writer.errors:
         report_error(error, ())
     if signal_code is not None:
@@ -117,7 +117,7 @@ async def _run(
 
             def handed_over(pid: int | None) -> None:
                 _report_other_runner(pid, unfinished)
-                follower = Follower(database, [job.id for job in unfinished], progress.follow)
+                follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
                 background.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
             try:
@@ -144,7 +144,7 @@ def _report_other_runner(pid: int | None, jobs: Sequence[Job]) -> None:
 
 
 def _run_progress(database: Database, jobs: Sequence[Job], parts: Parts) -> RunProgress:
-    totals = stand(database, [job.id for job in jobs])
+    totals = totals_of(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
     ids = [job.id for job in jobs]

@@ -18,7 +18,13 @@ from batcher.store.sqlite.database import Database
 
 
 def summarize(
-    database: Database, jobs: Sequence[Job], written: Mapping[JobId, Exported], *, as_json: bool, as_list: bool
+    database: Database,
+    jobs: Sequence[Job],
+    written: Mapping[JobId, Exported],
+    *,
+    clock: Clock,
+    as_json: bool,
+    as_list: bool,
 ) -> int:
     """Print how every job ended; return the exit code, which a signal overrides.
 

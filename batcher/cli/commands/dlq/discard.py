@@ -30,10 +30,10 @@ def discard(session: Session, *, selection: LetterSelection, yes: bool) -> int:
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
     selection.require()
-    with opened_to_look(session.db, job=selection.job) as database:
+    with opened_if_present(session.db, job=selection.job) as database:
         if database is None:
             raise no_store(session.db)
-        meant = discarding.meant_by(database, selection.filters(database))
+        meant = discarding.plan_discard(database, selection.filters(database))
         if not meant.ids:
             say("no dead letter matches; nothing was discarded")
             return 0

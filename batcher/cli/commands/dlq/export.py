@@ -35,7 +35,7 @@ def export(session: Session, *, selection: LetterSelection, output: str, force: 
     from batcher.services.dead_letters import export as extracting  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_to_look(session.db, job=selection.job) as database:
+    with opened_if_present(session.db, job=selection.job) as database:
         if database is None:
             raise no_store(session.db)
         filters = selection.filters(database)

@@ -50,8 +50,8 @@ def list_(session: Session, *, selection: LetterSelection, limit: int, as_json: 
     from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_to_look(session.db_to_read, job=selection.job) as database:
-        listed = inspect.Listed(data=[], total=0)
+    with opened_if_present(session.db_to_read, job=selection.job) as database:
+        listed = inspect.DeadLetterList(data=[], total=0)
         if database is not None:
             limit = min(limit, _LARGEST_LIMIT)
             listed = inspect.list_letters(database, selection.filters(database), limit=limit)
@@ -71,7 +71,7 @@ def show(session: Session, *, request: int, as_json: bool) -> None:
     from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_to_look(session.db_to_read) as database:
+    with opened_if_present(session.db_to_read) as database:
         if database is None:
             raise no_store(session.db)
         shown = inspect.show(database, RequestId(request))

@@ -36,7 +36,7 @@ class _ProbeEvents:
         return False
 
 
-def probe_first(database: Database, chosen: Chosen, session: Session) -> int:
+def probe_first(database: Database, chosen: RetryPlan, session: Session) -> int:
     """Send one dead letter and print its outcome; return the exit code.
 
     Raises UsageError or ConfigError before anything is changed.
@@ -55,8 +55,8 @@ def probe_first(database: Database, chosen: Chosen, session: Session) -> int:
 
 
 async def _send(
-    database: Database, probe: Probe, chosen: Chosen, parts: Parts, log: event_log.Log | None
-) -> tuple[Probed, int | None]:
+    database: Database, probe: ProbePlan, chosen: RetryPlan, parts: Parts, log: event_log.Log | None
+) -> tuple[ProbeResult, int | None]:
     """Send the probe; return its outcome and the exit code of the signal that interrupted it, None if none did."""
     control = RunControl()
     with signals.drain_on_signals(control) as interruption:
@@ -74,7 +74,7 @@ async def _send(
     return probed, interruption.exit_code
 
 
-def _say(probe: Probe, probed: Probed) -> int:
+def _say(probe: ProbePlan, probed: ProbeResult) -> int:
     """Print the outcome; return the exit code, which a signal overrides."""
     match probed.request.state:
         case RequestState.COMPLETED:

@@ -48,7 +48,7 @@ def retry(
 
     selection.require()
     edits = _edits(sets, unsets)
-    with opened_to_look(session.db, job=selection.job) as database:
+    with opened_if_present(session.db, job=selection.job) as database:
         if database is None:
             raise no_store(session.db)
         chosen = choose(database, selection.filters(database), edits)

@@ -30,8 +30,8 @@ def summary(session: Session, *, job: str | None, as_json: bool) -> None:
     from batcher.services.dead_letters import summarize  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import find, opened_if_present  # noqa: PLC0415
 
-    with opened_to_look(session.db_to_read, job=job) as database:
-        found = summarize.Summary(data=[], total=0)
+    with opened_if_present(session.db_to_read, job=job) as database:
+        found = summarize.DeadLetterSummary(data=[], total=0)
         if database is not None:
             found = summarize.summarize(database, None if job is None else find(database, job).id)
     print_json(found) if as_json else _say(found)
