@@ -1,4 +1,4 @@
-"""Alembic's environment. batcher hands over the open connection; `alembic revision` names a file with -x."""
+"""Alembic's environment. batcher passes its open connection; `alembic revision` names a file with `-x db=PATH`."""
 
 from alembic import context
 from sqlalchemy import Connection, create_engine

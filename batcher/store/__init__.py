@@ -1,4 +1,4 @@
-"""SQL lives here and nowhere else: SQLAlchemy Core over SQLite, one named function per operation.
+"""All SQL of batcher: SQLAlchemy Core over SQLite, one named function per operation.
 
 schema        the tables, with the invariants that the database itself enforces
 compiled      statements that are built in Core, compiled once, and run on the driver's cursor

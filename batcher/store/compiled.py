@@ -25,17 +25,17 @@ _DIALECT = sqlite.dialect(paramstyle="qmark")
 _BULKS = (64, 32, 16, 8, 4, 2, 1)
 
 
-def word(value: str | int) -> ColumnElement[Any]:
+def literal(value: str | int) -> ColumnElement[Any]:
     """Return a constant written into the statement: SQLite uses a partial index only if it sees the constant."""
     return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
 
 
-def listed(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
+def id_list(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
     """Return the numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
     return select(func.json_each(bindparam(name)).table_valued("value").c.value)
 
 
-def as_list(numbers: Iterable[int]) -> str:
+def as_json_array(numbers: Iterable[int]) -> str:
     """Return the JSON list that the subquery reads: any number of values in one parameter.
 
     SQLite allows 32,766 parameters.
@@ -62,7 +62,7 @@ def _row_type(statement: ClauseElement) -> Callable[[tuple[Any, ...]], Any]:
     return make
 
 
-class Hot:
+class Compiled:
     """One statement: its SQL text and the order of its parameters, all known before the first row.
 
     `names` are the bind parameters in the order in which callers give values.
@@ -129,13 +129,13 @@ class Hot:
             raise _wrapped(self.sql, error) from error
 
 
-def together(statement: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
+def as_json_rows(statement: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
     """Select the rows of a statement as one JSON text: a list of lists."""
     inner = statement.subquery()
     return select(func.json_group_array(func.json_array(*inner.c)))
 
 
-class HotTogether(Hot):
+class CompiledJson(Compiled):
     """A SELECT whose rows are fetched as one JSON text; none of its columns may be a BLOB.
 
     The driver releases the interpreter for every row that it fetches. While the event loop is busy, the store's
@@ -143,7 +143,7 @@ class HotTogether(Hot):
     """
 
     def __init__(self, statement: Select[Any] | CompoundSelect[Any], *names: str) -> None:
-        super().__init__(together(statement), *names)
+        super().__init__(as_json_rows(statement), *names)
         self._row = _row_type(statement)
 
     def rows(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
@@ -151,7 +151,7 @@ class HotTogether(Hot):
         return list(map(self._row, msgspec.json.decode(self.scalar(connection, *values))))
 
 
-class HotInsert(Hot):
+class CompiledInsert(Compiled):
     """An INSERT of rows, many in one statement.
 
     The driver lets other threads run for each statement, and then waits for its turn again: with one statement per

@@ -1,4 +1,4 @@
-"""Rows that holders died with are claimed after those that none did."""
+"""Claim rows whose holders died after all other rows."""
 
 import sqlalchemy as sa
 from alembic import op

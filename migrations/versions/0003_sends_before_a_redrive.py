@@ -1,4 +1,4 @@
-"""A redrive begins the count of sends anew; who shares an answer is found by an index."""
+"""Record the sends before a redrive, and index the requests that share an answer."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -132,8 +132,8 @@ def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> l
         for job_id in wanted:
             job = jobs.get(connection, job_id)
             models = {route.model for route in jobs.routes_of(connection, job)}
-            known = lanes.of_endpoint(connection, job.endpoint_id, job.key_name)
-            lane_ids = [lane for lane, model in known if model in models]
+            stored = lanes.of_endpoint(connection, job.endpoint_id, job.key_name)
+            lane_ids = [lane.id for lane in stored if lane.key.model in models]
             ended = pauses.end_for(
                 connection,
                 endpoint_id=job.endpoint_id,
@@ -234,7 +234,7 @@ def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[H
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
     with database.write() as connection:
-        runners.set_back(connection, now=now)
+        runners.repair_clock_skew(connection, now=now)
         runners.rescue(connection, now=now, sent=sent)
         jobs.want_only(connection, wanted)
         holder = runners.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)

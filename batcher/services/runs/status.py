@@ -98,7 +98,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         models = sorted({route.model for route in jobs.routes_of(connection, job)})
         in_force = pauses.in_force(connection)
         left = job_counts.unfinished_models(connection, job) if counts.unfinished and in_force else []
-        stored = {lane.key.model: lane for lane in lanes.known(connection, job.endpoint_id, job.key_name)}
+        stored = {lane.key.model: lane for lane in lanes.of_endpoint(connection, job.endpoint_id, job.key_name)}
     found = {model: _pause_of(job, stored.get(model), in_force) for model in models}
     pause = _pause_of_all([found[model] for model in left])
     state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(live, job))

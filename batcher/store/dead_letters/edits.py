@@ -9,12 +9,12 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.requests import Line
-from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.dead_letters.filters import DEAD
 from batcher.store.jobs import jobs, loading
 from batcher.store.schema import bodies, former_bodies, requests, routes
 
-_stored = Hot(
+_stored = Compiled(
     select(
         requests.c.id.label("request"),
         requests.c.job_id.label("job"),
@@ -26,11 +26,11 @@ _stored = Hot(
     )
     .join(routes, routes.c.id == requests.c.route_id)
     .join(bodies, bodies.c.request_id == requests.c.id)
-    .where(requests.c.id.in_(listed("ids")), requests.c.state == DEAD)
+    .where(requests.c.id.in_(id_list("ids")), requests.c.state == DEAD)
     .order_by(requests.c.job_id, requests.c.id),
     "ids",
 )
-_keep_former = Hot(
+_keep_former = Compiled(
     sqlite_insert(former_bodies).from_select(
         ["request_id", "revision", "body"],
         select(requests.c.id, requests.c.revision, bodies.c.body)
@@ -39,10 +39,10 @@ _keep_former = Hot(
     ),
     "id_",
 )
-_replace_body = Hot(
+_replace_body = Compiled(
     update(bodies).where(bodies.c.request_id == bindparam("id_")).values(body=bindparam("new")), "new", "id_"
 )
-_remake = Hot(
+_remake = Compiled(
     update(requests)
     .where(requests.c.id == bindparam("id_"))
     .values(
@@ -51,7 +51,7 @@ _remake = Hot(
         size=bindparam("bytes_"),
         est_input=bindparam("tokens_in"),
         est_output=bindparam("tokens_out"),
-        revision=requests.c.revision + word(1),
+        revision=requests.c.revision + literal(1),
     ),
     "route",
     "mark",
@@ -60,7 +60,7 @@ _remake = Hot(
     "tokens_out",
     "id_",
 )
-_routes_of = Hot(select(routes.c.id).where(routes.c.job_id == bindparam("job")), "job")
+_routes_of = Compiled(select(routes.c.id).where(routes.c.job_id == bindparam("job")), "job")
 
 
 class Stored(Struct, frozen=True, kw_only=True):
@@ -85,7 +85,7 @@ class Edited(Struct, frozen=True, kw_only=True):
 
 def stored(connection: Connection, ids: Sequence[RequestId]) -> list[Stored]:
     """Return those of the requests that are dead letters now, job by job; their bodies are in memory together."""
-    return [Stored(**row._asdict()) for row in _stored.rows(connection, as_list(ids))]
+    return [Stored(**row._asdict()) for row in _stored.rows(connection, as_json_array(ids))]
 
 
 def replace(connection: Connection, edited: Sequence[Edited]) -> None:

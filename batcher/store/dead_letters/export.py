@@ -6,7 +6,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
 from batcher.domain.ids import JobId, RequestId
-from batcher.store.compiled import as_list, listed
+from batcher.store.compiled import as_json_array, id_list
 from batcher.store.dead_letters.filters import narrowed
 from batcher.store.dead_letters.listing import Filters
 from batcher.store.schema import bodies, endpoints, jobs, requests, routes
@@ -55,11 +55,11 @@ def base_urls(connection: Connection, job_ids: Sequence[JobId]) -> list[str]:
     query = (
         select(endpoints.c.base_url)
         .join(jobs, jobs.c.endpoint_id == endpoints.c.id)
-        .where(jobs.c.id.in_(listed("ids")))
+        .where(jobs.c.id.in_(id_list("ids")))
         .distinct()
         .order_by(endpoints.c.base_url)
     )
-    return list(connection.execute(query, {"ids": as_list(job_ids)}).scalars())
+    return list(connection.execute(query, {"ids": as_json_array(job_ids)}).scalars())
 
 
 def lines(connection: Connection, ids: Sequence[RequestId]) -> Iterator[OutLine]:
@@ -68,11 +68,11 @@ def lines(connection: Connection, ids: Sequence[RequestId]) -> Iterator[OutLine]
         select(requests.c.id, requests.c.custom_id, routes.c.path, bodies.c.body)
         .join(routes, routes.c.id == requests.c.route_id)
         .join(bodies, bodies.c.request_id == requests.c.id)
-        .where(requests.c.id.in_(listed("ids")))
+        .where(requests.c.id.in_(id_list("ids")))
     )
     for start in range(0, len(ids), _PAGE):
         page = ids[start : start + _PAGE]
-        found = {row.id: row for row in connection.execute(query, {"ids": as_list(page)})}
+        found = {row.id: row for row in connection.execute(query, {"ids": as_json_array(page)})}
         for request in page:
             row = found[request]
             yield OutLine(custom_id=row.custom_id, path=row.path, body=row.body)

@@ -6,12 +6,12 @@ from sqlalchemy import Connection, Select, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_list, listed, word
+from batcher.store.compiled import as_json_array, id_list, literal
 from batcher.store.dead_letters.listing import Filters
 from batcher.store.reports.attempt_columns import with_last_attempt
 from batcher.store.schema import attempts, requests
 
-DEAD = word(RequestState.DEAD_LETTERED.value)
+DEAD = literal(RequestState.DEAD_LETTERED.value)
 
 
 def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
@@ -26,7 +26,7 @@ def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
     if filters.code is not None:
         query = query.where(requests.c.failure_code == filters.code)
     if filters.requests:
-        query = query.where(requests.c.id.in_(listed("ids"))).params(ids=as_list(filters.requests))
+        query = query.where(requests.c.id.in_(id_list("ids"))).params(ids=as_json_array(filters.requests))
     return query
 
 

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Select, and_, case, func, null, or_, select, 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_list, listed, word
+from batcher.store.compiled import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import of_job
 from batcher.store.reports.attempt_columns import is_of_its_leader, seen, with_last_attempt
 from batcher.store.schema import attempts, bodies, jobs, requests, routes
 
-_DEAD = word(RequestState.DEAD_LETTERED.value)
+_DEAD = literal(RequestState.DEAD_LETTERED.value)
 _LIVE = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
 
@@ -102,7 +102,7 @@ def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
     if filters.status is not None:
         query = query.where(attempts.c.status == filters.status)
     if filters.requests:
-        query = query.where(requests.c.id.in_(listed("ids"))).params(ids=as_list(filters.requests))
+        query = query.where(requests.c.id.in_(id_list("ids"))).params(ids=as_json_array(filters.requests))
     return query
 
 
@@ -163,8 +163,8 @@ def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
 
     Of those with the same body one leads: the one already in flight, else the first.
     """
-    chosen = requests.c.id.in_(listed("ids"))
-    values = {"ids": as_list(ids)}
+    chosen = requests.c.id.in_(id_list("ids"))
+    values = {"ids": as_json_array(ids)}
     put_back = (
         update(requests)
         .where(chosen, requests.c.state == _DEAD)
@@ -197,7 +197,7 @@ def _choose_leaders(connection: Connection, job_id: JobId, values: dict[str, str
     first, last = connection.execute(
         select(jobs.c.first_request, jobs.c.last_request).where(jobs.c.id == job_id)
     ).one()
-    same_bodies = select(requests.c.fingerprint).where(requests.c.id.in_(listed("ids"))).correlate(None)
+    same_bodies = select(requests.c.fingerprint).where(requests.c.id.in_(id_list("ids"))).correlate(None)
     live = and_(
         requests.c.id.between(first, last),
         of_job(requests.c.job_id) == job_id,

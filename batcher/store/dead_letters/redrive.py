@@ -6,7 +6,7 @@ from sqlalchemy import Connection, update
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_list, listed
+from batcher.store.compiled import as_json_array, id_list
 from batcher.store.dead_letters import listing
 from batcher.store.dead_letters.filters import DEAD
 from batcher.store.jobs import jobs
@@ -29,6 +29,6 @@ def discard(connection: Connection, ids: Sequence[RequestId]) -> int:
     When and why they failed is kept: rows that were dead-lettered with one of them are still explained by its
     attempts.
     """
-    still_dead = (requests.c.id.in_(listed("ids")), requests.c.state == DEAD)
+    still_dead = (requests.c.id.in_(id_list("ids")), requests.c.state == DEAD)
     given_up = update(requests).where(*still_dead).values(state=RequestState.CANCELLED.value)
-    return connection.execute(given_up, {"ids": as_list(ids)}).rowcount
+    return connection.execute(given_up, {"ids": as_json_array(ids)}).rowcount

@@ -3,7 +3,7 @@
 from sqlalchemy import ColumnElement, FromClause, and_
 
 from batcher.domain.jobs import Job
-from batcher.store.compiled import word
+from batcher.store.compiled import literal
 from batcher.store.schema import requests
 
 
@@ -13,7 +13,7 @@ def of_job(column: ColumnElement[int]) -> ColumnElement[int]:
     Left to choose, SQLite uses the index of (job_id, custom_id) instead of the range of ids, and sorts the whole
     job for every page of it (measured for a page of a job of 30,000 rows: 15 ms, by the range 1 ms).
     """
-    return column + word(0)
+    return column + literal(0)
 
 
 def within(job: Job, table: FromClause = requests) -> ColumnElement[bool]:

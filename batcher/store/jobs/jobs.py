@@ -27,8 +27,8 @@ from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, RequestState
 from batcher.store.jobs.id_range import of_job, within
-from batcher.store.jobs.loading import endpoint
-from batcher.store.schema import endpoints, jobs, pauses, rejected, requests, routes
+from batcher.store.jobs.loading import endpoint, remove_job_row
+from batcher.store.schema import endpoints, jobs, pauses, requests, routes
 
 _UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
@@ -261,10 +261,8 @@ def delete_some(connection: Connection, job: Job) -> bool:
     if found:
         _delete_requests(connection, job.id, found)
         return True
-    for table in (routes, rejected):
-        connection.execute(delete(table).where(table.c.job_id == job.id))
     connection.execute(delete(pauses).where(pauses.c.scope == "job", pauses.c.ref == str(job.id)))
-    connection.execute(delete(jobs).where(jobs.c.id == job.id))
+    remove_job_row(connection, job.id)
     return False
 
 

@@ -27,7 +27,7 @@ from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.requests import BadLine, Line
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
-from batcher.store.compiled import Hot, HotInsert
+from batcher.store.compiled import Compiled, CompiledInsert
 from batcher.store.jobs.id_range import of_job
 from batcher.store.schema import bodies, endpoints, jobs, rejected, requests, routes
 
@@ -70,20 +70,20 @@ _REQUEST_COLUMNS = (
 # Long statements: while SQLite works on one, Python parses the next lines; a short one would make it wait each
 # time.
 _BULKS = (3_000, 300, 30, 1)
-_insert_requests = HotInsert(
+_insert_requests = CompiledInsert(
     sqlite_insert(requests)
     .values({name: bindparam(name) for name in _REQUEST_COLUMNS})
     .on_conflict_do_nothing(index_elements=["job_id", "custom_id"]),
     *_REQUEST_COLUMNS,
     bulks=_BULKS,
 )
-_insert_bodies = HotInsert(
+_insert_bodies = CompiledInsert(
     insert(bodies).values(request_id=bindparam("id"), body=bindparam("body")),
     "id",
     "body",
     bulks=_BULKS,
 )
-_route_of = Hot(
+_route_of = Compiled(
     select(routes.c.id).where(
         routes.c.job_id == bindparam("job"),
         routes.c.path == bindparam("path"),
@@ -93,7 +93,7 @@ _route_of = Hot(
     "path",
     "model",
 )
-_line_of = Hot(
+_line_of = Compiled(
     select(requests.c.id, requests.c.line).where(
         requests.c.job_id == bindparam("job"), requests.c.custom_id == bindparam("custom_id")
     ),
@@ -284,14 +284,19 @@ def remove_some(connection: Connection, job_id: JobId) -> bool:
     ids = select(requests.c.id).where(requests.c.job_id == job_id).limit(_REMOVED_AT_ONCE)
     found = list(connection.execute(ids).scalars())
     if found:
-        listed = [(request_id,) for request_id in found]
-        connection.exec_driver_sql("DELETE FROM bodies WHERE request_id = ?", listed)
-        connection.exec_driver_sql("DELETE FROM requests WHERE id = ?", listed)
+        chunk = [(request_id,) for request_id in found]
+        connection.exec_driver_sql("DELETE FROM bodies WHERE request_id = ?", chunk)
+        connection.exec_driver_sql("DELETE FROM requests WHERE id = ?", chunk)
         return True
+    remove_job_row(connection, job_id)
+    return False
+
+
+def remove_job_row(connection: Connection, job_id: JobId) -> None:
+    """Remove a job that has no requests left, with its routes and rejected lines."""
     for table in (routes, rejected):
         connection.execute(table.delete().where(table.c.job_id == job_id))
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
-    return False
 
 
 def give_number_back(connection: Connection, job_id: JobId) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, null, select, update
 from batcher.domain.ids import RequestId
 from batcher.domain.requests import Route, SettledIds
 from batcher.domain.states import RequestState
-from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, cache, jobs, requests, responses
 
@@ -22,8 +22,8 @@ PARK_US = 500_000
 #: store.
 _AHEAD, _MOST_AHEAD = 1_000, 5_000
 
-_pending = requests.c.state == word(RequestState.PENDING.value)
-_ids = requests.c.id.in_(listed("ids"))
+_pending = requests.c.state == literal(RequestState.PENDING.value)
+_ids = requests.c.id.in_(id_list("ids"))
 _answer = (
     update(requests)
     .where(
@@ -33,17 +33,17 @@ _answer = (
         cache.c.fingerprint == requests.c.fingerprint,
     )
     .values(
-        state=word(RequestState.COMPLETED.value),
+        state=literal(RequestState.COMPLETED.value),
         response_id=cache.c.response_id,
-        cached=word(1),
+        cached=literal(1),
         available_at=null(),
         settled_at=bindparam("now"),
     )
     .returning(requests.c.id)
 )
 _origin = requests.alias("origin")
-_answer_everywhere = Hot(_answer, "endpoint", "ids", "now")
-_answer_in_job = Hot(
+_answer_everywhere = Compiled(_answer, "endpoint", "ids", "now")
+_answer_in_job = Compiled(
     _answer.where(
         responses.c.id == cache.c.response_id,
         _origin.c.id == responses.c.request_id,
@@ -61,25 +61,29 @@ _in_flight = (
     .select_from(requests)
     .join(
         _rival,
-        and_(_rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)),
+        and_(
+            _rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == literal(RequestState.CLAIMED.value)
+        ),
     )
     .join(_rival_job, _rival_job.c.id == _rival.c.job_id)
     .where(_ids, _rival_job.c.endpoint_id == bindparam("endpoint"))
 )
-_select_in_flight = Hot(_in_flight, "endpoint", "ids")
-_select_in_flight_in_job = Hot(_in_flight.where(_rival.c.job_id == bindparam("job")), "endpoint", "ids", "job")
-_park = Hot(update(requests).where(_ids, _pending).values(available_at=bindparam("until")), "until", "ids")
-_select_fresh_ids = Hot(
+_select_in_flight = Compiled(_in_flight, "endpoint", "ids")
+_select_in_flight_in_job = Compiled(
+    _in_flight.where(_rival.c.job_id == bindparam("job")), "endpoint", "ids", "job"
+)
+_park = Compiled(update(requests).where(_ids, _pending).values(available_at=bindparam("until")), "until", "ids")
+_select_fresh_ids = Compiled(
     select(requests.c.id)
     .where(
         _pending,
         requests.c.leader_id.is_(None),
         requests.c.route_id == bindparam("route"),
-        requests.c.lost < word(SUSPECT_AFTER),
+        requests.c.lost < literal(SUSPECT_AFTER),
         requests.c.available_at.is_(None),
     )
     .order_by(requests.c.lost, requests.c.id)
-    .limit(word(_AHEAD)),
+    .limit(literal(_AHEAD)),
     "route",
 )
 
@@ -89,7 +93,7 @@ def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) 
 
     Returns the rest, which must be sent. If no row needs to be sent, fresh ones after them are looked up, too.
     """
-    sharing = [row.id for row in rows if row.has_twin]
+    sharing = [row.id for row in rows if row.may_have_answer]
     if not sharing:
         return list(rows), SettledIds(job_id=route.job_id)
     known = _answered(connection, route, sharing, now)
@@ -105,7 +109,7 @@ def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) 
 
 
 def _answered_ahead(connection: Connection, route: Route, now: int) -> list[RequestId]:
-    """Yield fresh rows in claim order, until one has no answer or there are enough for one claim."""
+    """Settle fresh rows in claim order, until one has no known answer or there are enough for one claim."""
     known: list[RequestId] = []
     while len(known) < _MOST_AHEAD:
         more = _answered(connection, route, _select_fresh_ids.column(connection, route.id), now)
@@ -117,17 +121,17 @@ def _answered_ahead(connection: Connection, route: Route, now: int) -> list[Requ
 
 def _answered(connection: Connection, route: Route, ids: Sequence[int], now: int) -> list[RequestId]:
     if route.reuse_earlier:
-        return _answer_everywhere.column(connection, route.endpoint_id, as_list(ids), now)
-    return _answer_in_job.column(connection, route.endpoint_id, as_list(ids), now, route.job_id)
+        return _answer_everywhere.column(connection, route.endpoint_id, as_json_array(ids), now)
+    return _answer_in_job.column(connection, route.endpoint_id, as_json_array(ids), now, route.job_id)
 
 
 def _parked(connection: Connection, route: Route, ids: Sequence[int], now: int) -> set[RequestId]:
     if not ids:
         return set()
     if route.reuse_earlier:
-        rivals = _select_in_flight.column(connection, route.endpoint_id, as_list(ids))
+        rivals = _select_in_flight.column(connection, route.endpoint_id, as_json_array(ids))
     else:
-        rivals = _select_in_flight_in_job.column(connection, route.endpoint_id, as_list(ids), route.job_id)
+        rivals = _select_in_flight_in_job.column(connection, route.endpoint_id, as_json_array(ids), route.job_id)
     if rivals:
-        _park.run(connection, now + PARK_US, as_list(rivals))
+        _park.run(connection, now + PARK_US, as_json_array(rivals))
     return set(rivals)

@@ -28,21 +28,21 @@ from sqlalchemy import (
 from batcher.domain.ids import HolderId, RequestId, RouteId
 from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
 from batcher.domain.states import RequestState
-from batcher.store.compiled import Hot, HotTogether, as_list, listed, word
+from batcher.store.compiled import Compiled, CompiledJson, as_json_array, id_list, literal
 from batcher.store.queue.cache_hits import answer
 from batcher.store.schema import SUSPECT_AFTER, bodies, cache, requests
 
 _pending = and_(
-    requests.c.state == word(RequestState.PENDING.value),
+    requests.c.state == literal(RequestState.PENDING.value),
     requests.c.leader_id.is_(None),
     requests.c.route_id == bindparam("route"),
 )
-_healthy = requests.c.lost < word(SUSPECT_AFTER)
+_healthy = requests.c.lost < literal(SUSPECT_AFTER)
 _rival = requests.alias("rival")
-_has_twin = or_(
+_may_have_answer = or_(
     exists().where(cache.c.endpoint_id == bindparam("endpoint"), cache.c.fingerprint == requests.c.fingerprint),
     exists().where(
-        _rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == word(RequestState.CLAIMED.value)
+        _rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == literal(RequestState.CLAIMED.value)
     ),
 )
 _columns = select(
@@ -59,7 +59,7 @@ _columns = select(
     requests.c.timeouts,
     requests.c.revision,
     #: Its answer may be known, or in flight; then `cache_hits` examines it.
-    _has_twin.label("has_twin"),
+    _may_have_answer.label("may_have_answer"),
 )
 _due = (
     _columns.where(
@@ -76,49 +76,49 @@ _fresh = (
     .subquery("fresh")
 )
 # Both in one statement (see `CompiledJson`): up to twice as many as wanted, if many are due.
-select_next = HotTogether(union_all(select(_due), select(_fresh)), "endpoint", "route", "now", "most")
-select_suspect = Hot(
+select_next = CompiledJson(union_all(select(_due), select(_fresh)), "endpoint", "route", "now", "most")
+select_suspect = Compiled(
     _columns.where(
         _pending,
-        requests.c.lost >= word(SUSPECT_AFTER),
+        requests.c.lost >= literal(SUSPECT_AFTER),
         or_(requests.c.available_at.is_(None), requests.c.available_at <= bindparam("now")),
     )
     .order_by(requests.c.lost, requests.c.id)
-    .limit(word(1)),
+    .limit(literal(1)),
     "endpoint",
     "route",
     "now",
 )
-select_next_due = Hot(
+select_next_due = Compiled(
     select(func.min(requests.c.available_at)).where(_pending, _healthy, requests.c.available_at.is_not(None)),
     "route",
 )
-_select_next_suspect = Hot(
-    select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= word(SUSPECT_AFTER)), "route"
+_select_next_suspect = Compiled(
+    select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= literal(SUSPECT_AFTER)), "route"
 )
 
 #: Small bodies are read together (see `CompiledJson`), separated by a byte that JSON never contains.
 _TOGETHER_BYTES = 1 << 20
 _BETWEEN = b"\x1e"
-_select_together = Hot(
+_select_together = Compiled(
     select(
         func.json_group_array(bodies.c.request_id).label("numbers"),
-        cast(func.group_concat(bodies.c.body, func.char(word(ord(_BETWEEN)))), LargeBinary).label("joined"),
-    ).where(bodies.c.request_id.in_(listed("ids"))),
+        cast(func.group_concat(bodies.c.body, func.char(literal(ord(_BETWEEN)))), LargeBinary).label("joined"),
+    ).where(bodies.c.request_id.in_(id_list("ids"))),
     "ids",
 )
-_select_bodies = Hot(
-    select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(listed("ids"))), "ids"
+_select_bodies = Compiled(
+    select(bodies.c.request_id, bodies.c.body).where(bodies.c.request_id.in_(id_list("ids"))), "ids"
 )
 
 # All at once: saves a quarter of the claim's cost compared with one statement per row.
-_claim = Hot(
+_claim = Compiled(
     update(requests)
-    .where(requests.c.id.in_(listed("ids")), requests.c.state == word(RequestState.PENDING.value))
+    .where(requests.c.id.in_(id_list("ids")), requests.c.state == literal(RequestState.PENDING.value))
     .values(
-        state=word(RequestState.CLAIMED.value),
+        state=literal(RequestState.CLAIMED.value),
         holder_id=bindparam("holder"),
-        sends=requests.c.sends + word(1),
+        sends=requests.c.sends + literal(1),
         available_at=null(),
     ),
     "holder",
@@ -187,7 +187,7 @@ def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: Hol
     rows = list(rows)
     if not rows:
         return []
-    ids = as_list(row.id for row in rows)
+    ids = as_json_array(row.id for row in rows)
     _claim.run(connection, holder, ids)
     read = _bodies(connection, ids, sum(row.size for row in rows))
     return [

@@ -29,7 +29,7 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
     return replace(lane, endpoint_answered=_has_answered(connection, key.endpoint_id))
 
 
-def known(connection: Connection, endpoint_id: EndpointId, key_name: str) -> list[StoredLane]:
+def of_endpoint(connection: Connection, endpoint_id: EndpointId, key_name: str) -> list[StoredLane]:
     """Return the lanes of a key at an endpoint, without checking whether the endpoint has ever answered."""
     return [_stored(row, endpoint_id, key_name) for row in connection.execute(_of_key(endpoint_id, key_name))]
 
@@ -107,11 +107,3 @@ def _decoded(text: str | None, kind: type[_Known]) -> _Known:
         return kind() if text is None else msgspec.json.decode(text, type=kind)
     except msgspec.MsgspecError:
         return kind()
-
-
-def of_endpoint(connection: Connection, endpoint_id: int, key_name: str) -> list[tuple[LaneId, str]]:
-    """Return the lanes of a key at an endpoint: (id, model)."""
-    query = select(lanes.c.id, lanes.c.model).where(
-        lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name
-    )
-    return [(LaneId(row[0]), row[1]) for row in connection.execute(query)]

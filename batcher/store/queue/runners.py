@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, literal, null, select, update
+from sqlalchemy import Connection, and_, func, insert, null, select, update
+from sqlalchemy import literal as bound_value
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Orders, Runner
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
-from batcher.store.compiled import as_list, word
+from batcher.store.compiled import as_json_array, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.sqlite.in_flight_log import Sent
@@ -60,7 +61,7 @@ def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int
     the rest is unknown, so each is recorded as a lost attempt and counted. Returns how many were given back.
     """
     dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
-    held = and_(requests.c.state == word(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
+    held = and_(requests.c.state == literal(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
     released = 0 if sent is None else _release_unsent(connection, held, sent, now)
     _record_lost(connection, held, now)
     rescued = _give_back(connection, held, now)
@@ -76,7 +77,7 @@ def _release_unsent(connection: Connection, held: Any, sent: Sent, now: int) -> 
         select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)
     )
     unsent = [row.id for row in claimed if (row.id, row.sends) not in sent.sends]
-    these = requests.c.id.in_(select(func.json_each(as_list(unsent)).table_valued("value").c.value))
+    these = requests.c.id.in_(select(func.json_each(as_json_array(unsent)).table_valued("value").c.value))
     given_up = connection.execute(
         update(requests)
         .where(these, requests.c.job_id.in_(_CANCELLED_JOBS))
@@ -97,10 +98,10 @@ def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: 
         requests.c.sends,
         requests.c.holder_id,
         requests.c.revision,
-        literal(now),
-        literal(AttemptKind.LOST.value),
-        literal("worker_lost"),
-        literal("the runner died before this attempt was recorded"),
+        bound_value(now),
+        bound_value(AttemptKind.LOST.value),
+        bound_value("worker_lost"),
+        bound_value("the runner died before this attempt was recorded"),
     ).where(held)
     statement = sqlite_insert(attempts).from_select(columns, lost).on_conflict_do_nothing()
     connection.execute(statement)
@@ -114,7 +115,7 @@ def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN
     ).rowcount
     fatal = requests.c.lost >= WORKER_LOST_AFTER - 1
     kind, code = FailureKind.PERMANENT.value, "worker_lost"
-    buried = list(
+    dead_lettered = list(
         connection.execute(
             update(requests)
             .where(held, fatal)
@@ -129,16 +130,16 @@ def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN
             .returning(requests.c.id)
         ).scalars()
     )
-    single_flight.bury(connection, buried, now=now)
+    single_flight.dead_letter(connection, dead_lettered, now=now)
     put_back = connection.execute(
         update(requests)
         .where(held)
         .values(state=RequestState.PENDING.value, holder_id=null(), lost=requests.c.lost + 1)
     ).rowcount
-    return given_up + len(buried) + put_back
+    return given_up + len(dead_lettered) + put_back
 
 
-def set_back(connection: Connection, *, now: int) -> int:
+def repair_clock_skew(connection: Connection, *, now: int) -> int:
     """Repair clock skew: if the wall clock was set back since the last run, shift persisted due times back.
 
     Times in the future are shifted by as much as the last runner's clock was ahead of `now`; returns that, in µs.

@@ -16,11 +16,11 @@ from batcher.domain.ids import HolderId, JobId
 from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
-from batcher.store.compiled import Hot, HotInsert, as_list, listed, together, word
+from batcher.store.compiled import Compiled, CompiledInsert, as_json_array, as_json_rows, id_list, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import attempts, cache, jobs, requests, responses
 
-_claimed = requests.c.state == word(RequestState.CLAIMED.value)
+_claimed = requests.c.state == literal(RequestState.CLAIMED.value)
 _still_held = and_(
     requests.c.id == bindparam("id_"),
     requests.c.holder_id == bindparam("holder"),
@@ -28,19 +28,19 @@ _still_held = and_(
     _claimed,
 )
 _held = select(requests.c.id, requests.c.sends).where(
-    requests.c.id.in_(listed("ids")), requests.c.holder_id == bindparam("holder"), _claimed
+    requests.c.id.in_(id_list("ids")), requests.c.holder_id == bindparam("holder"), _claimed
 )
 # Everything that is read before anything is written, in one statement (see `CompiledJson`).
-_select_standing = Hot(
+_select_standing = Compiled(
     select(
-        together(_held).scalar_subquery().label("held"),
+        as_json_rows(_held).scalar_subquery().label("held"),
         select(func.max(responses.c.id)).scalar_subquery().label("last_response"),
-        single_flight.any_of("ids").label("are_followed"),
+        single_flight.have_followers("ids").label("are_followed"),
     ),
     "ids",
     "holder",
 )
-_select_existing = Hot(select(requests.c.id).where(requests.c.id.in_(listed("ids"))), "ids")
+_select_existing = Compiled(select(requests.c.id).where(requests.c.id.in_(id_list("ids"))), "ids")
 _RESPONSE = (
     "id",
     "endpoint_id",
@@ -53,7 +53,9 @@ _RESPONSE = (
     "created_at",
     "body",
 )
-_insert_responses = HotInsert(insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE)
+_insert_responses = CompiledInsert(
+    insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE
+)
 # All answers of a batch at once, which are the last ones of their table.
 _new = responses.c.id >= bindparam("first")
 _upsert = sqlite_insert(cache).from_select(
@@ -62,7 +64,7 @@ _upsert = sqlite_insert(cache).from_select(
     .join(requests, requests.c.id == responses.c.request_id)
     .where(_new, requests.c.fingerprint.is_not(None)),
 )
-_cache_new = Hot(
+_cache_new = Compiled(
     _upsert.on_conflict_do_update(
         index_elements=["endpoint_id", "fingerprint"],
         set_={"response_id": _upsert.excluded.response_id, "created_at": _upsert.excluded.created_at},
@@ -87,24 +89,24 @@ _ATTEMPT = (
     "output_tokens",
     "reply",
 )
-_insert_attempts = HotInsert(
+_insert_attempts = CompiledInsert(
     sqlite_insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing(),
     *_ATTEMPT,
 )
 _free: dict[str, Any] = {"holder_id": null(), "settled_at": bindparam("now")}
-_complete_new = Hot(
+_complete_new = Compiled(
     update(requests)
     .where(_new, requests.c.id == responses.c.request_id, requests.c.holder_id == bindparam("holder"), _claimed)
-    .values(state=word(RequestState.COMPLETED.value), response_id=responses.c.id, **_free),
+    .values(state=literal(RequestState.COMPLETED.value), response_id=responses.c.id, **_free),
     "now",
     "first",
     "holder",
 )
-_bury = Hot(
+_dead_letter = Compiled(
     update(requests)
     .where(_still_held)
     .values(
-        state=word(RequestState.DEAD_LETTERED.value),
+        state=literal(RequestState.DEAD_LETTERED.value),
         failure_kind=bindparam("kind"),
         failure_code=bindparam("code"),
         **_free,
@@ -116,11 +118,11 @@ _bury = Hot(
     "holder",
     "send",
 )
-_requeue = Hot(
+_requeue = Compiled(
     update(requests)
     .where(_still_held)
     .values(
-        state=word(RequestState.PENDING.value),
+        state=literal(RequestState.PENDING.value),
         holder_id=null(),
         available_at=bindparam("available_at"),
         spent=requests.c.spent + bindparam("spend"),
@@ -134,26 +136,29 @@ _requeue = Hot(
     "send",
 )
 # Never sent: the attempt number is given back, because only the claim had used it.
-_release = Hot(
+_release = Compiled(
     update(requests)
     .where(_still_held)
-    .values(state=word(RequestState.PENDING.value), holder_id=null(), sends=requests.c.sends - word(1)),
+    .values(state=literal(RequestState.PENDING.value), holder_id=null(), sends=requests.c.sends - literal(1)),
     "id_",
     "holder",
     "send",
 )
-_cancel = Hot(
+_cancel = Compiled(
     update(requests)
     .where(_still_held)
-    .values(state=word(RequestState.CANCELLED.value), sends=requests.c.sends - bindparam("given_back"), **_free),
+    .values(
+        state=literal(RequestState.CANCELLED.value), sends=requests.c.sends - bindparam("given_back"), **_free
+    ),
     "given_back",
     "now",
     "id_",
     "holder",
     "send",
 )
-_select_cancelled = Hot(
-    select(jobs.c.id).where(jobs.c.id.in_(listed("ids")), jobs.c.state == word(JobState.CANCELLED.value)), "ids"
+_select_cancelled = Compiled(
+    select(jobs.c.id).where(jobs.c.id.in_(id_list("ids")), jobs.c.state == literal(JobState.CANCELLED.value)),
+    "ids",
 )
 
 
@@ -176,7 +181,7 @@ def settle(
     connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
 ) -> list[SettledIds]:
     """Write the batch; return the requests that were settled by it, followers included."""
-    asked = as_list(s.claim.request_id for s in settlements)
+    asked = as_json_array(s.claim.request_id for s in settlements)
     (standing,) = _select_standing.rows(connection, asked, holder)
     held = dict(msgspec.json.decode(standing.held))
     # One settlement per request, in case a batch has the same one twice.
@@ -254,7 +259,7 @@ def _write_dead_letters(
 ) -> None:
     if not dead:
         return
-    _bury.many(
+    _dead_letter.many(
         connection,
         ((letter.kind, letter.code, now, s.claim.request_id, holder, s.claim.send) for s, letter in dead),
     )
@@ -272,14 +277,14 @@ def _share_ends(
     for row in single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now):
         tally.of(row.job_id).completed.append(row.id)
         tally.of(row.job_id).cached += 1
-    for row in single_flight.bury(connection, [s.claim.request_id for s, _ in dead], now=now):
+    for row in single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now):
         tally.of(row.job_id).dead_lettered.append(row.id)
 
 
 def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:
     if not back:
         return
-    cancelled = set(_select_cancelled.column(connection, as_list({s.claim.job_id for s in back})))
+    cancelled = set(_select_cancelled.column(connection, as_json_array({s.claim.job_id for s in back})))
     requeued, released, given_up = [], [], []
     for settlement in back:
         fence = (settlement.claim.request_id, holder, settlement.claim.send)
@@ -297,7 +302,7 @@ def _write_back(connection: Connection, back: Sequence[Settlement], holder: Hold
 
 def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
     """Return those whose request still exists: its job may have been deleted meanwhile."""
-    asked = as_list(s.claim.request_id for s in settlements)
+    asked = as_json_array(s.claim.request_id for s in settlements)
     there = set(_select_existing.column(connection, asked))
     return [s for s in settlements if s.claim.request_id in there]
 

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, updat
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.schema import requests
 
 
@@ -22,21 +22,23 @@ _leader = requests.alias("leader")
 _share_end = (
     update(requests)
     .where(
-        _leader.c.id.in_(listed("leaders")),
+        _leader.c.id.in_(id_list("leaders")),
         requests.c.leader_id == _leader.c.id,
-        requests.c.state == word(RequestState.PENDING.value),
+        requests.c.state == literal(RequestState.PENDING.value),
     )
     .values(available_at=null(), settled_at=bindparam("now"))
     .returning(requests.c.id, requests.c.job_id)
 )
-_complete = Hot(
-    _share_end.values(state=word(RequestState.COMPLETED.value), response_id=_leader.c.response_id, cached=word(1)),
+_complete = Compiled(
+    _share_end.values(
+        state=literal(RequestState.COMPLETED.value), response_id=_leader.c.response_id, cached=literal(1)
+    ),
     "now",
     "leaders",
 )
-_bury = Hot(
+_dead_letter = Compiled(
     _share_end.values(
-        state=word(RequestState.DEAD_LETTERED.value),
+        state=literal(RequestState.DEAD_LETTERED.value),
         failure_kind=_leader.c.failure_kind,
         failure_code=_leader.c.failure_code,
     ),
@@ -45,10 +47,10 @@ _bury = Hot(
 )
 
 
-def any_of(leaders: str) -> ColumnElement[bool]:
+def have_followers(leaders: str) -> ColumnElement[bool]:
     """Return whether anything follows one of the leaders, which the named parameter lists."""
     return exists().where(
-        requests.c.leader_id.in_(listed(leaders)), requests.c.state == word(RequestState.PENDING.value)
+        requests.c.leader_id.in_(id_list(leaders)), requests.c.state == literal(RequestState.PENDING.value)
     )
 
 
@@ -57,10 +59,12 @@ def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int) 
     return _settled(connection, _complete, leaders, now)
 
 
-def bury(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
+def dead_letter(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
     """Dead-letter the followers of these leaders with their cause; return them in file order."""
-    return _settled(connection, _bury, leaders, now)
+    return _settled(connection, _dead_letter, leaders, now)
 
 
-def _settled(connection: Connection, statement: Hot, leaders: Iterable[RequestId], now: int) -> list[Follower]:
-    return sorted(Follower(*row) for row in statement.rows(connection, now, as_list(leaders)))
+def _settled(
+    connection: Connection, statement: Compiled, leaders: Iterable[RequestId], now: int
+) -> list[Follower]:
+    return sorted(Follower(*row) for row in statement.rows(connection, now, as_json_array(leaders)))

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_, select
 
 from batcher.domain.states import AttemptKind, RequestState
-from batcher.store.compiled import word
+from batcher.store.compiled import literal
 from batcher.store.schema import attempts, requests
 
 #: Attempts of the row that was sent for this one, up to their common end. A leader that is retried alone goes on
@@ -39,7 +39,7 @@ def never_sent(table: FromClause = attempts) -> ColumnElement[bool]:
 
     Lost ones may have been.
     """
-    return and_(table.c.sent_at.is_(None), table.c.kind != word(AttemptKind.LOST.value))
+    return and_(table.c.sent_at.is_(None), table.c.kind != literal(AttemptKind.LOST.value))
 
 
 _unsent = attempts.alias("unsent")
@@ -49,7 +49,7 @@ _count = (
     .correlate(requests)
     .scalar_subquery()
 )
-_answered_at_once = and_(requests.c.sends <= word(1), requests.c.state == word(RequestState.COMPLETED.value))
+_answered_at_once = and_(requests.c.sends <= literal(1), requests.c.state == literal(RequestState.COMPLETED.value))
 
 #: How often the provider has seen a row of `requests`. Most are answered at once; of those no attempt is read.
 seen: ColumnElement[int] = case((_answered_at_once, requests.c.sends), else_=requests.c.sends - _count)

@@ -10,7 +10,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.domain.states import RequestState
-from batcher.store.compiled import Hot, as_list, listed, word
+from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.jobs.id_range import of_job
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, rejected, requests, responses
@@ -88,10 +88,10 @@ _dead = with_last_attempt(
         attempts.c.reply,
     )
 )
-_are_completed = requests.c.state == word(RequestState.COMPLETED.value)
-_are_dead = requests.c.state == word(RequestState.DEAD_LETTERED.value)
+_are_completed = requests.c.state == literal(RequestState.COMPLETED.value)
+_are_dead = requests.c.state == literal(RequestState.DEAD_LETTERED.value)
 _within_job = requests.c.id.between(bindparam("first"), bindparam("last"))
-_select_answered = Hot(
+_select_answered = Compiled(
     _answered.where(_within_job, of_job(requests.c.job_id) == bindparam("job"), _are_completed).order_by(
         requests.c.id
     ),
@@ -99,15 +99,15 @@ _select_answered = Hot(
     "last",
     "job",
 )
-_select_dead = Hot(
+_select_dead = Compiled(
     _dead.where(_within_job, requests.c.job_id == bindparam("job"), _are_dead).order_by(requests.c.id),
     "first",
     "last",
     "job",
 )
-_given = requests.c.id.in_(listed("ids"))
-_select_given_answered = Hot(_answered.where(_given, _are_completed), "ids")
-_select_given_dead = Hot(_dead.where(_given, _are_dead), "ids")
+_given = requests.c.id.in_(id_list("ids"))
+_select_given_answered = Compiled(_answered.where(_given, _are_completed), "ids")
+_select_given_dead = Compiled(_dead.where(_given, _are_dead), "ids")
 
 
 def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
@@ -160,7 +160,7 @@ def _bounds(job: Job) -> tuple[int, int, JobId]:
 
 def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
     """Yield those of these requests that are settled, in input order."""
-    listed_ids = as_list(ids)
+    listed_ids = as_json_array(ids)
     found: list[Answered | Dead] = [
         *map(_make_answered, _select_given_answered.each(connection, listed_ids)),
         *map(_make_dead, _select_given_dead.each(connection, listed_ids)),

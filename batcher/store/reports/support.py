@@ -10,7 +10,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.states import AttemptKind, RequestState
-from batcher.store.compiled import as_list, listed, word
+from batcher.store.compiled import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import within
 from batcher.store.reports.attempt_columns import with_last_attempt
 from batcher.store.schema import attempts, bodies, former_bodies, jobs, requests, routes
@@ -127,7 +127,7 @@ def causes(connection: Connection, job: Job, request: RequestId | None) -> list[
             func.min(requests.c.id).label("example"),
         )
     )
-    dead = requests.c.state == word(RequestState.DEAD_LETTERED.value)
+    dead = requests.c.state == literal(RequestState.DEAD_LETTERED.value)
     grouped = query.where(_meant(job, request), dead).group_by(kind, code, attempts.c.status)
     ordered = grouped.order_by(count.desc(), func.min(requests.c.id))
     return [CauseCount(**row) for row in connection.execute(ordered).mappings()]
@@ -136,7 +136,7 @@ def causes(connection: Connection, job: Job, request: RequestId | None) -> list[
 def failed_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:
     """Return dead letters, the newest first; if there are none, rows that failed on the way."""
     meant = select(requests.c.id).where(_meant(job, request))
-    dead = meant.where(requests.c.state == word(RequestState.DEAD_LETTERED.value))
+    dead = meant.where(requests.c.state == literal(RequestState.DEAD_LETTERED.value))
     failed = select(attempts.c.request_id).where(attempts.c.kind != AttemptKind.SUCCESS.value)
     newest = dead.order_by(requests.c.settled_at.desc(), requests.c.id).limit(limit)
     found = connection.execute(newest).scalars().all()
@@ -154,10 +154,10 @@ def first_requests(connection: Connection, job: Job, request: RequestId | None, 
 
 def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:
     """Return these requests with their bodies, by number."""
-    named = {"ids": as_list(ids)}
+    named = {"ids": as_json_array(ids)}
     before: dict[int, list[bytes]] = {}
     earlier = select(former_bodies.c.request_id, former_bodies.c.body).where(
-        former_bodies.c.request_id.in_(listed("ids"))
+        former_bodies.c.request_id.in_(id_list("ids"))
     )
     for row in connection.execute(earlier.order_by(former_bodies.c.revision), named):
         before.setdefault(row.request_id, []).append(row.body)
@@ -173,7 +173,7 @@ def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:
         )
         .join(routes, routes.c.id == requests.c.route_id)
         .join(bodies, bodies.c.request_id == requests.c.id)
-        .where(requests.c.id.in_(listed("ids")))
+        .where(requests.c.id.in_(id_list("ids")))
         .order_by(requests.c.id)
     )
     return [

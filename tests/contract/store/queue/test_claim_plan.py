@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Connection
 
 from batcher.domain.ids import JobId
-from batcher.store.compiled import Hot
+from batcher.store.compiled import Compiled
 from batcher.store.dead_letters import edits, listing, summary
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.jobs import jobs
@@ -22,7 +22,7 @@ def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) ->
     return "\n".join(row[3] for row in rows)
 
 
-def plan_of(database: Database, hot: Hot) -> str:
+def plan_of(database: Database, hot: Compiled) -> str:
     with database.read() as connection:
         return plan_in(connection, hot.sql, (1,) * hot.sql.count("?"))
 
@@ -59,7 +59,7 @@ def test_a_body_in_flight_is_found_by_its_fingerprint(database, statement):
     assert "SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)" in plan_of(database, statement)
 
 
-@pytest.mark.parametrize("statement", [single_flight._complete, single_flight._bury])
+@pytest.mark.parametrize("statement", [single_flight._complete, single_flight._dead_letter])
 def test_followers_are_found_by_their_leader(database, statement):
     assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(database, statement)
 
@@ -68,12 +68,12 @@ def test_followers_are_found_by_their_leader(database, statement):
 _SUBQUERIES = ("SCAN anon_", "SCAN due", "SCAN fresh", "SCAN CONSTANT ROW")
 
 
-def hot_statements() -> list[tuple[str, Hot]]:
+def hot_statements() -> list[tuple[str, Compiled]]:
     return [
         (f"{module.__name__}.{name}", value)
         for module in (cache_hits, claim, settle, single_flight, edits)
         for name, value in vars(module).items()
-        if isinstance(value, Hot)
+        if isinstance(value, Compiled)
     ]
 
 

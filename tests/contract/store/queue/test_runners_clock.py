@@ -24,9 +24,9 @@ def lived_at(database, now):
         connection.exec_driver_sql("UPDATE holders SET heartbeat_at = ?", (now,))
 
 
-def set_back(database, now):
+def repaired(database, now):
     with database.write() as connection:
-        return runners.set_back(connection, now=now)
+        return runners.repair_clock_skew(connection, now=now)
 
 
 @pytest.mark.parametrize(("latest", "ahead"), [(START, 0), (START - HOUR, 0), (START + HOUR, HOUR)])
@@ -36,7 +36,7 @@ def test_what_was_put_off_by_a_clock_that_was_ahead_comes_nearer_by_as_much(data
     later, due, _ = holder.claim(job).claims
     holder.settle(requeued(later, latest + 20 * SECOND, at=latest), requeued(due, START - SECOND, at=latest))
     lived_at(database, latest)
-    assert set_back(database, START) == ahead
+    assert repaired(database, START) == ahead
     waits = {name: row["available_at"] for name, row in stored(database).items()}
     assert waits["later"] == latest - ahead + 20 * SECOND
     assert (waits["due"], waits["fresh"]) == (START - SECOND, None)
@@ -46,15 +46,15 @@ def test_a_lane_that_cools_down_cools_no_longer_than_it_was_told_to(database):
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE lanes SET cooling_until = ?", (START + HOUR + 5 * SECOND,))
     new_holder(database, now=START + HOUR)
-    set_back(database, START)
+    repaired(database, START)
     assert table(database, "lanes")[0]["cooling_until"] == START + 5 * SECOND
 
 
 def test_it_is_done_once(database):
     new_holder(database, now=START + HOUR)
-    assert set_back(database, START) == HOUR
-    assert set_back(database, START) == 0
+    assert repaired(database, START) == HOUR
+    assert repaired(database, START) == 0
 
 
 def test_where_nothing_ever_ran_there_is_nothing_to_do(database):
-    assert set_back(database, START) == 0
+    assert repaired(database, START) == 0
