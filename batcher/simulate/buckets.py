@@ -24,7 +24,7 @@ class Admitted(Struct, frozen=True, kw_only=True):
     tokens: float
 
 
-class Refused(Struct, frozen=True, kw_only=True):
+class Rejected(Struct, frozen=True, kw_only=True):
     """Not let in; nothing was charged. Numbers are those of OpenAI's message: requests or tokens a minute."""
 
     dimension: Dimension
@@ -35,7 +35,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     retry_after_s: float | None
 
 
-Admission = Admitted | Refused
+Admission = Admitted | Rejected
 
 
 class Bucket:
@@ -137,13 +137,13 @@ def go_duration(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-def _refusal(dimension: Dimension, bucket: Bucket, now: float, cost: float) -> Refused | None:
+def _refusal(dimension: Dimension, bucket: Bucket, now: float, cost: float) -> Rejected | None:
     # One request always fits in the end, also where the limit is below one a minute.
     never = dimension == "tokens" and cost > bucket.limit
     wait = bucket.wait(now, cost)
     if not never and wait <= 0:
         return None
-    return Refused(
+    return Rejected(
         dimension=dimension,
         limit=bucket.limit,
         used=bucket.limit - max(0.0, bucket.level(now)),
@@ -152,5 +152,5 @@ def _refusal(dimension: Dimension, bucket: Bucket, now: float, cost: float) -> R
     )
 
 
-def _severity(refusal: Refused) -> float:
+def _severity(refusal: Rejected) -> float:
     return float("inf") if refusal.retry_after_s is None else refusal.retry_after_s

@@ -6,7 +6,7 @@ from math import ceil
 import msgspec
 from msgspec import Struct, field
 
-from batcher.simulate.buckets import Refused, go_duration
+from batcher.simulate.buckets import Rejected, go_duration
 
 _UNITS = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}
 _MASK_FROM = 12
@@ -76,7 +76,7 @@ def bad_key(given: str | None) -> Problem:
     return Problem(status=401, kind="invalid_request_error", code="invalid_api_key", message=message)
 
 
-def refusal(model: str, refused: Refused, *, tell_when: bool) -> Problem:
+def refusal(model: str, refused: Rejected, *, tell_when: bool) -> Problem:
     """The 429 of a limit. `tell_when`: name the time to come back, in the message and in headers."""
     unit = _UNITS[refused.dimension]
     where = f"for {model} in organization org-simulated on {unit}"
@@ -100,7 +100,7 @@ def retry_headers(seconds: float) -> dict[str, str]:
     return {"retry-after": str(ceil(seconds)), "retry-after-ms": str(ceil(round(seconds * 1000, 6)))}
 
 
-def _limit_problem(refused: Refused, message: str, headers: dict[str, str]) -> Problem:
+def _limit_problem(refused: Rejected, message: str, headers: dict[str, str]) -> Problem:
     return Problem(
         status=429, kind=refused.dimension, code="rate_limit_exceeded", message=message, headers=headers
     )

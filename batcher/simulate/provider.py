@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from batcher.simulate import problems
 from batcher.simulate.answers import DEFAULT_MODELS, Style, answer, model_card, model_list
 from batcher.simulate.bodies import PATHS, Body, JsonObject, charge_of, read_body
-from batcher.simulate.buckets import Limiter, Refused
+from batcher.simulate.buckets import Limiter, Rejected
 from batcher.simulate.draws import digest, lognormal_factor
 from batcher.simulate.faults import Direction, Fault, Manner, changed, direction_of, drawn_fault, fault_of, page
 from batcher.simulate.instances import SchemaError
@@ -107,7 +107,7 @@ class Provider:
         limiter = self._limiter(body.model)
         admission = limiter.admit(at, charge_of(body, self._settings.chars_per_token))
         headers = limiter.headers(at) if self._settings.headers else {}
-        if isinstance(admission, Refused):
+        if isinstance(admission, Rejected):
             problem = problems.refusal(body.model, admission, tell_when=self._settings.retry_after)
             return self._plan(_said(problem), key, model=body.model, headers=headers)
         seen = self._let_in[key]

@@ -19,7 +19,7 @@ from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Settlement
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.in_flight_log import FlightLog
+from batcher.store.sqlite.in_flight_log import FileInFlightLog
 from tests.simulation.scenario import DiskFault
 from tests.support.virtual_time import EPOCH_US, VirtualClock
 
@@ -241,7 +241,7 @@ async def _remembered(process: Process, settlements: Sequence[Settlement], writt
             process.given.remove(settlements)
 
 
-class SimFlights(FlightLog):
+class SimFlights(FileInFlightLog):
     """The file of what is out, as one process keeps it."""
 
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:

@@ -37,7 +37,7 @@ def require(holds: object, invariant: str, *facts: object) -> None:
 
 
 @dataclass(eq=False)
-class Hold:
+class Blocker:
     """A time that a refusal named: until then nothing goes on that lane."""
 
     since: float
@@ -53,7 +53,7 @@ class Watcher:
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._living: list[Process] = []
-        self._holds: dict[str, list[Hold]] = defaultdict(list)
+        self._holds: dict[str, list[Blocker]] = defaultdict(list)
         #: Arrivals of each request since a person put it back.
         self.since: dict[int, list[Arrival]] = defaultdict(list)
         self._names: set[tuple[int, int]] = set()
@@ -215,7 +215,7 @@ class Watcher:
         if arrival.fate in {Fate.REFUSED, Fate.OVERLOADED} and "retry-after-ms" in headers:
             now = self._world.now()
             until = now + int(headers["retry-after-ms"]) / 1000
-            self._holds[arrival.model].append(Hold(now, until, arrival))
+            self._holds[arrival.model].append(Blocker(now, until, arrival))
 
     def emitted(self, process: Process, event: Event) -> None:
         """I4: what people are told to be at its end is."""

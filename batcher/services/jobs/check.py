@@ -11,7 +11,7 @@ from batcher.domain.settings import JobSettings, Limits, limits_for
 from batcher.files.reading import read_lines
 from batcher.files.source import Source
 from batcher.policy.input.deduplication import fingerprint, shares_answer
-from batcher.policy.input.key_sets import KEY_BYTES, Seen
+from batcher.policy.input.key_sets import KEY_BYTES, CompactKeyIndex
 from batcher.services.jobs.line_chunks import checked_lines
 
 
@@ -89,8 +89,8 @@ class _Check:
     def __init__(self, settings: JobSettings, most_errors: int | None) -> None:
         self._mode = settings.cache
         self._most_errors = most_errors
-        self._ids = Seen()
-        self._bodies = Seen()
+        self._ids = CompactKeyIndex()
+        self._bodies = CompactKeyIndex()
         self.lines = 0
         self.invalid = 0
         self.errors: list[LineError] = []

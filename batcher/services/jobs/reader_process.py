@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import InputError
 from batcher.files.reading import read_lines
-from batcher.files.source import Shared, Source
+from batcher.files.source import SharedFile, Source
 from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
@@ -32,7 +32,7 @@ _PIPE_BYTES: Final = 1024 * 1024
 class _Task(Struct, frozen=True):
     """The subprocess's task, passed as its only argument."""
 
-    file: Shared
+    file: SharedFile
     options: ParseOptions
 
 
@@ -78,7 +78,7 @@ def _read_here(source: Source, options: ParseOptions) -> Iterator[Chunk]:
     return chunks(read_lines(source, name=source.name), options)
 
 
-def _start(file: Shared, options: ParseOptions) -> subprocess.Popen[bytes] | None:
+def _start(file: SharedFile, options: ParseOptions) -> subprocess.Popen[bytes] | None:
     """Start the subprocess; None if it cannot be started here."""
     if not sys.executable or getattr(sys, "frozen", False):
         return None

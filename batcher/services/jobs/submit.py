@@ -16,7 +16,7 @@ from batcher.domain.requests import BadLine
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import digest
 from batcher.files.source import Source
-from batcher.policy.input.key_sets import LikelyRepeats
+from batcher.policy.input.key_sets import BloomFilter
 from batcher.ports import Clock
 from batcher.services.jobs.background_writer import BackgroundWriter
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
@@ -177,7 +177,7 @@ class _Loading:
         #: Set when loading ends early: if a second signal interrupted the wait, the last chunk may still be
         #: waiting to be written, and must not be.
         self._abandoned = False
-        self._repeats = LikelyRepeats()
+        self._repeats = BloomFilter()
         self.rejected = 0
         self.followers = 0
 

@@ -23,7 +23,7 @@ from batcher.store.reports import job_counts
 from batcher.store.sqlite import migrate
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.in_flight_log import FlightLog, last_sent
+from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
 from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import Worker, WorkerSettings
 
@@ -230,7 +230,7 @@ async def _run_here(
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
 
 
-def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FlightLog]:
+def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FileInFlightLog]:
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
     with database.write() as connection:
@@ -239,7 +239,7 @@ def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[H
         jobs.want_only(connection, wanted)
         holder = runners.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)
     # Open the log only after the rescue is committed: until then it describes the previous runner.
-    return holder, FlightLog(database.path, holder=holder, boot=boot)
+    return holder, FileInFlightLog(database.path, holder=holder, boot=boot)
 
 
 def _boot() -> str | None:
