@@ -14,11 +14,11 @@ Positive = Annotated[int, Meta(ge=1)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Texts = Annotated[str, Meta(min_length=1)] | Annotated[list[Any], Meta(min_length=1)]
 
-#: What a request may produce where it names no maximum: OpenAI's old default (PROVIDERS §2.1).
+#: What a request may produce where it names no maximum: OpenAI's old default (docs/providers.md#rate-limit-headers).
 DEFAULT_MAX_OUTPUT = 16
 #: Flat tokens of an image, a sound or a file in a message: their base64 is not text.
 _ATTACHMENT_TOKENS = 85
-#: Tokens around a chat and around each of its messages (PROVIDERS §5.3).
+#: Tokens around a chat and around each of its messages (docs/providers.md#counting-tokens).
 _CHAT_OVERHEAD = 3
 
 

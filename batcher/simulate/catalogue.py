@@ -1,4 +1,4 @@
-"""The errors that can be asked for by status or by code, as OpenAI words them (PROVIDERS §1.1)."""
+"""The errors that can be asked for by status or by code, as OpenAI words them (docs/providers.md#error-codes)."""
 
 from msgspec import Struct
 

@@ -46,6 +46,6 @@ def anchors(page: Path) -> set[str]:
 
 
 def citations(text: str) -> Iterator[tuple[str, str | None]]:
-    """Each `docs/PAGE.md#ANCHOR` of a text; the anchor is None if only the page is cited."""
+    """Each citation of a page of docs in a text; the anchor is None if only the page is cited."""
     for match in _CITATION.finditer(text):
         yield match["page"], match["anchor"]

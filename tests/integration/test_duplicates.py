@@ -135,7 +135,7 @@ def test_a_cache_mode_that_comes_too_late_says_so(server: Provider) -> None:
     batcher("submit", file, "--base-url", server.url)
     late = run_on(server, file, "--no-cache")
     assert "cache: off, was all" in late.err
-    assert "rows of the job go on sharing, --new matches them anew" in late.err
+    assert "--new matches its rows again" in late.err
     assert seen(server) == (1, 1)
     run_on(server, file, "--no-cache", "--new")
     assert seen(server) == (11, 1)

@@ -1,4 +1,4 @@
-"""The invariants of RELIABILITY.md, looked at after every transaction and at every request, from outside.
+"""The invariants of docs/reliability.md#invariants, looked at after every transaction and at every request, from outside.
 
 It reads the store by a connection of its own and the provider's journal, and believes nothing else.
 """

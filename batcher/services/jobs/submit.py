@@ -84,11 +84,9 @@ def submit_file(
         path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
         with database.read() as connection:
             known = jobs.by_source(connection, known_digest, settings.base_url)
-            earlier = (
-                jobs.by_path(connection, path, settings.base_url, but_not=known_digest)
-                if path and not known
-                else None
-            )
+            earlier = None
+            if path and not known:
+                earlier = jobs.by_path(connection, path, settings.base_url, but_not=known_digest)
         if known is not None and not options.new:
             return Submitted(job=known, is_new=False)
         check()

@@ -183,7 +183,7 @@ async def test_only_produced_corrects_by_usage(rule, usage, next_after):
 
 async def test_a_lane_that_was_not_opened_and_a_strange_reservation_are_named():
     budgets = opened()
-    with pytest.raises(LookupError, match=r"other.*open_lane comes first"):
+    with pytest.raises(LookupError, match=r"other.*call open_lane first"):
         await budgets.reserve(OTHER, charge())
     strange = type("Strange", (), {"lane": LANE})()
     with pytest.raises(TypeError, match="not a reservation of this budget"):

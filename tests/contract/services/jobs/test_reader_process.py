@@ -179,7 +179,7 @@ def test_a_reader_that_is_killed_leaves_nothing_stored(
 
     with (
         open_source(str(many(tmp_path))) as source,
-        pytest.raises(InputError, match=r"the process that read it was killed \(signal 9\)"),
+        pytest.raises(InputError, match=r"the process reading it was killed \(signal 9\)"),
     ):
         submit_file(
             database,
@@ -196,7 +196,7 @@ def test_a_fault_of_our_own_in_there_is_told_with_what_it_said(tmp_path: Path, m
     def broken(*_: object) -> subprocess.Popen[bytes]:
         program = (
             "import os; from batcher.services.jobs import reader_process;"
-            " reader_process._tell(os.fdopen(1, 'wb', buffering=0), reader_process._Ready());"
+            " reader_process._send(os.fdopen(1, 'wb', buffering=0), reader_process._Ready());"
             " raise SystemExit('a fault of ours')"
         )
         pipe = subprocess.PIPE

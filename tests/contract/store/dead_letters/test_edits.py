@@ -156,7 +156,7 @@ def test_one_refusal_among_many_changes_none_of_them(database, holder, monkeypat
 def test_many_refusals_are_counted_and_some_are_named(database, holder):
     job = submit_rows(database, numbered(12))
     bury(holder, job, *(f"r{n}" for n in range(12)))
-    with pytest.raises(UsageError, match=r"12 requests cannot be edited so.*request 10: .*; and 2 more"):
+    with pytest.raises(UsageError, match=r"12 requests cannot be edited that way.*request 10: .*; and 2 more"):
         choose(database, Filters(), edits("user=x"))
 
 

@@ -213,7 +213,7 @@ async def test_while_somebody_reads_an_old_state_a_failed_flush_cannot_be_mended
         with pytest.raises(StoreError, match="Input/output error"):
             await writer.write(enter(1))
         disk.fails = False
-        with pytest.raises(StoreError, match="cannot be mended while others read"):
+        with pytest.raises(StoreError, match="cannot be repaired while others read"):
             await writer.write(enter(2))
     assert await writer.write(enter(3)) == 3
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from batcher.clock import SystemClock
 from batcher.services.diagnostics.bundle import BundleOptions, write_bundle
 from tests.support.commands import batcher, chat, job_file, line
 from tests.support.endpoints import Says, endpoint, error
@@ -190,11 +189,9 @@ def test_content_that_is_too_large_is_left_out_and_said(failed, monkeypatch):
     assert not any(name.startswith("content/") for name in members(failed / "out.zip"))
 
 
-def test_two_thousand_attempts_are_packed_in_a_few_seconds(folder):
+def test_two_thousand_attempts_are_packed_into_a_small_file(folder):
     run_job(folder, rows(dead=2_500))
-    began = SystemClock().now()
     assert batcher("bundle", "-o", "out.zip").code == 0
-    assert SystemClock().now() - began < 5_000_000
     assert Path("out.zip").stat().st_size < 300_000
 
 

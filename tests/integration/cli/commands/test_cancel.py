@@ -115,7 +115,7 @@ def test_delete_waits_for_what_a_runner_has_in_flight(folder):
     with live_runner(folder):
         called = batcher("delete", "1", "--yes")
     assert called.code == 2
-    assert "1 row in the hands of a runner" in called.err
+    assert "1 row claimed by a runner" in called.err
 
 
 def test_a_job_beside_the_one_a_runner_works_on_can_be_deleted(folder):

@@ -62,7 +62,7 @@ def test_every_bad_line_is_named_with_its_place_and_reason(folder):
     assert called.code == 2
     lines = called.out.splitlines()
     assert lines[0].startswith("bad.jsonl:2: ")
-    assert lines[1] == 'bad.jsonl:5: custom_id "a" stands in line 1 already; each must be unique'
+    assert lines[1] == 'bad.jsonl:5: custom_id "a" was already used in line 1; each must be unique'
     assert lines[2].startswith("bad.jsonl:6: ")
     assert "bad.jsonl: 5 lines, 2 valid, 3 invalid" in called.out
     assert [error["line"] for error in checked("bad.jsonl")["errors"]] == [2, 5, 6]
@@ -90,7 +90,7 @@ def test_repeated_custom_ids_are_found_over_many_lines(folder):
     job_file(folder / "many.jsonl", *lines)
     found = checked("many.jsonl")
     assert (found["valid"], [error["line"] for error in found["errors"]]) == (6000, [6001, 6002])
-    assert "line 6000 already" in found["errors"][1]["reason"]
+    assert "already used in line 6000" in found["errors"][1]["reason"]
 
 
 def test_rows_that_repeat_a_body_are_counted_and_those_that_sample_at_random(folder):

@@ -129,7 +129,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store):
         ("hard.db", "is the store itself"),
         ("nowhere/copy.db", "does not exist"),
         (".", "is a folder"),
-        ("used.db", "used.db-wal is there"),
+        ("used.db", "used.db-wal exists"),
     ],
 )
 def test_a_backup_that_would_destroy_something_is_refused(store, target, says):

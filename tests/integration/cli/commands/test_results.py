@@ -76,7 +76,7 @@ def test_an_unfinished_job_fails_and_says_how_to_go_on(folder):
     run_job(folder, rows(answered=1, pending=2))
     called = batcher("results")
     assert (called.code, called.out) == (1, "")
-    assert "2 of 3 rows are open" in called.err
+    assert "2 of 3 rows left" in called.err
     assert "batcher resume 1" in called.err
     assert "--partial" in called.err
     assert not (folder / "job.results.jsonl").exists()

@@ -1,4 +1,4 @@
-"""PROVIDERS §1.12: a 200 that is an answer, and one that is none."""
+"""docs/providers.md#answers: a 200 that is an answer, and one that is none."""
 
 import msgspec
 import pytest

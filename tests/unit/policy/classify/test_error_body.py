@@ -1,4 +1,4 @@
-"""PROVIDERS §1.0: every shape of an error body, in one form."""
+"""docs/providers.md#error-bodies: every shape of an error body, in one form."""
 
 import pytest
 

@@ -1,7 +1,7 @@
 """What reply headers say about a lane's limits, provider by provider."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.domain.lanes import RateHints
@@ -184,6 +184,7 @@ def test_anthropics_resets_are_measured_from_the_servers_own_date(date, reset, s
 NAMES = sorted({*OPENAI, *ANTHROPIC, *MISTRAL, *CEREBRAS})
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), st.text(max_size=12) | st.integers().map(str), max_size=8))
 def test_no_header_makes_the_reading_raise_and_every_limit_is_positive(headers):
     hints = rate_hints(headers, host="")

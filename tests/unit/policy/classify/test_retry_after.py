@@ -1,4 +1,4 @@
-"""When a server says to come back: every spelling of PROVIDERS §2, in the order of its end."""
+"""When a server says to come back: every spelling of docs/providers.md#retry-after, in the order of its end."""
 
 from email.utils import formatdate
 

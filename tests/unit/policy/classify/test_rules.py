@@ -1,4 +1,4 @@
-"""PROVIDERS §0, row by row: what each reply means."""
+"""docs/providers.md#what-a-reply-means, row by row: what each reply means."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""PROVIDERS §1.1 to §1.11, row by row, with the body as that provider sends it."""
+"""docs/providers.md#error-codes, row by row, with the body as that provider sends it."""
 
 from collections.abc import Sequence
 

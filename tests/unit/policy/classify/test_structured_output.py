@@ -69,12 +69,12 @@ def test_an_answer_that_is_what_was_asked_for_is_delivered(request_, reply):
 @pytest.mark.parametrize(
     ("request_", "reply", "told"),
     [
-        (WITH_SCHEMA, chat("Bonn is a city"), "is no JSON"),
+        (WITH_SCHEMA, chat("Bonn is a city"), "is not JSON"),
         (WITH_SCHEMA, chat('{"people": 3}'), "'city' is a required property"),
         (WITH_SCHEMA, chat('{"city": "Bonn", "people": "three"}'), "$.people"),
         (WITH_SCHEMA, chat('{"city": "Bonn"}', '{"city": 7}'), "$.city"),
         (WITH_OBJECT, chat("[1]"), "is not of type 'object'"),
-        (WITH_OBJECT, chat("```json\n{}\n```"), "is no JSON"),
+        (WITH_OBJECT, chat("```json\n{}\n```"), "is not JSON"),
         (IN_TEXT, response('{"city": 7}'), "$.city"),
     ],
 )

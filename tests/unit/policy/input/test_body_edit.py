@@ -113,16 +113,16 @@ def test_values_are_set_before_items_are_taken_out():
         ("messages.1.content.text=1", "`messages.1.content` is null; it has no `text`"),
         ("messages.2=1", "`messages` has 2 items, numbered from 0; there is no item 2"),
         ("messages.99999999999999999999=1", "there is no item 99999999999999999999"),
-        ("messages.last=1", "`messages` is a list; `last` is no number of an item"),
-        ("messages.-1=1", "`messages` is a list; `-1` is no number of an item"),
-        ("messages.²=1", "`messages` is a list; `²` is no number of an item"),
+        ("messages.last=1", "`messages` is a list; `last` is not the number of an item"),
+        ("messages.-1=1", "`messages` is a list; `-1` is not the number of an item"),
+        ("messages.²=1", "`messages` is a list; `²` is not the number of an item"),
     ],
 )
 def test_a_path_that_leads_nowhere_says_where_it_ends(text, says):
     with pytest.raises(CannotEdit) as refused:
         set_(BODY, text)
     assert says in refused.value.reason
-    with pytest.raises(CannotEdit, match=r"it has no|there is no item|no number"):
+    with pytest.raises(CannotEdit, match=r"it has no|there is no item|not the number"):
         unset(BODY, text.partition("=")[0])
 
 

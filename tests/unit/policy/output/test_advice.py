@@ -21,7 +21,7 @@ from batcher.policy.output.token_overflow import Figures, Overflow, together
         ("invalid_json", "transient", 200, "cut short"),
         ("html_reply", "transient", 200, "web page"),
         ("no_choices", "transient", 200, "another model"),
-        ("empty_answer", "transient", 200, "nothing"),
+        ("empty_answer", "transient", 200, "empty answer"),
         ("invalid_output", "transient", 200, "schema"),
         ("worker_lost", "transient", None, "report it"),
         ("tls", "transient", None, "--ca-file"),
@@ -58,7 +58,7 @@ def test_a_code_that_a_shell_would_read_is_quoted():
     [
         ("context_length_exceeded", """batcher dlq retry --code context_length_exceeded --set model='"…"'"""),
         ("invalid_request_error", "batcher dlq retry --code invalid_request_error --set PATH=VALUE"),
-        ("content_filter", "batcher dlq export --code content_filter -o mend.jsonl"),
+        ("content_filter", "batcher dlq export --code content_filter -o fixed.jsonl"),
         ("empty_answer", "batcher dlq retry --code empty_answer --set max_tokens=N"),
     ],
 )
@@ -72,8 +72,8 @@ def test_the_options_that_mean_the_letters_can_be_given():
 
 
 CONTEXT = (
-    "longest 9,310 tokens, limit 8,192: shorten them (`batcher dlq export --code c -o mend.jsonl`, then "
-    """`batcher run mend.jsonl`) or set another model with `batcher dlq retry --code c --set model='"…"'`"""
+    "longest 9,310 tokens, limit 8,192: shorten them (`batcher dlq export --code c -o fixed.jsonl`, then "
+    """`batcher run fixed.jsonl`) or set another model with `batcher dlq retry --code c --set model='"…"'`"""
 )
 
 

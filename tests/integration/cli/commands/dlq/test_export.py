@@ -89,7 +89,7 @@ def test_a_file_that_is_there_is_replaced_only_by_force(two_jobs):
     (two_jobs / "out.jsonl").write_text("mended by hand\n")
     called = batcher("dlq", "export", "-o", "out.jsonl")
     assert called.code == 2
-    assert "out.jsonl is there already" in called.err
+    assert "out.jsonl already exists" in called.err
     assert "--force" in called.err
     assert (two_jobs / "out.jsonl").read_text() == "mended by hand\n"
     assert batcher("dlq", "export", "-o", "out.jsonl", "--force").code == 0
@@ -101,7 +101,7 @@ def test_a_custom_id_of_two_jobs_cannot_stand_in_one_file(folder):
     run_job(folder, rows(dead=1), name="two")
     called = batcher("dlq", "export", "-o", "out.jsonl")
     assert called.code == 2
-    assert 'custom_id "bad-0" stands in job 1 and in job 2' in called.err
+    assert 'custom_id "bad-0" occurs in job 1 and in job 2' in called.err
     assert not (folder / "out.jsonl").exists()
     assert batcher("dlq", "export", "-o", "out.jsonl", "--job", "two").code == 0
 
@@ -112,7 +112,7 @@ def test_a_custom_id_of_two_jobs_cannot_stand_in_one_file(folder):
         (["-o", "batcher.db"], "is the store"),
         (["-o", "batcher.db-wal"], "is the store"),
         (["-o", "nowhere/out.jsonl"], "does not exist"),
-        (["-o", "out.jsonl", "3"], "not among the dead letters that are meant: 3"),
+        (["-o", "out.jsonl", "3"], "not among the matching dead letters: 3"),
         (["-o", "out.jsonl", "--job", "nobody"], "there is no job"),
         ([], "'-o'"),
     ],
@@ -190,7 +190,7 @@ def test_it_asks_first(reply, code, left):
     [
         (["--all"], "give --yes"),
         (["--yes"], "give REQUEST numbers, a filter, or --all"),
-        (["3", "--yes"], "not among the dead letters"),
+        (["3", "--yes"], "not among the matching dead letters"),
         (["1", "--all", "--yes"], "contradict"),
     ],
 )

@@ -247,8 +247,8 @@ def test_retry_of_nothing_says_so():
     [
         (["retry"], "give REQUEST numbers, a filter, or --all"),
         (["retry", "1", "--all"], "contradict"),
-        (["retry", "1", "3"], "not among the dead letters that are meant: 3"),
-        (["retry", "1", "--job", "second"], "not among the dead letters that are meant: 1"),
+        (["retry", "1", "3"], "not among the matching dead letters: 3"),
+        (["retry", "1", "--job", "second"], "not among the matching dead letters: 1"),
         (["retry", "99999999999999999999"], "is not in the range 1<=x<=9223372036854775807"),
         (["retry", "--job", "nobody"], "there is no job"),
         (["list", "--job", "9"], "there is no job 9"),

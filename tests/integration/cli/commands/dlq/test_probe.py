@@ -130,7 +130,7 @@ def test_it_refuses_where_other_rows_of_the_job_would_be_sent_too(folder):
         run_job(folder, rows(dead=1, pending=2), base_url=provider.url)
         called = batcher("dlq", "retry", "--all", "--probe")
     assert called.code == 2
-    assert "job 1 (job) has 2 rows not finished, which a probe would send too" in called.err
+    assert "job 1 (job) has 2 rows unfinished, which a probe would send too" in called.err
     assert "batcher resume 1" in called.err
     assert bodies == []
     assert states_of(folder)["bad-0"] == "dead_lettered"

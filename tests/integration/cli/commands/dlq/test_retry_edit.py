@@ -102,7 +102,7 @@ def test_one_that_is_refused_at_the_door_stops_them_all(folder):
     before = rows_of(folder)
     called = batcher("dlq", "retry", "--all", "--set", "seed.x=1")
     assert (called.code, called.out) == (2, "")
-    assert "1 request cannot be edited so, and nothing was changed" in called.err
+    assert "1 request cannot be edited that way; nothing was changed" in called.err
     assert "request 1: `seed` is a number; it has no `x`" in called.err
     assert rows_of(folder) == before
     assert former(folder) == []
@@ -119,8 +119,8 @@ def test_one_that_is_refused_at_the_door_stops_them_all(folder):
         (["--set", "messages.1.content=x"], "`messages` has 1 item, numbered from 0; there is no item 1"),
         (["--set", "model.name=x"], "`model` is a string; it has no `name`"),
         (["--set", "messages.first=x"], "`first` is not the number of an item"),
-        (["--unset", "temprature"], "change nothing in any of them"),
-        (["--set", "model=m"], "change nothing in any of them"),
+        (["--unset", "temprature"], "change none of the bodies"),
+        (["--set", "model=m"], "change none of the bodies"),
         (["--set", "model"], "has no `=`"),
         (["--set", "a..b=1"], "a part of the path is empty"),
         (["--set", "n=1", "--unset", "n"], "n is set or unset twice"),
