@@ -170,13 +170,13 @@ def test_the_last_of_a_hundred_thousand_lines_being_bad_leaves_nothing() -> None
 def test_a_custom_id_repeated_far_apart_names_both_lines() -> None:
     job_file(Path("j.jsonl"), *(line(str(number)) for number in range(10_000)), "", line("17"))
     called = refused("j.jsonl")
-    assert 'j.jsonl:10002: custom_id "17" occurs in line 18 already' in called.err
+    assert 'j.jsonl:10002: custom_id "17" was already used in line 18' in called.err
     assert_nothing_is_stored()
 
 
 def test_the_id_of_a_bare_body_may_not_be_taken_by_another_line() -> None:
     job_file(Path("j.jsonl"), line("line-2"), chat("hi"))
-    assert 'custom_id "line-2" occurs in line 1 already' in refused("j.jsonl").err
+    assert 'custom_id "line-2" was already used in line 1' in refused("j.jsonl").err
 
 
 @pytest.mark.parametrize(

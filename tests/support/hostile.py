@@ -369,5 +369,5 @@ FILES: list[tuple[str, bytes, str | None]] = [
     ("rows.csv", b"custom_id,prompt\na,hi\n", ":1: not JSON"),
     ("image.png", b"\x89PNG\r\n\x1a\n" + bytes(range(256)), ":1: not UTF-8"),
     ("store.db", b"SQLite format 3\x00" + b"\x10\x00" * 50, ":1: not JSON"),
-    ("twice.jsonl", _GOOD * 2, ':2: custom_id "ID" occurs in line 1 already'),
+    ("twice.jsonl", _GOOD * 2, ':2: custom_id "ID" was already used in line 1'),
 ]

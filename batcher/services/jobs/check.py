@@ -105,7 +105,7 @@ class _Check:
             return
         first = self._ids.add(sha256(line.custom_id.encode()).digest()[:KEY_BYTES], line.line)
         if first is not None:
-            reason = f'custom_id "{line.custom_id}" occurs in line {first} already; each must be unique'
+            reason = f'custom_id "{line.custom_id}" was already used in line {first}; each must be unique'
             self._refuse(line.line, line.custom_id, reason)
             return
         self._count(line)

@@ -199,7 +199,7 @@ def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[
         parsed = line.parsed
         (first,) = _line_of.rows(connection, job_id, parsed.custom_id)
         if first.id != id_:
-            reason = f'custom_id "{parsed.custom_id}" occurs in line {first.line} already; each must be unique'
+            reason = f'custom_id "{parsed.custom_id}" was already used in line {first.line}; each must be unique'
             body = parsed.body.decode(errors="replace")
             bad[id_] = BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id)
     return bad

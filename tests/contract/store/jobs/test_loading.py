@@ -145,13 +145,13 @@ def test_a_repeated_custom_id_is_told_with_its_first_line_also_across_chunks(dat
     assert bad == [
         BadLine(
             line=4,
-            reason='custom_id "a" occurs in line 1 already; each must be unique',
+            reason='custom_id "a" was already used in line 1; each must be unique',
             text="{}",
             custom_id="a",
         ),
         BadLine(
             line=5,
-            reason='custom_id "c" occurs in line 3 already; each must be unique',
+            reason='custom_id "c" was already used in line 3; each must be unique',
             text="[]",
             custom_id="c",
         ),

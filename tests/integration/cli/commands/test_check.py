@@ -62,7 +62,7 @@ def test_every_bad_line_is_named_with_its_place_and_reason(folder):
     assert called.code == 2
     lines = called.out.splitlines()
     assert lines[0].startswith("bad.jsonl:2: ")
-    assert lines[1] == 'bad.jsonl:5: custom_id "a" occurs in line 1 already; each must be unique'
+    assert lines[1] == 'bad.jsonl:5: custom_id "a" was already used in line 1; each must be unique'
     assert lines[2].startswith("bad.jsonl:6: ")
     assert "bad.jsonl: 5 lines, 2 valid, 3 invalid" in called.out
     assert [error["line"] for error in checked("bad.jsonl")["errors"]] == [2, 5, 6]
