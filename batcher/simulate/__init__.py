@@ -1,8 +1,8 @@
-"""An OpenAI-compatible provider on loopback with limits, latency and faults, for trying out and for tests.
+"""An OpenAI-compatible provider on loopback with limits, latency and faults, for trials and for tests.
 
     server ─► provider ─► bodies, faults, buckets, answers          journal ─► tally
 
-`buckets` and `provider` know no clock and no network: they serve in virtual time as well.
+`buckets` and `provider` use no clock and no network, so they also work in virtual time.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ __all__ = ["Entry", "Journal", "RunningServer", "SimulatedProvider", "SimulatedS
 
 
 def __getattr__(name: str) -> object:
-    """The server on first use: aiohttp costs a quarter of a second to import."""
+    """Import the server on first use: importing aiohttp takes a quarter of a second."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from batcher.simulate import server  # noqa: PLC0415 -- see the docstring

@@ -10,7 +10,7 @@ from math import ceil
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import Charge
 from batcher.domain.states import ChargeRule, FaultKind
-from batcher.simulate.buckets import Admission, Limiter, Refused
+from batcher.simulate.buckets import Admission, Limiter, Rejected
 from tests.simulation.process import Process
 from tests.simulation.scenario import POISON, Fate, Scenario
 from tests.support.providers import UNSENT
@@ -124,7 +124,7 @@ class SimProvider:
         arrival.tokens = charge.input_tokens + charge.output_tokens
         delay = scenario.latency * scenario.random.uniform(0.5, 1.5)
         refusal = self._limit(arrival, spell, charge)
-        if isinstance(refusal, Refused):
+        if isinstance(refusal, Rejected):
             arrival.fate = Fate.REFUSED
             return *_error(arrival, self._when(refusal.retry_after_s)), 0.02
         poisoned = POISON in json.loads(arrival.body) and spell not in AT_THE_DOOR

@@ -12,7 +12,7 @@ from batcher.domain.settings import Limits
 from batcher.domain.states import ChargeRule, RefusedFor
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.ports import Reservation
-from batcher.simulate.buckets import Limiter, Refused
+from batcher.simulate.buckets import Limiter, Rejected
 from tests.unit.budget.runs import LANE, now
 
 #: Our estimate of a prompt for each token that the provider counts.
@@ -56,8 +56,8 @@ class Strict:
         self._draw = random.Random(3)
         self._in_flight = 0
 
-    async def exchange(self, row: Row, number: int) -> tuple[Refused | bool, RateHints]:
-        """Refused (False: for too many in flight) or answered, and what the headers say."""
+    async def exchange(self, row: Row, number: int) -> tuple[Rejected | bool, RateHints]:
+        """Rejected (False: for too many in flight) or answered, and what the headers say."""
         at = now()
         if self.most_in_flight is not None and self._in_flight >= self.most_in_flight:
             self.arrived.append(Sending(at, row, number, None))
@@ -65,7 +65,7 @@ class Strict:
             return False, RateHints()
         admission = self._limiter.admit(at, Charge(input_tokens=row.prompt, output_tokens=row.most))
         headers = rate_hints(self._limiter.headers(at), host="x") if self.headers else RateHints()
-        if isinstance(admission, Refused):
+        if isinstance(admission, Rejected):
             self.arrived.append(Sending(at, row, number, None))
             await asyncio.sleep(0.002)
             return admission, headers
@@ -122,7 +122,7 @@ async def run_lane(
         else:
             budgets.reconcile(place, None)
             why, told_s = RefusedFor.IN_FLIGHT, None
-            if isinstance(ended, Refused):
+            if isinstance(ended, Rejected):
                 why = RefusedFor(ended.dimension) if named else RefusedFor.UNSAID
                 told_s = ended.retry_after_s if provider.retry_after else None
             wait_us = None if told_s is None else int(told_s * 1e6)

@@ -9,7 +9,7 @@ import pytest
 from batcher.budget.rate_search import Blind
 from batcher.domain.lanes import RateHints
 from batcher.domain.settings import Limits
-from batcher.simulate.buckets import Refused
+from batcher.simulate.buckets import Rejected
 from tests.unit.budget.lane import Row, Strict, run_lane
 from tests.unit.budget.runs import LANE, now, opened
 
@@ -23,10 +23,10 @@ class Moody(Strict):
     retry_after: bool = False
     mood: random.Random = field(default_factory=lambda: random.Random(11))
 
-    async def exchange(self, row: Row, number: int) -> tuple[Refused | bool, RateHints]:
+    async def exchange(self, row: Row, number: int) -> tuple[Rejected | bool, RateHints]:
         if self.mood.random() < self.share:
             await asyncio.sleep(0.002)
-            return Refused(dimension="requests", limit=0, used=0, requested=1, retry_after_s=None), RateHints()
+            return Rejected(dimension="requests", limit=0, used=0, requested=1, retry_after_s=None), RateHints()
         return await super().exchange(row, number)
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from batcher.domain.lanes import Charge
 from batcher.domain.settings import Limits
 from batcher.domain.states import ChargeRule
-from batcher.simulate.buckets import Admitted, Bucket, Limiter, Refused, go_duration, upfront
+from batcher.simulate.buckets import Admitted, Bucket, Limiter, Rejected, go_duration, upfront
 
 
 def limiter(
@@ -20,8 +20,8 @@ def cost(tokens: int) -> Charge:
     return Charge(input_tokens=tokens, output_tokens=0)
 
 
-def refused(admission: object) -> Refused:
-    assert isinstance(admission, Refused)
+def refused(admission: object) -> Rejected:
+    assert isinstance(admission, Rejected)
     return admission
 
 
@@ -35,7 +35,7 @@ def test_budget_comes_back_continuously_and_not_at_minute_marks() -> None:
     lane = limiter(rpm=600)
     for _ in range(10):
         lane.admit(0.0, cost(1))
-    assert isinstance(lane.admit(0.099, cost(1)), Refused)
+    assert isinstance(lane.admit(0.099, cost(1)), Rejected)
     assert isinstance(lane.admit(0.1, cost(1)), Admitted)
 
 
@@ -43,7 +43,7 @@ def test_a_refusal_charges_nothing() -> None:
     lane = limiter(rpm=60, tpm=6000)
     lane.admit(0.0, cost(10))
     before = lane.headers(0.5)
-    assert isinstance(lane.admit(0.5, cost(10)), Refused)
+    assert isinstance(lane.admit(0.5, cost(10)), Rejected)
     assert lane.headers(0.5) == before
 
 
@@ -164,7 +164,7 @@ def test_who_comes_back_when_told_is_let_in(gaps: list[tuple[float, int]], tpm: 
     for gap, tokens in gaps:
         now += gap
         admission = lane.admit(now, cost(tokens))
-        if isinstance(admission, Refused):
+        if isinstance(admission, Rejected):
             assert admission.retry_after_s is not None
             now += admission.retry_after_s
             assert isinstance(lane.admit(now, cost(tokens)), Admitted)
