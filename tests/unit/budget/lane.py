@@ -57,7 +57,7 @@ class Strict:
         self._in_flight = 0
 
     async def exchange(self, row: Row, number: int) -> tuple[Rejected | bool, RateHints]:
-        """Rejected (False: for too many in flight) or answered, and what the headers say."""
+        """Refused (False: for too many in flight) or answered, and what the headers say."""
         at = now()
         if self.most_in_flight is not None and self._in_flight >= self.most_in_flight:
             self.arrived.append(Sending(at, row, number, None))

@@ -90,7 +90,7 @@ def test_repeated_custom_ids_are_found_over_many_lines(folder):
     job_file(folder / "many.jsonl", *lines)
     found = checked("many.jsonl")
     assert (found["valid"], [error["line"] for error in found["errors"]]) == (6000, [6001, 6002])
-    assert "line 6000 already" in found["errors"][1]["reason"]
+    assert "already used in line 6000" in found["errors"][1]["reason"]
 
 
 def test_rows_that_repeat_a_body_are_counted_and_those_that_sample_at_random(folder):
