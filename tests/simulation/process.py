@@ -226,7 +226,7 @@ class SimQueue(SqlQueue):
 
 
 def _giving(settlements: Sequence[Settlement]) -> Process:
-    """Record the settlements of a live process; a dead one's are ignored, because its tasks end in random order."""
+    """Record the settlements of a live process; a dead one's tasks end in random order, so theirs are ignored."""
     process = CURRENT.get()
     if process.alive:
         process.given.append(settlements)
