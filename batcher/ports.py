@@ -99,7 +99,7 @@ class Queue(Protocol):
         ...
 
 
-class Flights(Protocol):
+class InFlightLog(Protocol):
     """In-flight log: records which claims were sent, in a form that outlives this process.
 
     Only those can have killed it.

@@ -22,7 +22,7 @@ _ARGUMENTS: Final = {
 _FLAG: Final = re.compile(r"`batcher [^`]*`|(?<![\w-])(--[a-z][a-z-]*|-o\b)(?: [A-Z]+\b)?")
 
 
-def in_python(text: str) -> str:
+def to_python_names(text: str) -> str:
     """`--max-attempts` is `max_attempts`."""
 
     def argument(found: re.Match[str]) -> str:
@@ -35,13 +35,13 @@ def in_python(text: str) -> str:
 
 
 @contextmanager
-def told_in_python() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Inside the block errors name arguments of Python."""
     try:
         yield
     except BatcherError as error:
-        error.message = in_python(error.message)
-        error.hint = None if error.hint is None else in_python(error.hint)
+        error.message = to_python_names(error.message)
+        error.hint = None if error.hint is None else to_python_names(error.hint)
         error.args = (error.message,)
         if isinstance(error, Paused) and error.hint is not None:
             error.fix = error.hint

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from msgspec.structs import replace
 
-from batcher.api.errors import told_in_python
+from batcher.api.errors import translate_errors
 from batcher.api.results import JobHandle, Result
-from batcher.api.sources import Rows, opened
+from batcher.api.sources import Rows, open_rows
 from batcher.api.stream import Arrivals, Stream
 from batcher.app import make_parts
 from batcher.clock import SystemClock
@@ -40,7 +40,7 @@ class Batcher:
     a string or a callable that gives one; else the variable that `api_key_env` names is read.
     """
 
-    @told_in_python()
+    @translate_errors()
     def __init__(
         self,
         db: str | os.PathLike[str] | None = None,
@@ -84,7 +84,7 @@ class Batcher:
 
     async def __aenter__(self) -> Self:
         self._open = made(self._process.db, SystemClock())
-        with told_in_python():
+        with translate_errors():
             self._database = self._open.__enter__()
         return self
 
@@ -126,13 +126,13 @@ class Batcher:
         stored = await asyncio.to_thread(self._submit, source, options)
         job = stored.job
         if not stored.is_new:
-            with told_in_python():
+            with translate_errors():
                 job, _ = change_settings.change(self._store, job, self._resolve, output_path=path)
         return JobHandle(id=job.id, name=job.name, total=job.total, is_new=stored.is_new)
 
-    @told_in_python()
+    @translate_errors()
     def _submit(self, source: Rows, options: SubmitOptions) -> Submitted:
-        with opened(source, name=options.key or options.name or "rows") as readable:
+        with open_rows(source, name=options.key or options.name or "rows") as readable:
             return submit_file(self._store, readable, self._settings, options, clock=SystemClock())
 
     async def run(self, job: JobHandle | int | str) -> AsyncGenerator[Result]:
@@ -171,7 +171,7 @@ class Batcher:
             await rows.aclose()
             if stream.error is None and stream in self._streams:
                 self._streams.remove(stream)
-        with told_in_python():
+        with translate_errors():
             _raise_if_paused(job_status(database, found, now=SystemClock().now()))
 
     def status(self, job: JobHandle | int | str) -> JobStatus:
@@ -188,14 +188,14 @@ class Batcher:
             raise UsageError("this Batcher is not open", hint="use it with `async with Batcher(…) as queue:`")
         return self._database
 
-    @told_in_python()
+    @translate_errors()
     def _find(self, job: JobHandle | int | str) -> Job:
         with self._store.read() as connection:
             if isinstance(job, str):
                 return jobs.find(connection, job)
             return jobs.get(connection, JobId(job if isinstance(job, int) else job.id))
 
-    @told_in_python()
+    @translate_errors()
     def _environ(self, settings: JobSettings) -> Mapping[str, str]:
         """The environment, with the key that was given in the place of its variable. Raises ConfigError."""
         environ: dict[str, str] = dict(os.environ)

@@ -16,7 +16,7 @@ Rows = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 
 
 @contextmanager
-def opened(source: Rows, *, name: str) -> Iterator[Source]:
+def open_rows(source: Rows, *, name: str) -> Iterator[Source]:
     """The source as a job file; objects are written to an unnamed temporary file first."""
     if isinstance(source, str | os.PathLike):
         with open_source(os.fspath(source)) as readable:

@@ -67,7 +67,7 @@ class Arrivals:
         self._came.set()
 
 
-class Seen:
+class DeliveredRows:
     """Which rows were given already: a bit each over the range of the job's requests."""
 
     def __init__(self, job: Job) -> None:
@@ -95,7 +95,7 @@ class Stream:
         self._arrivals = arrivals
         self._control = control
         self._running: asyncio.Future[RunEnd] | None = None
-        self._seen = Seen(job)
+        self._delivered = DeliveredRows(job)
         #: Another process runs the job: nothing is emitted here, the store is asked instead.
         self.elsewhere = False
         self._next_look = 0.0
@@ -113,7 +113,7 @@ class Stream:
                 for result in self._arrived():
                     yield result
             await running
-            if self._seen.count < self._job.total:
+            if self._delivered.count < self._job.total:
                 for result in self._stored():
                     yield result
         except asyncio.CancelledError:
@@ -152,7 +152,7 @@ class Stream:
         while page := self._arrivals.take():
             with self._database.read() as connection:
                 rows = results.some(connection, page)
-            yield from (result_of(row) for row in rows if self._seen.add(row.request_id))
+            yield from (result_of(row) for row in rows if self._delivered.add(row.request_id))
 
     def _stored(self) -> Iterator[Result]:
         """Every row at its end that was not given yet: answers in input order, then dead letters.
@@ -164,6 +164,6 @@ class Stream:
             while rest is not None:
                 with self._database.read() as connection:
                     page: list[Answered | Dead] = list(islice(of_kind(connection, rest), _STORED_PAGE))
-                yield from (result_of(row) for row in page if self._seen.add(row.request_id))
+                yield from (result_of(row) for row in page if self._delivered.add(row.request_id))
                 more = len(page) == _STORED_PAGE
                 rest = replace(rest, first_request=RequestId(page[-1].request_id + 1)) if more else None

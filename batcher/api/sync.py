@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import Any
 
 from batcher import app
-from batcher.api.errors import told_in_python
+from batcher.api.errors import translate_errors
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
 from batcher.clock import SystemClock
@@ -41,7 +41,7 @@ def run_file(
 
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
-            with told_in_python():
+            with translate_errors():
                 export.check_places(queue._store, results, source_path=os.fspath(path))  # noqa: SLF001 - one surface
             job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=results)
             async for _ in queue.run(job):

@@ -5,7 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 
-class Why(StrEnum):
+class BlockReason(StrEnum):
     """What the next request waits for."""
 
     #: A cool-down, or its probe.
@@ -24,8 +24,8 @@ class Why(StrEnum):
     OUTPUT_TPM = "output_tpm"
 
 
-class Hold(Struct, frozen=True):
+class Blocker(Struct, frozen=True):
     """Why the next request cannot be sent, and the seconds after which to check again (None: only when woken)."""
 
-    why: Why
+    why: BlockReason
     seconds: float | None = None

@@ -39,10 +39,10 @@ _STALE_S = 0.05
 _BURST_S, _LEAST_BURST_S, _BURST_CUT = 1.0, 0.2, 0.95
 
 
-class Mark(Struct, gc=False):
+class Checkpoint(Struct, gc=False):
     """The state of a hypothesis when a request was sent, and what the request cost according to it."""
 
-    belief: "Belief"
+    belief: "Hypothesis"
     #: The deficit, without the corrections made until then.
     uncorrected: float
     filled: int
@@ -53,11 +53,11 @@ class Mark(Struct, gc=False):
     scaled: float
 
 
-class Sent(Struct, gc=False):
+class SentRequest(Struct, gc=False):
     """A request in flight."""
 
     at: float
-    marks: list[Mark]
+    marks: list[Checkpoint]
 
 
 class Anchor(Struct, gc=False):
@@ -65,10 +65,10 @@ class Anchor(Struct, gc=False):
 
     at: float
     deficit: float
-    mark: Mark
+    mark: Checkpoint
 
 
-class Belief:
+class Hypothesis:
     """A charging rule, and whether headers are written before or after the request's own charge."""
 
     __slots__ = (
@@ -97,7 +97,7 @@ class Belief:
         self.scale = scale
         self.used_scale = useful_scale(scale)
 
-    def sent(self, prompt: float, most: float) -> Mark:
+    def sent(self, prompt: float, most: float) -> Checkpoint:
         """Charge a request that is being sent."""
         deficit, before = self.deficit, self.charged
         cost = charged(self.rule, prompt, most)
@@ -105,7 +105,7 @@ class Belief:
         deficit = deficit if deficit > 0.0 else 0.0  # noqa: FURB136 - speed: at every admission, up to six times
         self.deficit = deficit + scaled
         self.charged = before + cost
-        return Mark(self, deficit - self.corrected, self.filled, before + self.produced, cost, scaled)
+        return Checkpoint(self, deficit - self.corrected, self.filled, before + self.produced, cost, scaled)
 
     def output(self, tokens: float) -> None:
         """Charge `tokens` of output that a reply produced."""
@@ -113,7 +113,9 @@ class Belief:
             self.deficit = max(0.0, self.deficit) + tokens
             self.produced += tokens
 
-    def read(self, mark: Mark, sent_at: float, deficit: float, rate: float, *, refused: bool, fresh: bool) -> None:
+    def read(
+        self, mark: Checkpoint, sent_at: float, deficit: float, rate: float, *, refused: bool, fresh: bool
+    ) -> None:
         """Use a reading: the header said `deficit` when the request of `mark` arrived."""
         own = mark.scaled if self.after and not refused else 0.0
         # Corrections made since it was sent are already included; otherwise every reply in flight would correct
@@ -128,7 +130,7 @@ class Belief:
             self.deficit += part
         self._measure(mark, sent_at, deficit, rate, refused=refused)
 
-    def _measure(self, mark: Mark, sent_at: float, deficit: float, rate: float, *, refused: bool) -> None:
+    def _measure(self, mark: Checkpoint, sent_at: float, deficit: float, rate: float, *, refused: bool) -> None:
         """Measure the scale between two readings with neither a refusal nor a full bucket in between."""
         anchor = self.anchor
         full = self._is_full(mark, deficit, rate)
@@ -145,11 +147,11 @@ class Belief:
         self.set_scale(moved_scale(self.scale, lost=lost, charged=spent))
         self.anchor = Anchor(sent_at, deficit, mark)
 
-    def _is_full(self, mark: Mark, deficit: float, rate: float) -> bool:
+    def _is_full(self, mark: Checkpoint, deficit: float, rate: float) -> bool:
         return deficit - (mark.scaled if self.after else 0.0) <= 0.002 * rate
 
 
-class Observer:
+class ChargingModel:
     """The model of one lane's tokens. `rate` is the provider's, in tokens per second."""
 
     def __init__(self, rate: float, now: float, *, rule: ChargeRule | None = None, scale: float = 1.0) -> None:
@@ -166,9 +168,9 @@ class Observer:
         self._newest = -inf
         self._full_since, self._full = now, 0
 
-    def _all_beliefs(self) -> list[Belief]:
+    def _all_beliefs(self) -> list[Hypothesis]:
         return [
-            Belief(rule, after=after, scale=self._scale if rule is self.rule else 1.0)
+            Hypothesis(rule, after=after, scale=self._scale if rule is self.rule else 1.0)
             for rule in ChargeRule
             for after in (True, False)
         ]
@@ -206,19 +208,19 @@ class Observer:
         missing = best.deficit - allowed_deficit(cost, self._burst, self.rate)
         return missing / self.rate if missing > 0.0 else 0.0
 
-    def sent(self, need: Need, now: float) -> Sent:
+    def sent(self, need: Need, now: float) -> SentRequest:
         """Charge a request that is being sent. The returned value is passed back when it comes back."""
         self._pass(now)
-        return Sent(now, [belief.sent(need.prompt, need.most) for belief in self._beliefs])
+        return SentRequest(now, [belief.sent(need.prompt, need.most) for belief in self._beliefs])
 
-    def cancelled(self, sent: Sent) -> None:
+    def cancelled(self, sent: SentRequest) -> None:
         """Undo the charge of a request that was not sent after all."""
         for mark in sent.marks:
             mark.belief.deficit -= mark.scaled
             mark.belief.charged -= mark.cost
 
     def came_back(
-        self, sent: Sent, deficit: float | None, *, refused: bool, output: float, binds: bool, now: float
+        self, sent: SentRequest, deficit: float | None, *, refused: bool, output: float, binds: bool, now: float
     ) -> float:
         """Use a reply: by how much its header said the bucket was short, and what it produced.
 
@@ -233,7 +235,7 @@ class Observer:
                 mark.belief.output(output)
         return 0.0 if deficit is None else self._read(sent, deficit, refused=refused, binds=binds, now=now)
 
-    def _read(self, sent: Sent, deficit: float, *, refused: bool, binds: bool, now: float) -> float:
+    def _read(self, sent: SentRequest, deficit: float, *, refused: bool, binds: bool, now: float) -> float:
         fresh = sent.at >= self._newest - _STALE_S
         self._newest = max(self._newest, sent.at)
         for mark in sent.marks:
@@ -249,7 +251,7 @@ class Observer:
             self._beliefs = [self._best]
         return credit
 
-    def _note_fullness(self, sent: Sent, deficit: float, *, binds: bool, now: float) -> None:
+    def _note_fullness(self, sent: SentRequest, deficit: float, *, binds: bool, now: float) -> None:
         """Lower a scale or a rule that is too expensive: its sign is a bucket that is always full."""
         own = next((mark.scaled for mark in sent.marks if mark.belief is self._best and self._best.after), 0.0)
         if not binds or deficit - own > 0.002 * self.rate:
@@ -280,10 +282,10 @@ class Observer:
         """Choose the hypothesis to act on; until something is known, that of the most expensive rule."""
         self._best = self._best_of(self.rule or ChargeRule.SUM)
 
-    def _best_of(self, rule: ChargeRule) -> Belief:
+    def _best_of(self, rule: ChargeRule) -> Hypothesis:
         return min((each for each in self._beliefs if each.rule is rule), key=lambda each: each.score)
 
-    def doubt(self, sent: Sent, deficit: float | None) -> None:
+    def doubt(self, sent: SentRequest, deficit: float | None) -> None:
         """Handle a refusal for tokens: every rule is possible again, and the provider's burst may be smaller."""
         cost = next((mark.scaled for mark in sent.marks if mark.belief is self._best), None)
         if deficit is not None and cost is not None and cost < NEARLY_ALL * self._burst:
@@ -300,5 +302,5 @@ class Observer:
             each.deficit = kept.deficit
 
 
-def _differs(one: Belief, other: Belief) -> bool:
+def _differs(one: Hypothesis, other: Hypothesis) -> bool:
     return one.rule is not other.rule or one.after is not other.after

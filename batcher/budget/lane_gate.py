@@ -5,13 +5,13 @@ from math import ceil, inf
 
 from msgspec import Struct
 
-from batcher.budget.blockers import Hold, Why
+from batcher.budget.blockers import Blocker, BlockReason
 from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling, Probe
 from batcher.budget.daily_quota import Day
-from batcher.budget.limiter import Dimension
-from batcher.budget.rate_search import Blind
-from batcher.budget.tokens import Taken, Tokens
+from batcher.budget.limiter import RateLimiter
+from batcher.budget.rate_search import PaceSearch
+from batcher.budget.tokens import Taken, TokenBudget
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import RefusedFor
@@ -59,7 +59,7 @@ class Place(Struct, eq=False):
     refused: bool = False
 
 
-class Refused(Struct, frozen=True, kw_only=True):
+class HoldRequest(Struct, frozen=True, kw_only=True):
     """Why nothing is to be admitted for a while."""
 
     #: None: not a refusal, but a reason of our own to hold the lane.
@@ -71,7 +71,7 @@ class Refused(Struct, frozen=True, kw_only=True):
     restart_ramp: bool = False
 
 
-class Gate:
+class LaneGate:
     """Admits the requests of one lane in order, if every limit has room; then takes from all limits at once.
 
     The result of a request is reported in this order, with nothing in between: `come_back`, then `answered` or
@@ -81,10 +81,10 @@ class Gate:
     def __init__(self, key: LaneKey, slots: Slots, memory: LaneMemory, day: Day) -> None:
         self.key = key
         self._clock = asyncio.get_running_loop().time
-        self.requests: Dimension | None = None
-        self.tokens = Tokens(memory.charging)
+        self.requests: RateLimiter | None = None
+        self.tokens = TokenBudget(memory.charging)
         learned = memory.limits.learned_rpm
-        self.blind = Blind(self._clock(), estimate=None if learned is None else learned / 60.0)
+        self.blind = PaceSearch(self._clock(), estimate=None if learned is None else learned / 60.0)
         self.cooling = Cooling()
         self.day = day
         self.level = Level(FIRST_LEVEL, memory.level)
@@ -99,8 +99,8 @@ class Gate:
         #: Tasks that wait for their turn, including the one whose turn it is.
         self._queued = 0
         self._wake: asyncio.Future[None] | None = None
-        self._resting: Hold | None = None
-        self._held_by: Why | None = None
+        self._resting: Blocker | None = None
+        self._held_by: BlockReason | None = None
         self._held_at = -inf
         self._last_back: Place | None = None
 
@@ -132,28 +132,28 @@ class Gate:
         finally:
             self._slots.leave(self.look_again)
 
-    def _hold(self, need: Need, now: float) -> Hold | None:
+    def _hold(self, need: Need, now: float) -> Blocker | None:
         """Return why a request cannot be sent now. None: it can, and what it needs has been taken."""
         slots = self._slots
         if (hold := self._hold_for_time(need, now)) is not None:
             return hold
         if self.cooling.probe is not Probe.DUE and not self._level_has_room():
-            return Hold(Why.LEVEL)
+            return Blocker(BlockReason.LEVEL)
         if self.requests is not None:
             if (seconds := self.requests.ask(1.0, now)) > 0:
-                return Hold(Why.RPM, seconds)
+                return Blocker(BlockReason.RPM, seconds)
         elif (seconds := self.blind.wait(now)) > 0:
-            return Hold(Why.LEARNED, seconds)
+            return Blocker(BlockReason.LEARNED, seconds)
         if self.tokens.is_limited and (hold := self.tokens.hold(need, now)) is not None:
             return hold
-        return None if slots.most is None or slots.has_room(self.look_again) else Hold(Why.PROCESS)
+        return None if slots.most is None or slots.has_room(self.look_again) else Blocker(BlockReason.PROCESS)
 
-    def _hold_for_time(self, need: Need, now: float) -> Hold | None:
+    def _hold_for_time(self, need: Need, now: float) -> Blocker | None:
         """Return a cool-down, or an exhausted daily quota."""
         cooling = self.cooling
         if cooling.is_on and (seconds := cooling.wait(now)) > 0:
-            return Hold(Why.DAY if cooling.is_daily else Why.PROVIDER, seconds)
-        return Hold(Why.DAY, seconds) if (seconds := self.day.wait(need, now)) > 0 else None
+            return Blocker(BlockReason.DAY if cooling.is_daily else BlockReason.PROVIDER, seconds)
+        return Blocker(BlockReason.DAY, seconds) if (seconds := self.day.wait(need, now)) > 0 else None
 
     def _admit(self, charge: Charge, need: Need, now: float) -> Place:
         if self.requests is not None:
@@ -176,12 +176,12 @@ class Gate:
         patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
         return self.cooling.admitted(now, patience_s=patience)
 
-    async def _rest(self, hold: Hold) -> None:
+    async def _rest(self, hold: Blocker) -> None:
         """Sleep until it is time to check again, or something has changed."""
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
         self._resting = hold
-        (self._slots.queue_up if hold.why is Why.PROCESS else self._slots.leave)(self.look_again)
+        (self._slots.queue_up if hold.why is BlockReason.PROCESS else self._slots.leave)(self.look_again)
         timer = None if hold.seconds is None else loop.call_later(_timed(hold.seconds, loop), self.look_again)
         try:
             await self._wake
@@ -247,7 +247,10 @@ class Gate:
         self._last_back = place
         self._leave(place, sent=True)
         # A gate that waits for its rate gains nothing from a free slot.
-        if returned or (self._resting is not None and self._resting.why in {Why.LEVEL, Why.PROVIDER, Why.DAY}):
+        if returned or (
+            self._resting is not None
+            and self._resting.why in {BlockReason.LEVEL, BlockReason.PROVIDER, BlockReason.DAY}
+        ):
             self.look_again()
 
     def _leave(self, place: Place, *, sent: bool) -> None:
@@ -277,10 +280,10 @@ class Gate:
         return place is not None and place.epoch != self.cooling.epoch
 
     def _level_binds(self) -> bool:
-        resting_for_level = self._resting is not None and self._resting.why is Why.LEVEL
+        resting_for_level = self._resting is not None and self._resting.why is BlockReason.LEVEL
         return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
 
-    def refused(self, refusal: Refused) -> None:
+    def refused(self, refusal: HoldRequest) -> None:
         """Report that the request that came back last was refused, or hold the lane for another reason."""
         place, now = self._last_back, self._clock()
         if place is None or refusal.why is None:
@@ -290,7 +293,7 @@ class Gate:
             self._adapt(place, refusal.why, refusal, now)
         self.look_again()
 
-    def _adapt(self, place: Place, why: RefusedFor, refusal: Refused, now: float) -> None:
+    def _adapt(self, place: Place, why: RefusedFor, refusal: HoldRequest, now: float) -> None:
         """Adapt the limit that the provider says was exceeded: request rate, token rate or concurrency."""
         tokens = self.tokens
         if self.requests is not None and why in {RefusedFor.REQUESTS, RefusedFor.UNSAID}:
@@ -314,7 +317,7 @@ class Gate:
             return place.probe and self._is_learned
         return why is RefusedFor.REQUESTS or not self.tokens.is_limited
 
-    def _count(self, place: Place, mark: Refusal, refusal: Refused, now: float) -> None:
+    def _count(self, place: Place, mark: Refusal, refusal: HoldRequest, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
         hold_s = self.blind.refused(mark, now, probe=place.probe)
         wait_s = max(hold_s, refusal.told_s or 0.0)
@@ -323,7 +326,7 @@ class Gate:
         if refusal.restart_ramp:
             self._restart(cut=True)
 
-    def _ease(self, place: Place, refusal: Refused, now: float) -> None:
+    def _ease(self, place: Place, refusal: HoldRequest, now: float) -> None:
         """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
         if place.beside <= 1 or refusal.told_s is not None:
             self._cool_down(place, refusal, now)
@@ -331,7 +334,7 @@ class Gate:
             self._eased_at = now
             self.level = eased(self.level, place.beside - 1)
 
-    def _cool_down(self, place: Place | None, refusal: Refused, now: float) -> None:
+    def _cool_down(self, place: Place | None, refusal: HoldRequest, now: float) -> None:
         epoch = self.cooling.epoch if place is None else place.epoch
         if not self.cooling.refused(
             now,
@@ -358,17 +361,17 @@ class Gate:
         place, now = self._last_back, self._clock()
         self.tokens.heed(hints, now)
         if place is not None:
-            binds = self.held_by(now, recent_s=RECENT_S) is Why.TPM
+            binds = self.held_by(now, recent_s=RECENT_S) is BlockReason.TPM
             self.tokens.observe(place.taken, hints, place.usage, refused=place.refused, binds=binds, now=now)
 
     def hold_for_the_day(self, seconds: float) -> None:
         """Hold the lane because a daily limit is exhausted."""
         self.cooling.hold_until(self._clock() + seconds, is_daily=True)
 
-    def held_by(self, now: float, *, recent_s: float) -> Why | None:
+    def held_by(self, now: float, *, recent_s: float) -> BlockReason | None:
         """Return what the waiting request waits for, or waited for at most `recent_s` ago."""
         if self.cooling.wait(now) > 0:
-            return Why.DAY if self.cooling.is_daily else Why.PROVIDER
+            return BlockReason.DAY if self.cooling.is_daily else BlockReason.PROVIDER
         if self._resting is not None:
             return self._resting.why
         return self._held_by if now - self._held_at <= recent_s else None

@@ -7,12 +7,12 @@ from math import ceil
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.budget.blockers import Why
+from batcher.budget.blockers import BlockReason
 from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling
 from batcher.budget.daily_quota import Day
-from batcher.budget.lane_gate import RECENT_S, Gate, Place, Refused
-from batcher.budget.limiter import Dimension
+from batcher.budget.lane_gate import RECENT_S, HoldRequest, LaneGate, Place
+from batcher.budget.limiter import RateLimiter
 from batcher.budget.limits import LaneLimits
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
 from batcher.domain.outcomes import Usage
@@ -27,10 +27,10 @@ _DAY_S = 86_400.0
 _DAY_SLACK_S = 0.001
 
 
-class Lane(Struct, eq=False):
+class LaneBudget(Struct, eq=False):
     """A lane's gate, the limits that it should keep, and those that it keeps now."""
 
-    gate: Gate
+    gate: LaneGate
     limits: LaneLimits
     applied: KnownLimits = KnownLimits()
 
@@ -46,7 +46,7 @@ class LaneBudgets:
     def __init__(self, clock: Clock, *, most_in_flight: int | None) -> None:
         self._clock = clock
         self._slots = Slots(most_in_flight)
-        self._lanes: dict[LaneKey, Lane] = {}
+        self._lanes: dict[LaneKey, LaneBudget] = {}
 
     def open_lane(
         self,
@@ -60,8 +60,8 @@ class LaneBudgets:
         known = self._lanes.get(lane)
         if known is None:
             announced = replace(memory.limits, learned_rpm=None, day_until=None)
-            known = self._lanes[lane] = Lane(
-                Gate(lane, self._slots, memory, Day(memory.day, self._clock, _loop_time())),
+            known = self._lanes[lane] = LaneBudget(
+                LaneGate(lane, self._slots, memory, Day(memory.day, self._clock, _loop_time())),
                 LaneLimits(limits, announced),
             )
         known.limits.given = limits
@@ -148,7 +148,7 @@ class LaneBudgets:
         """Hold the lane; a wait of 0 or less states no time. Returns the end in UTC microseconds."""
         gate = self._lane(lane).gate
         told_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
-        gate.refused(Refused(why=why, told_s=told_s, jitter=jitter, restart_ramp=restart_ramp))
+        gate.refused(HoldRequest(why=why, told_s=told_s, jitter=jitter, restart_ramp=restart_ramp))
         return self._in_utc(max(gate.cooling.until, _loop_time()))
 
     def view(self, lane: LaneKey) -> LaneView:
@@ -168,38 +168,38 @@ class LaneBudgets:
             cooling_until=self._held_until(gate, now),
         )
 
-    def _held_until(self, gate: Gate, now: float) -> int | None:
+    def _held_until(self, gate: LaneGate, now: float) -> int | None:
         """Return the end of a cool-down, or of an exhausted daily quota, in UTC microseconds."""
         cooling = self._in_utc(gate.cooling.until) if gate.cooling.until > now else None
         used_up = gate.day.until
         day = used_up if used_up is not None and used_up > self._clock.now() else None
         return max((each for each in (cooling, day) if each is not None), default=None)
 
-    def _utilization(self, lane: Lane, why: Why | None, now: float) -> float | None:
+    def _utilization(self, lane: LaneBudget, why: BlockReason | None, now: float) -> float | None:
         share = self._share_of(lane, why, now)
         return None if share is None else min(1.0, share)
 
-    def _share_of(self, lane: Lane, why: Why | None, now: float) -> float | None:
+    def _share_of(self, lane: LaneBudget, why: BlockReason | None, now: float) -> float | None:
         gate, tokens = lane.gate, lane.gate.tokens
         shares = {
-            Why.RPM: _share(gate.requests, lane.applied.rpm, now),
-            Why.TPM: _share(tokens.total, lane.applied.tpm, now),
-            Why.INPUT_TPM: _share(tokens.input, lane.applied.input_tpm, now),
-            Why.OUTPUT_TPM: _share(tokens.output, lane.applied.output_tpm, now),
+            BlockReason.RPM: _share(gate.requests, lane.applied.rpm, now),
+            BlockReason.TPM: _share(tokens.total, lane.applied.tpm, now),
+            BlockReason.INPUT_TPM: _share(tokens.input, lane.applied.input_tpm, now),
+            BlockReason.OUTPUT_TPM: _share(tokens.output, lane.applied.output_tpm, now),
         }
         match why:
-            case Why.LEVEL:
+            case BlockReason.LEVEL:
                 return gate.in_flight / gate.most
-            case Why.PROCESS:
+            case BlockReason.PROCESS:
                 return self._slots.share()
-            case Why.LEARNED:
+            case BlockReason.LEARNED:
                 return gate.blind.utilization(now)
-            case Why.RPM | Why.TPM | Why.INPUT_TPM | Why.OUTPUT_TPM:
+            case BlockReason.RPM | BlockReason.TPM | BlockReason.INPUT_TPM | BlockReason.OUTPUT_TPM:
                 return shares[why]
-            case Why.PROVIDER | Why.DAY | None:
+            case BlockReason.PROVIDER | BlockReason.DAY | None:
                 return max((share for share in shares.values() if share is not None), default=None)
 
-    def _lane(self, lane: LaneKey) -> Lane:
+    def _lane(self, lane: LaneKey) -> LaneBudget:
         try:
             return self._lanes[lane]
         except KeyError:
@@ -210,7 +210,7 @@ class LaneBudgets:
         return self._clock.now() + ceil((at - _loop_time()) * 1e6)
 
 
-def _apply(lane: Lane) -> None:
+def _apply(lane: LaneBudget) -> None:
     """Replace the limiters whose limit has changed with new, empty ones, and wake the gate."""
     kept, before, gate = lane.limits.kept(), lane.applied, lane.gate
     tokens = gate.tokens
@@ -236,38 +236,45 @@ def _in_force(before: float | None, now: float | None) -> float | None:
 
 
 def _kept(
-    dimension: Dimension | None, before: float | None, limit: float | None, pace: Callable[[float], Pace]
-) -> Dimension | None:
+    dimension: RateLimiter | None, before: float | None, limit: float | None, pace: Callable[[float], Pace]
+) -> RateLimiter | None:
     """Return the limiter itself if its limit is the same, else a new, empty one that keeps the old one's debt."""
     if is_same_limit(before, limit):
         return dimension
     now = _loop_time()
     debt = 0.0 if dimension is None else dimension.debt(now)
-    return None if limit is None else Dimension(pace(limit), now=now, debt=debt)
+    return None if limit is None else RateLimiter(pace(limit), now=now, debt=debt)
 
 
-def _learned_rpm(gate: Gate) -> float | None:
+def _learned_rpm(gate: LaneGate) -> float | None:
     """Return the estimated request rate, rounded, because every change is written to the store."""
     estimate = gate.blind.estimate
     return None if estimate is None else float(f"{60.0 * estimate:.3g}")
 
 
-def _share(dimension: Dimension | None, limit: float | None, now: float) -> float | None:
+def _share(dimension: RateLimiter | None, limit: float | None, now: float) -> float | None:
     if dimension is None or limit is None:
         return None
     return dimension.use(now) / (limit / 60.0)
 
 
-def _binding(why: Why | None) -> str:
+def _binding(why: BlockReason | None) -> str:
     """Return the word that `status` shows."""
     match why:
         case None:
             return "input"
-        case Why.PROCESS | Why.LEVEL:
+        case BlockReason.PROCESS | BlockReason.LEVEL:
             return "concurrency"
-        case Why.LEARNED:
-            return Why.RPM.value
-        case Why.PROVIDER | Why.DAY | Why.RPM | Why.TPM | Why.INPUT_TPM | Why.OUTPUT_TPM:
+        case BlockReason.LEARNED:
+            return BlockReason.RPM.value
+        case (
+            BlockReason.PROVIDER
+            | BlockReason.DAY
+            | BlockReason.RPM
+            | BlockReason.TPM
+            | BlockReason.INPUT_TPM
+            | BlockReason.OUTPUT_TPM
+        ):
             return why.value
 
 

@@ -20,7 +20,7 @@ from batcher.policy.rate.token_bucket import (
 )
 
 
-class Dimension:
+class RateLimiter:
     """A ceiling and a balance.
 
     The limiter is the ceiling: whatever the balance says, no more than a bucketful plus the rate passes. It has no

@@ -30,7 +30,7 @@ _ROUNDING_S = 1e-9
 _WEIGHT = 0.2
 
 
-class Blind:
+class PaceSearch:
     """Counts what is sent; after the first refusal, paces it."""
 
     __slots__ = (

@@ -2,10 +2,10 @@
 
 from msgspec import Struct
 
-from batcher.budget.blockers import Hold, Why
-from batcher.budget.charging_model import Observer, Sent
+from batcher.budget.blockers import Blocker, BlockReason
+from batcher.budget.charging_model import ChargingModel, SentRequest
 from batcher.budget.estimates import Estimates
-from batcher.budget.limiter import Dimension
+from batcher.budget.limiter import RateLimiter
 from batcher.domain.lanes import Charge, Charging, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
@@ -20,11 +20,11 @@ class Taken(Struct, eq=False):
     need: Need
     rule: ChargeRule
     total: float
-    observer: Observer | None
-    sent: Sent | None
+    observer: ChargingModel | None
+    sent: SentRequest | None
 
 
-class Tokens:
+class TokenBudget:
     """The limiters that count tokens, and the charging model if headers describe a bucket."""
 
     __slots__ = (
@@ -41,10 +41,10 @@ class Tokens:
     )
 
     def __init__(self, charging: Charging) -> None:
-        self.total: Dimension | None = None
-        self.input: Dimension | None = None
-        self.output: Dimension | None = None
-        self.observer: Observer | None = None
+        self.total: RateLimiter | None = None
+        self.input: RateLimiter | None = None
+        self.output: RateLimiter | None = None
+        self.observer: ChargingModel | None = None
         self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
         self._rule, self._scale = charging.rule, charging.scale
         self._fullness = Fullness()
@@ -89,7 +89,7 @@ class Tokens:
             output=None if output is None else float(f"{output:.2g}"),
         )
 
-    def hold(self, need: Need, now: float) -> Hold | None:
+    def hold(self, need: Need, now: float) -> Blocker | None:
         """Return what keeps a request from being sent; None: all of its tokens have been taken."""
         observer, total = self.observer, self.total
         if total is not None:
@@ -98,13 +98,13 @@ class Tokens:
             self._asked_by = rule = rule or ChargeRule.SUM
             self._asked = amount = reserved(rule, need, scale)
             if (seconds := total.ask(amount, now)) > 0.0:
-                return Hold(Why.TPM, seconds)
+                return Blocker(BlockReason.TPM, seconds)
         if self.input is not None and (seconds := self.input.ask(need.prompt, now)) > 0:
-            return Hold(Why.INPUT_TPM, seconds)
+            return Blocker(BlockReason.INPUT_TPM, seconds)
         if self.output is not None and (seconds := self.output.ask(need.expected, now)) > 0:
-            return Hold(Why.OUTPUT_TPM, seconds)
+            return Blocker(BlockReason.OUTPUT_TPM, seconds)
         if observer is not None and (seconds := observer.wait(need, now)) > 0.0:
-            return Hold(Why.TPM, seconds)
+            return Blocker(BlockReason.TPM, seconds)
         return None
 
     def spend(self, charge: Charge, need: Need, now: float) -> Taken:
@@ -154,7 +154,7 @@ class Tokens:
         rate, known = hints.tpm / 60.0, self.observer
         if known is None or not is_same_limit(known.rate, rate):
             rule, scale = (self._rule, self._scale) if known is None else (known.rule, known.scale)
-            self.observer = Observer(rate, now, rule=rule, scale=scale)
+            self.observer = ChargingModel(rate, now, rule=rule, scale=scale)
 
     def observe(
         self, taken: Taken, hints: RateHints, usage: Usage | None, *, refused: bool, binds: bool, now: float

@@ -1,10 +1,10 @@
 """The command line: click commands over services. `main` turns every error into a message and an exit code.
 
-commands    one file a command
-flows       what several commands do in the same way
-terminal    what people see
+commands    one module per command
+flows       steps that several commands share
+terminal    output for people and scripts
 params      the options of the commands
-lazy_group  commands are imported when they are called, so `--help` imports none of them
+lazy_group  imports a command when it is called, so `batcher --help` imports none of them
 """
 
 import io
@@ -17,7 +17,7 @@ import click
 
 from batcher import __version__
 from batcher.cli.lazy_group import LazyGroup
-from batcher.cli.params.session import ReaderGone, shared
+from batcher.cli.params.session import OutputClosed, shared
 from batcher.cli.terminal.errors import report_click, report_error
 from batcher.domain.errors import BatcherError, UsageError
 from batcher.policy.privacy.sanitize import is_utf8
@@ -28,48 +28,51 @@ _INTERRUPTED = 130
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Start without a key: batcher run FILE --simulate",
+    epilog="\b\nExamples:\n  batcher run job.jsonl --simulate    try it without a key\n"
+    "  batcher run job.jsonl               needs OPENAI_API_KEY\n"
+    "  batcher COMMAND --help              options and examples of a command",
 )
 @click.version_option(__version__, prog_name="batcher")
 @shared
 def cli() -> None:
     """Run a file of LLM requests to the end.
 
-    At the provider's limit and never over it, every row answered exactly once on disk, every failure explained.
+    batcher sends requests at the provider's rate limit and never over it. It stores every answer exactly once and
+    explains every failure. An interrupted run continues where it stopped.
     """
 
 
-def _open_what_is_closed() -> None:
-    """Where a stream was closed before we began (`1>&-`), what is said there goes nowhere, the work goes on."""
+def _replace_closed_streams() -> None:
+    """If stdout or stderr was closed before the start (`1>&-`), discard what is written to it and go on."""
     if sys.stdout is None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
     if sys.stderr is None:
         sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the same
 
 
-def _check_surroundings(args: Sequence[str]) -> None:
-    """Raise UsageError for names that no store and no JSON can hold, and for a folder that is gone."""
+def _check_environment(args: Sequence[str]) -> None:
+    """Raise UsageError if the working directory is gone, or a name is not UTF-8: no store or JSON can hold it."""
     try:
         folder = str(Path.cwd())
     except OSError as error:
         raise UsageError(
-            f"the working directory cannot be found: {error.strerror}", hint="go to one that is there (cd)"
+            f"the working directory cannot be found: {error.strerror}", hint="change to one that exists (cd)"
         ) from None
     for what, text in [("the working directory", folder), *(("the argument", arg) for arg in args)]:
         if not is_utf8(text):
-            raise UsageError(f"{what} {text} is not UTF-8", hint="rename it, or reach it by another name (ln -s)")
+            raise UsageError(f"{what} {text} is not UTF-8", hint="rename it, or use a symbolic link (ln -s)")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """The `batcher` command."""
+    """Run the `batcher` command, and exit with its code."""
     args = list(sys.argv[1:] if arguments is None else arguments)
-    _open_what_is_closed()
+    _replace_closed_streams()
     for stream in (sys.stdout, sys.stderr):
-        # A terminal that cannot show a sign gets another; that is no reason to fail.
+        # A character that the terminal cannot encode is replaced; it must not fail the command.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     try:
-        _check_surroundings(args)
+        _check_environment(args)
         code = cli.main(args, prog_name="batcher", standalone_mode=False)
     except click.ClickException as error:
         code = report_click(error, args)
@@ -77,12 +80,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _INTERRUPTED
     except KeyboardInterrupt:
         code = _INTERRUPTED
-    except (BrokenPipeError, ReaderGone):
-        # Whoever read our answer has gone, `head` for one; nothing that is left to say would be read.
+    except (BrokenPipeError, OutputClosed):
+        # The reader of our stdout has exited, `head` for example: discard the rest.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except BatcherError as error:
         code = report_error(error, args)
-    except Exception as error:  # noqa: BLE001 - no traceback for a person, unless asked for
+    except Exception as error:  # noqa: BLE001 - a user sees a traceback only with --debug
         code = report_error(error, args)
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,39 +1,39 @@
-"""Commands loaded when they are called, so that `--help` stays quick."""
+"""A command group that imports a command when it is called, so that `--help` is fast."""
 
 from importlib import import_module
 from typing import Final
 
 import click
 
-#: name → (module in batcher.cli.commands, its command, its line in the list).
-#: A test compares that line with the command.
+#: name → (module in batcher.cli.commands, the command in it, its description in the list).
+#: A test compares the description with the command's own.
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
-    "run": ("run", "run", "Submit a job file, run it to the end, write its results."),
-    "submit": ("submit", "submit", "Check and store a job file; run it later."),
+    "run": ("run", "run", "Run a job file to the end and write its results."),
+    "submit": ("submit", "submit", "Check and store a job file, to run it later."),
     "resume": ("resume", "resume", "Run unfinished jobs to the end."),
-    "status": ("status", "status", "Show the jobs, or one job whole."),
-    "results": ("results", "results", "Write the answers of a job, in input order."),
-    "cancel": ("cancel", "cancel", "Cancel what a job has not sent yet."),
-    "delete": ("delete", "delete", "Remove a job and its results."),
-    "check": ("check", "check", "Check a job file; nothing is stored or sent."),
-    "dlq": ("dlq", "dlq", "Look into the dead-letter queue, and try again."),
-    "cache": ("cache", "cache", "Answers kept for reuse."),
-    "doctor": ("doctor", "doctor", "Check that it works from here, and say how to mend it."),
-    "bundle": ("bundle", "bundle", "Pack what a support desk asks for into one zip."),
-    "simulate": ("simulate", "simulate", "Serve a simulated provider on loopback."),
-    "db": ("db", "db", "Look after the store."),
+    "status": ("status", "status", "Show all jobs, or one job in detail."),
+    "results": ("results", "results", "Write the results of a job, in input order."),
+    "cancel": ("cancel", "cancel", "Cancel the pending rows of a job."),
+    "delete": ("delete", "delete", "Delete a job and its answers from the store."),
+    "check": ("check", "check", "Check a job file without storing or sending it."),
+    "dlq": ("dlq", "dlq", "Inspect, edit and retry dead letters."),
+    "cache": ("cache", "cache", "Show or clear the cache of answers."),
+    "doctor": ("doctor", "doctor", "Check settings, key, endpoint and store, and suggest fixes."),
+    "bundle": ("bundle", "bundle", "Pack diagnostics for a support request into one zip."),
+    "simulate": ("simulate", "simulate", "Serve a simulated provider on localhost."),
+    "db": ("db", "db", "Check, back up or upgrade the store."),
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name, and imports one when it is called."""
+    """A group whose commands are listed by name and imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
-        """In the order in which people need them."""
+        """List the commands in the order in which a user needs them."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import the command's module; None: there is no such command."""
+        """Import and return a command; None if there is no such command."""
         if cmd_name not in COMMANDS:
             return None
         module, name, _ = COMMANDS[cmd_name]
@@ -42,15 +42,15 @@ class LazyGroup(click.Group):
         return found
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The list, from the table alone."""
+        """Write the list of commands from the table, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, short) for name, (_, _, short) in COMMANDS.items()])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Suggest the nearest name where there is no such command."""
-        from difflib import get_close_matches  # noqa: PLC0415 - only where a name is wrong
+        """Find the command; raise UsageError with the closest name if there is none."""
+        from difflib import get_close_matches  # noqa: PLC0415 - needed only for a wrong name
 
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):

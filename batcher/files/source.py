@@ -38,7 +38,7 @@ class Readable(Protocol):
         ...
 
 
-class Shared(Struct, frozen=True):
+class SharedFile(Struct, frozen=True):
     """A source as another process is handed it: an open file of so many bytes."""
 
     descriptor: int
@@ -102,11 +102,11 @@ class Source:
                 hint="run it again once nothing writes to it",
             )
 
-    def shared(self) -> Shared | None:
+    def shared(self) -> SharedFile | None:
         """For another process. None: it is no file of the system."""
         if self._as_opened is None:
             return None
-        return Shared(self._raw.fileno(), self._as_opened[0], self.name, self._packing)
+        return SharedFile(self._raw.fileno(), self._as_opened[0], self.name, self._packing)
 
     def rewind(self) -> None:
         """Start again from the first byte."""

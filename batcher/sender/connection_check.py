@@ -31,7 +31,7 @@ _MOST_OF_A_HEAD: Final = 1 << 16
 _CONNECTED: Final = range(200, 300)
 
 
-class Rung(Struct, frozen=True, kw_only=True):
+class ConnectionStep(Struct, frozen=True, kw_only=True):
     """One step of the way: dns, tcp or tls. `ok` None: it was not tried, `evidence` says why."""
 
     name: str
@@ -42,7 +42,7 @@ class Rung(Struct, frozen=True, kw_only=True):
     fault: FaultKind | None = None
 
 
-class LadderSender(HttpSender):
+class DiagnosticSender(HttpSender):
     """A sender that can ask without a body as well."""
 
     async def get(self, path: str) -> Reply | TransportFault:
@@ -70,7 +70,9 @@ class LadderSender(HttpSender):
         )
 
 
-def climb(base_url: str, *, ca_file: str | None, use_proxy: bool) -> tuple[Rung, Rung, Rung]:
+def check_connection(
+    base_url: str, *, ca_file: str | None, use_proxy: bool
+) -> tuple[ConnectionStep, ConnectionStep, ConnectionStep]:
     """dns, tcp and tls, in this order; what stands above a rung that failed is not tried. Blocks for seconds.
 
     Raises ConfigError where the proxy or the file of certificates cannot be used.
@@ -88,19 +90,19 @@ def climb(base_url: str, *, ca_file: str | None, use_proxy: bool) -> tuple[Rung,
         return dns, tcp, _tls(connection, target, proxy, context)
 
 
-def place_of(url: URL) -> str:
+def host_and_port(url: URL) -> str:
     """Host and port, without a path, a query or a password."""
     return f"{url.host_subcomponent}:{url.port}"
 
 
-def _look_up(url: URL, *, proxied: bool) -> tuple[Rung, list[tuple[str, int]]]:
+def _look_up(url: URL, *, proxied: bool) -> tuple[ConnectionStep, list[tuple[str, int]]]:
     """The rung, and the socket addresses in the resolver's order."""
     began = time.perf_counter()
     host, port = url.raw_host or "", url.port or 0
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return _failed("dns", began, FaultKind.DNS, error, place_of(url), proxied=proxied), []
+        return _failed("dns", began, FaultKind.DNS, error, host_and_port(url), proxied=proxied), []
     addresses = list(dict.fromkeys((str(info[4][0]), port) for info in found))[:_MOST_ADDRESSES]
     named = ", ".join(address for address, _ in addresses)
     whose = "the proxy " if proxied else ""
@@ -109,7 +111,7 @@ def _look_up(url: URL, *, proxied: bool) -> tuple[Rung, list[tuple[str, int]]]:
 
 def _connect(
     url: URL, addresses: Sequence[tuple[str, int]], *, proxied: bool
-) -> tuple[Rung, socket.socket | None]:
+) -> tuple[ConnectionStep, socket.socket | None]:
     began = time.perf_counter()
     last: OSError = TimeoutError()
     for address in addresses:
@@ -118,26 +120,30 @@ def _connect(
         except OSError as error:
             last = error
             continue
-        whose = f"to the proxy {place_of(url)}, at " if proxied else "to "
+        whose = f"to the proxy {host_and_port(url)}, at " if proxied else "to "
         return _climbed("tcp", began, f"connected {whose}{address[0]} port {address[1]}"), connection
     kind = FaultKind.CONNECT_TIMEOUT if isinstance(last, TimeoutError) else FaultKind.REFUSED
-    return _failed("tcp", began, kind, last, place_of(url), proxied=proxied), None
+    return _failed("tcp", began, kind, last, host_and_port(url), proxied=proxied), None
 
 
-def _tls(connection: socket.socket, target: URL, proxy: URL | None, context: ssl.SSLContext | None) -> Rung:
+def _tls(
+    connection: socket.socket, target: URL, proxy: URL | None, context: ssl.SSLContext | None
+) -> ConnectionStep:
     if context is None:
         return _not_tried("tls", "plain http: nothing is encrypted")
     if proxy is not None and proxy.scheme == "https":
         return _not_tried(
-            "tls", f"made within the proxy's own TLS ({place_of(proxy)}); `models` shows how it went"
+            "tls", f"made within the proxy's own TLS ({host_and_port(proxy)}); `models` shows how it went"
         )
     began = time.perf_counter()
-    through = "" if proxy is None else f" (through the proxy {place_of(proxy)})"
-    where = f"{place_of(target)}{through}"
+    through = "" if proxy is None else f" (through the proxy {host_and_port(proxy)})"
+    where = f"{host_and_port(target)}{through}"
     refused = None if proxy is None else _tunnel(connection, target, proxy)
     if refused is not None:
         evidence = f"the proxy {refused}"
-        return Rung(name="tls", ok=False, seconds=_since(began), evidence=evidence, fault=FaultKind.REFUSED)
+        return ConnectionStep(
+            name="tls", ok=False, seconds=_since(began), evidence=evidence, fault=FaultKind.REFUSED
+        )
     try:
         with context.wrap_socket(connection, server_hostname=target.raw_host) as encrypted:
             return _climbed("tls", began, _certificate(encrypted) + through)
@@ -148,7 +154,7 @@ def _tls(connection: socket.socket, target: URL, proxy: URL | None, context: ssl
 
 def _tunnel(connection: socket.socket, target: URL, proxy: URL) -> str | None:
     """Ask the proxy for a way through; returns how it refused, or None."""
-    lines = [f"CONNECT {place_of(target)} HTTP/1.1", f"Host: {place_of(target)}"]
+    lines = [f"CONNECT {host_and_port(target)} HTTP/1.1", f"Host: {host_and_port(target)}"]
     if proxy.user is not None:
         login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
         lines.append(f"Proxy-Authorization: Basic {login}")
@@ -176,18 +182,20 @@ def _certificate(encrypted: ssl.SSLSocket) -> str:
     return f"{encrypted.version()}, certificate by {by}, valid until {certificate.get('notAfter', 'unknown')}"
 
 
-def _climbed(name: str, began: float, evidence: str) -> Rung:
-    return Rung(name=name, ok=True, seconds=_since(began), evidence=evidence)
+def _climbed(name: str, began: float, evidence: str) -> ConnectionStep:
+    return ConnectionStep(name=name, ok=True, seconds=_since(began), evidence=evidence)
 
 
-def _not_tried(name: str, why: str) -> Rung:
-    return Rung(name=name, ok=None, seconds=0.0, evidence=why)
+def _not_tried(name: str, why: str) -> ConnectionStep:
+    return ConnectionStep(name=name, ok=None, seconds=0.0, evidence=why)
 
 
-def _failed(name: str, began: float, kind: FaultKind, error: Exception, where: str, *, proxied: bool) -> Rung:
+def _failed(
+    name: str, began: float, kind: FaultKind, error: Exception, where: str, *, proxied: bool
+) -> ConnectionStep:
     peer = f"the proxy {where}" if proxied else where
     evidence = describe(kind, error, peer, _PATIENCE)
-    return Rung(name=name, ok=False, seconds=_since(began), evidence=evidence, fault=kind)
+    return ConnectionStep(name=name, ok=False, seconds=_since(began), evidence=evidence, fault=kind)
 
 
 def _since(began: float) -> float:

@@ -1,10 +1,10 @@
-"""What every surface offers, one file a use. A service takes an open store and plain values; it prints nothing.
+"""What every surface offers, one file per use. A service takes an open store and plain values; it prints nothing.
 
-jobs          submit, check, cancel, delete; a job's settings
-runs          jobs run to their end, followed, and shown by `status`
-results       results and errors written to files
-dead_letters  listed, summarized, edited, retried, exported, discarded
+jobs          submit, check, cancel and delete jobs; change a job's settings
+runs          run jobs to their end, follow them, show their status
+results       write results and errors to files
+dead_letters  list, summarize, edit, retry, export and discard dead letters
 diagnostics   `doctor` and `bundle`
-store         opened, upgraded, checked, backed up; the cache
-simulate      the simulated provider
+store         open, upgrade, check and back up the store; manage the cache
+simulate      serve the simulated provider
 """

@@ -1,4 +1,4 @@
-"""The simulated provider, served until somebody says stop."""
+"""Serve the simulated provider until stopped."""
 
 import asyncio
 from collections.abc import Callable
@@ -17,9 +17,10 @@ async def serve(
     listening: Callable[[RunningServer], None],
     stop: asyncio.Event,
 ) -> Stats:
-    """Serve until `stop` is set; `listening` is told once it listens. Returns what came in.
+    """Serve until `stop` is set; returns statistics of the requests received.
 
-    Raises BatcherError where the port cannot be had, UsageError where the journal cannot be written.
+    `listening` is called when the server accepts connections. Raises BatcherError if the port cannot be bound,
+    UsageError if the journal cannot be written.
     """
     kept = _journal(journal)
     try:
@@ -28,7 +29,7 @@ async def serve(
         kept.close()
         raise BatcherError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
-            hint="another program may have the port: choose one with --port, or any free one with --port 0",
+            hint="another program may use the port: choose another with --port, or any free one with --port 0",
         ) from error
     try:
         listening(server)

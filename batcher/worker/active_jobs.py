@@ -23,7 +23,7 @@ from batcher.worker.settler import Settler
 Senders = Callable[[Job], Awaitable[Sender]]
 
 
-class Roster:
+class ActiveJobs:
     """The jobs that the worker runs. Only one task at a time may call it."""
 
     def __init__(

@@ -16,7 +16,7 @@ from batcher.worker.settler import Settler, told
 _POLL_SECONDS = 1.0
 
 
-class Intake:
+class Claimer:
     """Keeps every lane supplied with claims, a little ahead of what it sends."""
 
     def __init__(

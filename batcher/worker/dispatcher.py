@@ -4,22 +4,22 @@ import asyncio
 
 from batcher.domain.lanes import Charge
 from batcher.domain.requests import Claim
-from batcher.policy.retry.circuit_breaker import Verdict, paused, verdict
+from batcher.policy.retry.circuit_breaker import Permission, paused, verdict
 from batcher.policy.tokens.estimate import names_maximum
 from batcher.ports import Budget, Reservation
 from batcher.worker.aio import wait_for
-from batcher.worker.oversized import Misfits
+from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pauses import Pauses, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.settler import Settler
-from batcher.worker.task_pool import Crew, Errand
+from batcher.worker.task_pool import Dispatch, TaskPool
 
 #: During an outage the breaker is checked at least this often, in seconds.
 _LOOK_SECONDS = 1.0
 _SHORTEST_LOOK = 0.01
 
 
-class Gate:
+class Dispatcher:
     """Admits requests; the task pool carries them out."""
 
     def __init__(
@@ -28,9 +28,9 @@ class Gate:
         state: State,
         budget: Budget,
         settler: Settler,
-        crew: Crew,
+        crew: TaskPool,
         pauses: Pauses,
-        misfits: Misfits,
+        misfits: OversizedRequests,
     ) -> None:
         self._state = state
         self._budget = budget
@@ -83,21 +83,21 @@ class Gate:
             lane.endpoint.probing = True
         if lane.room:
             self._state.wake.set()
-        self._crew.send(Errand(lane, claim, reservation, probe))
+        self._crew.send(Dispatch(lane, claim, reservation, probe))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]
         while endpoint.breaker.failures and _is_next(lane, claim):
             now = self._time()
             match verdict(endpoint.breaker, now, max_wait=job.job.settings.max_wait):
-                case Verdict.SEND:
+                case Permission.SEND:
                     return
-                case Verdict.GIVE_UP:
+                case Permission.GIVE_UP:
                     self._give_up(lane, job)
                     return
-                case Verdict.PROBE if not endpoint.probing:
+                case Permission.PROBE if not endpoint.probing:
                     return
-                case Verdict.PROBE | Verdict.WAIT:
+                case Permission.PROBE | Permission.WAIT:
                     pass
             endpoint.changed.clear()
             patience = (

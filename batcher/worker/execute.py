@@ -19,12 +19,12 @@ from batcher.policy.classify.structured_output import check_output
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
 from batcher.policy.retry.circuit_breaker import Breaker
-from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, provider_request_id, unspent_sends
+from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, provider_request_id, sends_without_attempt
 from batcher.ports import Budget, Clock, Events, Reservation
 from batcher.worker.pauses import Pauses
 from batcher.worker.run_state import Endpoint, JobRun, Lane, State
 from batcher.worker.settler import Settler
-from batcher.worker.task_pool import Errand
+from batcher.worker.task_pool import Dispatch
 
 #: How many bytes of a failed attempt's reply are kept.
 _KEPT_REPLY = 64 * 1024
@@ -61,7 +61,7 @@ class Executor:
         # Cached, because `asyncio.get_running_loop` is a system call each time (Python 3.11).
         self._time = asyncio.get_running_loop().time
 
-    async def execute(self, errand: Errand) -> None:
+    async def execute(self, errand: Dispatch) -> None:
         """Send the claim and handle its result. If cancelled, give the claim back without using an attempt."""
         lane, claim, reservation = errand.lane, errand.claim, errand.reservation
         job = self._state.jobs[claim.job_id]
@@ -167,7 +167,7 @@ class Executor:
             wait_us=refusal.retry_after_us,
             jitter=self._jitter(),
             restart_ramp=refusal.restart_ramp,
-            why=refused_for(refusal, again=unspent_sends(claim) > 1),
+            why=refused_for(refusal, again=sends_without_attempt(claim) > 1),
         )
         lane.stored = replace(lane.stored, cooling_until=until)
         self._settler.remember(lane)

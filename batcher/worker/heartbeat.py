@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from batcher.domain.ids import JobId
 from batcher.policy.retry.circuit_breaker import paused
 from batcher.ports import Budget, Queue
-from batcher.worker.active_jobs import Roster
+from batcher.worker.active_jobs import ActiveJobs
 from batcher.worker.pauses import Pauses, silent, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.snapshot import Snapshot, encode, lane_snapshot
@@ -17,10 +17,10 @@ from batcher.worker.snapshot import Snapshot, encode, lane_snapshot
 _BEAT_SECONDS = 1.0
 
 
-class Beat:
+class Heartbeat:
     """The heartbeat of a runner."""
 
-    def __init__(self, *, queue: Queue, state: State, budget: Budget, roster: Roster, pauses: Pauses) -> None:
+    def __init__(self, *, queue: Queue, state: State, budget: Budget, roster: ActiveJobs, pauses: Pauses) -> None:
         self._queue = queue
         self._state = state
         self._budget = budget

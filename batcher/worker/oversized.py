@@ -13,7 +13,7 @@ from batcher.worker.run_state import Lane
 from batcher.worker.settler import Settler
 
 
-class Misfits:
+class OversizedRequests:
     """Finds them at admission, because a lane's limit and charging rule may be learned during the run."""
 
     def __init__(self, *, budget: Budget, settler: Settler, clock: Clock, events: Events) -> None:

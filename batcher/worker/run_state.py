@@ -11,7 +11,7 @@ from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Claim, Route, SettledIds
 from batcher.policy.retry.circuit_breaker import Breaker
-from batcher.ports import Flights, Sender
+from batcher.ports import InFlightLog, Sender
 
 #: Bytes of bodies in hand above which no more is claimed. One body of at most 64 MiB may come on top, which stays
 #: below the store's 256 MiB (docs/architecture.md#the-store).
@@ -25,7 +25,7 @@ _FORGETS = 0.99
 _PACE_MARKS = 30
 
 
-class Pace:
+class SettlementRate:
     """Requests settled per second, over the last half minute."""
 
     def __init__(self) -> None:
@@ -122,7 +122,7 @@ class JobRun:
     held: int = 0
     #: A pause of this job alone.
     pause: PauseCause | None = None
-    pace: Pace = field(default_factory=Pace)
+    pace: SettlementRate = field(default_factory=SettlementRate)
     #: Cancelled or no longer wanted: requests in flight finish, and nothing more is claimed.
     dropped: bool = False
     #: Monotonic seconds before which it is not checked for completion.
@@ -163,7 +163,7 @@ class JobRun:
         return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_spent))
 
 
-class Untold:
+class NoInFlightLog:
     """A `ports.InFlightLog` that records nothing, for runs in which no one asks later."""
 
     def begin(self, claim: Claim) -> None:
@@ -188,7 +188,7 @@ class State:
     held_bytes: int = 0
     #: Requests in flight.
     flying: dict[RequestId, Claim] = field(default_factory=dict)
-    flights: Flights = field(default_factory=Untold)
+    flights: InFlightLog = field(default_factory=NoInFlightLog)
     #: A request that runs by itself because several holders died with it; nothing else is claimed meanwhile.
     alone: RequestId | None = None
     #: How often a request was refused while others of its lane were answered.

@@ -13,7 +13,7 @@ from batcher.ports import Reservation
 from batcher.worker.run_state import Lane
 
 
-class Errand(Struct, frozen=True):
+class Dispatch(Struct, frozen=True):
     """An admitted request that is to be sent."""
 
     lane: Lane
@@ -23,18 +23,18 @@ class Errand(Struct, frozen=True):
     probe: bool
 
 
-class Crew:
+class TaskPool:
     """Carries out what it is given, at once, by an idle task or a new one."""
 
-    def __init__(self, carry_out: Callable[[Errand], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
+    def __init__(self, carry_out: Callable[[Dispatch], Awaitable[None]], tasks: asyncio.TaskGroup) -> None:
         self._carry_out = carry_out
         self._tasks = tasks
-        self._idle: list[tuple[asyncio.Task[None], asyncio.Future[Errand]]] = []
+        self._idle: list[tuple[asyncio.Task[None], asyncio.Future[Dispatch]]] = []
         self._goes_home = False
         #: Tasks that carry a request; a second signal cancels them.
         self.out: set[asyncio.Task[None]] = set()
 
-    def send(self, errand: Errand) -> None:
+    def send(self, errand: Dispatch) -> None:
         """Carry out a request; it begins when the caller next waits."""
         if self._idle:
             member, hand = self._idle.pop()
@@ -44,21 +44,21 @@ class Crew:
             member.add_done_callback(self.out.discard)
         self.out.add(member)
 
-    def go_home(self) -> None:
+    def close_idle(self) -> None:
         """End the idle tasks now, and the others when their requests are back."""
         self._goes_home = True
         for _, hand in self._idle:
             hand.cancel()
         self._idle.clear()
 
-    async def _serve(self, errand: Errand) -> None:
+    async def _serve(self, errand: Dispatch) -> None:
         loop, me = asyncio.get_running_loop(), asyncio.current_task()
         assert me is not None  # noqa: S101 - for the type checker: this runs in a task
         while True:
             await self._carry_out(errand)
             if self._goes_home:
                 return
-            hand: asyncio.Future[Errand] = loop.create_future()
+            hand: asyncio.Future[Dispatch] = loop.create_future()
             self.out.discard(me)
             self._idle.append((me, hand))
             errand = await hand

@@ -10,18 +10,18 @@ from batcher.domain.events import DrainStarted
 from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.domain.settlements import Release, Settlement
-from batcher.ports import Budget, Clock, Events, Flights, Queue
-from batcher.worker.active_jobs import Roster, Senders
+from batcher.ports import Budget, Clock, Events, InFlightLog, Queue
+from batcher.worker.active_jobs import ActiveJobs, Senders
 from batcher.worker.aio import cancel_all, first_of
-from batcher.worker.claimer import Intake
-from batcher.worker.dispatcher import Gate
+from batcher.worker.claimer import Claimer
+from batcher.worker.dispatcher import Dispatcher
 from batcher.worker.execute import Executor
-from batcher.worker.heartbeat import Beat, write_active
-from batcher.worker.oversized import Misfits
+from batcher.worker.heartbeat import Heartbeat, write_active
+from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pauses import Pauses
-from batcher.worker.run_state import Lane, State, Untold
+from batcher.worker.run_state import Lane, NoInFlightLog, State
 from batcher.worker.settler import Settler
-from batcher.worker.task_pool import Crew
+from batcher.worker.task_pool import TaskPool
 
 #: If no concurrency is given, the least that is assumed to have been in flight recently.
 _LEAST_OUT = 64
@@ -56,9 +56,9 @@ class Worker:
         senders: Senders,
         settings: WorkerSettings,
         jitter: Callable[[], float],
-        flights: Flights | None = None,
+        flights: InFlightLog | None = None,
     ) -> None:
-        self.state = State(flights=flights or Untold())
+        self.state = State(flights=flights or NoInFlightLog())
         self._queue = queue
         self._budget = budget
         self._clock = clock
@@ -125,9 +125,9 @@ class Worker:
             events=events,
             jitter=self._jitter,
         )
-        crew = Crew(executor.execute, tasks)
-        misfits = Misfits(budget=budget, settler=settler, clock=clock, events=events)
-        gate = Gate(
+        crew = TaskPool(executor.execute, tasks)
+        misfits = OversizedRequests(budget=budget, settler=settler, clock=clock, events=events)
+        gate = Dispatcher(
             state=state,
             budget=budget,
             settler=settler,
@@ -139,7 +139,7 @@ class Worker:
         def open_gate(lane: Lane) -> None:
             lane.gate = tasks.create_task(gate.run(lane))
 
-        roster = Roster(
+        roster = ActiveJobs(
             state=state,
             queue=queue,
             budget=budget,
@@ -149,8 +149,8 @@ class Worker:
             open_gate=open_gate,
         )
         self._settler, self._pauses, self._crew, self._roster = settler, pauses, crew, roster
-        self._beat = Beat(queue=queue, state=state, budget=budget, roster=roster, pauses=pauses)
-        self._intake = Intake(
+        self._beat = Heartbeat(queue=queue, state=state, budget=budget, roster=roster, pauses=pauses)
+        self._intake = Claimer(
             queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
         )
 
@@ -176,7 +176,7 @@ class Worker:
         await self._beat.stop_following()
         gates = [lane.gate for lane in self.state.lanes.values() if lane.gate is not None]
         await cancel_all([*self._claiming, *gates])
-        self._crew.go_home()
+        self._crew.close_idle()
         if drain:
             await self._let_flights_end()
         for lane in self.state.lanes.values():

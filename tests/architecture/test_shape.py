@@ -1,8 +1,10 @@
 """The shape of the code: no swollen module, no swollen function, and every folder says what it is for."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -12,6 +14,12 @@ FOLDERS = sorted({module.parent for module in MODULES})
 
 MODULE_CEILING = 400
 FUNCTION_CEILING = 50
+MEDIAN_CEILING = 120
+#: Files on one level. Commands are one file each, however many there are.
+FILES_CEILING = 15
+#: Rooms of so few files need no map.
+MAPLESS = 3
+COMMANDS = PACKAGE / "cli" / "commands"
 
 
 def name_of(path: Path) -> str:
@@ -40,6 +48,25 @@ def test_a_module_stays_under_the_ceiling(module: Path) -> None:
 def test_a_function_stays_under_the_ceiling(module: Path) -> None:
     tree = ast.parse(module.read_text(encoding="utf-8"))
     assert list(long_functions(tree, FUNCTION_CEILING)) == []
+
+
+def test_most_modules_are_far_below_the_ceiling() -> None:
+    assert median(len(module.read_text(encoding="utf-8").splitlines()) for module in MODULES) <= MEDIAN_CEILING
+
+
+@pytest.mark.parametrize("folder", [folder for folder in FOLDERS if folder != COMMANDS], ids=name_of)
+def test_a_folder_can_be_seen_at_a_glance(folder: Path) -> None:
+    assert len(list(folder.glob("*.py"))) <= FILES_CEILING
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=name_of)
+def test_a_map_names_every_module_of_its_folder(folder: Path) -> None:
+    """In rooms that have a map; a room of three files or fewer needs none."""
+    entry = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    inside = [each.stem for each in folder.iterdir() if each.suffix == ".py" and not each.stem.startswith("__")]
+    inside += [each.name for each in folder.iterdir() if (each / "__init__.py").is_file()]
+    if len(inside) > MAPLESS and folder != COMMANDS:
+        assert [name for name in inside if not re.search(rf"\b{name}\b", entry)] == []
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=name_of)

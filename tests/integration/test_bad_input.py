@@ -16,12 +16,12 @@ pytestmark = pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["run", "j.jsonl", "--concurrency", "many"], '--concurrency takes a whole number, not "many"'),
-        (["run", "j.jsonl", "--timeout", "long"], '--timeout takes a number, not "long"'),
-        (["simulate", "--port", "99999"], '--port takes a whole number from 0 to 65535, not "99999"'),
-        (["dlq", "list", "--limit", "0"], '--limit takes a whole number from 1 up, not "0"'),
-        (["dlq", "retry", "x"], 'REQUEST takes a whole number from 1 up, not "x"'),
-        (["bundle", "--request", "1.5", "-o", "b.zip"], '--request takes a whole number from 1 up, not "1.5"'),
+        (["run", "j.jsonl", "--concurrency", "many"], "'--concurrency': 'many' is not a valid integer"),
+        (["run", "j.jsonl", "--timeout", "long"], "'--timeout': 'long' is not a valid float"),
+        (["simulate", "--port", "99999"], "'--port': 99999 is not in the range 0<=x<=65535"),
+        (["dlq", "list", "--limit", "0"], "'--limit': 0 is not in the range x>=1"),
+        (["dlq", "retry", "x"], "'[REQUEST]...': 'x' is not a valid integer range"),
+        (["bundle", "--request", "1.5", "-o", "b.zip"], "'--request': '1.5' is not a valid integer range"),
     ],
 )
 def test_a_number_that_is_none_is_refused_by_name(args: list[str], says: str) -> None:

@@ -55,7 +55,7 @@ def test_that_rows_share_an_answer_is_said_at_the_start_and_at_the_end(server: P
     for said in (called.err, called.out):
         assert "8 rows repeat another row's body" in said
         assert "--no-cache" in said
-    assert "8 of them without a request of their own" in called.out
+    assert "12 answered (8 cached)" in called.out
 
 
 def test_rows_that_do_not_sample_share_without_a_word(server: Provider) -> None:

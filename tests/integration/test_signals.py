@@ -152,7 +152,7 @@ def test_a_second_run_takes_over_when_the_runner_dies() -> None:
     ):
         server.wait_for(1)
         with running("run", two, "--base-url", server.url) as second:
-            until(lambda: b"works this store" in second.said)
+            until(lambda: b"is using this store" in second.said)
             first.kill()
             assert second.end()[0] == 0
     assert [row["custom_id"] for row in rows_of("two.results.jsonl")] == [f"two-{n}" for n in range(4)]
@@ -167,7 +167,7 @@ def test_ctrl_c_of_a_second_run_leaves_its_job_to_the_runner() -> None:
         with running("run", one, "--base-url", server.url, "--concurrency", 2) as first:
             server.wait_for(1)
             with running("run", two, "--base-url", server.url) as second:
-                until(lambda: b"works this store" in second.said)
+                until(lambda: b"is using this store" in second.said)
                 second.send(signal.SIGINT)
                 code, out, _ = second.end()
                 assert code == 130

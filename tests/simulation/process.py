@@ -19,7 +19,7 @@ from batcher.domain.requests import Claim, Claimed, SettledIds, Want
 from batcher.domain.settlements import Settlement
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.in_flight_log import FlightLog
+from batcher.store.sqlite.in_flight_log import FileInFlightLog
 from tests.simulation.scenario import DiskFault
 from tests.support.virtual_time import EPOCH_US, VirtualClock
 

@@ -65,7 +65,7 @@ class Ear:
 class AtOnce(BackgroundWriter):
     """Do the work at once: virtual time must not race a thread."""
 
-    def give(self, work: Callable[[], None]) -> None:
+    def submit(self, work: Callable[[], None]) -> None:
         work()
 
 

@@ -18,7 +18,7 @@ from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import Line, ParsedLine
 from batcher.policy.input.deduplication import fingerprint
 from batcher.policy.input.line_parser import parse_line
-from batcher.ports import Flights, Sender
+from batcher.ports import InFlightLog, Sender
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import pauses, runners
 from batcher.store.queue.adapter import SqlQueue
@@ -208,7 +208,7 @@ class Rig:
         *,
         concurrency: int | None = None,
         writer: Writer | None = None,
-        flights: Flights | None = None,
+        flights: InFlightLog | None = None,
     ) -> Worker:
         """A new runner in place of the one before, which may have died."""
         with self.database.write() as connection:

@@ -57,7 +57,7 @@ def test_a_run_that_is_stopped_and_woken_goes_on_and_no_other_takes_its_rows(tel
         with running("resume", "--concurrency", CONCURRENCY) as program:
             # Stopped amid a write it holds the lock of writers, too.
             named = (
-                f"a runner (pid {program.pid}) works this store".encode(),
+                f"another runner (pid {program.pid}) is using this store".encode(),
                 f"another process (pid {program.pid}, which is stopped) is writing".encode(),
             )
             for _ in range(times):

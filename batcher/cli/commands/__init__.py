@@ -1,1 +1,1 @@
-"""One file a command; `batcher dlq` is a folder. `lazy_group` lists them."""
+"""One module per command; `batcher dlq` is a package. `lazy_group` lists them."""

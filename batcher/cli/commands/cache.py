@@ -1,11 +1,11 @@
-"""`batcher cache`: answers kept for reuse."""
+"""`batcher cache`: show or clear the cache of answers."""
 
 import re
 
 import click
 
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.confirm import agreed
+from batcher.cli.terminal.confirm import confirm
 from batcher.cli.terminal.errors import FAILED
 from batcher.cli.terminal.output import note, number, print_json, say, size, table
 from batcher.domain.errors import UsageError
@@ -22,27 +22,28 @@ _UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 @click.group(epilog=_GROUP_EPILOG)
 @shared
 def cache() -> None:
-    """Answers kept for reuse.
+    """Show or clear the cache of answers.
 
-    A row whose body was answered before, by the same endpoint, is answered from here; nothing is sent.
+    If the same endpoint has answered the same body before, a row takes that answer from the cache and sends
+    nothing.
     """
 
 
-@cache.command(epilog="\b\nExample:\n  batcher cache stats --json")
+@cache.command(epilog="\b\nExamples:\n  batcher cache stats\n  batcher cache stats --json    for a script")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shared
 @click.pass_obj
 def stats(session: Session, *, as_json: bool) -> None:
-    """Count them, by endpoint."""
+    """Count the cached answers by endpoint."""
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
-    from batcher.services.store import cache as kept  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.services.store import cache as answer_cache  # noqa: PLC0415 - heavy modules only where they are used
 
-    with opened_if_present(session.db_to_look) as database:
-        found = kept.stats(database)
+    with opened_if_present(session.db_to_read) as database:
+        found = answer_cache.stats(database)
     if as_json:
         print_json(found)
     elif not found.answers:
-        say("no answers are kept")
+        say("no answers are cached")
     else:
         head = ["endpoint", "answers", "size", "oldest", "newest"]
         rows = [
@@ -52,36 +53,40 @@ def stats(session: Session, *, as_json: bool) -> None:
         table([head, *rows], right=frozenset({1, 2}))
 
 
-@cache.command(epilog="\b\nExamples:\n  batcher cache clear\n  batcher cache clear --older-than 7d --yes")
-@click.option("--older-than", metavar="D", help="Only those older than this: 90s, 30m, 12h, 7d.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@cache.command(
+    epilog="\b\nExamples:\n  batcher cache clear                          all, after a question\n"
+    "  batcher cache clear --older-than 7d --yes    without a question"
+)
+@click.option("--older-than", metavar="AGE", help="Only answers older than this: 90s, 30m, 12h, 7d, 2w.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @shared
 @click.pass_obj
 def clear(session: Session, *, older_than: str | None, yes: bool) -> int:
-    """Forget them; never a job's results.
+    """Remove answers from the cache; results of jobs stay.
 
-    What is forgotten is asked again, and paid again, when a later job has the same row.
+    A later job with the same row sends that row again, and pays for it again. Asks for confirmation first.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
-    from batcher.services.store import cache as kept  # noqa: PLC0415
+    from batcher.services.store import cache as answer_cache  # noqa: PLC0415
 
     seconds = None if older_than is None else _seconds(older_than)
-    with opened_if_present(session.db_to_look) as database:
+    with opened_if_present(session.db_to_read) as database:
         if database is None:
-            say("no answers are kept; nothing was forgotten")
+            say("no answers are cached; nothing was removed")
             return 0
-        what = "all answers kept for reuse" if older_than is None else f"the answers older than {older_than}"
-        if not agreed(f"Forget {what}?", yes=yes):
-            note("nothing was forgotten")
+        which = "all cached answers" if older_than is None else f"the cached answers older than {older_than}"
+        if not confirm(f"Remove {which}?", yes=yes):
+            note("nothing was removed")
             return FAILED
-        count = kept.clear(database, older_than=seconds, clock=SystemClock())
-    say(f"{number(count)} answers are forgotten; results of jobs are as they were")
+        count = answer_cache.clear(database, older_than=seconds, clock=SystemClock())
+    removed = "1 answer" if count == 1 else f"{number(count)} answers"
+    say(f"{removed} removed from the cache; results of jobs are unchanged")
     return 0
 
 
 def _seconds(age: str) -> float:
     match = _AGE.fullmatch(age.strip())
     if match is None:
-        raise UsageError(f'--older-than "{age}" is no age', hint="write it as 90s, 30m, 12h, 7d or 2w")
+        raise UsageError(f'--older-than "{age}" is not an age', hint="write it as 90s, 30m, 12h, 7d or 2w")
     return float(match[1]) * _UNITS[match[2]]

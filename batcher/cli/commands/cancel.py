@@ -1,4 +1,4 @@
-"""`batcher cancel`."""
+"""`batcher cancel`: cancel the pending rows of a job."""
 
 from typing import TYPE_CHECKING
 
@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from batcher.services.jobs.manage import Cancelled
 
 _EPILOG = """\b
-Example:
+Examples:
   batcher cancel 3
+  batcher cancel gsm8k
 """
 
 
@@ -21,9 +22,9 @@ Example:
 @shared
 @click.pass_obj
 def cancel(session: Session, *, named: str) -> None:
-    """Cancel what a job has not sent yet.
+    """Cancel the pending rows of a job.
 
-    Pending rows are cancelled for good; those in flight end as they end, and answers that are there stay.
+    JOB is a number or a unique name. Cancelled rows are never sent. Rows in flight finish, and answers are kept.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import manage  # noqa: PLC0415
@@ -31,19 +32,18 @@ def cancel(session: Session, *, named: str) -> None:
     with manage.opened_for(session.db, named) as (database, job):
         done = manage.cancel(database, job, clock=SystemClock())
     if done.was_over:
-        say(f"job {done.job.id} ({done.job.name}) is {done.job.state} already; there is nothing to cancel")
+        say(f"job {done.job.id} ({done.job.name}) is already {done.job.state}; there is nothing to cancel")
     else:
         say(f"job {done.job.id} ({done.job.name}) is cancelled: {row_count(done.requests)} will not be sent")
     if done.in_flight:
-        ends = "ends as it ends" if done.in_flight == 1 else "end as they end"
-        say(f"  {row_count(done.in_flight)} in flight {ends}")
+        say(f"  {row_count(done.in_flight)} in flight will finish")
     if done.held:
-        say(f"  {_what_is_held(done)}")
-    say(f"next: batcher results {done.job.id} writes the answers that are there")
+        say(f"  {_describe_claimed(done)}")
+    say(f"next: batcher results {done.job.id} writes the answers so far")
 
 
-def _what_is_held(done: "Cancelled") -> str:
+def _describe_claimed(done: "Cancelled") -> str:
+    rows = row_count(done.held)
     if done.runner is None:
-        held = row_count(done.held)
-        return f"a runner died with {held} in its hands; the next `run` or `resume` cancels what is left"
-    return f"{row_count(done.held)} in the hands of the runner (pid {done.runner}) are cancelled within a second"
+        return f"a runner died with {rows} claimed; the next `batcher run` or `batcher resume` cancels the rest"
+    return f"{rows} claimed by the runner (pid {done.runner}) will be cancelled within a second"

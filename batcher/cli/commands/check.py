@@ -1,4 +1,4 @@
-"""`batcher check`: a job file looked at; nothing is stored or sent."""
+"""`batcher check`: check a job file without storing or sending it."""
 
 import os
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import click
 
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.errors import WRONG_USE
-from batcher.cli.terminal.output import duration, number, print_json, say, table
+from batcher.cli.terminal.output import duration, number, print_json, row_count, say, table
 from batcher.config import Flags, resolve_job
 from batcher.domain.errors import UsageError
 from batcher.policy.api_paths import normal_path
@@ -19,26 +19,28 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Examples:
   batcher check job.jsonl
-  batcher check job.jsonl --rpm 500 --tpm 200k     and how long it will take
+  batcher check job.jsonl --rpm 500 --tpm 200k     also estimate the time
   batcher check bodies.jsonl --url /v1/embeddings --json
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
-@click.option("--rpm", multiple=True, metavar="N", help="Requests a minute; MODEL=N for one model.")
-@click.option("--tpm", multiple=True, metavar="N", help="Tokens a minute; MODEL=N for one model.")
-@click.option("--url", metavar="PATH", help="Endpoint of bare bodies that have no `messages`, as /v1/embeddings.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every error.")
+@click.option("--rpm", multiple=True, metavar="N", help="Requests per minute; MODEL=N for one model.")
+@click.option("--tpm", multiple=True, metavar="N", help="Tokens per minute; MODEL=N for one model.")
+@click.option(
+    "--url", metavar="PATH", help="API path for bare bodies without `messages`, for example /v1/embeddings."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every invalid line.")
 @shared
 @click.pass_obj
 def check(
     session: Session, *, file: str, rpm: tuple[str, ...], tpm: tuple[str, ...], url: str | None, as_json: bool
 ) -> int:
-    """Check a job file; nothing is stored or sent.
+    """Check a job file without storing or sending it.
 
-    Lists every bad line, repeated rows, the tokens by model, and, with limits, which one binds and how long it
-    takes.
+    Reports invalid lines, repeated rows, and the tokens of each model. With limits, it also reports the limit that
+    binds and the time that the job will take. Exits with 2 if a line is invalid.
     """
     from batcher.files.source import open_source  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.check import check_file  # noqa: PLC0415
@@ -47,7 +49,7 @@ def check(
     settings = resolve_job(Flags(rpm=rpm, tpm=tpm), remembered=None, environ=os.environ, file=session.file())
     path = None if url is None else normal_path(url)
     if url is not None and path is None:
-        raise UsageError(f"--url {url} is not a plain path under /v1/", hint="for instance --url /v1/embeddings")
+        raise UsageError(f"--url {url} is not a plain path under /v1/", hint="for example --url /v1/embeddings")
     with open_source(file) as source:
         checked = check_file(source, settings, url=path, most_errors=None if as_json else SHOWN_BAD_LINES)
     print_json(checked) if as_json else _say(checked)
@@ -63,13 +65,13 @@ def _say(checked: "Checked") -> None:
     say(f"{checked.file}: {lines}, {number(checked.valid)} valid, {number(checked.invalid)} invalid")
     if checked.models:
         say()
-        head = ["model", "url", "rows", "tokens in", "tokens out, at most", "limit", "takes"]
+        head = ["model", "url", "rows", "tokens in", "tokens out (max)", "limit", "time"]
         table([head, *(_row(load) for load in checked.models)], right=frozenset({2, 3, 4, 6}))
     _say_repeats(checked)
     _say_time(checked)
     if checked.invalid:
-        good = ", or run the good ones with `batcher run FILE --skip-invalid`" if checked.valid else ""
-        say(f"→ mend the lines{good}")
+        skip = ", or skip them with `batcher run FILE --skip-invalid`" if checked.valid else ""
+        say(f"→ fix the invalid lines{skip}")
 
 
 def _row(load: "Workload") -> list[str]:
@@ -79,7 +81,7 @@ def _row(load: "Workload") -> list[str]:
         number(load.requests),
         number(load.input_tokens),
         number(load.output_tokens),
-        load.binding or "none given",
+        load.binding or "not given",
         "-" if load.seconds is None else duration(load.seconds),
     ]
 
@@ -87,7 +89,9 @@ def _row(load: "Workload") -> list[str]:
 def _say_repeats(checked: "Checked") -> None:
     if checked.repeats.rows:
         say()
-        say(f"{number(checked.repeats.rows)} rows repeat another row's body and share its answer: not sent")
+        rows = checked.repeats.rows
+        repeat, share = ("repeats", "shares") if rows == 1 else ("repeat", "share")
+        say(f"{row_count(rows)} {repeat} the body of another row and {share} its answer without being sent")
     if checked.repeats.random:
         say(f"note: {advice(checked.repeats.random)}")
 
@@ -97,6 +101,7 @@ def _say_time(checked: "Checked") -> None:
         return
     say()
     slowest = next(load for load in checked.models if load.seconds == checked.seconds)
-    say(f"takes at least {duration(checked.seconds)}: {slowest.binding} of {slowest.model or 'this model'} binds")
+    limit = f"{slowest.binding} of {slowest.model or 'this model'}"
+    say(f"time: at least {duration(checked.seconds)}, limited by {limit}")
     if any(load.seconds is None for load in checked.models):
-        say("  without the models for which no limit is given")
+        say("  models without a given limit are not counted")

@@ -1,4 +1,4 @@
-"""`batcher db`: look after the store."""
+"""`batcher db`: check, back up or upgrade the store."""
 
 from typing import TYPE_CHECKING
 
@@ -22,19 +22,19 @@ Examples:
 @click.group(epilog=_GROUP_EPILOG)
 @shared
 def db() -> None:
-    """Look after the store.
+    """Check, back up or upgrade the store.
 
-    One SQLite file, batcher.db unless --db or BATCHER_DB names another.
+    The store is one SQLite file: batcher.db, unless --db, BATCHER_DB or batcher.toml names another.
     """
 
 
-@db.command(epilog="\b\nExample:\n  batcher db upgrade --db old.db")
+@db.command(epilog="\b\nExamples:\n  batcher db upgrade\n  batcher db upgrade --db old.db")
 @shared
 @click.pass_obj
 def upgrade(session: Session) -> None:
-    """Bring the store to this program's schema.
+    """Upgrade the store to this program's schema.
 
-    `run`, `submit` and `resume` do it by themselves; a store that is newer than the program is left alone.
+    `batcher run`, `submit` and `resume` do so automatically. A store with a newer schema is refused.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.store import maintain  # noqa: PLC0415
@@ -43,17 +43,18 @@ def upgrade(session: Session) -> None:
     if done.before == done.after:
         say(f"{session.db} is up to date (schema {done.after})")
     else:
-        say(f"{session.db} is upgraded: schema {done.before or 'none'} → {done.after}")
+        say(f"{session.db} was upgraded from schema {done.before or 'none'} to {done.after}")
 
 
-@db.command(epilog="\b\nExample:\n  batcher db check --json")
+@db.command(epilog="\b\nExamples:\n  batcher db check\n  batcher db check --json    for a script")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shared
 @click.pass_obj
 def check(session: Session, *, as_json: bool) -> int:
-    """Read the whole store and say whether it is sound.
+    """Check the whole store for damage.
 
-    Every page, every index, every reference. May be asked while a runner works; a large store takes a while.
+    Reads every page, index and reference, so a large store takes a while. It may run while a job is running. Exits
+    with 1 if the store is damaged.
     """
     from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
 
@@ -62,15 +63,15 @@ def check(session: Session, *, as_json: bool) -> int:
     return 0 if found.ok else FAILED
 
 
-@db.command(epilog="\b\nExample:\n  batcher db backup monday.db")
+@db.command(epilog="\b\nExamples:\n  batcher db backup monday.db\n  batcher status --db monday.db    use it")
 @click.argument("file", metavar="FILE")
-@click.option("--force", is_flag=True, help="Replace FILE.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @shared
 @click.pass_obj
 def backup(session: Session, *, file: str, force: bool) -> None:
-    """Copy the store as it stands to FILE.
+    """Copy the store to FILE.
 
-    While a runner works, too. The copy is a store: `batcher status --db FILE` looks into it.
+    The copy is a complete store. It may be made while a job is running.
     """
     from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
 
@@ -85,6 +86,6 @@ def _say(found: "StoreCheck") -> None:
     if found.counts:
         say("  " + ", ".join(f"{number(count)} {name.replace('_', ' ')}" for name, count in found.counts.items()))
     if found.problems:
-        say("→ put a backup in its place; without one, `sqlite3 STORE .recover` saves what can be read")
+        say("→ replace it with a backup; without one, `sqlite3 STORE .recover` saves what is readable")
     elif found.revision != found.current:
-        say("→ its schema is older than this program's: `batcher db upgrade`")
+        say("→ its schema is older than this program's: run `batcher db upgrade`")

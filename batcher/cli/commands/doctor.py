@@ -1,4 +1,4 @@
-"""`batcher doctor`: does it work from here, and if not, what would mend it."""
+"""`batcher doctor`: check settings, key, endpoint and store, and suggest fixes."""
 
 import asyncio
 import os
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batcher.cli.params.job_options import settings
+from batcher.cli.params.job_options import setting_options
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.errors import FAILED
 from batcher.cli.terminal.output import note, print_json, say
@@ -20,23 +20,24 @@ _EPILOG = """\b
 Examples:
   batcher doctor
   batcher doctor --base-url http://127.0.0.1:8000/v1 --model llama3
-  batcher doctor --save working.md      keep a note of what works today
+  batcher doctor --save working.md      write a report, for example while everything works
 """
-_WORDS = {True: "ok", False: "FAILED", None: "skipped"}
+_VERDICTS = {True: "ok", False: "FAILED", None: "skipped"}
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--model", metavar="M", help="The model to ask.  [default: one that the endpoint lists]")
-@click.option("--save", metavar="FILE", help="Write a dated note of the configuration and of each check.")
+@click.option("--model", metavar="MODEL", help="Model to test.  [default: one that the endpoint lists]")
+@click.option("--save", metavar="FILE", help="Write a dated report of the configuration and of each check.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@settings
+@setting_options
 @shared
 @click.pass_obj
 def doctor(session: Session, *, model: str | None, save: str | None, as_json: bool, flags: Flags) -> int:
-    """Check that it works from here, and say how to mend it.
+    """Check settings, key, endpoint and store, and suggest fixes.
 
-    Settings, key, network, models, one tiny request, one that must be refused, limits, the store. Takes the
-    options of `run`. The tiny request asks for one token; it is billed like any other.
+    Checks the settings, the key, the network, the models, one tiny request, one request that must be refused, the
+    limits and the store. The tiny request asks for one token and is billed like any other. Exits with 1 if a check
+    fails.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.diagnostics.doctor import DoctorOptions, diagnose  # noqa: PLC0415
@@ -58,7 +59,7 @@ def doctor(session: Session, *, model: str | None, save: str | None, as_json: bo
     if save is not None:
         save_note(Path(save), diagnosis, findings)
         if not session.quiet:
-            note(f"the note is in {save}")
+            note(f"report written to {save}")
     return 0 if diagnosis.ok else FAILED
 
 
@@ -68,21 +69,21 @@ def _say(diagnosis: "Diagnosis") -> None:
     failed = [check.name for check in diagnosis.checks if check.ok is False]
     say()
     if failed:
-        say(f"not well: {', '.join(failed)}")
+        say(f"failed: {', '.join(failed)}")
     else:
-        say("all is well; `batcher run FILE` can begin")
+        say("no check failed; start with `batcher run FILE`")
 
 
 def _say_check(check: "Check") -> None:
     if not check.parts:
         _say_line(check, check.name)
         return
-    say(f"{check.name:<13}{_WORDS[check.ok]:<9}{check.seconds * 1000:>6.0f} ms")
+    say(f"{check.name:<13}{_VERDICTS[check.ok]:<9}{check.seconds * 1000:>6.0f} ms")
     for part in check.parts:
         _say_line(part, f"  {part.name}")
 
 
 def _say_line(part: "Part", name: str) -> None:
-    say(f"{name:<13}{_WORDS[part.ok]:<9}{part.seconds * 1000:>6.0f} ms  {part.evidence}")
+    say(f"{name:<13}{_VERDICTS[part.ok]:<9}{part.seconds * 1000:>6.0f} ms  {part.evidence}")
     if part.fix is not None:
         say(f"{'':<13}→ {part.fix}")

@@ -1,4 +1,4 @@
-"""`batcher results`: write what is there, in input order."""
+"""`batcher results`: write the results of a job, in input order."""
 
 import sys
 from typing import BinaryIO
@@ -6,20 +6,20 @@ from typing import BinaryIO
 import click
 
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.output import note, shown_path
+from batcher.cli.terminal.output import display_path, note
 from batcher.policy.privacy.sanitize import sanitize_json
 
 _EPILOG = """\b
 Examples:
-  batcher results                        the newest job, where run would have written it
-  batcher results 3 -o answers.jsonl     errors go beside it, to answers.errors.jsonl
+  batcher results                        the newest job, to the file of `batcher run`
+  batcher results 3 -o answers.jsonl     errors go to answers.errors.jsonl
   batcher results gsm8k -o - | head      to stdout
-  batcher results 3 --partial            what is there so far
+  batcher results 3 --partial            the results so far
 """
 
 
-class _Shown:
-    """A terminal: what would act on it comes in JSON's escapes. A file or a pipe gets the provider's own bytes."""
+class _TerminalWriter:
+    """Writes to a terminal, with control characters as JSON escapes. A file or a pipe gets the unchanged bytes."""
 
     def __init__(self, stdout: BinaryIO) -> None:
         self._stdout = stdout
@@ -32,17 +32,17 @@ class _Shown:
 @click.command(epilog=_EPILOG)
 @click.argument("named", metavar="[JOB]", required=False)
 @click.option(
-    "-o", "--output", metavar="FILE", help="Where the results go; `-` is stdout.  [default: as run would]"
+    "-o", "--output", metavar="FILE", help="Results file; `-` is stdout.  [default: the file of `batcher run`]"
 )
-@click.option("--errors", metavar="FILE", help="Where the errors go.  [default: beside the results]")
-@click.option("--partial", is_flag=True, help="Also of a job that is not finished.")
+@click.option("--errors", metavar="FILE", help="Errors file.  [default: beside the results file]")
+@click.option("--partial", is_flag=True, help="Write the results so far of an unfinished job.")
 @shared
 @click.pass_obj
 def results(session: Session, *, named: str | None, output: str | None, errors: str | None, partial: bool) -> None:
-    """Write the answers of a job, in input order.
+    """Write the results of a job, in input order.
 
-    Of the newest job unless one is named. Rows that failed go to an errors file; with `-o -` only where --errors
-    names one.
+    JOB is a number or a unique name; without it, the newest job is used. Rows without an answer go to an errors
+    file, which `-o -` writes only if --errors names one.
     """
     from batcher.services.jobs.manage import opened_for  # noqa: PLC0415
     from batcher.services.results import write as writing  # noqa: PLC0415 - heavy modules only where they are used
@@ -50,11 +50,12 @@ def results(session: Session, *, named: str | None, output: str | None, errors: 
     with opened_for(session.db, named) as (database, job):
         if not partial:
             writing.require_finished(database, job)
-        out = _Shown(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
+        out = _TerminalWriter(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
         done = writing.write(database, job, output=output, errors=errors, stdout=out)
     sys.stdout.buffer.flush()
-    where = "stdout" if done.results == writing.STDOUT else shown_path(done.results)
-    note(f"job {job.id} ({job.name}): {done.answered:,} answers → {where}")
+    where = "stdout" if done.results == writing.STDOUT else display_path(done.results)
+    note(f"job {job.id} ({job.name}): {done.answered:,} answered → {where}")
     if done.errors is not None:
-        told = f"`batcher dlq summary --job {job.id}` says what to do"
-        note(f"  {done.failed:,} errors → {shown_path(done.errors)}; {told}")
+        rows = "1 row" if done.failed == 1 else f"{done.failed:,} rows"
+        hint = f"`batcher dlq summary --job {job.id}` shows causes and fixes"
+        note(f"  {rows} without an answer → {display_path(done.errors)}; {hint}")

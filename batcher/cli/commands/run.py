@@ -1,33 +1,34 @@
-"""`batcher run`: submit, run to the end, write the results."""
+"""`batcher run`: run a job file to the end and write its results."""
 
 import os
 
 import click
 from msgspec.structs import replace
 
-from batcher.cli.params.job_options import FileOptions, of_a_file, settings
+from batcher.cli.params.job_options import FileOptions, file_options, setting_options
 from batcher.cli.params.session import Session, shared
 from batcher.config import Flags
 
 _EPILOG = """\b
 Examples:
-  batcher run job.jsonl --simulate            try it, without a key
-  batcher run job.jsonl                       OPENAI_API_KEY, limits as announced
+  batcher run job.jsonl --simulate            try it without a key
+  batcher run job.jsonl                       OpenAI; the key is in OPENAI_API_KEY
   batcher run job.jsonl --rpm 500 --tpm 200k -o answers.jsonl
   batcher run job.jsonl --base-url http://127.0.0.1:8000/v1
 """
 
 
 @click.command(epilog=_EPILOG)
-@of_a_file
-@settings
+@file_options
+@setting_options
 @shared
 @click.pass_obj
 def run(session: Session, *, given: FileOptions, flags: Flags) -> int:
-    """Submit a job file, run it to the end, write its results.
+    """Run a job file to the end and write its results.
 
-    FILE is JSON Lines, one request a line: OpenAI batch lines, or bare bodies; also .gz and .zst; `-` is stdin.
-    The same file goes on where it stopped; a finished one is written again without sending anything.
+    FILE is JSON Lines with one request per line, either OpenAI batch lines or bare bodies. It may be compressed
+    (.gz, .zst); `-` is stdin. If the run is interrupted, the same command continues it. If the job is finished,
+    the results are written again and nothing is sent.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.cli.flows.run import run_to_end  # noqa: PLC0415
@@ -37,6 +38,6 @@ def run(session: Session, *, given: FileOptions, flags: Flags) -> int:
     process = session.process(concurrency=flags.concurrency)
     parts = make_parts()
     with made(process.db, parts.clock) as database:
-        taken = replace(given, quiet=session.quiet, runs=True)
-        job = store(database, taken, flags, environ=os.environ, config=session.file(), clock=parts.clock)
+        options = replace(given, quiet=session.quiet, runs=True)
+        job = store(database, options, flags, environ=os.environ, config=session.file(), clock=parts.clock)
         return run_to_end(database, [job], parts, session, concurrency=process.concurrency, as_json=given.as_json)

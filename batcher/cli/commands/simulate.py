@@ -1,4 +1,4 @@
-"""`batcher simulate`: a simulated provider on loopback."""
+"""`batcher simulate`: serve a simulated provider on localhost."""
 
 import asyncio
 import os
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from batcher.cli.params.session import Session, shared
-from batcher.cli.params.values import Number, Whole
 from batcher.cli.terminal.output import note, number, say
 from batcher.config import as_secret
 from batcher.config.limits import read_limit_flags
@@ -21,44 +20,65 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  batcher simulate --rpm 500 --tpm 200k
-  batcher simulate --port 8080 --latency 1 --fail 0.05
-  batcher run job.jsonl --base-url http://127.0.0.1:8000/v1
+  batcher simulate --rpm 500 --tpm 200k                        start the provider
+  batcher run job.jsonl --base-url http://127.0.0.1:8000/v1    use it
+  batcher simulate --port 8080 --latency 1 --fail 0.05         slow and unreliable
 """
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 
 
 @click.command(epilog=_EPILOG)
-@click.option("--port", type=Whole(0, 65_535), default=8_000, show_default=True, help="0: any that is free.")
-@click.option("--rpm", multiple=True, metavar="N", help="Requests a minute; MODEL=N for one.  [default: no limit]")
-@click.option("--tpm", multiple=True, metavar="N", help="Tokens a minute; MODEL=N for one.  [default: no limit]")
 @click.option(
-    "--latency", type=Number(), default=0.2, show_default=True, metavar="S", help="Median seconds of a reply."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8_000,
+    show_default=True,
+    metavar="N",
+    help="Port; 0 chooses a free one.",
+)
+@click.option(
+    "--rpm",
+    multiple=True,
+    metavar="N",
+    help="Requests per minute; MODEL=N for one model.  [default: no limit]",
+)
+@click.option(
+    "--tpm", multiple=True, metavar="N", help="Tokens per minute; MODEL=N for one model.  [default: no limit]"
+)
+@click.option(
+    "--latency", type=float, default=0.2, show_default=True, metavar="S", help="Median seconds per reply."
 )
 @click.option(
     "--fail",
-    type=Number(),
+    type=float,
     default=0.0,
     show_default=True,
-    metavar="R",
-    help="Share that fails with 500, 502, 503.",
+    metavar="SHARE",
+    help="Share of requests (0 to 1) that fail with 500, 502 or 503.",
 )
 @click.option(
     "--charge",
     type=click.Choice([rule.value for rule in ChargeRule]),
     default=ChargeRule.MAX.value,
     show_default=True,
-    help="How tokens are charged: prompt plus maximum, the larger of both, as produced.",
+    help="Charge for tokens: prompt plus max_tokens, the larger of the two, or as produced.",
 )
 @click.option(
-    "--burst", type=Number(), default=1.0, show_default=True, metavar="S", help="Seconds of budget saved up."
+    "--burst",
+    type=float,
+    default=1.0,
+    show_default=True,
+    metavar="S",
+    help="Seconds of unused budget that a burst may use.",
 )
-@click.option("--no-headers", is_flag=True, help="Replies announce no limits.")
-@click.option("--no-retry-after", is_flag=True, help="Refusals do not say when to come back.")
+@click.option("--no-headers", is_flag=True, help="Do not announce limits in response headers.")
+@click.option("--no-retry-after", is_flag=True, help="Do not send Retry-After with a 429.")
 @click.option(
-    "--api-key-env", metavar="NAME", help="Let in only the key in this variable.  [default: any, or none]"
+    "--api-key-env",
+    metavar="NAME",
+    help="Accept only the key in this environment variable.  [default: any key, or none]",
 )
-@click.option("--journal", metavar="FILE", help="Append every request to a file, one JSON document a line.")
+@click.option("--journal", metavar="FILE", help="Append every request to this file, as JSON Lines.")
 @shared
 @click.pass_obj
 def simulate(
@@ -76,10 +96,11 @@ def simulate(
     api_key_env: str | None,
     journal: str | None,
 ) -> int:
-    """Serve a simulated provider on loopback.
+    """Serve a simulated provider on localhost.
 
-    OpenAI-compatible, with limits, latency and faults; until Ctrl-C. Prints its base URL once it listens. A row
-    says in its body what shall become of it: "metadata": {"simulate": {"status": 500, "fail_times": 2}}.
+    The provider is OpenAI-compatible, with limits, latency and faults. It prints its base URL when it listens, and
+    runs until Ctrl-C. A request can set its own outcome in its body: "metadata": {"simulate": {"status": 500,
+    "fail_times": 2}}.
     """
     from batcher.simulate import SimulatedProvider  # noqa: PLC0415 - heavy modules only where they are used
 
@@ -99,8 +120,8 @@ def simulate(
     )
     stats, code = asyncio.run(_serve(settings, None if journal is None else Path(journal)))
     if not session.quiet:
-        ended = f"{number(stats.answered)} answered, {number(stats.refused)} refused"
-        note(f"{number(stats.requests)} requests: {ended}")
+        outcomes = f"{number(stats.answered)} answered, {number(stats.refused)} refused"
+        note(f"{number(stats.requests)} requests: {outcomes}")
     return code
 
 
@@ -109,30 +130,30 @@ def _key(name: str | None) -> str | None:
         return None
     if not os.environ.get(name, "").strip():
         raise ConfigError(
-            f"{name} is not set: it holds the key to let in", hint="export it, or leave --api-key-env out"
+            f"{name} is not set: it must hold the key to accept", hint="export it, or leave --api-key-env out"
         )
     return as_secret(os.environ[name], name).reveal()
 
 
 async def _serve(settings: "SimulatedProvider", journal: Path | None) -> "tuple[Stats, int]":
-    """Until a signal comes; returns what came in and the exit code."""
+    """Serve until a signal arrives; return the counts of requests and the exit code of the signal."""
     from batcher.clock import SystemClock  # noqa: PLC0415 - as above
     from batcher.services.simulate import serve  # noqa: PLC0415
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    came: list[signal.Signals] = []
+    received: list[signal.Signals] = []
 
-    def take(which: signal.Signals) -> None:
-        came.append(which)
+    def handle(each: signal.Signals) -> None:
+        received.append(each)
         stop.set()
 
-    for which in _EXIT_CODES:
-        loop.add_signal_handler(which, take, which)
+    for each in _EXIT_CODES:
+        loop.add_signal_handler(each, handle, each)
     stats = await serve(settings, journal=journal, clock=SystemClock(), listening=_say_listening, stop=stop)
-    return stats, _EXIT_CODES[came[0]]
+    return stats, _EXIT_CODES[received[0]]
 
 
 def _say_listening(server: "RunningServer") -> None:
     say(server.url)
     note(f"use it: batcher run FILE --base-url {server.url}")
-    note(f"counts: {server.stats_url}   (Ctrl-C ends it)")
+    note(f"counts: {server.stats_url}   (Ctrl-C stops it)")

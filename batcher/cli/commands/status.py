@@ -1,11 +1,11 @@
-"""`batcher status`: the jobs, or one job whole."""
+"""`batcher status`: show all jobs, or one job in detail."""
 
 from typing import TYPE_CHECKING
 
 import click
 
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.output import duration, number, print_json, say, shown_path, table
+from batcher.cli.terminal.output import display_path, duration, number, print_json, say, table
 from batcher.domain.states import ShownState
 
 if TYPE_CHECKING:
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 _EPILOG = """\b
 Examples:
-  batcher status                  every job
-  batcher status 3                one job whole
+  batcher status                  all jobs
+  batcher status 3                one job in detail
   batcher status gsm8k --json     for a script
 """
 
@@ -25,9 +25,9 @@ Examples:
 @shared
 @click.pass_obj
 def status(session: Session, *, named: str | None, as_json: bool) -> None:
-    """Show the jobs, or one job whole.
+    """Show all jobs, or one job in detail.
 
-    JOB is a number or a unique name. It may be asked while a runner works.
+    JOB is a number or a unique name. The command may be used while a job is running.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import manage  # noqa: PLC0415
@@ -36,19 +36,19 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
     now = SystemClock().now()
     if named is not None:
         with manage.opened_for(session.db, named) as (database, job):
-            whole = job_status(database, job, now=now)
-        print_json(whole) if as_json else _say_whole(whole)
+            shown = job_status(database, job, now=now)
+        print_json(shown) if as_json else _say_one(shown)
         return
-    with manage.opened_if_present(session.db_to_look) as store:
+    with manage.opened_if_present(session.db_to_read) as store:
         found = [] if store is None else [job_status(store, job, now=now) for job in manage.all_jobs(store)]
     print_json({"data": found}) if as_json else _say_all(found, session.db)
 
 
 def _say_all(found: "list[JobStatus]", db: str) -> None:
     if not found:
-        say(f"there are no jobs yet in {shown_path(db)}; `batcher run FILE` makes one")
+        say(f"there are no jobs in {display_path(db)} yet; `batcher run FILE` creates one")
         return
-    head = ["job", "name", "state", "done", "failed", "cached", "when"]
+    head = ["job", "name", "state", "answered", "dead letters", "cached", "when"]
     table([head, *(_row(each) for each in found)], right=frozenset({0, 3, 4, 5}))
 
 
@@ -74,11 +74,11 @@ def _when(status: "JobStatus") -> str:
 
 
 def _to_seconds(timestamp: str) -> str:
-    """Without the fraction."""
+    """Drop the fraction of a second."""
     return timestamp.partition(".")[0].removesuffix("Z") + "Z"
 
 
-def _say_whole(status: "JobStatus") -> None:
+def _say_one(status: "JobStatus") -> None:
     say(f"job {status.job} ({status.name}) {status.state}")
     table([["", name, value] for name, value in _facts(status)])
     if status.lanes:
@@ -86,7 +86,7 @@ def _say_whole(status: "JobStatus") -> None:
         head = ["lane", "rpm", "tpm", "limits", "binding", "used", "in flight"]
         table([head, *(_lane_row(lane) for lane in status.lanes)], right=frozenset({1, 2, 5, 6}))
     for lane in status.lanes:
-        _say_lane_trouble(lane)
+        _say_lane_waits(lane)
     if status.paused is not None:
         say()
         say(f"paused ({status.paused['reason']}) since {_to_seconds(status.paused['since'])}")
@@ -98,9 +98,11 @@ def _say_whole(status: "JobStatus") -> None:
 
 
 def _facts(status: "JobStatus") -> list[tuple[str, str]]:
-    counts, tokens = status.counts, status.tokens
+    from batcher.cli.flows.summary import row_counts  # noqa: PLC0415 - heavy modules only where they are used
+
+    tokens = status.tokens
     facts = [
-        ("rows", f"{number(counts['total'])}: {_stand(status)}"),
+        ("rows", f"{number(status.counts['total'])}: {', '.join(row_counts(status))}"),
         ("requests", f"{number(status.attempts)} sent, {number(status.rate_limited)} refused by rate limits"),
         ("tokens", f"{number(tokens.input)} in, {number(tokens.output)} out"),
         ("file", status.source),
@@ -110,34 +112,16 @@ def _facts(status: "JobStatus") -> list[tuple[str, str]]:
         facts.append(("started", _to_seconds(status.started_at)))
     if status.finished_at is not None:
         facts.append(("finished", _to_seconds(status.finished_at)))
-    facts.append(("worked on", duration(status.elapsed_seconds)))
+    facts.append(("time spent", duration(status.elapsed_seconds)))
     if status.eta_seconds is not None:
-        facts.append(("left", f"about {duration(status.eta_seconds)}"))
+        facts.append(("time left", f"about {duration(status.eta_seconds)}"))
     if status.runner_pid is not None:
         facts.append(("runner", f"pid {status.runner_pid}"))
     if status.output is not None:
-        facts.append(("results", shown_path(status.output)))
+        facts.append(("results", display_path(status.output)))
     if status.errors is not None:
-        facts.append(("errors", shown_path(status.errors)))
+        facts.append(("errors", display_path(status.errors)))
     return facts
-
-
-def _stand(status: "JobStatus") -> str:
-    counts = status.counts
-    cached = f" ({number(status.cached)} without a request of their own)" if status.cached else ""
-    parts = [f"{number(counts['completed'])} answered{cached}"]
-    parts += [
-        f"{number(count)} {what}"
-        for count, what in (
-            (status.in_flight, "in flight"),
-            (counts["pending"] + counts["claimed"] - status.in_flight, "pending"),
-            (counts["dead_lettered"], "dead letters"),
-            (counts["cancelled"], "cancelled"),
-            (status.rejected, "invalid lines skipped"),
-        )
-        if count
-    ]
-    return ", ".join(parts)
 
 
 def _lane_row(lane: "LaneStatus") -> list[str]:
@@ -145,22 +129,22 @@ def _lane_row(lane: "LaneStatus") -> list[str]:
         lane.model or "(no model)",
         "-" if lane.rpm is None else number(lane.rpm),
         "-" if lane.tpm is None else number(lane.tpm),
-        lane.source or "not known yet",
+        lane.source or "unknown",
         lane.binding or "-",
         "-" if lane.utilization is None else f"{lane.utilization:.0%}",
         number(lane.in_flight),
     ]
 
 
-def _say_lane_trouble(lane: "LaneStatus") -> None:
+def _say_lane_waits(lane: "LaneStatus") -> None:
     if lane.cooling_until is not None:
-        say(f"{lane.model}: told to wait, cools down until {lane.cooling_until}")
+        say(f"{lane.model}: cooling down until {lane.cooling_until}")
     if lane.paused is not None:
         say(f"{lane.model}: paused ({lane.paused['reason']}): {lane.paused['message']}")
 
 
 def _next(status: "JobStatus") -> list[str]:
-    """The commands that make sense now."""
+    """Suggest the next command."""
     dead = status.counts["dead_lettered"]
     look = [f"next: batcher dlq summary --job {status.job}"] if dead else []
     match status.state:

@@ -1,32 +1,32 @@
-"""`batcher submit`: check and store; run it later."""
+"""`batcher submit`: check and store a job file, to run it later."""
 
 import os
 
 import click
 from msgspec.structs import replace
 
-from batcher.cli.params.job_options import FileOptions, of_a_file, settings
+from batcher.cli.params.job_options import FileOptions, file_options, setting_options
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import print_json, say
 from batcher.config import Flags
 from batcher.domain.states import JobState
 
 _EPILOG = """\b
-Example:
-  batcher submit job.jsonl --rpm 500
-  batcher resume
+Examples:
+  batcher submit job.jsonl --rpm 500    check and store the file
+  batcher resume                        run it
 """
 
 
 @click.command(epilog=_EPILOG)
-@of_a_file
-@settings
+@file_options
+@setting_options
 @shared
 @click.pass_obj
 def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
-    """Check and store a job file; run it later.
+    """Check and store a job file, to run it later.
 
-    Prints the job's number: of the job that is there, if the file is known.
+    Prints the number of the job. If the file already has a job, that job is used and takes over the given options.
     """
     from batcher.cli.flows.submit import store  # noqa: PLC0415
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
@@ -35,8 +35,8 @@ def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
 
     clock = SystemClock()
     with made(session.db, clock) as database:
-        taken = replace(given, quiet=session.quiet)
-        job = store(database, taken, flags, environ=os.environ, config=session.file(), clock=clock)
+        options = replace(given, quiet=session.quiet)
+        job = store(database, options, flags, environ=os.environ, config=session.file(), clock=clock)
         if given.as_json:
             print_json(job_status(database, job, now=clock.now()))
             return

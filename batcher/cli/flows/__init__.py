@@ -1,11 +1,11 @@
-"""What several commands do in the same way.
+"""Steps that several commands share.
 
-submit         a job file becomes a job, or is found to be one already
-selection      the jobs that `resume` means, with its flags laid over what they remember
-run            runs jobs with progress and signals, and writes their results
-result_writer  writes the results of each job when that job is finished
-summary        the summary at the end of a run, and the exit code
-progress       the live display, or plain lines
-event_log      the log: one line an event
-signals        the first signal drains, the second stops
+submit         store a job file as a job, or find the job that it already has
+selection      find the jobs for `resume`, and apply its flags to their settings
+run            run jobs with progress and signals, and write their results
+result_writer  write the results of each job when that job is finished
+summary        print the summary at the end of a run, and choose the exit code
+progress       show the live display, or plain lines
+event_log      write the log: one line per event
+signals        drain on the first signal, stop on the second
 """

@@ -1,4 +1,4 @@
-"""The log: one line an event, as text or JSON, to stderr or a file. Never a key, never prompt text."""
+"""The log: one line per event, as text or JSON, to stderr or a file. It never contains a key or prompt text."""
 
 import sys
 from collections.abc import Iterator
@@ -24,22 +24,22 @@ from batcher.policy.privacy.sanitize import one_line, sanitize_json
 from batcher.ports import Clock
 from batcher.services.runs.status import timestamp
 
-_WIDTH = 400
+_MAX_LINE_LENGTH = 400
 
 
 class Log:
-    """Writes events; without `verbose` only what went wrong."""
+    """Writes events as lines; without `verbose` only failures, cool-downs, pauses, outages and drains."""
 
     def __init__(self, file: IO[str] | None, *, clock: Clock, as_json: bool, verbose: bool) -> None:
-        #: None: stderr, whatever that is at the moment; a live display stands in for it.
+        #: None: `sys.stderr`, looked up for each line, because a live display replaces it.
         self._file = file
         self._clock = clock
         self._as_json = as_json
         self._verbose = verbose
 
     def emit(self, event: Event) -> None:
-        """One line, if the event is worth one."""
-        if isinstance(event, RequestsSettled) or not (self._verbose or _is_trouble(event)):
+        """Write one line, if events of this kind are logged."""
+        if isinstance(event, RequestsSettled) or not (self._verbose or _is_problem(event)):
             return
         record = _record(event)
         record = {"time": timestamp(self._clock.now()), **record}
@@ -47,8 +47,8 @@ class Log:
             line = sanitize_json(msgspec.json.encode(record)).decode()
         else:
             line = " ".join(f"{name}={value}" for name, value in record.items() if value is not None)
-            line = one_line(line.removeprefix("time="), _WIDTH)
-        # A full disk or a closed terminal ends the log, not the run.
+            line = one_line(line.removeprefix("time="), _MAX_LINE_LENGTH)
+        # A full disk or a closed terminal must not end the run: the line is lost.
         with suppress(OSError):
             file = self._file or sys.stderr
             file.write(line + "\n")
@@ -56,18 +56,18 @@ class Log:
 
 
 @contextmanager
-def opened(session: Session, clock: Clock) -> Iterator[Log | None]:
-    """The log the options ask for; None: none was asked for."""
+def open_log(session: Session, clock: Clock) -> Iterator[Log | None]:
+    """Open the log that the options ask for, else yield None. Raises UsageError if it cannot be written."""
     as_json = session.log_format == "json"
     if session.log_file is None:
-        asked = session.verbose or "log_format" in session.given
-        yield Log(None, clock=clock, as_json=as_json, verbose=bool(session.verbose)) if asked else None
+        is_wanted = session.verbose or "log_format" in session.given
+        yield Log(None, clock=clock, as_json=as_json, verbose=bool(session.verbose)) if is_wanted else None
         return
     try:
         file = append_to(session.log_file)
     except OSError as error:
         hint = "name another file with --log-file"
-        raise UsageError(f"cannot write the log {session.log_file}: {error.strerror}", hint=hint) from error
+        raise UsageError(f"cannot write the log file {session.log_file}: {error.strerror}", hint=hint) from error
     try:
         yield Log(file, clock=clock, as_json=as_json, verbose=True)
     finally:
@@ -75,7 +75,7 @@ def opened(session: Session, clock: Clock) -> Iterator[Log | None]:
             file.close()
 
 
-def _is_trouble(event: Event) -> bool:
+def _is_problem(event: Event) -> bool:
     if isinstance(event, AttemptEnded):
         return event.kind != "success"
     return not isinstance(event, RequestsSettled | JobFinished)

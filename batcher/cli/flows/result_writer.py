@@ -1,4 +1,4 @@
-"""The results of the jobs of a run, each written when its job is finished, not when all are."""
+"""Write the results of each job of a run when that job is finished, not when all are."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from batcher.store.jobs import jobs as stored_jobs
 from batcher.store.sqlite.database import Database
 
 
-class Results:
-    """Writes files; one that cannot be written does not keep the others."""
+class ResultWriter:
+    """Writes the result files of several jobs. An error is kept, and the other files are still written."""
 
     def __init__(self, database: Database, jobs: Sequence[Job]) -> None:
         self._database = database
@@ -27,20 +27,20 @@ class Results:
         self.errors: list[BatcherError] = []
 
     def emit(self, event: Event) -> None:
-        """A job of ours may have finished."""
+        """Queue a job of this run that has finished."""
         if isinstance(event, JobFinished) and event.job_id in self._jobs:
             self._finished.put_nowait(event.job_id)
 
     async def run(self) -> None:
-        """Write what finishes, until cancelled. The last job's file is left to `write_the_rest`."""
+        """Write the results of finished jobs until cancelled. A single job is left to `write_the_rest`."""
         while True:
             job_id = await self._finished.get()
             if len(self._jobs) > 1:
-                # Beside the run: a file is whole or absent however this ends.
+                # On a thread, so that the run goes on. The file is replaced atomically, also if this is cancelled.
                 await asyncio.to_thread(self._write, job_id)
 
     def write_the_rest(self) -> list[Job]:
-        """Write what is at its end and not written yet; returns the jobs as they stand now."""
+        """Write the results of finished jobs that were not written yet; return the current state of all jobs."""
         current = [self._read(job_id) for job_id in self._jobs]
         for job in current:
             if job.state in {JobState.COMPLETED, JobState.CANCELLED} and job.id not in self._tried:

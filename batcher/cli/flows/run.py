@@ -1,4 +1,4 @@
-"""What `run` and `resume` share: run jobs with progress and signals, write their results, say how it ended."""
+"""Shared by `run` and `resume`: run jobs with progress and signals, write their results, print a summary."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,12 +7,12 @@ from pathlib import Path
 
 from batcher.app import run
 from batcher.cli.flows import event_log, signals
-from batcher.cli.flows.progress import Numbers, display, keep_showing
-from batcher.cli.flows.result_writer import Results
+from batcher.cli.flows.progress import RunProgress, display, run_display
+from batcher.cli.flows.result_writer import ResultWriter
 from batcher.cli.flows.summary import summarize
 from batcher.cli.params.session import Session
 from batcher.cli.terminal.errors import FAILED, report_error
-from batcher.cli.terminal.output import note, shown_path
+from batcher.cli.terminal.output import display_path, note
 from batcher.domain.errors import UsageError
 from batcher.domain.events import Event
 from batcher.domain.ids import JobId
@@ -26,10 +26,10 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.lock_wait import is_stopped
 
 
-class _Listeners:
-    """`ports.Events` for the command line: everything that listens is quick."""
+class _EventFanOut:
+    """`ports.Events` for the command line: passes each event to every listener. All of them are fast."""
 
-    def __init__(self, listeners: Sequence[Numbers | event_log.Log | Results]) -> None:
+    def __init__(self, listeners: Sequence[RunProgress | event_log.Log | ResultWriter]) -> None:
         self._listeners = listeners
 
     def emit(self, event: Event) -> None:
@@ -37,7 +37,7 @@ class _Listeners:
             listener.emit(event)
 
     def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
-        """Nothing here is ever behind."""
+        """Return False: no listener here makes the runner wait."""
         return False
 
 
@@ -49,35 +49,41 @@ def run_to_end(
     *,
     concurrency: int | None,
     as_json: bool,
-    listed: bool = False,
+    as_list: bool = False,
 ) -> int:
-    """Run the jobs, write what is finished, say how it ended; returns the exit code. `listed`: see `summarize`."""
-    _refuse_shared_place(jobs)
+    """Run the jobs, write the results of finished ones, print a summary; return the exit code.
+
+    `as_list`: see `summarize`. Raises UsageError if two jobs would write to the same file.
+    """
+    _check_distinct_results(jobs)
     for job in jobs:
         export.check_places(database, remembered_output(job), source_path=job.source_path)
-    results = Results(database, jobs)
-    with event_log.opened(session, parts.clock) as log:
-        signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, results=results))
-    with signals.raised():
-        current = results.write_the_rest()
-    code = summarize(database, current, results.written, clock=parts.clock, as_json=as_json, listed=listed)
-    for error in results.errors:
+    writer = ResultWriter(database, jobs)
+    with event_log.open_log(session, parts.clock) as log:
+        signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, writer=writer))
+    with signals.exit_on_signals():
+        current = writer.write_the_rest()
+    code = summarize(database, current, writer.written, clock=parts.clock, as_json=as_json, as_list=as_list)
+    for error in writer.errors:
         report_error(error, ())
     if signal_code is not None:
         return signal_code
-    return FAILED if results.errors else code
+    return FAILED if writer.errors else code
 
 
-def _refuse_shared_place(jobs: Sequence[Job]) -> None:
-    """Two jobs of one file that has changed go to the same place by default: the second would hide the first."""
+def _check_distinct_results(jobs: Sequence[Job]) -> None:
+    """Raise UsageError if two jobs would write to the same file: the second would overwrite the first.
+
+    Jobs of two versions of a job file have the same results file by default.
+    """
     places: dict[str, Job] = {}
     for job in jobs:
         other = places.setdefault(str(Path(remembered_output(job)).resolve()), job)
         if other is not job:
-            place = shown_path(remembered_output(job))
+            place = display_path(remembered_output(job))
             raise UsageError(
                 f"the results of jobs {other.id} and {job.id} would both go to {place}",
-                hint=f"run one with another place first: batcher resume {other.id} -o FILE",
+                hint=f"run one of them first, with another results file: batcher resume {other.id} -o FILE",
             )
 
 
@@ -89,53 +95,57 @@ async def _run(
     *,
     log: event_log.Log | None,
     concurrency: int | None,
-    results: Results,
+    writer: ResultWriter,
 ) -> int | None:
-    """Returns the exit code of the signal that ended it, if one did."""
+    """Run the unfinished jobs; return the exit code of the signal that interrupted them, None if none did."""
     unfinished = [job for job in jobs if job.state is JobState.OPEN]
     if not unfinished:
         return None
-    numbers = _numbers(database, unfinished, parts)
+    progress = _run_progress(database, unfinished, parts)
     control = RunControl()
-    numbers.worker = lambda: control.worker
-    listeners: list[Numbers | event_log.Log | Results] = [numbers, results]
+    progress.worker = lambda: control.worker
+    listeners: list[RunProgress | event_log.Log | ResultWriter] = [progress, writer]
     if log is not None:
         listeners.append(log)
     with ExitStack() as stack:
-        interruption = stack.enter_context(signals.heeded(control))
+        interruption = stack.enter_context(signals.drain_on_signals(control))
         shown = stack.enter_context(display(quiet=session.quiet))
         async with asyncio.TaskGroup() as tasks:
-            beside = [tasks.create_task(results.run())]
+            background = [tasks.create_task(writer.run())]
             if shown is not None:
-                beside.append(tasks.create_task(keep_showing(shown, numbers)))
+                background.append(tasks.create_task(run_display(shown, progress)))
 
             def handed_over(pid: int | None) -> None:
-                numbers_of = ", ".join(str(job.id) for job in unfinished)
-                note(f"a runner (pid {pid}) works this store; it takes job {numbers_of}, shown here")
-                if pid is not None and is_stopped(pid):
-                    note(f"  → that runner is stopped: `kill -CONT {pid}` wakes it, `kill -KILL {pid}` ends it")
-                follower = JobFollower(database, [job.id for job in unfinished], numbers.follow)
-                beside.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
+                _report_other_runner(pid, unfinished)
+                follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
+                background.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
             try:
                 await run_jobs(
                     database,
                     [JobId(job.id) for job in unfinished],
                     parts,
-                    events=_Listeners(listeners),
+                    events=_EventFanOut(listeners),
                     concurrency=concurrency,
                     control=control,
                     handed_over=handed_over,
                 )
             finally:
-                for task in beside:
+                for task in background:
                     task.cancel()
     return interruption.exit_code
 
 
-def _numbers(database: Database, jobs: Sequence[Job], parts: Parts) -> Numbers:
+def _report_other_runner(pid: int | None, jobs: Sequence[Job]) -> None:
+    which = f"job{'' if len(jobs) == 1 else 's'} {', '.join(str(job.id) for job in jobs)}"
+    note(f"another runner (pid {pid}) is using this store; it will run {which}. Showing its progress.")
+    if pid is not None and is_stopped(pid):
+        note(f"  → that runner is stopped: `kill -CONT {pid}` continues it, `kill -KILL {pid}` ends it")
+
+
+def _run_progress(database: Database, jobs: Sequence[Job], parts: Parts) -> RunProgress:
     totals = totals_of(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
     ids = [job.id for job in jobs]
-    return Numbers(parts.clock, title=title, jobs=ids, total=sum(job.total for job in jobs), totals=totals)
+    return RunProgress(parts.clock, title=title, jobs=ids, total=sum(job.total for job in jobs), totals=totals)

@@ -1,4 +1,4 @@
-"""Which jobs `resume` means, and its flags laid over what they remember."""
+"""Find the jobs for `resume`, and apply its flags to their settings."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,8 +14,8 @@ from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
 
-def chosen(database: Database, named: Sequence[str]) -> list[Job]:
-    """The jobs of these numbers or names, each once; every unfinished one where none is named."""
+def select_jobs(database: Database, named: Sequence[str]) -> list[Job]:
+    """Find the jobs by number or name, each once; all unfinished jobs if none is named. Raises UnknownJob."""
     with database.read() as connection:
         if not named:
             return jobs.unfinished(connection)
@@ -23,7 +23,7 @@ def chosen(database: Database, named: Sequence[str]) -> list[Job]:
         return list(found.values())
 
 
-def with_flags(
+def apply_flags(
     database: Database,
     job: Job,
     flags: Flags,
@@ -33,7 +33,11 @@ def with_flags(
     config: FileSettings,
     alone: bool,
 ) -> tuple[Job, list[str]]:
-    """The job with the flags laid over, and what changed, in words. Raises a ConfigError before anything runs."""
+    """Apply the flags to the job's settings; return the job and a description of each change.
+
+    Raises ConfigError for a wrong setting or missing credentials, and UsageError for an output that cannot be
+    used, before anything runs.
+    """
     if output is not None and not alone:
         raise UsageError("-o names one file, but several jobs would run", hint="name one job")
     path = None if output is None else absolute(output)

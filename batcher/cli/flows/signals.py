@@ -1,6 +1,7 @@
-"""Signals: during a run the first drains, the second stops at once (CONTRACT: exit codes).
+"""Signals: during a run the first one drains, the second stops at once (docs/exit-codes.md).
 
-One that is ignored when the program starts stays so: `nohup` and shells that start jobs in the background mean it.
+A signal that is ignored when the program starts stays ignored: `nohup` and shells that start background jobs rely
+on that.
 """
 
 import asyncio
@@ -12,63 +13,64 @@ from typing import NoReturn
 
 from batcher.services.runs.run import RunControl
 
-#: Seconds that what is in flight may take after SIGTERM or SIGHUP; after Ctrl-C it may take its time.
-_GRACE = {signal.SIGINT: None, signal.SIGTERM: 25.0, signal.SIGHUP: 25.0}
+#: Seconds in which requests in flight may finish after the signal; None: no limit.
+_DRAIN_SECONDS = {signal.SIGINT: None, signal.SIGTERM: 25.0, signal.SIGHUP: 25.0}
 _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 
 
-#: A closed terminal hangs up on the program and on its shell, which passes it on; `timeout` and others that start
-#: programs do alike. Within so many seconds it is the same signal; a person may be quick with Ctrl-C.
-_ECHO_SECONDS = {signal.SIGINT: 0.05, signal.SIGTERM: 0.5, signal.SIGHUP: 0.5}
+#: One event may send a signal twice: a closed terminal sends SIGHUP to the program and to its shell, which passes
+#: it on; `timeout` and similar programs do the same. A second signal within this many seconds counts as the same
+#: one. The time is short for SIGINT, because a user may press Ctrl-C twice quickly.
+_DUPLICATE_SECONDS = {signal.SIGINT: 0.05, signal.SIGTERM: 0.5, signal.SIGHUP: 0.5}
 
 
 class Interruption:
-    """What came, if anything."""
+    """Turns signals into a drain or a stop; `exit_code` is that of the first signal, None if none arrived."""
 
     def __init__(self, control: RunControl) -> None:
         self._control = control
         self._first_at = 0.0
         self.exit_code: int | None = None
 
-    def take(self, which: signal.Signals) -> None:
-        """One signal arrived."""
+    def handle(self, received: signal.Signals) -> None:
+        """Drain on the first signal, stop on a later one."""
         now = asyncio.get_running_loop().time()
         if self.exit_code is None:
             self._first_at = now
-            self.exit_code = _EXIT_CODES[which]
-            self._control.drain(_GRACE[which])
-        elif now - self._first_at > _ECHO_SECONDS[which]:
+            self.exit_code = _EXIT_CODES[received]
+            self._control.drain(_DRAIN_SECONDS[received])
+        elif now - self._first_at > _DUPLICATE_SECONDS[received]:
             self._control.stop()
 
 
 @contextmanager
-def heeded(control: RunControl) -> Iterator[Interruption]:
-    """Inside the block signals drain and stop the run instead of killing the process."""
+def drain_on_signals(control: RunControl) -> Iterator[Interruption]:
+    """Inside the block, signals drain and stop the run instead of killing the process."""
     loop = asyncio.get_running_loop()
     interruption = Interruption(control)
-    heard = [which for which in _GRACE if signal.getsignal(which) is not signal.SIG_IGN]
-    for which in heard:
-        loop.add_signal_handler(which, interruption.take, which)
+    handled = [each for each in _DRAIN_SECONDS if signal.getsignal(each) is not signal.SIG_IGN]
+    for each in handled:
+        loop.add_signal_handler(each, interruption.handle, each)
     try:
         yield interruption
     finally:
-        for which in heard:
-            loop.remove_signal_handler(which)
+        for each in handled:
+            loop.remove_signal_handler(each)
 
 
 @contextmanager
-def raised() -> Iterator[None]:
-    """Inside the block SIGTERM and SIGHUP raise, as Ctrl-C does, so that what was begun is tidied up."""
-    before = {which: signal.getsignal(which) for which in (signal.SIGTERM, signal.SIGHUP)}
-    heard = [which for which, handler in before.items() if handler is not signal.SIG_IGN]
-    for which in heard:
-        signal.signal(which, _leave)
+def exit_on_signals() -> Iterator[None]:
+    """Inside the block, SIGTERM and SIGHUP raise SystemExit, so that cleanup runs as it does after Ctrl-C."""
+    before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
+    handled = [each for each, handler in before.items() if handler is not signal.SIG_IGN]
+    for each in handled:
+        signal.signal(each, _exit)
     try:
         yield
     finally:
-        for which in heard:
-            signal.signal(which, before[which])
+        for each in handled:
+            signal.signal(each, before[each])
 
 
-def _leave(number: int, _: FrameType | None) -> NoReturn:
+def _exit(number: int, _: FrameType | None) -> NoReturn:
     raise SystemExit(_EXIT_CODES[signal.Signals(number)])

@@ -1,10 +1,10 @@
-"""What `run` and `submit` share: a file becomes a job, or is found to be one already."""
+"""Shared by `run` and `submit`: store a job file as a job, or find the job that it already has."""
 
 from collections.abc import Mapping
 
 from batcher.cli.flows import signals
 from batcher.cli.params.job_options import FileOptions
-from batcher.cli.terminal.output import note, shown_path
+from batcher.cli.terminal.output import display_path, letter_count, note, row_count
 from batcher.config import FileSettings, Flags, check_ca_file, find_headers, find_key, resolve_job
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
@@ -33,12 +33,14 @@ def store(
     config: FileSettings,
     clock: Clock,
 ) -> Job:
-    """The job of this file, the flags laid over what it remembers; checked before it is stored.
+    """Store the file as a job, or find its job and apply the flags to the job's settings.
 
-    Where nothing is left to send, no key is asked for.
+    Credentials are checked before anything is stored; they are not needed if nothing is left to send. Raises
+    InputError for bad lines, ConfigError for a wrong setting or missing credentials, and UsageError for an output
+    that cannot be used.
     """
     settings = resolve_job(flags, remembered=None, environ=environ, file=config)
-    with signals.raised(), open_source(given.file) as source:
+    with signals.exit_on_signals(), open_source(given.file) as source:
         output = _output(database, given, simulated=settings.simulate)
         options = SubmitOptions(
             name=given.name,
@@ -52,7 +54,7 @@ def store(
             database, source, settings, options, clock=clock, check=lambda: check_credentials(settings, environ)
         )
     if submitted.is_new:
-        _tell_new(database, submitted, given)
+        _report_new(database, submitted, given)
         return submitted.job
     known = submitted.job
 
@@ -65,12 +67,12 @@ def store(
     moved_to = output if given.output is not None else None
     job, changes = change_settings.change(database, known, resolve, output_path=moved_to)
     job, retried = retry_job(database, job) if given.retry_dead else (job, 0)
-    _tell_known(job, changes, given, retried=retried)
+    _report_known(job, changes, given, retried=retried)
     return job
 
 
 def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None:
-    """Raise a ConfigError now for what would otherwise stop the run: no key, no header's value, no CA file."""
+    """Raise ConfigError if the key, the value of a header or the CA file is missing."""
     check_ca_file(settings.ca_file)
     if not settings.simulate:
         find_key(settings, environ)
@@ -79,7 +81,10 @@ def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None
 
 def _output(database: Database, given: FileOptions, *, simulated: bool) -> str:
     if given.output == STDIN:
-        raise UsageError("results go to a file here", hint="then `batcher results -o -` writes them to stdout")
+        raise UsageError(
+            "this command writes results to a file, not to stdout",
+            hint="name a file with -o; afterwards `batcher results -o -` writes the results to stdout",
+        )
     from_stdin = given.file == STDIN
     path = given.output or default_output("<stdin>" if from_stdin else given.file, simulated=simulated)
     place = absolute(path)
@@ -92,39 +97,39 @@ def _url(given: str | None) -> str | None:
         return None
     path = normal_path(given)
     if path is None:
-        raise UsageError(f"--url {given} is not a plain path under /v1/", hint="for instance --url /v1/embeddings")
+        raise UsageError(f"--url {given} is not a plain path under /v1/", hint="for example --url /v1/embeddings")
     return path
 
 
-def _tell_new(database: Database, submitted: Submitted, given: FileOptions) -> None:
+def _report_new(database: Database, submitted: Submitted, given: FileOptions) -> None:
     job, before = submitted.job, submitted.changed_from
     if given.quiet:
         return
     if before is not None:
         note(f"{job.source_name} has changed since job {before.id}; this is a new job")
-    rows = "1 row" if job.total == 1 else f"{job.total:,} rows"
-    note(f"job {job.id} ({job.name}): {rows} stored")
+    note(f"job {job.id} ({job.name}): {row_count(job.total)} stored")
     repeated = random_repeats(database, job) if submitted.followers else 0
     if repeated:
         note(f"note: {advice(repeated)}")
 
 
-def _tell_known(job: Job, changes: list[str], given: FileOptions, *, retried: int) -> None:
+def _report_known(job: Job, changes: list[str], given: FileOptions, *, retried: int) -> None:
     if given.quiet:
         return
-    note(f"job {job.id} ({job.name}): {_what_comes(job, given, retried=retried)}")
+    note(f"job {job.id} ({job.name}): {_next_step(job, given, retried=retried)}")
     for change in changes:
         note(f"  now {change}")
     if given.name not in {None, job.name}:
-        note(f"  the job keeps its name {job.name}; --new makes a new job")
+        note(f"  the job keeps its name {job.name}; --new creates a new job")
 
 
-def _what_comes(job: Job, given: FileOptions, *, retried: int) -> str:
+def _next_step(job: Job, given: FileOptions, *, retried: int) -> str:
     if retried:
-        letters = "1 dead letter is" if retried == 1 else f"{retried:,} dead letters are"
-        return f"this file is known; {letters} tried again"
+        return (
+            f"this file is already stored; {letter_count(retried)} {'is' if retried == 1 else 'are'} pending again"
+        )
     if job.state is JobState.OPEN:
-        return "this file is known; the job goes on where it stopped"
+        return "this file is already stored; the job continues where it stopped"
     if given.runs:
-        return f"known and finished; nothing is sent, {shown_path(remembered_output(job))} is written again"
-    return f"known and finished; `batcher results {job.id}` writes its results again"
+        return f"already finished; nothing is sent, {display_path(remembered_output(job))} is written again"
+    return f"already finished; `batcher results {job.id}` writes its results again"

@@ -1,11 +1,11 @@
-"""What a run says at its end: a summary that names the next command, and the exit code."""
+"""The summary at the end of a run, which names the next command, and the exit code."""
 
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
 from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
-from batcher.cli.terminal.output import duration, number, print_json, say, shown_path
+from batcher.cli.terminal.output import display_path, duration, letter_count, number, print_json, say
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import ShownState
@@ -24,28 +24,31 @@ def summarize(
     *,
     clock: Clock,
     as_json: bool,
-    listed: bool,
+    as_list: bool,
 ) -> int:
-    """Say how every job ended; returns the exit code, unless a signal decides it.
+    """Print how every job ended; return the exit code, which a signal overrides.
 
-    `listed`: as JSON it is a list, as of `status`.
+    `as_list`: the JSON is a list of jobs, as `batcher status --json` prints it, not one job.
     """
     statuses = [job_status(database, job, now=clock.now()) for job in jobs]
     try:
         if as_json:
-            print_json({"data": statuses} if listed else statuses[0])
+            print_json({"data": statuses} if as_list else statuses[0])
         else:
             for job, status in zip(jobs, statuses, strict=True):
                 _say_status(database, job, status, written.get(job.id))
             sys.stdout.flush()
     except OSError:
-        # Whoever listened is gone, a closed terminal for one; how it ended the exit code still says.
+        # The reader is gone, for example a closed terminal. The exit code still reports how the run ended.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return exit_code(statuses)
 
 
 def exit_code(statuses: Sequence[JobStatus]) -> int:
-    """The contract's order: 4 before 3 before 0. A row that was cancelled is not answered either."""
+    """Return 4 if a job is paused, else 3 if a row has no answer (dead, cancelled or invalid), else 0.
+
+    See docs/exit-codes.md.
+    """
     if any(status.state is ShownState.PAUSED for status in statuses):
         return PAUSED
     if any(_has_unanswered(status) for status in statuses):
@@ -58,36 +61,43 @@ def _has_unanswered(status: JobStatus) -> bool:
     return bool(counts["dead_lettered"] or counts["cancelled"] or status.rejected)
 
 
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{number(count)} {one if count == 1 else many}"
-
-
 def _say_status(database: Database, job: Job, status: JobStatus, written: Exported | None) -> None:
     counts = status.counts
     elapsed = f" after {duration(status.elapsed_seconds)}" if status.elapsed_seconds >= 1 else ""
     say(f"job {status.job} ({status.name}) {status.state}{elapsed}")
-    shared = f", {number(status.cached)} of them without a request of their own" if status.cached else ""
-    say(f"  rows      {number(counts['total'])}: {number(counts['completed'])} answered{shared}")
-    unfinished = counts["pending"] + counts["claimed"]
-    for count, one, many in (
-        (counts["dead_lettered"], "dead letter", "dead letters"),
-        (counts["cancelled"], "cancelled", "cancelled"),
-        (unfinished, "not finished", "not finished"),
-        (status.rejected, "invalid line skipped", "invalid lines skipped"),
-    ):
-        if count:
-            say(f"            {_counted(count, one, many)}")
+    first, *others = row_counts(status)
+    say(f"  rows      {number(counts['total'])}: {first}")
+    for text in others:
+        say(f"            {text}")
     refused = f", {number(status.rate_limited)} refused by rate limits" if status.rate_limited else ""
     say(f"  requests  {number(status.attempts)} sent{refused}")
     say(f"  tokens    {number(status.tokens.input)} in, {number(status.tokens.output)} out")
     if written is not None:
-        say(f"  results   {shown_path(written.results)}")
+        say(f"  results   {display_path(written.results)}")
         if written.errors:
-            say(f"  errors    {shown_path(written.errors)}")
+            say(f"  errors    {display_path(written.errors)}")
     repeated = random_repeats(database, job) if status.cached else 0
     if repeated:
         say(f"note: {advice(repeated)}")
     _say_next(status)
+
+
+def row_counts(status: JobStatus) -> list[str]:
+    """Describe the rows of a job: `90 answered (3 cached)`, then each other count that is not zero."""
+    counts = status.counts
+    cached = f" ({number(status.cached)} cached)" if status.cached else ""
+    texts = [f"{number(counts['completed'])} answered{cached}"]
+    if status.in_flight:
+        texts.append(f"{number(status.in_flight)} in flight")
+    if pending := counts["pending"] + counts["claimed"] - status.in_flight:
+        texts.append(f"{number(pending)} pending")
+    if counts["dead_lettered"]:
+        texts.append(letter_count(counts["dead_lettered"]))
+    if counts["cancelled"]:
+        texts.append(f"{number(counts['cancelled'])} cancelled")
+    if status.rejected:
+        texts.append(f"{number(status.rejected)} invalid line{'' if status.rejected == 1 else 's'} skipped")
+    return texts
 
 
 def _say_next(status: JobStatus) -> None:
@@ -98,7 +108,8 @@ def _say_next(status: JobStatus) -> None:
     elif status.state in {ShownState.PENDING, ShownState.INTERRUPTED, ShownState.RUNNING}:
         if status.state is ShownState.RUNNING:
             say(
-                f"another process (pid {status.runner_pid}) goes on with it; `batcher cancel {status.job}` ends it"
+                f"another process (pid {status.runner_pid}) is still running it; "
+                f"`batcher cancel {status.job}` cancels its pending rows"
             )
         say(f"next: batcher resume {status.job}   (so far: batcher results {status.job} --partial -o -)")
     elif status.counts["dead_lettered"]:

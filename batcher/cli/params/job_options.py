@@ -1,4 +1,4 @@
-"""The options of `run`, `submit` and `resume`."""
+"""The options of `run`, `submit`, `resume` and `doctor`."""
 
 from collections.abc import Callable
 from functools import update_wrapper
@@ -7,53 +7,67 @@ from typing import Any, TypeVar
 import click
 from msgspec import Struct
 
-from batcher.cli.params.values import Number, Whole
 from batcher.config import Flags
 from batcher.domain.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Ranges are checked by `batcher.config`, which checks the same settings from batcher.toml and Python.
 _SETTINGS: list[Callable[[Any], Any]] = [
-    click.option("--base-url", metavar="URL", help="[env: OPENAI_BASE_URL; default: https://api.openai.com/v1]"),
-    click.option("--api-key-env", metavar="NAME", help="Variable that holds the key.  [default: OPENAI_API_KEY]"),
+    click.option(
+        "--base-url",
+        metavar="URL",
+        help="Base URL of the endpoint.  [env: OPENAI_BASE_URL; default: https://api.openai.com/v1]",
+    ),
+    click.option(
+        "--api-key-env",
+        metavar="NAME",
+        help="Environment variable that holds the API key.  [default: OPENAI_API_KEY]",
+    ),
     click.option(
         "--rpm",
         multiple=True,
         metavar="N",
-        help="Requests a minute; MODEL=N for one model.  [default: as announced]",
+        help="Requests per minute; MODEL=N for one model.  [default: announced by the provider]",
     ),
     click.option(
         "--tpm",
         multiple=True,
         metavar="N",
-        help="Tokens a minute; MODEL=N for one model.  [default: as announced]",
+        help="Tokens per minute; MODEL=N for one model.  [default: announced by the provider]",
     ),
-    click.option("--concurrency", type=Whole(), metavar="N", help="Most requests in flight.  [default: adaptive]"),
-    click.option("--max-attempts", type=Whole(), metavar="N", help="Attempts a row.  [default: 6]"),
-    click.option("--timeout", type=Number(), metavar="S", help="Seconds for one attempt.  [default: 600]"),
+    click.option("--concurrency", type=int, metavar="N", help="Maximum requests in flight.  [default: adaptive]"),
+    click.option("--max-attempts", type=int, metavar="N", help="Maximum attempts per row.  [default: 6]"),
+    click.option("--timeout", type=float, metavar="S", help="Maximum seconds per attempt.  [default: 600]"),
     click.option(
         "--max-wait",
-        type=Number(),
+        type=float,
         metavar="S",
-        help="Seconds without an answer until it pauses.  [default: 3600]",
+        help="Maximum seconds without an answer before the job pauses.  [default: 3600]",
     ),
-    click.option("--max-cost", type=Number(), metavar="USD", help="Not yet: batcher knows no prices."),
+    click.option("--max-cost", type=float, metavar="USD", help="Not supported yet: batcher knows no prices."),
     click.option(
         "--cache",
         type=click.Choice(["all", "deterministic", "off"]),
         help="Which rows with the same body share one answer.  [default: all]",
     ),
-    click.option("--no-cache", is_flag=True, default=None, help="The same as --cache off."),
+    click.option("--no-cache", is_flag=True, default=None, help="Same as --cache off."),
     click.option(
         "--validate-output/--no-validate-output",
         default=None,
-        help="Hold answers against the JSON format that a request asks for.  [default: on]",
+        help="Check each answer against the JSON format that its request asks for.  [default: on]",
     ),
-    click.option("--allow-http", is_flag=True, default=None, help="Send a key over plain http to a public host."),
-    click.option("--ca-file", metavar="FILE", help="[env: SSL_CERT_FILE; default: the system's]"),
-    click.option("--simulate", is_flag=True, default=None, help="Run against the built-in simulated provider."),
+    click.option("--allow-http", is_flag=True, default=None, help="Allow a key over plain HTTP to a public host."),
+    click.option(
+        "--ca-file",
+        metavar="FILE",
+        help="CA certificates, in PEM.  [env: SSL_CERT_FILE; default: the system's]",
+    ),
+    click.option(
+        "--simulate", is_flag=True, default=None, help="Use the built-in simulated provider; needs no key."
+    ),
 ]
-_NAMES = (
+_SETTING_NAMES = (
     "base_url",
     "api_key_env",
     "rpm",
@@ -72,7 +86,7 @@ _NAMES = (
 
 
 class FileOptions(Struct, frozen=True, kw_only=True):
-    """How `run` and `submit` are to take a file."""
+    """The job file given to `run` or `submit`, and how to treat it."""
 
     file: str
     output: str | None
@@ -87,61 +101,59 @@ class FileOptions(Struct, frozen=True, kw_only=True):
     runs: bool = False
 
 
-_OF_A_FILE: list[Callable[[Any], Any]] = [
+_FILE_OPTIONS: list[Callable[[Any], Any]] = [
     click.argument("file", metavar="FILE", type=click.Path(allow_dash=True)),
     click.option(
         "-o",
         "--output",
         metavar="RESULTS",
-        help="Where the results go.  [default: FILE's stem + .results.jsonl, or .simulated.results.jsonl]",
+        help="Results file.  [default: FILE's stem + .results.jsonl, or .simulated.results.jsonl]",
     ),
-    click.option("--new", is_flag=True, help="Make a new job even where this file is known."),
-    click.option("--name", metavar="N", help="Name the job.  [default: FILE's stem]"),
+    click.option("--new", is_flag=True, help="Create a new job even if this file has one."),
+    click.option("--name", metavar="NAME", help="Name of the job.  [default: FILE's stem]"),
     click.option(
-        "--url", metavar="PATH", help="Endpoint of bare bodies that have no `messages`, as /v1/embeddings."
+        "--url",
+        metavar="PATH",
+        help="API path for bare bodies without `messages`, for example /v1/embeddings.",
     ),
-    click.option(
-        "--skip-invalid", is_flag=True, help="Run the good lines; the bad ones stand in the errors file."
-    ),
-    click.option("--retry-dead", is_flag=True, help="Of a known file, put the dead letters back first."),
+    click.option("--skip-invalid", is_flag=True, help="Skip invalid lines; they go to the errors file."),
+    click.option("--retry-dead", is_flag=True, help="If this file has a job, retry its dead letters too."),
     click.option("--json", "as_json", is_flag=True, help="Print the job's status as JSON at the end."),
 ]
+_FILE_OPTION_NAMES = ("file", "output", "new", "name", "url", "skip_invalid", "retry_dead", "as_json")
 
 
-_FILE_NAMES = ("file", "output", "new", "name", "url", "skip_invalid", "retry_dead", "as_json")
+def file_options(command: F) -> F:
+    """Add FILE and its options to a command, which gets them as one argument, `given`."""
+
+    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the command takes and returns
+        values = {name: kwargs.pop(name) for name in _FILE_OPTION_NAMES}
+        return command(*args, given=FileOptions(**values), **kwargs)
+
+    return _add_options(command, wrapper, _FILE_OPTIONS)
 
 
-def of_a_file(command: F) -> F:
-    """Give a command FILE and what is said of it as one argument, `given`."""
+def setting_options(command: F) -> F:
+    """Add the options for settings to a command, which gets them as one argument, `flags`."""
 
-    def taking(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the command takes and gives
-        said = {name: kwargs.pop(name) for name in _FILE_NAMES}
-        return command(*args, given=FileOptions(**said), **kwargs)
-
-    return _with(command, taking, _OF_A_FILE)
-
-
-def settings(command: F) -> F:
-    """Give a command the settings as one argument, `flags`."""
-
-    def taking(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the command takes and gives
-        values = {name: kwargs.pop(name) for name in _NAMES}
+    def wrapper(*args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - whatever the command takes and returns
+        values = {name: kwargs.pop(name) for name in _SETTING_NAMES}
         if kwargs.pop("no_cache"):
             if values["cache"] not in {None, "off"}:
                 raise UsageError(f"--no-cache contradicts --cache {values['cache']}", hint="give one of them")
             values["cache"] = "off"
         if values["max_cost"] is not None:
             raise UsageError(
-                "--max-cost cannot be kept yet: batcher knows no prices",
+                "--max-cost is not supported yet: batcher knows no prices",
                 hint="leave it out, and set a spend limit at the provider",
             )
         return command(*args, flags=Flags(**values), **kwargs)
 
-    return _with(command, taking, _SETTINGS)
+    return _add_options(command, wrapper, _SETTINGS)
 
 
-def _with(command: F, taking: Callable[..., Any], options: list[Callable[[Any], Any]]) -> F:
-    wrapped: Any = update_wrapper(taking, command)
+def _add_options(command: F, wrapper: Callable[..., Any], options: list[Callable[[Any], Any]]) -> F:
+    wrapped: Any = update_wrapper(wrapper, command)
     for option in reversed(options):
         wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]  # click's decorators keep what they are given
+    return wrapped  # type: ignore[no-any-return]  # click's decorators return a function of the same type

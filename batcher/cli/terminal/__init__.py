@@ -1,7 +1,7 @@
-"""What people see.
+"""Output for people and scripts.
 
-output   JSON documents, sentences, numbers, durations, tables
-layout   lines and tables fitted to the width of the terminal
-errors   errors as people and scripts see them, and the exit code
+output   JSON documents, lines, numbers, durations, tables
+layout   fits lines and tables to the width of the terminal
+errors   prints errors as text or JSON, and chooses the exit code
 confirm  asks before something is removed
 """

@@ -1,4 +1,4 @@
-"""Errors as people and scripts see them: what is wrong, where, what to do next; and the exit code."""
+"""Print errors for people and scripts (what is wrong, where, what to do next) and choose the exit code."""
 
 import json
 import sys
@@ -15,14 +15,14 @@ FAILED, WRONG_USE, DEAD_LETTERS, PAUSED = 1, 2, 3, 4
 
 
 def exit_code(error: BaseException) -> int:
-    """The contract's exit code of an error."""
+    """Return the exit code of an error (docs/exit-codes.md)."""
     if isinstance(error, UsageError):
         return WRONG_USE
     return PAUSED if isinstance(error, Paused) else FAILED
 
 
 def report_click(error: click.ClickException, args: Sequence[str]) -> int:
-    """What click refused: one line, and where help is."""
+    """Report wrong use that click found, with the command that shows help; returns the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         click.echo(error.format_message(), err=True)
         return WRONG_USE
@@ -32,9 +32,9 @@ def report_click(error: click.ClickException, args: Sequence[str]) -> int:
 
 
 def report_error(error: Exception, args: Sequence[str]) -> int:
-    """One of ours, or one that should not have happened."""
+    """Report an error of this package, or an unexpected one; returns the exit code."""
     if "--debug" in args:
-        import traceback  # noqa: PLC0415 - only where it was asked for
+        import traceback  # noqa: PLC0415 - only with --debug
 
         click.echo(sanitize("".join(traceback.format_exception(error)), keep_breaks=True), err=True)
     error = _innermost(error)
@@ -44,12 +44,16 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
         _report(error.message, error.hint, args)
     else:
         what = f"{type(error).__name__}: {error}"
-        _report(f"internal error: {what}", "run it again with --debug and report it; nothing stored is lost", args)
+        _report(
+            f"internal error: {what}",
+            "run the command again with --debug and report the traceback; nothing stored is lost",
+            args,
+        )
     return exit_code(error)
 
 
 def _innermost(error: Exception) -> Exception:
-    """What went wrong first, where several tasks ended together."""
+    """Return the first error of a group, which a TaskGroup raises."""
     while isinstance(error, ExceptionGroup):
         error = error.exceptions[0]
     return error
@@ -65,8 +69,8 @@ def _report_lines(error: InputError, args: Sequence[str]) -> None:
     bad = sorted(error.bad, key=lambda each: each.line)
     if "--json" in args:
         lines = [{"line": each.line, "custom_id": each.custom_id, "reason": each.reason} for each in bad]
-        told = {"message": error.message, "hint": error.hint, "count": error.count, "lines": lines}
-        _print_json({"error": told})
+        document = {"message": error.message, "hint": error.hint, "count": error.count, "lines": lines}
+        _print_json({"error": document})
         return
     for each in bad:
         note(f"{error.source}:{each.line}: {each.reason}")

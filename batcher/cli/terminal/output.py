@@ -1,4 +1,4 @@
-"""What commands print: one JSON document, or words for people."""
+"""Print a command's answer: one JSON document, or lines for people."""
 
 import os
 import sys
@@ -7,39 +7,39 @@ from typing import Any
 import click
 import msgspec
 
-from batcher.cli.terminal.layout import fitted, table_lines, width_of
+from batcher.cli.terminal.layout import fit, table_lines, width_of
 from batcher.policy.privacy.sanitize import sanitize, sanitize_json
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encodes
-    """The answer of `--json`: exactly one document on stdout."""
+    """Print the answer of `--json`: exactly one document on stdout."""
     raw = sanitize_json(msgspec.json.encode(document))
     sys.stdout.buffer.write(msgspec.json.format(raw, indent=2) + b"\n")
     sys.stdout.buffer.flush()
 
 
 def say(text: str = "") -> None:
-    """A line of the answer; what came from outside is made harmless."""
-    click.echo(fitted(sanitize(text), width_of(sys.stdout)))
+    """Print a line of the answer. Control characters are escaped: the text may come from outside."""
+    click.echo(fit(sanitize(text), width_of(sys.stdout)))
 
 
-def say_as_it_is(text: str) -> None:
-    """A line that is never broken: it may be copied from the terminal."""
+def say_verbatim(text: str) -> None:
+    """Print a line without wrapping it, so that it can be copied from the terminal."""
     click.echo(sanitize(text))
 
 
 def note(text: str) -> None:
-    """A line beside the answer, on stderr."""
-    click.echo(fitted(sanitize(text), width_of(sys.stderr)), err=True)
+    """Print a line that is not part of the answer, on stderr."""
+    click.echo(fit(sanitize(text), width_of(sys.stderr)), err=True)
 
 
 def number(value: float) -> str:
-    """1,319; 0.5."""
+    """Format a number: `1,319`, `0.50`."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.2f}"
 
 
 def duration(seconds: float) -> str:
-    """14 s; 3 min 20 s; 2 h 5 min."""
+    """Format seconds: `14 s`, `3 min 20 s`, `2 h 5 min`."""
     whole = round(seconds)
     if whole < 60:  # noqa: PLR2004 - seconds of a minute
         return f"{whole} s"
@@ -50,14 +50,14 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min"
 
 
-def shown_path(path: str) -> str:
-    """Relative where that is shorter."""
+def display_path(path: str) -> str:
+    """Return the path relative to the working directory if it is below it."""
     relative = os.path.relpath(path)
     return path if relative.startswith("..") else relative
 
 
 def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> None:
-    """Columns; the first row is the head."""
+    """Print a table; the first row is the head, and `right` are the columns to align right."""
     clean = [[sanitize(cell) for cell in row] for row in rows]
     for line in table_lines(clean, right, width_of(sys.stdout)):
         click.echo(line)
@@ -68,7 +68,7 @@ _UNITS = ("B", "kB", "MB", "GB", "TB")
 
 
 def size(count: int) -> str:
-    """999 B; 12.3 kB; 1.2 GB."""
+    """Format bytes: `999 B`, `12.3 kB`, `1.2 GB`."""
     value, unit = float(count), 0
     while value >= _STEP - 0.05 and unit < len(_UNITS) - 1:
         value /= _STEP
@@ -76,6 +76,11 @@ def size(count: int) -> str:
     return f"{count} B" if unit == 0 else f"{value:.1f} {_UNITS[unit]}"
 
 
+def letter_count(count: int) -> str:
+    """Format a count of dead letters: `1 dead letter`, `12,345 dead letters`."""
+    return "1 dead letter" if count == 1 else f"{number(count)} dead letters"
+
+
 def row_count(count: int) -> str:
-    """1 row; 12,345 rows."""
+    """Format a count of rows: `1 row`, `12,345 rows`."""
     return "1 row" if count == 1 else f"{number(count)} rows"

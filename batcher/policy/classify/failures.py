@@ -9,7 +9,7 @@ from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS, Evidence
-from batcher.policy.classify.retry_after import retry_after_us, told_wait_us
+from batcher.policy.classify.retry_after import retry_after_us, stated_wait_us
 
 _MOST_OF_A_RAW_REPLY: Final = 500
 #: Statuses of a request that is wrong in itself: only with these does a message about length mean the prompt's.
@@ -87,7 +87,7 @@ def transient(case: Case, *, most_attempts: int | None = None) -> Failure:
         kind=FailureKind.TRANSIENT,
         code=code_of(case.evidence),
         message=message_of(case.evidence),
-        retry_after_us=told_wait_us(case.evidence, case.now_us),
+        retry_after_us=stated_wait_us(case.evidence, case.now_us),
         most_attempts=most_attempts,
     )
 
@@ -106,7 +106,7 @@ def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> 
         kind=FailureKind.BLOCKED,
         code=code_of(case.evidence),
         message=message,
-        retry_after_us=told_wait_us(case.evidence, case.now_us),
+        retry_after_us=stated_wait_us(case.evidence, case.now_us),
         pause=PauseCause(scope=scope, reason=reason, message=message, fix=fix),
     )
 
@@ -126,7 +126,7 @@ _OTHER_MODEL = (
 )
 
 
-def mend_alone(fix: str) -> str:
+def fix_only(fix: str) -> str:
     """Return a fix without the steps after it, for `doctor`, which is asked about no job."""
     for next_step in (f", {_GO_ON}", f", {_LOOK}", f"; {_LOOK}", f": {_OTHER_MODEL}"):
         fix = fix.removesuffix(next_step)

@@ -7,7 +7,7 @@ from typing import Final
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS
 from batcher.policy.classify.failures import Case, exceeds_context, named
-from batcher.policy.classify.retry_after import rate_hints, told_wait_us
+from batcher.policy.classify.retry_after import rate_hints, stated_wait_us
 
 _PER_DAY: Final = re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE)
 _NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+)", re.DOTALL)
@@ -173,7 +173,7 @@ def overloaded(case: Case) -> bool:
     said = case.evidence
     if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
         return True
-    told = told_wait_us(said, case.now_us) is not None
+    told = stated_wait_us(said, case.now_us) is not None
     return said.status == 503 and (told or _BUSY.search(said.message) is not None)
 
 

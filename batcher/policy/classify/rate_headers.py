@@ -43,7 +43,7 @@ _MARKERS: Final = _ANTHROPIC | {
 }
 
 
-class Dimension(Struct, frozen=True):
+class StatedLimit(Struct, frozen=True):
     """One limit as headers state it: units, units remaining, seconds until it is full again."""
 
     limit: float | None = None
@@ -51,7 +51,7 @@ class Dimension(Struct, frozen=True):
     reset: float | None = None
 
 
-_UNSAID: Final = Dimension()
+_UNSAID: Final = StatedLimit()
 
 
 def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
@@ -80,7 +80,7 @@ def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
     )
 
 
-def _requests(headers: Mapping[str, str], *, daily: bool) -> tuple[Dimension, Dimension]:
+def _requests(headers: Mapping[str, str], *, daily: bool) -> tuple[StatedLimit, StatedLimit]:
     """Return requests per minute, and requests per day."""
     plain = _dimension(headers, "requests")
     a_day = _dimension(headers, "requests-day")
@@ -92,7 +92,7 @@ def _requests(headers: Mapping[str, str], *, daily: bool) -> tuple[Dimension, Di
     return (minute if minute.limit is not None else _dimension(headers, "req-minute")), a_day
 
 
-def _tokens(headers: Mapping[str, str]) -> Dimension:
+def _tokens(headers: Mapping[str, str]) -> StatedLimit:
     """Return tokens per minute; if a project has a lower limit of its own, that one."""
     plain = _dimension(headers, "tokens")
     if plain.limit is None:
@@ -103,17 +103,17 @@ def _tokens(headers: Mapping[str, str]) -> Dimension:
     return project
 
 
-def _dimension(headers: Mapping[str, str], name: str) -> Dimension:
+def _dimension(headers: Mapping[str, str], name: str) -> StatedLimit:
     stated = headers.get(f"x-ratelimit-limit-{name}")
     limit = _count(stated) if stated else None
     if not limit:
         return _UNSAID
     remaining = _count(headers.get(f"x-ratelimit-remaining-{name}"))
     reset = parse_duration(headers.get(f"x-ratelimit-reset-{name}", ""))
-    return Dimension(limit, remaining, reset if reset is None or reset < _LONGEST_RESET else None)
+    return StatedLimit(limit, remaining, reset if reset is None or reset < _LONGEST_RESET else None)
 
 
-def _is_slow(stated: Dimension) -> bool:
+def _is_slow(stated: StatedLimit) -> bool:
     """Return whether it is a limit per hour or per day.
 
     The implied period, reset · limit / used, would show it sooner; but with a window that is reset at full
@@ -138,12 +138,12 @@ def _anthropic(headers: Mapping[str, str]) -> RateHints:
     )
 
 
-def _anthropic_dimension(headers: Mapping[str, str], name: str, now: datetime | None) -> Dimension:
+def _anthropic_dimension(headers: Mapping[str, str], name: str, now: datetime | None) -> StatedLimit:
     limit = _count(headers.get(f"anthropic-ratelimit-{name}-limit"))
     if not limit:
         return _UNSAID
     remaining = _count(headers.get(f"anthropic-ratelimit-{name}-remaining"))
-    return Dimension(limit, remaining, _seconds_until(headers.get(f"anthropic-ratelimit-{name}-reset"), now))
+    return StatedLimit(limit, remaining, _seconds_until(headers.get(f"anthropic-ratelimit-{name}-reset"), now))
 
 
 def _count(text: str | None) -> float | None:

@@ -12,7 +12,7 @@ from batcher.policy.classify.durations import parse_duration, wait_in_words
 from batcher.policy.classify.error_body import Evidence
 from batcher.policy.classify.rate_headers import rate_hints
 
-__all__ = ["parse_duration", "rate_hints", "retry_after_us", "told_wait_us"]
+__all__ = ["parse_duration", "rate_hints", "retry_after_us", "stated_wait_us"]
 
 _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
@@ -29,11 +29,11 @@ def retry_after_us(evidence: Evidence, now_us: int) -> int | None:
 
     For a refusal (429) that states no time, it is the reset of a limit that has nothing left.
     """
-    told = told_wait_us(evidence, now_us)
+    told = stated_wait_us(evidence, now_us)
     return told if told is not None else _sane(_exhausted(evidence.headers))
 
 
-def told_wait_us(evidence: Evidence, now_us: int) -> int | None:
+def stated_wait_us(evidence: Evidence, now_us: int) -> int | None:
     """Return the wait that the reply states explicitly: in a header, the body or the message, in this order.
 
     A time that is zero, past, negative or absurd counts as not stated, and the next source is used.

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.policy.input.json_spans import Member, elements, members, without_member
-from batcher.policy.input.strict_json import MAX_DEPTH, Refused, read_strictly
+from batcher.policy.input.strict_json import MAX_DEPTH, InvalidJson, read_strictly
 
 _SET: Final = re.compile(r"((?:[^\\=]|\\.)*)=(.*)", re.DOTALL)
 _STEP: Final = re.compile(r"(?:^|\.)((?:[^\\.]|\\.)*)", re.DOTALL)
@@ -91,7 +91,7 @@ def _value(text: str, *, flag: str) -> bytes:
         raise UsageError(f"{flag}: the value is not UTF-8", hint="give it as UTF-8") from None
     try:
         read_strictly(raw)
-    except Refused:
+    except InvalidJson:
         return _encode(text)
     # Within a JSON string a line break is escaped, so these are between tokens.
     return raw.strip(_SPACES).replace(b"\n", b" ").replace(b"\r", b" ")

@@ -14,7 +14,7 @@ _BITS: Final = 1 << 26
 _MOST_REPEATS: Final = 1 << 16
 
 
-class LikelyRepeats:
+class BloomFilter:
     """A Bloom filter: finds keys that may have occurred before, and misses none that did. Takes 8 MiB."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class LikelyRepeats:
             self.found = None
 
 
-class Seen:
+class CompactKeyIndex:
     """A compact exact index: each key with the number under which it was first added, in about 30 bytes per key.
 
     A Python set of bytes would take three to four times as much: here a million keys fit into 30 MB.

@@ -17,7 +17,7 @@ from batcher.policy.input.body_validation import body_reason
 from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.input.fast_line_parser import MAX_CUSTOM_ID, plain_line
 from batcher.policy.input.json_spans import Member, lone_member, members, without_member
-from batcher.policy.input.strict_json import TOO_LONG, Refused, read_strictly
+from batcher.policy.input.strict_json import TOO_LONG, InvalidJson, read_strictly
 from batcher.policy.tokens.estimate import estimate
 
 #: How many characters of a refused line are kept.
@@ -47,11 +47,11 @@ def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine
 def _parse_closely(raw: bytes, line: int, default_path: str | None) -> ParsedLine | BadLine:
     try:
         document = read_strictly(raw)
-    except Refused as refused:
+    except InvalidJson as refused:
         return refuse(raw, line=line, reason=refused.reason, custom_id=_shown_custom_id(raw))
     try:
         return _request(raw, document, line, default_path)
-    except Refused as refused:
+    except InvalidJson as refused:
         custom_id = document.get("custom_id") if isinstance(document, dict) else None
         return refuse(raw, line=line, reason=refused.reason, custom_id=_usable(custom_id))
 
@@ -60,7 +60,7 @@ def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLi
     """Validate a body on its own, such as one that `dlq retry --set` has edited. `path` is already valid."""
     try:
         return _checked(read_strictly(body), body.strip(_SPACES), line=line, custom_id=custom_id, path=path)
-    except Refused as refused:
+    except InvalidJson as refused:
         return refuse(body, line=line, reason=refused.reason, custom_id=custom_id)
 
 
@@ -78,7 +78,7 @@ def refuse_too_long(head: bytes, *, line: int) -> BadLine:
 
 def _request(raw: bytes, document: object, line: int, default_path: str | None) -> ParsedLine:
     if not isinstance(document, dict):
-        raise Refused("not a JSON object; a line is one request, in braces")
+        raise InvalidJson("not a JSON object; a line is one request, in braces")
     if "body" in document:
         return _batch_line(raw, document, line)
     return _bare_body(raw, document, line, default_path)
@@ -90,13 +90,15 @@ def _batch_line(raw: bytes, document: dict[str, object], line: int) -> ParsedLin
         _refuse_repeated(raw)
     custom_id = _custom_id(document)
     if custom_id is None:
-        raise Refused("`custom_id` is missing; give each line its own")
+        raise InvalidJson("`custom_id` is missing; give each line its own")
     method = document.get("method")
     if method != "POST":
-        raise Refused('`method` is missing; add "method": "POST"' if method is None else '`method` must be "POST"')
+        raise InvalidJson(
+            '`method` is missing; add "method": "POST"' if method is None else '`method` must be "POST"'
+        )
     url = document.get("url")
     if url is None:
-        raise Refused('`url` is missing; add the endpoint, such as "url": "/v1/chat/completions"')
+        raise InvalidJson('`url` is missing; add the endpoint, such as "url": "/v1/chat/completions"')
     path = _path(url, "`url`")
     body = bytes(_read_body(raw).body)
     return _checked(document["body"], body, line=line, custom_id=custom_id, path=path)
@@ -104,7 +106,7 @@ def _batch_line(raw: bytes, document: dict[str, object], line: int) -> ParsedLin
 
 def _bare_body(raw: bytes, document: dict[str, object], line: int, default_path: str | None) -> ParsedLine:
     if document.get("method") is not None and document.get("url") is not None:
-        raise Refused("`body` is missing; a batch line has `custom_id`, `method`, `url` and `body`")
+        raise InvalidJson("`body` is missing; a batch line has `custom_id`, `method`, `url` and `body`")
     custom_id = _custom_id(document)
     path = _bare_path(document, default_path)
     body = raw.strip(_SPACES)
@@ -115,10 +117,10 @@ def _bare_body(raw: bytes, document: dict[str, object], line: int, default_path:
 
 def _checked(document: object, body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine:
     if not isinstance(document, dict):
-        raise Refused(_BODY_OBJECT)
+        raise InvalidJson(_BODY_OBJECT)
     reason = body_reason(path, document)
     if reason is not None:
-        raise Refused(reason)
+        raise InvalidJson(reason)
     model = document.get("model")
     tokens = estimate(path, document, len(body))
     return ParsedLine(
@@ -139,11 +141,11 @@ def _custom_id(document: dict[str, object]) -> str | None:
     if custom_id is None:
         return None
     if not isinstance(custom_id, str):
-        raise Refused("`custom_id` must be a string; put it in quotes")
+        raise InvalidJson("`custom_id` must be a string; put it in quotes")
     if not custom_id:
-        raise Refused("`custom_id` is empty; give each line its own")
+        raise InvalidJson("`custom_id` is empty; give each line its own")
     if len(custom_id) > MAX_CUSTOM_ID:
-        raise Refused(f"`custom_id` has {len(custom_id)} characters; at most {MAX_CUSTOM_ID} are allowed")
+        raise InvalidJson(f"`custom_id` has {len(custom_id)} characters; at most {MAX_CUSTOM_ID} are allowed")
     return custom_id
 
 
@@ -152,9 +154,9 @@ def _bare_path(document: dict[str, object], default_path: str | None) -> str:
         return CHAT
     foreign = _foreign(document)
     if foreign is not None:
-        raise Refused(foreign)
+        raise InvalidJson(foreign)
     if default_path is None:
-        raise Refused(
+        raise InvalidJson(
             "no endpoint: the line has neither `body` nor `messages`; name it with --url, such as"
             " --url /v1/embeddings"
         )
@@ -173,7 +175,7 @@ def _foreign(document: dict[str, object]) -> str | None:
 def _path(url: object, where: str) -> str:
     path = normal_path(url) if isinstance(url, str) else None
     if path is None:
-        raise Refused(f"{where} must be a plain path under /v1/, such as /v1/chat/completions")
+        raise InvalidJson(f"{where} must be a plain path under /v1/, such as /v1/chat/completions")
     return path
 
 
@@ -182,7 +184,7 @@ def _refuse_repeated(raw: bytes) -> None:
     keys = [member.key for member in members(raw)]
     for key in _ENVELOPE_KEYS:
         if keys.count(key) > 1:
-            raise Refused(f"`{key}` occurs twice in the line; keep one")
+            raise InvalidJson(f"`{key}` occurs twice in the line; keep one")
 
 
 def _custom_id_member(body: bytes) -> Member:
@@ -193,7 +195,7 @@ def _custom_id_member(body: bytes) -> Member:
         return lone_member(body, "custom_id", at)
     found = [member for member in members(body) if member.key == "custom_id"]
     if len(found) > 1:
-        raise Refused("`custom_id` occurs twice in the line; keep one")
+        raise InvalidJson("`custom_id` occurs twice in the line; keep one")
     return found[0]
 
 

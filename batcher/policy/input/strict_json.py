@@ -33,7 +33,7 @@ _ESCAPE: Final = re.compile(
 _read = msgspec.json.Decoder().decode
 
 
-class Refused(Exception):
+class InvalidJson(Exception):
     """The line is refused; the reason says what is wrong and how to fix it."""
 
     def __init__(self, reason: str) -> None:
@@ -44,15 +44,15 @@ class Refused(Exception):
 def read_strictly(raw: bytes) -> object:
     """Return the value of one JSON document. Raises InvalidJson with a reason for people."""
     if len(raw) > MAX_LINE_BYTES:
-        raise Refused(TOO_LONG)
+        raise InvalidJson(TOO_LONG)
     try:
         value: object = _read(raw)
     except RecursionError:
-        raise Refused(TOO_DEEP) from None
+        raise InvalidJson(TOO_DEEP) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         _explain(raw, str(error))
     if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _deeper_than(raw, MAX_DEPTH):
-        raise Refused(TOO_DEEP)
+        raise InvalidJson(TOO_DEEP)
     if _may_hold_long_number(raw):
         _read_slowly(raw.decode())
     return value
@@ -80,12 +80,12 @@ def _explain(raw: bytes, fallback: str) -> NoReturn:
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise Refused(f"not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
+        raise InvalidJson(f"not UTF-8 (byte {error.start + 1}); save the file as UTF-8") from None
     _read_slowly(text)
     lone = next((found[1] for found in _ESCAPE.finditer(text) if found[1]), None)
     if lone is not None:
-        raise Refused(f"a lone surrogate ({lone}) is half a character; remove it or complete the pair")
-    raise Refused(f"not JSON: {fallback}")
+        raise InvalidJson(f"a lone surrogate ({lone}) is half a character; remove it or complete the pair")
+    raise InvalidJson(f"not JSON: {fallback}")
 
 
 def _read_slowly(text: str) -> None:
@@ -93,23 +93,23 @@ def _read_slowly(text: str) -> None:
     try:
         json.loads(text, parse_float=_within_double, parse_int=_within_double, parse_constant=_no_constant)
     except RecursionError:
-        raise Refused(TOO_DEEP) from None
+        raise InvalidJson(TOO_DEEP) from None
     except json.JSONDecodeError as error:
         if text.startswith("\ufeff"):
-            raise Refused(
+            raise InvalidJson(
                 "a BOM (byte order mark) within the file; remove it, only the file's start may have one"
             ) from None
         if error.pos >= len(text.rstrip()):
-            raise Refused("not JSON: it ends too early; a request must be complete on one line") from None
+            raise InvalidJson("not JSON: it ends too early; a request must be complete on one line") from None
         what = error.msg[:1].lower() + error.msg[1:].removesuffix(" at")
-        raise Refused(f"not JSON: {what} (character {error.pos + 1})") from None
+        raise InvalidJson(f"not JSON: {what} (character {error.pos + 1})") from None
 
 
 def _within_double(literal: str) -> None:
     if math.isinf(float(literal)):
         shown = literal if len(literal) <= 24 else f"{literal[:20]}…"  # noqa: PLR2004 - a reason stays short
-        raise Refused(f"the number {shown} is beyond a double; use a smaller one, or a string")
+        raise InvalidJson(f"the number {shown} is beyond a double; use a smaller one, or a string")
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise Refused(f"{name} is not JSON; use a number, a string or null")
+    raise InvalidJson(f"{name} is not JSON; use a number, a string or null")

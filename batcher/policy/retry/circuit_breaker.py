@@ -22,7 +22,7 @@ FIRST_PROBE = 1.0
 LAST_PROBE = 30.0
 
 
-class Verdict(StrEnum):
+class Permission(StrEnum):
     """What may be sent now."""
 
     SEND = "send"
@@ -98,12 +98,12 @@ def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:
     return replace(grown, probes=breaker.probes + 1, next_probe=now + wait)
 
 
-def verdict(breaker: Breaker, now: float, *, max_wait: float) -> Verdict:
+def verdict(breaker: Breaker, now: float, *, max_wait: float) -> Permission:
     """Return what may be sent at this instant."""
     if breaker.never_reached and breaker.failing >= min(UNREACHABLE_SECONDS, max_wait):
-        return Verdict.GIVE_UP
+        return Permission.GIVE_UP
     if not breaker.is_open:
-        return Verdict.SEND
+        return Permission.SEND
     if breaker.failing >= max_wait:
-        return Verdict.GIVE_UP
-    return Verdict.WAIT if now < breaker.next_probe else Verdict.PROBE
+        return Permission.GIVE_UP
+    return Permission.WAIT if now < breaker.next_probe else Permission.PROBE

@@ -49,14 +49,14 @@ def decide(
             assert_never(outcome.kind)
 
 
-def unspent_sends(claim: Claim) -> int:
+def sends_without_attempt(claim: Claim) -> int:
     """Return the sends that used no attempt, this one included: refusals, pauses, faults of our own."""
     return claim.send - claim.sends_before - claim.spent - claim.lost
 
 
 def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:
     """Settle a refusal: the lane's cool-down holds the row back, and it keeps its place in the order."""
-    if lane_answered and unspent_sends(claim) >= MOST_REFUSALS:
+    if lane_answered and sends_without_attempt(claim) >= MOST_REFUSALS:
         return DeadLetter(kind=outcome.kind, code="refused_too_often")
     return Requeue(available_at=None, spent=False)
 
@@ -66,7 +66,7 @@ def _after_fault(
 ) -> Requeue | DeadLetter:
     if outcome.code == FaultKind.LOCAL:
         return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), spent=False)
-    if outcome.code == FaultKind.STALE_CONNECTION and unspent_sends(claim) <= 1:
+    if outcome.code == FaultKind.STALE_CONNECTION and sends_without_attempt(claim) <= 1:
         return Requeue(available_at=None, spent=False)
     timeout = outcome.code == FaultKind.TIMEOUT
     allowed = min(max_attempts, outcome.most_attempts or max_attempts)

@@ -1,10 +1,10 @@
-"""Dead letters, one file a use.
+"""Dead letters, one module per use.
 
-inspect    listed, and one shown with its history
-summarize  grouped by cause, with figures and advice
-retry      back to pending
-edit       with changed bodies
-probe      the smallest one first
-export     as a job file
-discard    given up
+inspect    lists them, and shows one with its history
+summarize  groups them by cause, with figures and advice
+retry      puts them back to pending
+edit       changes their bodies
+probe      retries the smallest one first
+export     writes them as a job file
+discard    cancels them
 """

@@ -1,4 +1,4 @@
-"""Dead letters given up for good."""
+"""Discard dead letters: their rows are cancelled."""
 
 from collections.abc import Sequence
 
@@ -13,23 +13,23 @@ from batcher.store.sqlite.database import Database
 
 
 class DiscardPlan(Struct, frozen=True, kw_only=True):
-    """What would be given up."""
+    """The dead letters that would be discarded, and their jobs."""
 
     ids: Sequence[RequestId]
     jobs: Sequence[JobId]
 
 
 def plan_discard(database: Database, filters: Filters) -> DiscardPlan:
-    """What the filters mean. Raises UsageError where a request is named that is no dead letter of them."""
+    """Return the dead letters that match. Raises UsageError if a named request is not among them."""
     ids = matching_ids(database, filters)
     with database.read() as connection:
         return DiscardPlan(ids=ids, jobs=list(dead_letter_filters.by_job(connection, filters)))
 
 
-def discard(database: Database, doomed: DiscardPlan) -> int:
-    """Cancel them; returns how many. Rows that died with them, and their jobs, stay as they are."""
+def discard(database: Database, plan: DiscardPlan) -> int:
+    """Cancel them; returns how many. Rows that failed together with them, and their jobs, do not change."""
     count = 0
-    for start in range(0, len(doomed.ids), AT_ONCE):
+    for start in range(0, len(plan.ids), AT_ONCE):
         with database.write() as connection:
-            count += redrive.discard(connection, doomed.ids[start : start + AT_ONCE])
+            count += redrive.discard(connection, plan.ids[start : start + AT_ONCE])
     return count

@@ -1,4 +1,4 @@
-"""Bodies of dead letters changed by a person: every one is checked at the door before the first is touched."""
+"""Edit bodies of dead letters: every edited body is validated before the first one is changed."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -18,21 +18,21 @@ from batcher.store.dead_letters.edits import Edited, Stored
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
-#: Rows whose bodies are in memory together, and that are written in one transaction.
+#: Rows per transaction, whose bodies are in memory together.
 AT_ONCE: Final = 500
 #: Requests that an error names.
 _NAMED: Final = 10
 
 
 class CheckedEdits(Struct, frozen=True, kw_only=True):
-    """What the door saw: the revision of each body that would be edited, and the smallest of the results."""
+    """Validated edits: the revision of each body that was read, and the request with the smallest edited body."""
 
     revisions: Mapping[RequestId, int]
     smallest: RequestId
 
 
 def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -> CheckedEdits:
-    """Edit every body and check it at the door. Raises UsageError, which names the requests that are refused."""
+    """Edit every body in memory and validate it. Raises UsageError, which names the requests that are invalid."""
     refused: dict[RequestId, str] = {}
     revisions: dict[RequestId, int] = {}
     smallest: tuple[int, RequestId] | None = None
@@ -52,25 +52,25 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
         raise _refusal(refused)
     if smallest is None or not changed:
         raise UsageError(
-            "--set and --unset change nothing in any of them; nothing was put back",
-            hint="`batcher dlq show REQUEST` shows the body; without them the rows go back as they are",
+            "--set and --unset change none of the bodies; nothing was put back",
+            hint="`batcher dlq show REQUEST` shows the body; without these options rows go back unchanged",
         )
     return CheckedEdits(revisions=revisions, smallest=smallest[1])
 
 
 def put_back(
-    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], passed: CheckedEdits
+    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], checked: CheckedEdits
 ) -> tuple[int, list[JobId]]:
-    """Give these requests their edited bodies and put them back to pending; returns how many, and their jobs.
+    """Store the edited bodies and put the requests back to pending; returns how many, and their jobs.
 
-    Left out is what another process has edited or put back since it was checked.
+    Requests that another process has edited or put back since the check are skipped.
     """
     modes: dict[JobId, CacheMode] = {}
     taken, new = [], []
     with database.write() as connection:
         for row in stored_edits.stored(connection, ids):
             parsed = _edited(row, edits)
-            if isinstance(parsed, str) or passed.revisions.get(row.request) != row.revision:
+            if isinstance(parsed, str) or checked.revisions.get(row.request) != row.revision:
                 continue
             taken.append(row.request)
             if parsed.body != row.body:
@@ -82,7 +82,7 @@ def put_back(
 
 
 def _edited(row: Stored, edits: Sequence[Edit]) -> ParsedLine | str:
-    """The row as it would be sent, or why it cannot be."""
+    """Return the edited row as it would be sent, or the reason why it is invalid."""
     try:
         body = edited(row.body, edits)
     except CannotEdit as refused:
@@ -101,6 +101,6 @@ def _refusal(refused: Mapping[RequestId, str]) -> UsageError:
     more = f"; and {len(refused) - _NAMED:,} more" if len(refused) > _NAMED else ""
     count = "1 request" if len(refused) == 1 else f"{len(refused):,} requests"
     return UsageError(
-        f"{count} cannot be edited so, and nothing was changed: {named}{more}",
-        hint="`batcher dlq show REQUEST` shows the body; narrow what is meant, or mend the path or the value",
+        f"{count} cannot be edited that way; nothing was changed: {named}{more}",
+        hint="`batcher dlq show REQUEST` shows the body; select fewer, or fix the path or the value",
     )

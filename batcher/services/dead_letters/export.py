@@ -1,4 +1,4 @@
-"""Dead letters taken out as a job file, which can be run again as it is."""
+"""Export dead letters as a job file that can be run again."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,12 +17,12 @@ from batcher.store.dead_letters.listing import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
-#: The name of stdout among output files.
+#: The output file name that means stdout.
 STDOUT: Final = "-"
 
 
 class Extracted(Struct, frozen=True, kw_only=True):
-    """What was written. `base_urls` is where the rows' jobs send to; `simulated`: only --simulate serves that."""
+    """What was written. `base_urls` are those of the rows' jobs; `simulated`: all of these jobs were simulated."""
 
     count: int
     base_urls: list[str]
@@ -32,10 +32,11 @@ class Extracted(Struct, frozen=True, kw_only=True):
 def extract(
     database: Database, filters: Filters, *, output: str, stdout: BinaryIO, force: bool = False
 ) -> Extracted:
-    """Write what the filters mean to `output` (`-`: stdout), in file order; no file where that is nothing.
+    """Write the matching dead letters to `output` (`-`: stdout) in file order; no file if there are none.
 
-    Raises UsageError before it writes: for a request that is no dead letter, a custom_id that stands in several
-    jobs, a file that may not be written or that, without `force`, is there: somebody may have mended it by hand.
+    Raises UsageError before writing: for a named request that is not a dead letter, a custom_id that occurs in
+    several jobs, a file that must not be written, or, without `force`, one that exists: it may have been edited by
+    hand.
     """
     matching_ids(database, filters)
     with database.read() as connection:
@@ -47,7 +48,7 @@ def extract(
     if shared is not None:
         first, last = shared.jobs
         raise UsageError(
-            f'custom_id "{shared.custom_id}" stands in job {first} and in job {last}; in one file it cannot',
+            f'custom_id "{shared.custom_id}" occurs in job {first} and in job {last}; it must be unique in a file',
             hint=f"export one job at a time: --job {first}",
         )
     if output == STDOUT:
@@ -55,7 +56,7 @@ def extract(
         return Extracted(count=count, base_urls=base_urls)
     check_files(database, [Path(output)], sources=sources)
     if Path(output).exists() and not force:
-        raise UsageError(f"{output} is there already", hint="name another file with -o, or give --force")
+        raise UsageError(f"{output} already exists", hint="name another file with -o, or give --force")
     if not of:
         return Extracted(count=0, base_urls=[])
     with write_atomically(Path(output)) as file:

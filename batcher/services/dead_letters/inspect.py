@@ -1,4 +1,4 @@
-"""Dead letters listed, and one shown with its whole history."""
+"""List dead letters, and show one with its whole history."""
 
 from collections.abc import Sequence
 
@@ -28,34 +28,34 @@ class DeadLetterEntry(Struct, frozen=True, kw_only=True):
     message: str
     attempts: int
     provider_request_id: str | None
-    #: None and without advice: it is no dead letter (any more).
+    #: None, like `advice`, if the request is not a dead letter (any more).
     dead_lettered_at: str | None
     advice: str | None
 
 
 class DeadLetterList(Struct, frozen=True, kw_only=True):
-    """`batcher dlq list --json`. `total` is how many the filters mean, beyond the limit too."""
+    """`batcher dlq list --json`. `total` counts all that match, also beyond the limit."""
 
     data: list[DeadLetterEntry]
     total: int
 
 
 class AttemptTokens(Struct, frozen=True, kw_only=True):
-    """As the provider counted them; None: it did not say."""
+    """Tokens as the provider counted them; None if it sent no count."""
 
     input: int | None
     output: int | None
 
 
 class AttemptEntry(Struct, frozen=True, kw_only=True):
-    """One entry of the history."""
+    """One attempt in the history."""
 
     attempt: int
-    #: What was sent: this request, or the one whose answer it was to share.
+    #: The request that was sent: this one, or the one whose answer it shares.
     request: RequestId
-    #: Of the body that was sent: 0 as in the job file, one more for each edit.
+    #: Revision of the body that was sent: 0 as in the job file, plus one per edit.
     revision: int
-    #: When it was sent; None: it never was, as no connection came about, or (kind lost) that is unknown.
+    #: When it was sent. None if it was not, because the connection failed, or if that is unknown (kind `lost`).
     time: str | None
     ended: str | None
     latency_seconds: float | None
@@ -66,7 +66,7 @@ class AttemptEntry(Struct, frozen=True, kw_only=True):
     provider_request_id: str | None
     retry_after_seconds: float | None
     tokens: AttemptTokens
-    #: What came back, cut; a string where it is no JSON.
+    #: The reply, truncated; a string if it is not JSON.
     reply: Raw | str | None
 
 
@@ -76,12 +76,12 @@ class ShownLetter(DeadLetterEntry, frozen=True, kw_only=True):
     state: RequestState
     url: str
     model: str
-    #: The request's own bytes.
+    #: The request body, byte for byte.
     body: Raw
     history: list[AttemptEntry]
 
 
-def choose(
+def filters_for(
     database: Database,
     *,
     job: str | None,
@@ -90,14 +90,14 @@ def choose(
     status: int | None,
     requests: Sequence[int] = (),
 ) -> Filters:
-    """Which dead letters a person means; None: any. Raises UnknownJob."""
+    """Make filters from a command's options; None matches any. Raises UnknownJob."""
     job_id = None if job is None else find(database, job).id
     chosen = tuple(RequestId(request) for request in requests)
     return Filters(job=job_id, kind=kind, code=code, status=status, requests=chosen)
 
 
 def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLetterList:
-    """Dead letters in file order, the first `limit` of them."""
+    """Return the first `limit` dead letters in file order."""
     with database.read() as connection:
         found = listing.letters(connection, filters, limit=limit)
         total = len(found) if len(found) < limit else listing.count(connection, filters)
@@ -105,7 +105,10 @@ def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLet
 
 
 def show(database: Database, request: RequestId) -> ShownLetter:
-    """The request whole: its body, every attempt, what to do. Raises UsageError where there is none."""
+    """Return the request with its body, every attempt and advice.
+
+    Raises UsageError if there is no such request.
+    """
     with database.read() as connection:
         shown = listing.show(connection, request)
     entry = _entry(shown.letter, is_dead=shown.state == RequestState.DEAD_LETTERED)
@@ -115,7 +118,7 @@ def show(database: Database, request: RequestId) -> ShownLetter:
         url=shown.path,
         model=shown.model,
         body=Raw(shown.body),
-        history=[_sending(attempt) for attempt in shown.history],
+        history=[_attempt_entry(attempt) for attempt in shown.history],
     )
 
 
@@ -136,7 +139,7 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetterEntry:
     )
 
 
-def _sending(attempt: Attempt) -> AttemptEntry:
+def _attempt_entry(attempt: Attempt) -> AttemptEntry:
     return AttemptEntry(
         attempt=attempt.send,
         request=attempt.request_id,
@@ -156,7 +159,7 @@ def _sending(attempt: Attempt) -> AttemptEntry:
 
 
 def _reply(reply: bytes) -> Raw | str:
-    """As JSON where it is JSON that every reader takes: it may be cut, and escapes may spell half a character."""
+    """Return the reply as JSON if every reader accepts it: it may be truncated, or hold half a surrogate pair."""
     try:
         return msgspec.json.decode(reply, type=Raw)
     except (msgspec.DecodeError, RecursionError):

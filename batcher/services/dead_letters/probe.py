@@ -1,4 +1,4 @@
-"""The smallest of some dead letters goes first; the others follow only where it was answered."""
+"""Retry the smallest dead letter first, and the others only if it is answered."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ from batcher.store.sqlite.database import Database
 
 
 class ProbePlan(Struct, frozen=True, kw_only=True):
-    """The request that goes first, and how many wait for what comes of it."""
+    """The request to send first, and how many others depend on its answer."""
 
     request: ShownLetter
     job: Job
@@ -32,7 +32,7 @@ class ProbePlan(Struct, frozen=True, kw_only=True):
 
 
 class ProbeResult(Struct, frozen=True, kw_only=True):
-    """What came of it. `retried`: the others, where it was answered."""
+    """The outcome of a probe. `retried` are the others; None if the probe was not answered."""
 
     request: ShownLetter
     job: JobStatus
@@ -40,19 +40,19 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
 
     @property
     def was_answered(self) -> bool:
-        """Whether the others may follow."""
+        """Whether the probe was answered, so that the others may be retried."""
         return self.request.state is RequestState.COMPLETED
 
 
 def pick(database: Database, chosen: RetryPlan) -> ProbePlan:
-    """The smallest of them, as it would be sent. Raises UsageError where more than it would be sent.
+    """Return the smallest of them, as it would be sent. Raises UsageError if more than that one would be sent.
 
-    A job is run whole, so one with rows that wait cannot send one of them alone.
+    A run sends every pending row of a job, so a job with unfinished rows cannot send one row alone.
     """
     with database.read() as connection:
         request = filters.smallest(connection, Filters(requests=tuple(chosen.ids)))
-        if chosen.passed is not None:
-            request = chosen.passed.smallest
+        if chosen.checked is not None:
+            request = chosen.checked.smallest
         if request is None:
             raise UsageError(
                 "there is no dead letter to probe with", hint="`batcher dlq list` shows those there are"
@@ -70,8 +70,8 @@ def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None
     rows = "1 row" if unfinished == 1 else f"{unfinished:,} rows"
     by = "" if runner is None else f" (runner: pid {runner})"
     return UsageError(
-        f"request {shown.request} cannot go alone: job {job.id} ({job.name}) has {rows} not finished{by}, which a "
-        "probe would send too; nothing was changed",
+        f"request {shown.request} cannot be sent alone: job {job.id} ({job.name}) has {rows} unfinished{by}, "
+        "which a probe would send too; nothing was changed",
         hint=f"let `batcher resume {job.id}` finish them first, take another job (--job), or leave out --probe",
     )
 
@@ -86,7 +86,7 @@ async def send(
     control: RunControl,
     handed_over: Callable[[int | None], None],
 ) -> ProbeResult:
-    """Put the one back and run it to its end, here or by the live runner; then, if it was answered, the others."""
+    """Put the probe back and run it, here or in the live runner; if it is answered, put the others back too."""
     first = probe.request.request
     put_back(database, replace(chosen, ids=[first]))
     await run_jobs(

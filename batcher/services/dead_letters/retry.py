@@ -1,4 +1,4 @@
-"""Dead letters go back to pending: those that a person means, edited where asked, or all of a job's."""
+"""Put dead letters back to pending: those that match filters, optionally edited, or all of a job."""
 
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -18,14 +18,14 @@ from batcher.store.dead_letters.listing import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
-#: Moved in one transaction, so that a runner beside is not held up.
+#: Rows per transaction, few enough that a live runner is not delayed.
 AT_ONCE: Final = 5_000
 #: Request ids that an error names.
 _NAMED: Final = 10
 
 
 class Retried(Struct, frozen=True, kw_only=True):
-    """What went back to pending. `runner` is the pid of a runner that takes all of it up by itself."""
+    """What was put back to pending. `runner` is the pid of a live runner that will send all of it."""
 
     count: int
     jobs: list[JobId]
@@ -33,38 +33,41 @@ class Retried(Struct, frozen=True, kw_only=True):
 
 
 class RetryPlan(Struct, frozen=True, kw_only=True):
-    """Dead letters that a person means, and how they are to be edited; they have passed the door."""
+    """Dead letters to put back, and the edits of their bodies, which have been validated."""
 
     ids: Sequence[RequestId]
     edits: Sequence[Edit] = ()
-    passed: CheckedEdits | None = None
+    checked: CheckedEdits | None = None
 
 
 def choose(database: Database, filters: Filters, edits: Sequence[Edit] = ()) -> RetryPlan:
-    """What the filters mean, edited in thought. Raises UsageError: no dead letter, or refused at the door."""
+    """Find the matching dead letters and validate the edits.
+
+    Raises UsageError if a named request is not among them or an edited body is invalid.
+    """
     ids = matching_ids(database, filters)
-    passed = edit.check(database, ids, edits) if edits and ids else None
-    return RetryPlan(ids=ids, edits=edits, passed=passed)
+    checked = edit.check(database, ids, edits) if edits and ids else None
+    return RetryPlan(ids=ids, edits=edits, checked=checked)
 
 
 def matching_ids(database: Database, filters: Filters) -> list[RequestId]:
-    """What the filters mean, in file order. Raises UsageError where a request is named that is not among it."""
+    """Return the matching dead letters in file order. Raises UsageError if a named request is not among them."""
     with database.read() as connection:
         found = dead_letter_filters.ids(connection, filters)
     others = sorted(set(filters.requests).difference(found))
     if others:
         shown = ", ".join(str(request) for request in others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         raise UsageError(
-            f"not among the dead letters that are meant: {shown}; nothing was changed",
-            hint="`batcher dlq list` names them by their number",
+            f"not among the matching dead letters: {shown}; nothing was changed",
+            hint="`batcher dlq list` shows the numbers of the dead letters",
         )
     return found
 
 
 def put_back(database: Database, chosen: RetryPlan) -> Retried:
-    """Edit them and put them back to pending, history kept; their jobs are open again."""
+    """Edit them and put them back to pending; their history is kept and their jobs are open again."""
     count, touched = 0, set[JobId]()
-    at_once = AT_ONCE if chosen.passed is None else edit.AT_ONCE
+    at_once = AT_ONCE if chosen.checked is None else edit.AT_ONCE
     for start in range(0, len(chosen.ids), at_once):
         moved, of = _put_back_some(database, chosen.ids[start : start + at_once], chosen)
         count += moved
@@ -73,16 +76,16 @@ def put_back(database: Database, chosen: RetryPlan) -> Retried:
 
 
 def _put_back_some(database: Database, ids: Sequence[RequestId], chosen: RetryPlan) -> tuple[int, list[JobId]]:
-    if chosen.passed is not None:
-        return edit.put_back(database, ids, chosen.edits, chosen.passed)
+    if chosen.checked is not None:
+        return edit.put_back(database, ids, chosen.edits, chosen.checked)
     with database.write() as connection:
         return redrive.put_back(connection, ids)
 
 
 def retry_job(database: Database, job: Job) -> tuple[Job, int]:
-    """Put every dead letter of the job back, history kept.
+    """Put every dead letter of the job back to pending; their history is kept.
 
-    Returns the job, open again where there were any, and how many there were.
+    Returns the job, open again if there were any, and how many there were.
     """
     done = put_back(database, choose(database, Filters(job=job.id)))
     with database.read() as connection:
@@ -90,7 +93,7 @@ def retry_job(database: Database, job: Job) -> tuple[Job, int]:
 
 
 def runner_for(database: Database, job_ids: Iterable[JobId]) -> int | None:
-    """The runner that has all these jobs on its list."""
+    """Return the pid of the live runner if all these jobs are wanted from it, else None."""
     pid = live_runner(database)
     if pid is None:
         return None

@@ -1,4 +1,4 @@
-"""Dead letters grouped by what they died of, each cause with figures and what to do about it."""
+"""Group dead letters by cause, each with figures and advice."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain, islice
@@ -14,12 +14,12 @@ from batcher.store.dead_letters.listing import Filters, Letter
 from batcher.store.dead_letters.summary import Group
 from batcher.store.sqlite.database import Database
 
-#: Letters of a cause that are asked for figures before all are.
-_ASKED_FIRST: Final = 20
+#: Dead letters of a cause that are searched for figures before all of them are.
+_SEARCHED_FIRST: Final = 20
 
 
 class Example(Struct, frozen=True, kw_only=True):
-    """The first of the rows."""
+    """The first row with this cause."""
 
     request: RequestId
     job: JobId
@@ -35,13 +35,13 @@ class Cause(Struct, frozen=True, kw_only=True):
     kind: str
     status: int | None
     count: int
-    #: How many of the rows the provider has seen; the others died with one that shares their body.
+    #: How many of the rows were sent; the others failed together with a row that has the same body.
     sent: int
     example: Example
     models: list[str]
     endpoints: list[str]
     urls: list[str]
-    #: What the provider said of their length, where it did.
+    #: The token figures in the provider's messages, if there are any.
     tokens: Figures | None
     advice: str
 
@@ -58,15 +58,16 @@ _Key = tuple[str, str, int | None]
 
 
 def summarize(database: Database, job: JobId | None) -> DeadLetterSummary:
-    """What the dead letters of one job, or of all, died of."""
+    """Return the causes of the dead letters of one job, or of all jobs if None."""
     with database.read() as connection:
         causes = _by_cause(summary.groups(connection, job))
         firsts = tuple(min(group.first for group in groups) for groups in causes.values())
         letters = listing.letters(connection, Filters(requests=firsts), limit=None) if firsts else []
-        figures = {key: _figures(summary.said(connection, _meaning(key, job))) for key in causes}
+        figures = {key: _figures(summary.said(connection, _filters_of(key, job))) for key in causes}
     first_of = {(each.code, each.kind, each.status): each for each in letters}
     data = [
-        _cause(groups, first_of[key], figures[key], _which(key, causes, job)) for key, groups in causes.items()
+        _cause(groups, first_of[key], figures[key], _options_of(key, causes, job))
+        for key, groups in causes.items()
     ]
     data.sort(key=lambda each: (-each.count, each.example.request))
     return DeadLetterSummary(data=data, total=sum(each.count for each in data))
@@ -79,22 +80,22 @@ def _by_cause(groups: Iterable[Group]) -> dict[_Key, list[Group]]:
     return causes
 
 
-def _meaning(key: _Key, job: JobId | None) -> Filters:
+def _filters_of(key: _Key, job: JobId | None) -> Filters:
     code, kind, status = key
     return Filters(job=job, code=code, kind=kind, status=status)
 
 
 def _figures(said: Iterator[tuple[str, bytes | None]]) -> Figures | None:
-    """What all of them say of their length; most causes have nothing to do with it, so a few are asked first."""
+    """Combine the token figures of all messages. Most causes have none, so a few messages are searched first."""
     read = (read_overflow(message, reply) for message, reply in said)
-    asked = list(islice(read, _ASKED_FIRST))
+    asked = list(islice(read, _SEARCHED_FIRST))
     if not any(asked):
         return None
     return together(each for each in chain(asked, read) if each is not None)
 
 
-def _which(key: _Key, causes: Collection[_Key], job: JobId | None) -> str:
-    """The options of `dlq retry` that mean this cause, and no other that has the same code."""
+def _options_of(key: _Key, causes: Collection[_Key], job: JobId | None) -> str:
+    """Return the options of `dlq retry` that select this cause, and no other with the same code."""
     code, kind, status = key
     others = [each for each in causes if each[0] == code and each != key]
     options = [] if job is None else [f"--job {job}"]

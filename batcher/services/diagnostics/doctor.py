@@ -23,7 +23,7 @@ from batcher.policy.privacy.redact import redact_text
 from batcher.policy.urls import host_of, shown_base_url
 from batcher.ports import Clock
 from batcher.sender.connect import proxy_of, tls_context
-from batcher.sender.connection_check import LadderSender, Rung, climb, place_of
+from batcher.sender.connection_check import ConnectionStep, DiagnosticSender, check_connection, host_and_port
 from batcher.sender.target import Target, secrets_of
 from batcher.services.diagnostics import doctor_replies as replies
 from batcher.services.diagnostics.doctor_report import (
@@ -99,7 +99,7 @@ class _DoctorRun:
                 self._skip("models", "request", "rejection", "limits", why="there is no key to send")
             elif reached:
                 target = msgspec.structs.replace(target, base_url=base_url)
-                sender = await stack.enter_async_context(LadderSender(target, self._clock))
+                sender = await stack.enter_async_context(DiagnosticSender(target, self._clock))
                 await self._ask(sender, settings)
         self._skip(*CHECKS[:-1], why="network failed" if settings else "config failed")
         self._add("store", *_timed(self._store))
@@ -131,7 +131,7 @@ class _DoctorRun:
         if settings.ca_file is not None:
             facts.append(f"certificates of {settings.ca_file}")
         if proxy is not None:
-            self._proxy = place_of(proxy)
+            self._proxy = host_and_port(proxy)
             facts.append(f"proxy {self._proxy}")
         return good("; ".join(facts))
 
@@ -161,7 +161,9 @@ class _DoctorRun:
     async def _network(self, settings: JobSettings, base_url: str) -> bool:
         """dns, tcp and tls; returns whether requests can go out."""
         began = time.perf_counter()
-        rungs = await asyncio.to_thread(climb, base_url, ca_file=settings.ca_file, use_proxy=not settings.simulate)
+        rungs = await asyncio.to_thread(
+            check_connection, base_url, ca_file=settings.ca_file, use_proxy=not settings.simulate
+        )
         parts = tuple(self._part(rung) for rung in rungs)
         failed = next((part for part in parts if part.ok is False), None)
         evidence = failed.evidence if failed else "; ".join(f"{part.name}: {part.evidence}" for part in parts)
@@ -169,7 +171,7 @@ class _DoctorRun:
         self._add("network", result, _since(began), parts=parts)
         return failed is None
 
-    async def _ask(self, sender: LadderSender, settings: JobSettings) -> None:
+    async def _ask(self, sender: DiagnosticSender, settings: JobSettings) -> None:
         """models, request, rejection, limits."""
         listed, seconds = await _timed_async(self._list(sender))
         self._add("models", listed.check, seconds)
@@ -182,7 +184,7 @@ class _DoctorRun:
         else:
             await self._ask_model(sender, self._model, settings)
 
-    async def _ask_model(self, sender: LadderSender, model: str, settings: JobSettings) -> None:
+    async def _ask_model(self, sender: DiagnosticSender, model: str, settings: JobSettings) -> None:
         result, seconds = await _timed_async(self._tiny(sender, model))
         answered = replies.read_request(result, model)
         self._add("request", answered, seconds)
@@ -196,10 +198,10 @@ class _DoctorRun:
         self._hints = rate_hints(result.headers, host=host_of(settings.base_url))
         self._add("limits", replies.read_limits(self._hints, limits_for(settings, model)), 0.0)
 
-    async def _list(self, sender: LadderSender) -> replies.ModelList:
+    async def _list(self, sender: DiagnosticSender) -> replies.ModelList:
         return replies.read_models(await sender.get(replies.MODELS), self._options.model)
 
-    async def _tiny(self, sender: LadderSender, model: str) -> Reply | TransportFault:
+    async def _tiny(self, sender: DiagnosticSender, model: str) -> Reply | TransportFault:
         """The smallest request; reasoning models take its limit by another name, and may need a little more."""
         tiny = {"model": model, "messages": [{"role": "user", "content": "Say ok."}]}
         result = await self._send(sender, {**tiny, "max_tokens": 1})
@@ -207,7 +209,7 @@ class _DoctorRun:
             return result
         return await self._send(sender, {**tiny, "max_completion_tokens": 16})
 
-    async def _send(self, sender: LadderSender, body: Mapping[str, object]) -> Reply | TransportFault:
+    async def _send(self, sender: DiagnosticSender, body: Mapping[str, object]) -> Reply | TransportFault:
         return await sender.send(
             path=replies.CHAT, body=msgspec.json.encode(body), client_request_id=f"doctor-{uuid.uuid4()}"
         )
@@ -237,7 +239,7 @@ class _DoctorRun:
             if name not in done:
                 self._add(name, skipped(why), 0.0)
 
-    def _part(self, rung: Rung) -> Part:
+    def _part(self, rung: ConnectionStep) -> Part:
         fix = replies.fix_for_fault(rung.fault) if rung.ok is False else None
         evidence = redact_text(rung.evidence, self._secrets)
         return Part(name=rung.name, ok=rung.ok, seconds=rung.seconds, evidence=evidence, fix=fix)

@@ -13,7 +13,7 @@ from batcher.domain.settings import Limits
 from batcher.domain.states import FailureKind, FaultKind, PauseReason, PauseScope
 from batcher.policy.classify.classify import Standing, classify
 from batcher.policy.classify.error_body import NOT_JSON, SUCCESS, parse_json, read_evidence, unwrapped
-from batcher.policy.classify.failures import mend_alone
+from batcher.policy.classify.failures import fix_only
 from batcher.policy.privacy.sanitize import one_line
 from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, skipped
 
@@ -206,7 +206,7 @@ def _fix(outcome: Outcome) -> str:
         return _FIX_BASE_URL
     if outcome.pause is None:
         return _BY_KIND[outcome.kind]
-    fix = mend_alone(outcome.pause.fix)
+    fix = fix_only(outcome.pause.fix)
     return f"{fix}; --model names another" if outcome.pause.reason is PauseReason.MODEL else fix
 
 

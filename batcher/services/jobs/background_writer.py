@@ -1,4 +1,4 @@
-"""Work done beside its caller, in another thread: SQLite stores a chunk while Python parses the next."""
+"""Work done in a second thread: SQLite stores a chunk while Python parses the next."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -7,31 +7,32 @@ from typing import Final, Self
 
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
-#: Seconds a thread that comes back from SQLite waits for one that is busy in Python. It comes back several times a
-#: chunk; with Python's own 5 ms the waiting took all that was won.
+#: Seconds that the writing thread waits for the interpreter when it returns from SQLite. It returns several times
+#: per chunk; with Python's default of 5 ms the waiting took as long as the second thread saved.
 _SWITCH_SECONDS: Final = 0.0005
 
 
 class BackgroundWriter:
-    """Runs pieces of work in the order given, one at a time; what one raises is raised where the next is given.
+    """Run pieces of work in a second thread, one at a time, in order; an error is raised by the next `submit`.
 
-    One piece is under way and one in the making, so memory holds two. Left with an exception, such as Ctrl-C,
-    nothing more begins; what is under way ends first. Left without one, all that was given is done.
+    One piece is being written while the caller prepares the next, so memory holds two. On leaving the block, the
+    writer waits for the running piece. If the block ends with an exception, such as Ctrl-C, nothing more starts;
+    otherwise all submitted work is done and its error is raised.
     """
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batcher-beside")
-        self._under_way: Future[None] | None = None
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batcher-writer")
+        self._running: Future[None] | None = None
         self._tuning = tuned_for_throughput(_SWITCH_SECONDS)
 
-    def give(self, work: Callable[[], None]) -> None:
-        """Wait for the piece before, then have this one done."""
+    def submit(self, work: Callable[[], None]) -> None:
+        """Wait for the previous piece, then start this one. Raises what the previous one raised."""
         self._wait()
-        self._under_way = self._pool.submit(work)
+        self._running = self._pool.submit(work)
 
     def _wait(self) -> None:
-        if self._under_way is not None:
-            self._under_way.result()
+        if self._running is not None:
+            self._running.result()
 
     def __enter__(self) -> Self:
         self._tuning.__enter__()

@@ -1,4 +1,4 @@
-"""What a job remembers, and what a command's flags change of it."""
+"""Apply a command's flags to the settings that a job remembers."""
 
 from collections.abc import Callable
 from typing import Final
@@ -9,18 +9,18 @@ from batcher.domain.settings import JobSettings
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
-#: Said beside a change of the cache mode: followers found their leader when the job was stored.
+#: Printed if the cache mode changes: which rows share an answer was decided when the job was stored.
 _CACHE_CAVEAT: Final = (
-    "matters for answers of earlier jobs alone: rows of the job go on sharing, --new matches them anew"
+    "applies only to answers of earlier jobs: rows of this job go on sharing answers; --new matches its rows again"
 )
 
 
 def change(
     database: Database, job: Job, resolve: Callable[[JobSettings], JobSettings], *, output_path: str | None
 ) -> tuple[Job, list[str]]:
-    """Lay a command's settings over what the job remembers; returns the job as it is now and what changed.
+    """Store the job's new settings and output path; returns the job as stored and one line per change.
 
-    `resolve` gives the new settings from the remembered ones.
+    `resolve` makes the new settings from the remembered ones. `output_path` None leaves the path as it is.
     """
     settings = resolve(job.settings)
     changes = remembered_changes(job.settings, settings)
@@ -28,7 +28,7 @@ def change(
         changes.append(_CACHE_CAVEAT)
     moved = output_path is not None and output_path != job.output_path
     if moved:
-        changes.append(f"results: {output_path}, was {job.output_path or 'beside the file'}")
+        changes.append(f"results: {output_path}, was {job.output_path or 'beside the job file'}")
     if settings == job.settings and not moved:
         return job, changes
     with database.write() as connection:

@@ -1,4 +1,4 @@
-"""A job file looked at without a store or a network: what is wrong with it, and what it will take."""
+"""Validate a job file without a store or a network, and estimate the tokens and the time that it will take."""
 
 from collections.abc import Iterable
 from hashlib import sha256
@@ -11,12 +11,12 @@ from batcher.domain.settings import JobSettings, Limits, limits_for
 from batcher.files.reading import read_lines
 from batcher.files.source import Source
 from batcher.policy.input.deduplication import fingerprint, shares_answer
-from batcher.policy.input.key_sets import KEY_BYTES, Seen
+from batcher.policy.input.key_sets import KEY_BYTES, CompactKeyIndex
 from batcher.services.jobs.line_chunks import checked_lines
 
 
 class LineError(Struct, frozen=True, kw_only=True):
-    """A line that would be refused."""
+    """An invalid line."""
 
     line: int
     custom_id: str | None
@@ -24,30 +24,30 @@ class LineError(Struct, frozen=True, kw_only=True):
 
 
 class Workload(Struct, kw_only=True):
-    """What the rows of one model and url ask for. Tokens are estimates, of the rows that would be sent."""
+    """The load of one model and url. Tokens are estimates for the rows that would be sent."""
 
     model: str
     url: str
-    #: Valid rows, and those of them that share no earlier row's answer.
+    #: Valid rows, and those of them that would be sent because they do not share an earlier row's answer.
     requests: int = 0
     sent: int = 0
     input_tokens: int = 0
-    #: At most: every answer at full length.
+    #: The maximum: every answer at its full length.
     output_tokens: int = 0
-    #: The limit that binds the model, rpm or tpm, and the seconds it takes by it, over all its urls.
+    #: The limit that binds the model, rpm or tpm, and the seconds that all of its urls together take under it.
     binding: str | None = None
     seconds: float | None = None
 
 
 class Repeats(Struct, kw_only=True):
-    """Rows that share an earlier row's answer, and those of them whose model samples at random."""
+    """How many rows share an earlier row's answer, and how many of them sample at random."""
 
     rows: int = 0
     random: int = 0
 
 
 class Checked(Struct, kw_only=True):
-    """`batcher check --json`. Lanes run side by side, so the slowest model says how long all of it takes."""
+    """`batcher check --json`. Lanes run concurrently, so the slowest model decides the total time."""
 
     file: str
     lines: int
@@ -61,7 +61,7 @@ class Checked(Struct, kw_only=True):
 
 
 def check_file(source: Source, settings: JobSettings, *, url: str | None, most_errors: int | None) -> Checked:
-    """Every line through the door. Raises InputError where the file cannot be read or holds no line."""
+    """Validate every line. Raises InputError if the file cannot be read or holds no line."""
     check = _Check(settings, most_errors)
     for line in checked_lines(read_lines(source, name=source.name), url):
         check.take(line)
@@ -84,13 +84,13 @@ def check_file(source: Source, settings: JobSettings, *, url: str | None, most_e
 
 
 class _Check:
-    """What has been found so far. About 60 bytes a row are kept, however long the rows are."""
+    """The findings so far. It keeps about 60 bytes per row, however long the rows are."""
 
     def __init__(self, settings: JobSettings, most_errors: int | None) -> None:
         self._mode = settings.cache
         self._most_errors = most_errors
-        self._ids = Seen()
-        self._bodies = Seen()
+        self._ids = CompactKeyIndex()
+        self._bodies = CompactKeyIndex()
         self.lines = 0
         self.invalid = 0
         self.errors: list[LineError] = []
@@ -135,7 +135,7 @@ class _Check:
 
 
 def _set_limits(models: Iterable[Workload], settings: JobSettings) -> None:
-    """Write down what binds each model. A limit is the model's, so all its urls draw on it."""
+    """Set the binding limit of each model. A limit belongs to the model, so all its urls share it."""
     by_model: dict[str, list[Workload]] = {}
     for each in models:
         by_model.setdefault(each.model, []).append(each)
@@ -149,9 +149,9 @@ def _set_limits(models: Iterable[Workload], settings: JobSettings) -> None:
 
 
 def binding_limit(limits: Limits, *, requests: int, tokens: int) -> tuple[str | None, float | None]:
-    """Which limit a minute takes longer, and the seconds; (None, None): none is given.
+    """Return the limit per minute that takes longest, and the seconds; (None, None) if no limit is given.
 
-    Tokens are charged as prompt plus maximal output, which is what a lane does until it knows better.
+    Tokens are charged as prompt plus maximum output, as a lane does until it has learned the provider's rule.
     """
     times = []
     if limits.rpm is not None:

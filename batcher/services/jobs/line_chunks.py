@@ -1,4 +1,4 @@
-"""Lines of a job file through the door."""
+"""Parse and fingerprint the lines of a job file, in chunks that are stored together."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -11,12 +11,12 @@ from batcher.files.reading import RawLine
 from batcher.policy.input.deduplication import fingerprint, shares_answer
 from batcher.policy.input.line_parser import parse_line, refuse_too_long
 
-#: Bad lines that are shown, unless all are asked for.
+#: Invalid lines that an error lists, unless all are requested.
 SHOWN_BAD_LINES: Final = 100
 
 
 def checked_lines(lines: Iterator[RawLine], url: str | None) -> Iterator[ParsedLine | BadLine]:
-    """Every line checked; `url` is that of bare bodies, a normalized path."""
+    """Validate every line. `url`, a normalized path, is the url of bare bodies."""
     for line in lines:
         if line.data is None:
             yield refuse_too_long(line.head, line=line.number)
@@ -29,23 +29,23 @@ _CHUNK_BYTES: Final = 8 * 1024 * 1024
 
 
 class ParseOptions(Struct, frozen=True, kw_only=True):
-    """How lines are taken."""
+    """How lines are parsed."""
 
-    #: Of bare bodies, a normalized path.
+    #: The url of bare bodies, a normalized path.
     url: str | None
-    #: Which rows share answers.
+    #: Decides which rows share answers.
     cache: CacheMode
 
 
 class Chunk(Struct, frozen=True, tag=True, gc=False):
-    """Some lines in file order, and those between them that were refused."""
+    """Consecutive lines of the file in order: the valid ones, and the invalid ones."""
 
     lines: list[Line]
     bad: list[BadLine]
 
 
 def chunks(lines: Iterator[RawLine], options: ParseOptions) -> Iterator[Chunk]:
-    """All lines, in order. Raises what `lines` raises."""
+    """Yield all lines in file order, in chunks of limited rows and bytes. Raises what `lines` raises."""
     good: list[Line] = []
     bad: list[BadLine] = []
     size = 0

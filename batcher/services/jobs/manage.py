@@ -1,4 +1,4 @@
-"""Jobs found by number or name, cancelled, deleted."""
+"""Find jobs by number or name, cancel them, delete them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,20 +18,21 @@ from batcher.store.sqlite.file_locks import RunnerLock
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
-    """What a cancel did. `was_over`: there was nothing left to cancel."""
+    """The result of `cancel`. `was_over`: the job had already ended."""
 
     job: Job
     was_over: bool
-    #: Requests that were pending; those in flight, which end as they end; those in a runner's hands, not sent yet.
+    #: Requests that were pending and are cancelled; those in flight, which the runner completes; those that a
+    #: runner has claimed but not sent.
     requests: int
     in_flight: int
     held: int
-    #: The pid of the live runner, which gives back what it holds; None: there is none.
+    #: The pid of the live runner, which releases its claims; None if there is none.
     runner: int | None
 
 
 class Deleted(Struct, frozen=True, kw_only=True):
-    """A job that is gone."""
+    """The job that was deleted, and how many requests it had."""
 
     job: Job
     requests: int
@@ -39,7 +40,10 @@ class Deleted(Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
-    """The store and the job of that number or name (None: the newest). Raises UnknownJob, also without a store."""
+    """Open the store and find the job by number or name (None: the newest).
+
+    Raises UnknownJob, also without a store.
+    """
     if not exists(path):
         raise _no_store(path, "there is no job yet" if named is None else f"there is no job {named}")
     with opened(path) as database:
@@ -47,7 +51,7 @@ def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
 
 
 def require_store(path: str, named: Sequence[str] = ()) -> None:
-    """Raise UnknownJob where there is no store: for a person who has named it, or jobs of it."""
+    """Raise UnknownJob if there is no store. `named` are the jobs that the user asked for."""
     if not exists(path):
         raise _no_store(path, f"there is no job {named[0]}" if named else None)
 
@@ -59,7 +63,7 @@ def _no_store(path: str, asked: str | None) -> UnknownJob:
 
 @contextmanager
 def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Database | None]:
-    """The store; None where there is none yet. Raises UnknownJob where a job is named that is not in it."""
+    """Open the store, or yield None if there is none yet. Raises UnknownJob if the named job is not in it."""
     if job is None and not exists(path):
         yield None
         return
@@ -72,19 +76,19 @@ def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Database
 
 
 def find(database: Database, named: str | None) -> Job:
-    """The job of that number or unique name; the newest where none is named. Raises UnknownJob."""
+    """Return the job with that number or unique name; the newest if None. Raises UnknownJob."""
     with database.read() as connection:
         return jobs.newest(connection) if named is None else jobs.find(connection, named)
 
 
 def all_jobs(database: Database) -> list[Job]:
-    """Every job, oldest first."""
+    """Return every job, oldest first."""
     with database.read() as connection:
         return jobs.all_jobs(connection)
 
 
 def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
-    """Cancel what is pending; what is in flight ends as it ends. A job that is over stays as it is."""
+    """Cancel the pending requests; those in flight still complete. A job that has ended stays as it is."""
     with database.write() as connection:
         job = jobs.get(connection, job.id)
         was_over = job.state is not JobState.OPEN
@@ -92,28 +96,28 @@ def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
     with database.read() as connection:
         job = jobs.get(connection, job.id)
         claimed = job_counts.counts(connection, job).claimed
-    out = in_flight(database, job.id, claimed)
+    flying = in_flight(database, job.id, claimed)
     return Cancelled(
         job=job,
         was_over=was_over,
         requests=cancelled,
-        in_flight=out,
-        held=claimed - out,
+        in_flight=flying,
+        held=claimed - flying,
         runner=live_runner(database),
     )
 
 
 def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
-    """Remove the job with its requests and answers, a chunk at a time.
+    """Delete the job with its requests and answers, in chunks.
 
-    Raises UsageError while a runner works on it. It is cancelled first, so that no runner takes it up meanwhile;
-    interrupted, it can be deleted again.
+    The job is cancelled first, so that no runner starts it meanwhile. An interrupted deletion can be repeated.
+    Raises UsageError while a runner works on the job.
     """
     pid = live_runner(database)
     with database.write() as connection:
         job = jobs.get(connection, job.id)
         if pid is not None:
-            _refuse_at_work(job, pid, held=job_counts.counts(connection, job).claimed)
+            _refuse_if_running(job, pid, held=job_counts.counts(connection, job).claimed)
         jobs.cancel(connection, job, now=clock.now())
     more = True
     while more:
@@ -123,7 +127,7 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
 
 
 def live_runner(database: Database) -> int | None:
-    """The pid of the runner that works the store now (0 where it has not said it); None: there is none."""
+    """Return the pid of the live runner of this store, 0 if it has not recorded it; None if there is none."""
     lock = RunnerLock(database.path)
     try:
         return (lock.pid() or 0) if lock.is_live() else None
@@ -131,16 +135,16 @@ def live_runner(database: Database) -> int | None:
         lock.close()
 
 
-def _refuse_at_work(job: Job, pid: int, *, held: int) -> None:
-    """Raise UsageError where a live runner would lose rows that it holds or is about to claim."""
+def _refuse_if_running(job: Job, pid: int, *, held: int) -> None:
+    """Raise UsageError if a live runner has claimed rows of the job or is about to."""
     named = f"job {job.id} ({job.name})"
     if job.state is JobState.OPEN and job.wanted:
         raise UsageError(
-            f"a runner (pid {pid}) works on {named}", hint=f"`batcher cancel {job.id}` first, then delete it"
+            f"a runner (pid {pid}) is working on {named}", hint=f"`batcher cancel {job.id}` first, then delete it"
         )
     if held:
         rows = "1 row" if held == 1 else f"{held:,} rows"
         raise UsageError(
-            f"{named} still has {rows} in the hands of a runner (pid {pid})",
-            hint=f"delete it when they have ended; `batcher status {job.id}` shows it",
+            f"{named} still has {rows} claimed by a runner (pid {pid})",
+            hint=f"delete it when they have ended; `batcher status {job.id}` shows their number",
         )

@@ -1,8 +1,8 @@
-"""A large job file is read in a process of its own: so the lines and the store have a core each.
+"""Parse large job files in a subprocess, so that parsing and SQLite can use one core each.
 
-In two threads of one interpreter they had one and a third between them (measured). The other process is handed the
-open file, checks its lines and sends chunks through a pipe. A small file does without, and so does a place where
-no process can be started.
+Two threads of one interpreter used only one and a third cores (measured). The subprocess inherits the open file,
+validates its lines and sends chunks through a pipe. Small files are parsed in this process, and so is every file
+if no subprocess can be started.
 """
 
 import fcntl
@@ -19,36 +19,36 @@ from msgspec import Struct
 
 from batcher.domain.errors import InputError
 from batcher.files.reading import read_lines
-from batcher.files.source import Shared, Source
+from batcher.files.source import SharedFile, Source
 from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
-#: A process takes about 0.2 s to start and saves that on a file of this size.
+#: Smallest file for a subprocess: starting one takes about 0.2 s, which a file of this size saves.
 _MIN_BYTES: Final = 32 * 1024 * 1024
 _SIZE: Final = Packed("<Q")
 _PIPE_BYTES: Final = 1024 * 1024
 
 
 class _Task(Struct, frozen=True):
-    """What the other process is to do, as its only argument."""
+    """The subprocess's task, passed as its only argument."""
 
-    file: Shared
+    file: SharedFile
     options: ParseOptions
 
 
 class _Ready(Struct, frozen=True, tag=True):
-    """It could be started; nothing has been read yet."""
+    """The subprocess has started; it has read nothing yet."""
 
 
 class _Refused(Struct, frozen=True, tag=True):
-    """The file cannot be read to its end."""
+    """The file cannot be read to its end: the InputError to raise."""
 
     message: str
     hint: str | None
 
 
 class _End(Struct, frozen=True, tag=True):
-    """All was sent."""
+    """All chunks were sent."""
 
 
 _Message = _Ready | Chunk | _Refused | _End
@@ -58,9 +58,9 @@ _decode: Final = msgspec.msgpack.Decoder(_Message).decode
 
 @contextmanager
 def read_chunks(source: Source, options: ParseOptions) -> Iterator[Iterator[Chunk]]:
-    """The chunks of the source, from its start; InputError comes out where they are taken.
+    """Yield an iterator over the chunks of the source, from its start; the iterator raises InputError.
 
-    The other process begins at once, so that it is well under way when the first chunk is asked for.
+    The subprocess starts at once, so that it has made progress when the first chunk is needed.
     """
     shared = source.shared()
     reader = _start(shared, options) if shared is not None and shared.size >= _MIN_BYTES else None
@@ -78,48 +78,49 @@ def _read_here(source: Source, options: ParseOptions) -> Iterator[Chunk]:
     return chunks(read_lines(source, name=source.name), options)
 
 
-def _start(file: Shared, options: ParseOptions) -> subprocess.Popen[bytes] | None:
-    """None: no process can be started here."""
+def _start(file: SharedFile, options: ParseOptions) -> subprocess.Popen[bytes] | None:
+    """Start the subprocess; None if it cannot be started here."""
     if not sys.executable or getattr(sys, "frozen", False):
         return None
     program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
     try:
-        reader = subprocess.Popen(  # noqa: S603 - this very program
+        reader = subprocess.Popen(  # noqa: S603 - our own interpreter
             [sys.executable, "-I", "-c", program, msgspec.json.encode(_Task(file, options))],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=[file.descriptor],
-            # What a terminal sends goes to this process alone, which then ends the other.
+            # In its own group, so that the terminal's signals reach only this process, which then ends the
+            # subprocess.
             process_group=0,
         )
     except OSError:
         return None
-    with suppress(AttributeError, OSError):  # Linux alone has it
+    with suppress(AttributeError, OSError):  # only Linux has it
         fcntl.fcntl(_pipe(reader), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return reader
 
 
 def _pipe(reader: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert reader.stdout is not None  # noqa: S101 - for the type checker: it was asked for
+    assert reader.stdout is not None  # noqa: S101 - for the type checker: PIPE was requested
     return reader.stdout
 
 
 def _receive(pipe: IO[bytes]) -> _Message | None:
-    """What is told next; None: the process has ended."""
+    """Read the next message; None if the process has ended."""
     size = pipe.read(_SIZE.size)
     if len(size) < _SIZE.size:
         return None
     try:
-        told: _Message = _decode(pipe.read(*_SIZE.unpack(size)))
+        message: _Message = _decode(pipe.read(*_SIZE.unpack(size)))
     except msgspec.DecodeError:  # cut off
         return None
-    return told
+    return message
 
 
 def _chunks_from(reader: subprocess.Popen[bytes], source: Source, options: ParseOptions) -> Iterator[Chunk]:
     if not isinstance(_receive(_pipe(reader)), _Ready):
-        # It did not even begin, as where programs are not allowed to start others.
+        # It did not even start, for instance because programs may not start others here.
         yield from _read_here(source, options)
         return
     while True:
@@ -136,37 +137,37 @@ def _chunks_from(reader: subprocess.Popen[bytes], source: Source, options: Parse
 
 
 def _death_error(reader: subprocess.Popen[bytes], source: Source) -> Exception:
-    said = reader.stderr.read().decode("utf-8", "replace") if reader.stderr is not None else ""
+    stderr = reader.stderr.read().decode("utf-8", "replace") if reader.stderr is not None else ""
     code = reader.wait()
     if code >= 0:
-        return RuntimeError(f"the process that read {source.name} ended with {code}: {said}")
+        return RuntimeError(f"the process reading {source.name} exited with code {code}: {stderr}")
     return InputError(
-        f"{source.name} was not read to its end: the process that read it was killed (signal {-code})",
+        f"{source.name} was not read to its end: the process reading it was killed (signal {-code})",
         source=source.name,
-        hint="was there too little memory? free some, then do it again: nothing was stored",
+        hint="perhaps memory ran out: free some, then try again; nothing was stored",
     )
 
 
 def main() -> None:
-    """The other process."""
+    """Run the subprocess: parse the file and send its chunks."""
     task = msgspec.json.decode(sys.argv[1], type=_Task)
-    # Who would hear is gone where the pipe is broken: nobody waits for anything.
+    # A broken pipe means that the parent has exited; there is no one left to report to.
     with suppress(BrokenPipeError), os.fdopen(1, "wb", buffering=0) as pipe:
         _send(pipe, _Ready())
         with task.file.opened() as source, tuned_for_throughput(sys.getswitchinterval()):
             try:
                 for chunk in chunks(read_lines(source, name=source.name), task.options):
                     _send(pipe, chunk)
-                    del chunk  # or two are in memory while the next is made
+                    del chunk  # otherwise two chunks are in memory while the next is made
             except InputError as error:
                 _send(pipe, _Refused(error.message, error.hint))
             else:
                 _send(pipe, _End())
 
 
-def _send(pipe: IO[bytes], what: _Message) -> None:
-    told = _encode(what)
-    for part in (_SIZE.pack(len(told)), told):
+def _send(pipe: IO[bytes], message: _Message) -> None:
+    data = _encode(message)
+    for part in (_SIZE.pack(len(data)), data):
         left = memoryview(part)
         while left:
             left = left[pipe.write(left) :]

@@ -1,4 +1,4 @@
-"""Rows that repeat another row's body and sample at random: they share one answer, which may surprise."""
+"""Rows that repeat another row's body although the model samples at random: they share one answer."""
 
 import msgspec
 
@@ -9,7 +9,7 @@ from batcher.store.sqlite.database import Database
 
 
 def random_repeats(database: Database, job: Job) -> int:
-    """How many rows of the job share the answer of another, though asking again would give another answer."""
+    """Return how many rows of the job share an answer although another request would be answered differently."""
     with database.read() as connection:
         return sum(
             followers

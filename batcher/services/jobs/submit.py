@@ -1,4 +1,4 @@
-"""A job file goes in: checked at the door line by line, stored whole or not at all."""
+"""Submit a job file: every line is validated; the job is stored whole or not at all."""
 
 import hashlib
 import secrets
@@ -16,7 +16,7 @@ from batcher.domain.requests import BadLine
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import digest
 from batcher.files.source import Source
-from batcher.policy.input.key_sets import LikelyRepeats
+from batcher.policy.input.key_sets import BloomFilter
 from batcher.ports import Clock
 from batcher.services.jobs.background_writer import BackgroundWriter
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
@@ -28,39 +28,39 @@ from batcher.store.sqlite.file_locks import loading_lock
 
 
 class SubmitOptions(Struct, frozen=True, kw_only=True):
-    """How a job file is to be taken."""
+    """Options of a submission."""
 
     name: str | None = None
     #: Default url of bare bodies, a normalized path.
     url: str | None = None
     skip_invalid: bool = False
-    #: Make a new job even where the file is known.
+    #: Make a new job even if the file is known.
     new: bool = False
     output_path: str | None = None
-    #: Names the job's content in place of its bytes: a later submission under the same key is the same job.
+    #: Identifies the job's content instead of its bytes: a later submission under the same key is the same job.
     key: str | None = None
-    #: How many bad lines the error carries; None: all.
+    #: How many invalid lines the error carries; None for all.
     keep_bad: int | None = SHOWN_BAD_LINES
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
-    """A job that is stored now."""
+    """The stored job."""
 
     job: Job
-    #: False: the file was known.
+    #: False if the file was already stored as this job.
     is_new: bool
-    #: A job that came from the same path with other content.
+    #: An earlier job from the same path with different content.
     changed_from: Job | None = None
-    #: Lines passed over by `skip_invalid`.
+    #: Invalid lines skipped because of `skip_invalid`.
     rejected: int = 0
     #: Rows that share another row's answer.
     followers: int = 0
 
 
 def content_digest(source: Source, options: SubmitOptions) -> bytes:
-    """What makes a file the same file: its content and what bare bodies are taken for."""
-    told = digest(source) if options.key is None else hashlib.sha256(options.key.encode()).digest()
-    return hashlib.sha256(told + b"\0" + (options.url or "").encode()).digest()
+    """Return the identity of a job file: a digest of its content (or key) and of the url of bare bodies."""
+    content = digest(source) if options.key is None else hashlib.sha256(options.key.encode()).digest()
+    return hashlib.sha256(content + b"\0" + (options.url or "").encode()).digest()
 
 
 def submit_file(
@@ -73,9 +73,10 @@ def submit_file(
     progress: Callable[[int], None] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Submitted:
-    """Store the job, or find the one that is there. Raises InputError with the bad lines; nothing is stored then.
+    """Store the job, or find the job that was made from the same content.
 
-    `progress` is told how many lines were read, now and then. `check` may raise where a new job could not be run.
+    `progress` is called with the number of lines read, after each chunk. `check` may raise if a new job could not
+    be run. Raises InputError with the invalid lines; nothing is stored then.
     """
     _check_name(options.name)
     with read_chunks(source, ParseOptions(url=options.url, cache=settings.cache)) as chunks:
@@ -102,7 +103,7 @@ def submit_file(
             created_at=clock.now(),
         )
         loading = _Loading(database, job, options)
-        with _told_as_loading(database):
+        with _loading_lock_held(database):
             stored = loading.load(chunks, progress or (lambda _: None))
     if stored.public_id != job.public_id:
         return Submitted(job=stored, is_new=False)
@@ -116,8 +117,11 @@ def submit_file(
 
 
 @contextmanager
-def _told_as_loading(database: Database) -> Iterator[None]:
-    """Inside the block other processes know that a job is being loaded; what none of them loads goes first."""
+def _loading_lock_held(database: Database) -> Iterator[None]:
+    """Hold the shared loading lock for the block.
+
+    If no other process holds it, first remove jobs whose loader was killed.
+    """
     lock = loading_lock(database.path)
     try:
         with lock.held_if_free() as alone:
@@ -130,7 +134,7 @@ def _told_as_loading(database: Database) -> Iterator[None]:
 
 
 def _remove_half_loaded(database: Database) -> None:
-    """Nobody loads a job now, so what is half loaded was left by a loader that was killed."""
+    """Remove half-loaded jobs. No process is loading a job now, so their loaders were killed."""
     with database.read() as connection:
         left = stored_loading.half_loaded(connection)
     for job_id in left:
@@ -146,7 +150,9 @@ def _remove(database: Database, job_id: JobId) -> None:
 
 def _check_name(name: str | None) -> None:
     if name is not None and (not name.strip() or name.isdigit()):
-        raise UsageError(f'"{name}" cannot name a job: numbers are taken', hint="give --name a word")
+        raise UsageError(
+            f'"{name}" cannot name a job: a name must not be empty or a number', hint="give --name a word"
+        )
 
 
 def _name_of(source: str) -> str:
@@ -159,7 +165,7 @@ def _name_of(source: str) -> str:
 
 
 class _Loading:
-    """One job on its way into the store, in chunks; after its first bad line the rest is only checked."""
+    """Load one job into the store in chunks. After the first invalid line the rest is only validated."""
 
     def __init__(self, database: Database, job: stored_loading.NewJob, options: SubmitOptions) -> None:
         self._database = database
@@ -168,9 +174,10 @@ class _Loading:
         self._bad: list[BadLine] = []
         self._bad_count = 0
         self._good_count = 0
-        #: What was given last may be under way still, if a second signal came while it was waited for.
-        self._left = False
-        self._repeats = LikelyRepeats()
+        #: Set when loading ends early: if a second signal interrupted the wait, the last chunk may still be
+        #: waiting to be written, and must not be.
+        self._abandoned = False
+        self._repeats = BloomFilter()
         self.rejected = 0
         self.followers = 0
 
@@ -182,7 +189,7 @@ class _Loading:
             self._refuse()
             opened = self._open(job_id)
         except BaseException:
-            self._left = True
+            self._abandoned = True
             _remove(self._database, job_id)
             with self._database.write() as connection:
                 stored_loading.give_number_back(connection, job_id)
@@ -192,11 +199,11 @@ class _Loading:
         return opened
 
     def _open(self, job_id: JobId) -> Job:
-        """Show the job, unless another process has stored the same file meanwhile: then that job."""
+        """Make the job visible. If another process has stored the same file meanwhile, return that job instead."""
         with self._database.write() as connection:
-            twin = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
-            if twin is not None and not self._options.new:
-                return twin
+            same = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
+            if same is not None and not self._options.new:
+                return same
             self.followers = stored_loading.open_job(connection, job_id, repeats=self._repeats.found)
             return jobs.get(connection, job_id)
 
@@ -206,17 +213,17 @@ class _Loading:
         with BackgroundWriter() as writer:
             for chunk in chunks:
                 self._repeats.add(line.fingerprint for line in chunk.lines if line.fingerprint is not None)
-                writer.give(partial(self._add, job_id, routes, chunk))
+                writer.submit(partial(self._add, job_id, routes, chunk))
                 read += len(chunk.lines) + len(chunk.bad)
                 progress(read)
 
     def _add(self, job_id: JobId, routes: stored_loading.Routes, chunk: Chunk) -> None:
         lines, bad = chunk.lines, chunk.bad
-        fine = self._options.skip_invalid or not (bad or self._bad_count)
+        with_bodies = self._options.skip_invalid or not (bad or self._bad_count)
         with self._database.write() as connection:
-            if self._left:
+            if self._abandoned:
                 return
-            repeated = stored_loading.add(connection, job_id, routes, lines, with_bodies=fine)
+            repeated = stored_loading.add(connection, job_id, routes, lines, with_bodies=with_bodies)
             if self._options.skip_invalid:
                 stored_loading.add_rejected(connection, job_id, [*bad, *repeated])
         self._good_count += len(lines) - len(repeated)
@@ -237,9 +244,9 @@ class _Loading:
                 bad=self._bad,
                 count=self._bad_count,
                 hint=(
-                    "mend the lines, or run the good ones with --skip-invalid"
+                    "fix the lines, or run the valid ones with --skip-invalid"
                     if self._good_count
-                    else "mend the lines: there is no good one to run"
+                    else "fix the lines: there is no valid one to run"
                 ),
             )
         if not self._good_count:

@@ -1,5 +1,5 @@
-"""What comes out of a job.
+"""The results of a job.
 
-write   the results of one job, for a person who asks
-export  result and error files: in input order, whole or not there
+write   writes the results of one job on request
+export  writes result and error files in input order, atomically
 """

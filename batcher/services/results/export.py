@@ -1,4 +1,4 @@
-"""Results and errors come out: in input order, from the store to a temporary file, then renamed."""
+"""Write results and errors in input order: from the store to a temporary file, which is then renamed."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,12 +16,12 @@ from batcher.store.jobs import jobs
 from batcher.store.reports import results as stored_results
 from batcher.store.sqlite.database import Database
 
-#: What SQLite and the locks add to the name of the store's file.
+#: Suffixes that SQLite and the locks add to the name of the store's file.
 _PARTS_OF_A_STORE: Final = ("", "-wal", "-shm", "-journal", "-write", "-runner", "-loading", "-flights")
 
 
 class Exported(Struct, frozen=True, kw_only=True):
-    """What was written; None: no such file was called for."""
+    """What was written. `errors` is None if no errors file was needed."""
 
     results: str
     errors: str | None
@@ -30,7 +30,7 @@ class Exported(Struct, frozen=True, kw_only=True):
 
 
 def default_output(source_name: str, *, simulated: bool) -> str:
-    """FILE's stem + `.results.jsonl`, beside FILE; made-up answers never take the place of real ones."""
+    """Return FILE's stem + `.results.jsonl`, beside FILE. Simulated answers never replace real ones."""
     ending = ".simulated.results.jsonl" if simulated else ".results.jsonl"
     if source_name == "<stdin>":
         return f"stdin{ending}"
@@ -56,14 +56,14 @@ def errors_beside(results: str) -> str:
 
 
 def absolute(path: str | os.PathLike[str]) -> str:
-    """Where a path leads, from whatever folder it is asked later. Links are not followed."""
+    """Return the absolute path, valid from any working directory. Links are not followed."""
     return os.path.abspath(path)  # noqa: PTH100 - pathlib leaves `..` in, or follows links
 
 
 def check_places(database: Database, results: str, *, source_path: str | None, errors: str | None = None) -> None:
-    """Raise UsageError where results or errors could not be written, or would destroy what is dear.
+    """Raise UsageError if results or errors cannot be written or would overwrite the store or the job file.
 
-    Errors go beside the results unless a place is named.
+    `errors` None: the errors file is beside the results.
     """
     check_target(Path(results))
     places = [Path(results), Path(errors or errors_beside(results))]
@@ -72,13 +72,13 @@ def check_places(database: Database, results: str, *, source_path: str | None, e
 
 def check_files(database: Database, places: Sequence[Path], *, sources: Iterable[str]) -> None:
     """Raise UsageError for a file that cannot be written, is the store or a job file, or is named twice."""
-    dear = {
+    protected = {
         database.path.with_name(database.path.name + part).resolve(): "the store" for part in _PARTS_OF_A_STORE
     }
-    dear.update({Path(source).resolve(): "the job file" for source in sources})
+    protected.update({Path(source).resolve(): "the job file" for source in sources})
     for place in places:
         check_target(place)
-        what = dear.get(place.resolve())
+        what = protected.get(place.resolve())
         if what is not None:
             raise UsageError(f"{place} is {what}; it is not overwritten", hint="name another output file with -o")
     if len({place.resolve() for place in places}) < len(places):
@@ -86,12 +86,12 @@ def check_files(database: Database, places: Sequence[Path], *, sources: Iterable
 
 
 def public_request_id(job: Job, line: int) -> str:
-    """The stable id of a line's request, in the shape of OpenAI's batches."""
+    """Return the stable id of a line's request, in the format of OpenAI's batches."""
     return f"batch_req_{job.public_id.removeprefix('batch_')}{line:08x}"
 
 
 def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
-    """A result line for every answered request, in input order."""
+    """Yield a result line for every answered request, in input order."""
     with database.read() as connection:
         for row in stored_results.answered(connection, job):
             yield result_line(
@@ -108,7 +108,7 @@ def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
 
 
 def failed_lines(database: Database, job: Job) -> Iterator[bytes]:
-    """An error line for every dead letter and every skipped line, in input order."""
+    """Yield an error line for every dead letter and every skipped line, in input order."""
     with database.read() as connection:
         skipped = stored_results.skipped(connection, job.id)
         waiting = next(skipped, None)
@@ -148,7 +148,10 @@ def write_job(database: Database, job: Job, *, results: str, errors: str | None 
 
 
 def write_errors(database: Database, job: Job, place: Path) -> int:
-    """The errors file, removed where nothing failed so that none from before misleads; returns how many lines."""
+    """Write the errors file; returns its number of lines.
+
+    If nothing failed, remove an older one, which would mislead.
+    """
     lines = failed_lines(database, job)
     first = next(lines, None)
     if first is None:
@@ -160,7 +163,7 @@ def write_errors(database: Database, job: Job, place: Path) -> int:
 
 
 def write_lines(file: Writable, lines: Iterator[bytes]) -> int:
-    """Write them all; returns how many."""
+    """Write all lines; returns how many."""
     count = 0
     for count, line in enumerate(lines, 1):  # noqa: B007 - the last number is the count
         file.write(line)

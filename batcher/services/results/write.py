@@ -1,4 +1,4 @@
-"""The results of one job, written where a person asks for them."""
+"""Write the results of one job to a file or to stdout."""
 
 from pathlib import Path
 from typing import Final
@@ -20,20 +20,20 @@ from batcher.services.results.export import (
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 
-#: The name of stdout among output files.
+#: The output file name that means stdout.
 STDOUT: Final = "-"
 
 
 def remembered_output(job: Job) -> str:
-    """Where the job's results go unless another place is named."""
+    """Return where the job's results go if no other file is named."""
     return job.output_path or default_output(job.source_name, simulated=job.settings.simulate)
 
 
 def write(database: Database, job: Job, *, output: str | None, errors: str | None, stdout: Writable) -> Exported:
-    """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and what failed to `errors`.
+    """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and its errors to `errors`.
 
-    Errors go beside the results unless a place is named; with stdout only where one is. Raises UsageError before
-    anything is written: a place that cannot be written to, or that holds something dear.
+    `errors` None: the errors file is beside the results; with stdout, no errors are written. Raises UsageError
+    before anything is written if a file cannot be written or would overwrite the store or the job file.
     """
     if output == STDOUT:
         if errors is not None:
@@ -48,13 +48,13 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
 
 
 def require_finished(database: Database, job: Job) -> None:
-    """Raise NotFinished where rows of an open job are not at their end."""
+    """Raise NotFinished if the job is open and has unfinished rows."""
     if job.state is not JobState.OPEN:
         return
     with database.read() as connection:
         counts = job_counts.counts(connection, job)
     if counts.unfinished:
         raise NotFinished(
-            f"job {job.id} ({job.name}) is not finished: {counts.unfinished:,} of {counts.total:,} rows are open",
-            hint=f"`batcher resume {job.id}` goes on; --partial writes what is there",
+            f"job {job.id} ({job.name}) is not finished: {counts.unfinished:,} of {counts.total:,} rows left",
+            hint=f"`batcher resume {job.id}` finishes it; --partial writes the results that exist now",
         )

@@ -1,8 +1,8 @@
 """Jobs that run.
 
-run                 runs jobs to their end, or follows the runner that is at work
-follow              how jobs stand that another process runs
-status              how a job stands, as `status --json` shows it
+run                 runs jobs to their end, or hands them over to a live runner
+follow              reports the progress of jobs that another process runs
+status              a job's status, as `status --json` shows it
 stored_lanes        a lane as the store remembers it, while no runner works on it
-interpreter_tuning  Python's settings for a busy process: switch interval and garbage collector
+interpreter_tuning  Python's switch interval and garbage collector, set for throughput
 """

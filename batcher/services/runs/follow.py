@@ -1,4 +1,4 @@
-"""Following jobs that another process runs: how they totals_of, asked of the store."""
+"""Follow jobs that another process runs, by reading their counts from the store."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ _SECONDS = 1.0
 
 
 class Totals(Struct, frozen=True, kw_only=True):
-    """How followed jobs totals_of together."""
+    """The counts of several jobs, added up."""
 
     completed: int
     dead_lettered: int
@@ -28,26 +28,26 @@ class Totals(Struct, frozen=True, kw_only=True):
 
 
 class JobFollower:
-    """Tells a listener once a second."""
+    """Report the totals of the followed jobs once a second."""
 
-    def __init__(self, database: Database, followed: Sequence[JobId], tell: Callable[[Totals], None]) -> None:
+    def __init__(self, database: Database, followed: Sequence[JobId], report: Callable[[Totals], None]) -> None:
         self._database = database
         self._followed = followed
-        self._tell = tell
+        self._report = report
 
     async def run(self, until: Callable[[], bool]) -> None:
-        """Until cancelled, or until this process runs them itself; a job that is deleted ends it too."""
+        """Report until cancelled, until `until` returns True, or until one of the jobs is deleted."""
         with suppress(UnknownJob):
             await self._follow(until)
 
     async def _follow(self, until: Callable[[], bool]) -> None:
         while not until():
-            self._tell(await asyncio.to_thread(totals_of, self._database, self._followed))
+            self._report(await asyncio.to_thread(totals_of, self._database, self._followed))
             await asyncio.sleep(_SECONDS)
 
 
 def totals_of(database: Database, job_ids: Sequence[JobId]) -> Totals:
-    """How the jobs totals_of now."""
+    """Return the totals of the jobs now."""
     with database.read() as connection:
         counts = [job_counts.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
     return Totals(

@@ -1,4 +1,4 @@
-"""How Python runs while much work goes by: threads change hands sooner, the collector comes by seldom."""
+"""Python settings for throughput: a shorter thread switch interval and a rarer garbage collection."""
 
 import gc
 import sys
@@ -9,12 +9,12 @@ from typing import Final
 
 from msgspec import Struct
 
-#: Objects more than were freed; Python's own 700 are those of twenty requests.
+#: Net allocations before a collection. Python's default of 700 is reached by twenty requests.
 _COLLECT_AFTER: Final = 20_000
 
 
 class _Before(Struct, frozen=True):
-    """How the host program had it."""
+    """The host program's settings, restored at the end."""
 
     switch_seconds: float
     thresholds: tuple[int, int, int]
@@ -28,10 +28,11 @@ _before: _Before | None = None
 
 @contextmanager
 def tuned_for_throughput(switch_seconds: float) -> Iterator[None]:
-    """For the block: a thread that waits for its turn gets it after so many seconds, not after Python's own 5 ms.
+    """For the block, set the thread switch interval (Python's default is 5 ms) and collect garbage rarely.
 
-    What is loaded by now stays, and requests are freed by their counts: there is next to nothing to collect. Of
-    blocks within one another, or beside, in other threads, the first sets it and the last sets it back.
+    Everything loaded so far is frozen, and requests are freed by reference counts, so there is almost nothing to
+    collect. If blocks are nested, or run at the same time in other threads, the first one sets the values and the
+    last one restores them.
     """
     global _inside, _before  # noqa: PLW0603 - there is one interpreter
     with _lock:
@@ -53,7 +54,7 @@ def _set(switch_seconds: float) -> _Before:
     if before.thresholds[0]:
         gc.set_threshold(_COLLECT_AFTER)
     if before.freezes:
-        # First: garbage that is frozen stays too, and what was loaded last may hold long bodies.
+        # Collect first: frozen garbage is never freed, and what was loaded last may hold long bodies.
         gc.collect()
         gc.freeze()
     return before

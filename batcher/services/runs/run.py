@@ -1,4 +1,4 @@
-"""Jobs run to their end: by this process, or by the runner that works the store already."""
+"""Run jobs to their end: in this process, or in the runner that is already using the store."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ from batcher.store.reports import job_counts
 from batcher.store.sqlite import migrate
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.in_flight_log import FlightLog, last_sent
+from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
 from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import Worker, WorkerSettings
 
@@ -32,30 +32,31 @@ _ENDED = frozenset({ShownState.COMPLETED, ShownState.CANCELLED, ShownState.PAUSE
 
 
 class Parts(Struct, frozen=True, kw_only=True):
-    """The concrete things a runner is made of; `app` chooses them."""
+    """The concrete parts of a runner; `app` chooses them."""
 
     clock: Clock
     budget: Callable[[int | None], Budget]
     writer: Callable[[Database], Writer]
-    #: What sends for a job, to the given base URL. Raises BatcherError where it cannot be made: no key.
+    #: Makes the sender of a job, to the given base URL. Raises BatcherError if it cannot be made, e.g. without a
+    #: key.
     sender: Callable[[Job, str], AbstractAsyncContextManager[Sender]]
-    #: The simulated provider; entering it gives its base URL.
+    #: Starts the simulated provider; entering the context returns its base URL.
     simulator: Callable[[], AbstractAsyncContextManager[str]]
-    #: U(0, 1).
+    #: Returns a uniform random number in [0, 1).
     jitter: Callable[[], float]
 
 
 class RunEnd(StrEnum):
     """Why a run stopped."""
 
-    #: No job that was asked for can go on.
+    #: None of the requested jobs can continue.
     OVER = "over"
-    #: It was interrupted; what was in flight ended or was given back.
+    #: It was interrupted; requests in flight completed or were released.
     INTERRUPTED = "interrupted"
 
 
 class RunControl:
-    """How a surface interrupts a run: a first signal drains, a second stops."""
+    """Lets a surface interrupt a run: the first signal drains, the second stops."""
 
     def __init__(self) -> None:
         self.interrupted = asyncio.Event()
@@ -64,21 +65,21 @@ class RunControl:
         self._at_once = False
 
     def drain(self, deadline: float | None) -> None:
-        """Send nothing new; what is in flight may end within `deadline` seconds (None: without end)."""
+        """Send nothing new; requests in flight may complete within `deadline` seconds (None: no deadline)."""
         self._deadline = deadline
         self.interrupted.set()
         if self.worker is not None:
             self.worker.drain(deadline)
 
     def stop(self) -> None:
-        """Wait for nothing."""
+        """Stop now, without waiting for requests in flight."""
         self._at_once = True
         self.interrupted.set()
         if self.worker is not None:
             self.worker.stop()
 
     def attach(self, worker: Worker) -> None:
-        """The worker is there now; it learns what was said before."""
+        """Attach the worker, and pass on an interruption that came before it existed."""
         self.worker = worker
         if self._at_once:
             worker.stop()
@@ -96,21 +97,22 @@ async def run_jobs(
     control: RunControl,
     handed_over: Callable[[int | None], None],
 ) -> RunEnd:
-    """Run the jobs to their end. Beside a live runner they are handed over (`handed_over` is told its pid).
+    """Run the jobs to their end.
 
-    Should that runner die, this process becomes the runner.
+    If another runner is using the store, hand the jobs over to it and call `handed_over` with its pid. If that
+    runner dies, this process becomes the runner.
     """
-    probing = _want(database, wanted, parts.clock)
-    told = False
+    probing = _mark_wanted(database, wanted, parts.clock)
+    reported = False
     while True:
         lock = RunnerLock(database.path)
         try:
             lock.acquire()
         except RunnerBusy as busy:
             lock.close()
-            if not told:
+            if not reported:
                 handed_over(busy.pid)
-                told = True
+                reported = True
             end = await _watch(database, wanted, control, parts.clock)
             if end is not None:
                 return end
@@ -123,8 +125,8 @@ async def run_jobs(
             lock.close()
 
 
-def _want(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[JobId]:
-    """Mark the jobs as wanted and end what paused them; returns those that were paused."""
+def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[JobId]:
+    """Mark the jobs as wanted and end their pauses; return the jobs that were paused."""
     probing = []
     with database.write() as connection:
         for job_id in wanted:
@@ -142,14 +144,14 @@ def _want(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[Job
             )
             if ended:
                 probing.append(job_id)
-                # A live runner notices a new version of the settings and takes the job up again.
+                # A live runner notices the new version of the settings and starts the job again.
                 jobs.remember(connection, job_id, settings=job.settings)
         jobs.want(connection, wanted)
     return probing
 
 
 async def _watch(database: Database, wanted: Sequence[JobId], control: RunControl, clock: Clock) -> RunEnd | None:
-    """Wait for the live runner to end the jobs; None: it is gone, and they are not at their end."""
+    """Wait until the live runner has ended the jobs; None if the runner is gone and they have not ended."""
     lock = RunnerLock(database.path)
     try:
         while True:
@@ -167,7 +169,7 @@ async def _watch(database: Database, wanted: Sequence[JobId], control: RunContro
 
 
 def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
-    """A runner that begins forgets what its predecessor was asked, but we still wait for these."""
+    """Mark the jobs as wanted again: a runner that starts clears the marks of its predecessor."""
     with database.read() as connection:
         found = [jobs.get(connection, job_id) for job_id in wanted]
     forgotten = [job.id for job in found if job.state is JobState.OPEN and not job.wanted]
@@ -180,7 +182,7 @@ def _has_ended(database: Database, job_id: JobId, *, alive: bool, now: int) -> b
     with database.read() as connection:
         job = jobs.get(connection, job_id)
         if job.state is not JobState.OPEN:
-            # What a cancel finds in flight ends as it ends.
+            # Requests that were in flight at the cancel still complete.
             return not (alive and job_counts.counts(connection, job).claimed)
         paused = bool(pauses.in_force(connection))
     return paused and job_status(database, job, now=now, runner_lives=alive).state in _ENDED
@@ -214,8 +216,8 @@ async def _run_here(
             control.attach(worker)
             await worker.run(wanted, probing=probing)
     except BaseExceptionGroup as group:
-        # Not `except*`: beside an error of another kind, what is raised there comes out in a group again.
-        error = _first(group)
+        # Not `except*`: if the group also holds other errors, an error raised there is wrapped in a group again.
+        error = _first_batcher_error(group)
         if error is None:
             raise
         raise error from group
@@ -228,7 +230,7 @@ async def _run_here(
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
 
 
-def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FlightLog]:
+def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FileInFlightLog]:
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
     with database.write() as connection:
@@ -236,29 +238,29 @@ def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[H
         runners.rescue(connection, now=now, sent=sent)
         jobs.want_only(connection, wanted)
         holder = runners.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)
-    # Not before the rescue is on disk: until then the log speaks of the one before.
-    return holder, FlightLog(database.path, holder=holder, boot=boot)
+    # Open the log only after the rescue is committed: until then it describes the previous runner.
+    return holder, FileInFlightLog(database.path, holder=holder, boot=boot)
 
 
 def _boot() -> str | None:
-    """Names this start of the machine, where the system tells."""
+    """Return the id of this boot of the machine, None if the system has none."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return None
 
 
-def _first(group: BaseExceptionGroup[BaseException]) -> BatcherError | None:
-    """What people are told of several failures at once: the first that has words for them."""
+def _first_batcher_error(group: BaseExceptionGroup[BaseException]) -> BatcherError | None:
+    """Return the first BatcherError of the group, whose message can be shown; None if there is none."""
     for error in group.exceptions:
-        found = _first(error) if isinstance(error, BaseExceptionGroup) else error
+        found = _first_batcher_error(error) if isinstance(error, BaseExceptionGroup) else error
         if isinstance(found, BatcherError):
             return found
     return None
 
 
 class _Senders:
-    """One sender for all jobs that send alike; closed with the run."""
+    """Senders, one for all jobs with the same connection settings; closed with the run."""
 
     def __init__(self, stack: AsyncExitStack, parts: Parts) -> None:
         self._stack = stack
@@ -267,13 +269,13 @@ class _Senders:
         self._simulated: str | None = None
 
     async def of(self, job: Job) -> Sender:
-        """The job's sender. Raises BatcherError where it cannot be made."""
+        """Return the job's sender. Raises BatcherError if it cannot be made."""
         settings = job.settings
         base_url = await self._base_url(job)
-        alike = repr((base_url, settings.api_key_env, settings.headers, settings.timeout, settings.ca_file))
-        if alike not in self._made:
-            self._made[alike] = await self._stack.enter_async_context(self._parts.sender(job, base_url))
-        return self._made[alike]
+        key = repr((base_url, settings.api_key_env, settings.headers, settings.timeout, settings.ca_file))
+        if key not in self._made:
+            self._made[key] = await self._stack.enter_async_context(self._parts.sender(job, base_url))
+        return self._made[key]
 
     async def _base_url(self, job: Job) -> str:
         if not job.settings.simulate:

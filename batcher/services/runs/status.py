@@ -1,4 +1,4 @@
-"""How a job stands: the JSON of the contract, from the store and what the live runner last told."""
+"""A job's status: the JSON of docs/json.md, from the store and the live runner's last snapshot."""
 
 from datetime import UTC, datetime
 
@@ -53,7 +53,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
     cached: int
     attempts: int
-    #: Requests that are out now; of `counts.claimed` the others wait in the runner's hands for their turn.
+    #: Requests in flight now. The rest of `counts.claimed` is held by the runner and not sent yet.
     in_flight: int
     rate_limited: int
     rejected: int
@@ -62,7 +62,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     lanes: list[LaneStatus]
     source: str
     output: str | None
-    #: Beside `output`, of a job that is over and has rows without an answer.
+    #: The errors file beside `output`, if the job has ended and has rows without an answer.
     errors: str | None
     runner_pid: int | None
     created_at: str
@@ -73,14 +73,14 @@ class JobStatus(Struct, frozen=True, kw_only=True):
 
 
 class _Live(Struct, frozen=True, kw_only=True):
-    """The runner, if one lives, and what it last told."""
+    """The live runner and its last snapshot; both None if no runner lives."""
 
     runner: Runner | None
     snapshot: Snapshot | None
 
 
 def timestamp(us: int | None) -> str | None:
-    """RFC 3339 UTC, of UTC microseconds."""
+    """Return UTC microseconds as RFC 3339 UTC."""
     if us is None:
         return None
     return datetime.fromtimestamp(us / 1e6, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -101,7 +101,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         stored = {lane.key.model: lane for lane in lanes.of_endpoint(connection, job.endpoint_id, job.key_name)}
     found = {model: _pause_of(job, stored.get(model), in_force) for model in models}
     pause = _pause_of_all([found[model] for model in left])
-    state = shown_state(job, counts, paused=pause is not None, live=_works_on(live, job))
+    state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(live, job))
     return JobStatus(
         job=job.id,
         name=job.name,
@@ -123,7 +123,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         source=job.source_name,
         output=job.output_path,
         errors=_errors_file(job, counts),
-        runner_pid=live.runner.pid if live.runner and _works_on(live, job) else None,
+        runner_pid=live.runner.pid if live.runner and _is_run_by(live, job) else None,
         created_at=timestamp(job.created_at) or "",
         started_at=timestamp(job.started_at),
         finished_at=timestamp(job.finished_at),
@@ -147,12 +147,12 @@ def _live(database: Database, *, runner_lives: bool | None) -> _Live:
 
 
 def in_flight(database: Database, job_id: JobId, claimed: int) -> int:
-    """How many of the job's claimed requests are out, as the live runner told it last."""
+    """Return how many of the job's claimed requests are in flight, by the live runner's last snapshot."""
     return _in_flight(_live(database, runner_lives=None), job_id, claimed)
 
 
 def _in_flight(live: _Live, job_id: JobId, claimed: int) -> int:
-    # What it told is up to a second old; a row that was settled meanwhile is not out any more.
+    # The snapshot is up to a second old; rows that were settled since are no longer in flight.
     return 0 if live.snapshot is None else min(claimed, live.snapshot.flying.get(job_id, 0))
 
 
@@ -162,12 +162,12 @@ def _errors_file(job: Job, counts: Counts) -> str | None:
     return errors_beside(job.output_path) if failed and is_over and job.output_path is not None else None
 
 
-def _works_on(live: _Live, job: Job) -> bool:
+def _is_run_by(live: _Live, job: Job) -> bool:
     return live.runner is not None and job.wanted
 
 
 def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownState:
-    """What people see: running only while a live runner works on it."""
+    """Return the state to show: running only while a live runner works on the job."""
     if job.state is JobState.CANCELLED:
         return ShownState.CANCELLED
     if job.state is JobState.COMPLETED or (counts.total and not counts.unfinished):
@@ -190,7 +190,7 @@ def _pause_of(job: Job, lane: StoredLane | None, in_force: list[Pause]) -> Pause
 
 
 def _pause_of_all(found: list[Pause | None]) -> Pause | None:
-    """The job waits only where every lane that has work left waits."""
+    """Return a pause only if every lane with unfinished rows is paused."""
     return found[0] if found and all(found) else None
 
 
@@ -215,7 +215,7 @@ def _counts_json(counts: Counts) -> dict[str, int]:
 def _lane_status(
     job: Job, model: str, live: _Live, stored: StoredLane | None, pause: Pause | None, *, now: int
 ) -> LaneStatus:
-    """As the live runner sees it, else as the store remembers it."""
+    """Return the lane from the live runner's snapshot, otherwise from the store."""
     working = _snapshot_of(live.snapshot, job, model)
     shown = working or resting(stored, limits_for(job.settings, model), now=now)
     return LaneStatus(

@@ -11,18 +11,18 @@ from batcher.policy.rate.daily_quota import HOUR_US, DayLimits, hour_with_room
 
 
 class RestingLane(Struct, frozen=True, kw_only=True):
-    """Its limits, and what will hold its next request; times are UTC microseconds."""
+    """The lane's limits, and what delays its next request. Times are UTC microseconds."""
 
     rpm: float | None
     tpm: float | None
-    #: None: nothing is known.
+    #: None if no limit is known.
     source: LimitSource | None
     binding: str | None
     cooling_until: int | None
 
 
 def resting(stored: StoredLane | None, given: Limits, *, now: int) -> RestingLane:
-    """What the next run will begin with. `stored` is None where no request of the lane was ever claimed."""
+    """Return what the next run will start with. `stored` is None if no request of the lane was ever claimed."""
     if stored is None:
         source = LimitSource.GIVEN if given != Limits() else None
         return RestingLane(rpm=given.rpm, tpm=given.tpm, source=source, binding=None, cooling_until=None)
@@ -43,8 +43,8 @@ def resting(stored: StoredLane | None, given: Limits, *, now: int) -> RestingLan
 
 
 def _day_until(lane: StoredLane, given: Limits, now: int) -> int:
-    """The end of a day that is used up, by the provider's word or by our own count; 0: it is not."""
-    told = 1_000_000 * (lane.memory.limits.day_until or 0)
+    """Return when an exhausted daily limit resets, by the header or our own count; 0 if it is not exhausted."""
+    announced = 1_000_000 * (lane.memory.limits.day_until or 0)
     hour = now // HOUR_US
     found = hour_with_room(lane.memory.day, 1.0, DayLimits(given.rpd, given.tpd), hour)
-    return max(told, HOUR_US * found if found > hour else 0)
+    return max(announced, HOUR_US * found if found > hour else 0)

@@ -2,5 +2,5 @@
 
 open_store  opens the store for a command
 maintain    upgrade, check, backup
-cache       answers kept for reuse
+cache       counts and removes cached answers
 """

@@ -1,4 +1,4 @@
-"""Answers kept for reuse: counted, forgotten. A job's results are never touched."""
+"""Count and remove the answers that are cached for reuse. A job's results are never touched."""
 
 from msgspec import Struct
 
@@ -9,11 +9,11 @@ from batcher.store.sqlite.database import Database
 
 
 class CachedAnswers(Struct, frozen=True, kw_only=True):
-    """The answers kept of one endpoint."""
+    """The cached answers of one endpoint."""
 
     base_url: str
     answers: int
-    #: Of their bodies.
+    #: Total size of their bodies.
     bytes: int
     oldest: str | None
     newest: str | None
@@ -28,7 +28,7 @@ class CacheStats(Struct, frozen=True, kw_only=True):
 
 
 def stats(database: Database | None) -> CacheStats:
-    """What is kept, by endpoint; nothing where there is no store."""
+    """Return the cached answers by endpoint; none if there is no store."""
     if database is None:
         return CacheStats(data=[], answers=0, bytes=0)
     with database.read() as connection:
@@ -50,7 +50,7 @@ def stats(database: Database | None) -> CacheStats:
 
 
 def clear(database: Database, *, older_than: float | None, clock: Clock) -> int:
-    """Forget answers, all or those older than so many seconds; returns how many."""
+    """Remove cached answers: all, or those older than `older_than` seconds; returns how many."""
     before = None if older_than is None else clock.now() - round(older_than * 1e6)
     with database.write() as connection:
         return cache.clear(connection, before=before)

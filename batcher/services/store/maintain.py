@@ -1,4 +1,4 @@
-"""The store looked after: upgraded, checked, backed up."""
+"""Maintain the store: upgrade, check, back up."""
 
 from contextlib import closing
 from pathlib import Path
@@ -15,7 +15,7 @@ from batcher.store.sqlite.read_only import open_to_look
 
 
 class Upgraded(Struct, frozen=True, kw_only=True):
-    """The schema before and after; None: the file was empty."""
+    """The schema revisions. `before` is None if the file was empty."""
 
     before: str | None
     after: str
@@ -27,23 +27,26 @@ class StoreCheck(Struct, frozen=True, kw_only=True):
     store: str
     ok: bool
     problems: list[str]
-    #: The schema's revision, and the one this program works with.
+    #: The store's schema revision, and the revision that this program needs.
     revision: str | None
     current: str
     counts: dict[str, int]
-    #: Of the file and its log.
+    #: Size of the file and its write-ahead log.
     bytes: int
 
 
 def upgrade(path: str, clock: Clock) -> Upgraded:
-    """Bring the store to this program's schema. Raises StoreError: none there, a newer one, a runner at work."""
+    """Upgrade the store to this program's schema.
+
+    Raises StoreError if there is no store, its schema is newer, or a runner is using it.
+    """
     before = _revision(path)
     with made(path, clock):
         return Upgraded(before=before, after=migrate.HEAD)
 
 
 def check(path: str) -> StoreCheck:
-    """Read the whole store. Raises StoreError where it is none of ours, or a newer program's."""
+    """Check the whole store. Raises StoreError if the file is not a batcher store or its schema is newer."""
     _require(path)
     revision, counts = None, {}
     try:
@@ -69,18 +72,21 @@ def check(path: str) -> StoreCheck:
 
 
 def backup(path: str, target: str, *, replace: bool) -> int:
-    """Copy the store to one file; returns its bytes. Raises UsageError where that would destroy something."""
+    """Copy the store to one file; returns its size in bytes.
+
+    Raises UsageError if that would overwrite something.
+    """
     _require(path)
     place = Path(target)
     check_target(place)
     if place.exists() and place.samefile(path):
         raise UsageError(f"{target} is the store itself", hint="name another file")
     if place.exists() and not replace:
-        raise UsageError(f"{target} is there already", hint="name another file, or give --force")
+        raise UsageError(f"{target} already exists", hint="name another file, or give --force")
     beside = [other for ending in ("-wal", "-journal") if (other := Path(f"{target}{ending}")).exists()]
     if beside:
         raise UsageError(
-            f"{beside[0]} is there: {target} is a database in use, or was when its program died",
+            f"{beside[0]} exists: {target} is a database in use, or was in use when its program was killed",
             hint="name another file",
         )
     remove_left_over(place)
@@ -101,6 +107,6 @@ def _revision(path: str) -> str | None:
 
 
 def _size(path: Path) -> int:
-    """By name, without opening: an open and close would drop SQLite's locks."""
+    """Return the size by name, without opening the files: closing them would drop SQLite's locks."""
     files = (path, Path(f"{path}-wal"))
     return sum(file.stat().st_size for file in files if file.exists())

@@ -1,4 +1,4 @@
-"""The store for a command."""
+"""Open the store for a command."""
 
 import time
 from collections.abc import Iterator
@@ -14,20 +14,23 @@ from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.read_only import open_to_look
 
 #: What to do if no store is at the path.
-NO_STORE_HINT: Final = "`batcher run FILE` makes one; or name another store with --db or BATCHER_DB"
-#: An upgrade takes a moment; who holds the store longer works it.
+NO_STORE_HINT: Final = "`batcher run FILE` creates one; or name another store with --db or BATCHER_DB"
+#: Longest wait for another process's upgrade. A process that holds the store for longer is a runner.
 _UPGRADE_SECONDS = 10.0
 _LOOK_SECONDS = 0.05
 
 
 def exists(path: str) -> bool:
-    """Whether there is a store to look into: a command that only looks makes none."""
+    """Whether the store exists. A command that only reads does not create one."""
     return Path(path).exists()
 
 
 @contextmanager
 def opened(path: str) -> Iterator[Database]:
-    """A store that is there and current; where it cannot be written, one that can be read. Raises StoreError."""
+    """Open an existing store, read-only if it cannot be written.
+
+    Raises StoreError if it is missing or not current.
+    """
     if not exists(path):
         raise StoreError(f"there is no store at {path}", hint=NO_STORE_HINT)
     database = open_to_look(Path(path))
@@ -40,7 +43,7 @@ def opened(path: str) -> Iterator[Database]:
 
 @contextmanager
 def made(path: str, clock: Clock) -> Iterator[Database]:
-    """A store, made or upgraded where needed; that takes the runner's lock for the moment."""
+    """Open the store; create or upgrade it if needed, which briefly takes the runner's lock."""
     database = Database(Path(path))
     try:
         if not migrate.is_current(database):
@@ -51,20 +54,20 @@ def made(path: str, clock: Clock) -> Iterator[Database]:
 
 
 def _upgrade(database: Database, clock: Clock) -> None:
-    """Upgrade it, or wait until another process has: two that begin at once both find it new."""
-    patience = time.monotonic() + _UPGRADE_SECONDS
+    """Upgrade the store, or wait until another process has: two may start at once and both find it new."""
+    deadline = time.monotonic() + _UPGRADE_SECONDS
     while not migrate.is_current(database):
         lock = RunnerLock(database.path)
         try:
             lock.acquire()
             migrate.upgrade(database, now=clock.now())
         except RunnerBusy as error:
-            if time.monotonic() < patience:
+            if time.monotonic() < deadline:
                 time.sleep(_LOOK_SECONDS)
                 continue
             raise StoreError(
-                f"the store {database.path} must be upgraded, but a runner (pid {error.pid}) works it",
-                hint="let it end, or stop it, then try again",
+                f"the store {database.path} must be upgraded, but a runner (pid {error.pid}) is using it",
+                hint="wait until it ends, or stop it; then try again",
             ) from error
         finally:
             lock.close()

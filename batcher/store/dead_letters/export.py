@@ -23,14 +23,14 @@ class OutLine(Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Shared(Struct, frozen=True, kw_only=True):
+class SharedCustomId(Struct, frozen=True, kw_only=True):
     """A custom_id that occurs in several jobs."""
 
     custom_id: str
     jobs: tuple[JobId, JobId]
 
 
-def shared_custom_id(connection: Connection, filters: Filters) -> Shared | None:
+def shared_custom_id(connection: Connection, filters: Filters) -> SharedCustomId | None:
     """Return a custom_id that several of these dead letters have; it is unique only within a job."""
     query = (
         narrowed(
@@ -47,7 +47,9 @@ def shared_custom_id(connection: Connection, filters: Filters) -> Shared | None:
         .limit(1)
     )
     row = connection.execute(query).first()
-    return None if row is None else Shared(custom_id=row.custom_id, jobs=(JobId(row.first), JobId(row.last)))
+    return (
+        None if row is None else SharedCustomId(custom_id=row.custom_id, jobs=(JobId(row.first), JobId(row.last)))
+    )
 
 
 def base_urls(connection: Connection, job_ids: Sequence[JobId]) -> list[str]:

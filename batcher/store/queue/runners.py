@@ -12,7 +12,7 @@ from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestSta
 from batcher.store.compiled import as_json_array, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
-from batcher.store.sqlite.in_flight_log import Sent
+from batcher.store.sqlite.in_flight_log import SentClaims
 
 #: After three holders lost while others were in flight, and two while it ran alone, the request kills its worker.
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2
@@ -54,7 +54,7 @@ def latest_runner(connection: Connection) -> Runner | None:
     return None if row is None else Runner(**row)
 
 
-def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int:
+def rescue(connection: Connection, *, now: int, sent: SentClaims | None = None) -> int:
     """Give back what dead runners held. The caller holds the runner's lock, so all others are dead.
 
     `sent` says which of the last runner's claims had been sent; its other claims are released. What became of all
@@ -71,7 +71,7 @@ def rescue(connection: Connection, *, now: int, sent: Sent | None = None) -> int
     return released + rescued
 
 
-def _release_unsent(connection: Connection, held: Any, sent: Sent, now: int) -> int:  # noqa: ANN401 - a condition
+def _release_unsent(connection: Connection, held: Any, sent: SentClaims, now: int) -> int:  # noqa: ANN401 - a condition
     """Release rows that were claimed ahead and never sent: no attempt was made, and they killed no runner."""
     claimed = connection.execute(
         select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)

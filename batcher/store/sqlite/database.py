@@ -211,7 +211,7 @@ class Database:
         self._is_torn = False
 
     def _refuse_another_file(self) -> None:
-        """Refuse a file that was deleted or replaced: writes to it are lost; reading would make an empty file."""
+        """Refuse a file that was deleted or replaced: writes are lost, and reading would make an empty one."""
         if identity(self.path) != self._file:
             raise StoreError(
                 f"the store {self.path} was deleted or replaced while it was in use",

@@ -27,7 +27,7 @@ _FREE = bytes(_SLOT.size)
 _SLOTS = 2_048
 
 
-class Sent(Struct, frozen=True, kw_only=True):
+class SentClaims(Struct, frozen=True, kw_only=True):
     """Which of one holder's claims had been sent and were not settled."""
 
     holder: HolderId
@@ -38,7 +38,7 @@ def _file(store: Path) -> Path:
     return store.with_name(f"{store.name}-flights")
 
 
-def last_sent(store: Path, *, boot: str | None) -> Sent | None:
+def last_sent(store: Path, *, boot: str | None) -> SentClaims | None:
     """Return what the last runner had in flight; None if unknown, so that any of its claims may have been."""
     try:
         content = _file(store).read_bytes()
@@ -51,14 +51,16 @@ def last_sent(store: Path, *, boot: str | None) -> Sent | None:
         return None
     whole = len(content) - (len(content) - _HEAD.size) % _SLOT.size
     slots = _SLOT.iter_unpack(content[_HEAD.size : whole])
-    return Sent(holder=HolderId(holder), sends=frozenset((RequestId(row), send) for row, send in slots if row))
+    return SentClaims(
+        holder=HolderId(holder), sends=frozenset((RequestId(row), send) for row, send in slots if row)
+    )
 
 
 def _padded(boot: str) -> bytes:
     return boot.encode()[:48].ljust(48, b"\0")
 
 
-class FlightLog:
+class FileInFlightLog:
     """`ports.InFlightLog` on the file. If it cannot be written it records nothing, and so nothing wrong."""
 
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from batcher.budget.lane_gate import Gate
+from batcher.budget.lane_gate import LaneGate
 from batcher.budget.lanes import LaneBudgets
 from batcher.clock import SystemClock
 from batcher.domain.ids import EndpointId
@@ -55,7 +55,7 @@ async def cheapest(take: Callable[[], Awaitable[object]]) -> float:
     return best / CALLS
 
 
-def settled(gate: Gate) -> None:
+def settled(gate: LaneGate) -> None:
     """The rule is known, and it alone is followed."""
     observer = gate.tokens.observer
     assert observer is not None
@@ -63,7 +63,7 @@ def settled(gate: Gate) -> None:
     observer._beliefs = [observer._best]
 
 
-def learning(gate: Gate) -> None:
+def learning(gate: LaneGate) -> None:
     """Every rule is possible, and stays so."""
     observer = gate.tokens.observer
     assert observer is not None
@@ -71,12 +71,12 @@ def learning(gate: Gate) -> None:
     assert len(observer._beliefs) == 6
 
 
-def without(gate: Gate) -> None:
+def without(gate: LaneGate) -> None:
     """No header tells of a bucket."""
     gate.tokens.observer = None
 
 
-async def admitting(state: Callable[[Gate], None]) -> tuple[float, float]:
+async def admitting(state: Callable[[LaneGate], None]) -> tuple[float, float]:
     """Seconds of CPU: of `reserve` alone, and of a request whole, from `reserve` to what its reply teaches."""
     budgets = LaneBudgets(SystemClock(), most_in_flight=10**9)
     budgets.open_lane(LANE, Limits(rpm=6e8, tpm=TPM), cooling_until=None)

@@ -3,7 +3,7 @@
 import pytest
 
 from batcher import Batcher
-from batcher.api.errors import in_python
+from batcher.api.errors import to_python_names
 from batcher.domain.errors import ConfigError
 
 
@@ -25,7 +25,7 @@ from batcher.domain.errors import ConfigError
     ],
 )
 def test_flags_become_arguments_and_commands_stay(told: str, in_words: str):
-    assert in_python(told) == in_words
+    assert to_python_names(told) == in_words
 
 
 @pytest.mark.parametrize(

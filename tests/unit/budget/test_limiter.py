@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from batcher.budget.limiter import Dimension
+from batcher.budget.limiter import RateLimiter
 from batcher.policy.rate.token_bucket import SHORTEST_WAIT_S, tokens_pace
 from tests.unit.budget.runs import now
 
@@ -19,7 +19,7 @@ async def wait_until_taken(dimension, amount):
 
 @pytest.mark.parametrize("late_s", [0.0, 0.001, 0.03, 0.4])
 async def test_a_full_bucket_is_had_also_where_the_limiter_looks_later_at_the_clock_than_we(late_s):
-    dimension = Dimension(PACE, now=now())
+    dimension = RateLimiter(PACE, now=now())
     await asyncio.sleep(10)
     dimension.ask(PACE.bucket / 2, now() - late_s)
     dimension.spend(PACE.bucket / 2, now())
@@ -29,7 +29,7 @@ async def test_a_full_bucket_is_had_also_where_the_limiter_looks_later_at_the_cl
 
 
 async def test_a_wait_is_looked_at_few_times():
-    dimension = Dimension(PACE, now=now())
+    dimension = RateLimiter(PACE, now=now())
     looks = await wait_until_taken(dimension, 1)
     assert looks <= 3
     dimension.spend(20 * PACE.bucket, now())
@@ -37,7 +37,7 @@ async def test_a_wait_is_looked_at_few_times():
 
 
 async def test_what_is_set_aside_goes_stale_as_the_bucket_would_have():
-    dimension = Dimension(PACE, now=now())
+    dimension = RateLimiter(PACE, now=now())
     await asyncio.sleep(10)
     assert dimension.ask(PACE.bucket, now()) == 0
     await asyncio.sleep(10)

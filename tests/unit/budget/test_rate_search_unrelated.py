@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from batcher.budget.rate_search import Blind
+from batcher.budget.rate_search import PaceSearch
 from batcher.domain.lanes import RateHints
 from batcher.domain.settings import Limits
 from batcher.simulate.buckets import Rejected
@@ -30,7 +30,7 @@ class Moody(Strict):
         return await super().exchange(row, number)
 
 
-async def throughput(provider: Strict, rows: int) -> tuple[float, Blind]:
+async def throughput(provider: Strict, rows: int) -> tuple[float, PaceSearch]:
     """Rows answered a second, and what the lane made of it."""
     budgets = opened()
     await run_lane(budgets, provider, [Row()] * rows)
@@ -64,7 +64,7 @@ async def test_a_rate_is_also_found_where_a_few_refusals_have_nothing_to_do_with
     assert provider.refused <= 0.02
 
 
-def refuse_until_given_up(blind: Blind, *, every: int, seconds: float) -> int | None:
+def refuse_until_given_up(blind: PaceSearch, *, every: int, seconds: float) -> int | None:
     """Requests one a tenth of a second, each `every`-th refused; after how many no rate is looked for any more."""
     at = 0.0
     for number in range(1, int(seconds * 10)):
@@ -80,16 +80,16 @@ def refuse_until_given_up(blind: Blind, *, every: int, seconds: float) -> int | 
 
 
 def test_it_is_given_up_only_after_many_refusals_among_few_requests_at_a_rate_that_was_cut():
-    assert refuse_until_given_up(Blind(0.0), every=100, seconds=3_000) is None
-    found = refuse_until_given_up(Blind(0.0), every=5, seconds=3_000)
+    assert refuse_until_given_up(PaceSearch(0.0), every=100, seconds=3_000) is None
+    found = refuse_until_given_up(PaceSearch(0.0), every=5, seconds=3_000)
     assert found is not None
     # Forty are looked at, of which six were refused.
     assert 40 <= found <= 80
-    assert Blind(0.0).rate(0.0) is None
+    assert PaceSearch(0.0).rate(0.0) is None
 
 
 def test_once_given_up_every_refusal_holds_the_lane_shortly_and_paces_nothing():
-    blind = Blind(0.0)
+    blind = PaceSearch(0.0)
     assert refuse_until_given_up(blind, every=5, seconds=3_000) is not None
     for at in (10_000.0, 10_010.0, 10_020.0):
         held = blind.refused(blind.spend(at), at + 0.01, probe=False)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import HolderId
-from batcher.store.sqlite.in_flight_log import FlightLog, last_sent
+from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
 from tests.support.providers import FakeProvider, chats
 from tests.support.workers import Rig
 
@@ -30,7 +30,7 @@ async def test_each_is_on_record_before_it_is_sent_and_none_when_all_is_settled(
     rig.provider = witness = Witness()
     witness.store = rig.database.path
     job = rig.submit(chats(50))
-    log = FlightLog(rig.database.path, holder=HolderId(1), boot=BOOT)
+    log = FileInFlightLog(rig.database.path, holder=HolderId(1), boot=BOOT)
     await rig.worker(concurrency=8, flights=log).run([job.id])
     log.close()
     assert witness.arrived == 50

@@ -1,13 +1,12 @@
-"""`batcher dlq`: look into the dead-letter queue, and try again.
+"""`batcher dlq`: inspect, edit and retry dead letters.
 
-selection  the options that say which dead letters are meant
-list_show  `list` and `show`
-summary    grouped by cause
-retry      back to pending, edited if asked
-probe      `retry --probe`: one first
-requeued   what `retry` prints
-export     as a job file
-discard    given up
+selection  the options that select dead letters
+list_show  list dead letters, or show one
+summary    group dead letters by cause
+retry      requeue dead letters, edited on request
+probe      `retry --probe`: send one dead letter first
+export     write dead letters as a job file
+discard    cancel dead letters
 """
 
 import click
@@ -21,18 +20,18 @@ from batcher.cli.params.session import shared
 
 _EPILOG = """\b
 Examples:
-  batcher dlq summary
-  batcher dlq show 17
-  batcher dlq retry --code context_length_exceeded --set max_tokens=500 --probe
+  batcher dlq summary                 causes, each with a fix
+  batcher dlq show 17                 one dead letter in detail
+  batcher dlq retry --code timeout    requeue all that timed out
 """
 
 
 @click.group(epilog=_EPILOG)
 @shared
 def dlq() -> None:
-    """Look into the dead-letter queue, and try again.
+    """Inspect, edit and retry dead letters.
 
-    A dead letter is a row that failed for good. It is kept with its whole history.
+    A dead letter is a row that failed for good. It is kept with all its attempts.
     """
 
 

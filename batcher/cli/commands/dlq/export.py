@@ -1,4 +1,4 @@
-"""`batcher dlq export`."""
+"""`batcher dlq export`: write dead letters as a job file."""
 
 import shlex
 import sys
@@ -6,55 +6,57 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batcher.cli.commands.dlq.selection import Which, chosen, no_store
+from batcher.cli.commands.dlq.selection import LetterSelection, no_store, selection_options
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.output import note, number, shown_path
+from batcher.cli.terminal.output import display_path, letter_count, note
 
 if TYPE_CHECKING:
     from batcher.services.dead_letters.export import Extracted
 
 _EPILOG = """\b
 Examples:
-  batcher dlq export -o mend.jsonl --code context_length_exceeded
+  batcher dlq export -o fix.jsonl --code context_length_exceeded
   batcher dlq export -o - 17 18
 """
 
 
 @click.command(epilog=_EPILOG)
-@chosen
-@click.option("-o", "--output", required=True, metavar="FILE", help="Where the lines go; `-` is stdout.")
-@click.option("--force", is_flag=True, help="Replace FILE.")
+@selection_options
+@click.option("-o", "--output", required=True, metavar="FILE", help="Job file to write; `-` is stdout.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @shared
 @click.pass_obj
-def export(session: Session, *, which: Which, output: str, force: bool) -> None:
-    """Write dead letters as a job file again.
+def export(session: Session, *, selection: LetterSelection, output: str, force: bool) -> None:
+    """Write dead letters as a job file.
 
-    All of them, or those that are named or meant by the filters: their bodies as they stand now, byte for byte,
-    under their custom_ids. They stay dead letters; the file can be mended and run as a job of its own.
+    Give REQUEST numbers or filters; without them, all dead letters are written. The file holds the custom_id and
+    the current body of each, byte for byte. You can fix the file and run it as a new job; the dead letters stay.
     """
     from batcher.services.dead_letters import export as extracting  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_if_present(session.db, job=which.job) as database:
+    with opened_if_present(session.db, job=selection.job) as database:
         if database is None:
             raise no_store(session.db)
-        filters = which.filters(database)
+        filters = selection.filters(database)
         done = extracting.extract(database, filters, output=output, stdout=sys.stdout.buffer, force=force)
     sys.stdout.buffer.flush()
     if not done.count:
-        note("no dead letter is meant; nothing was written")
+        note("no dead letter matches; nothing was written")
         return
-    rows = "1 dead letter" if done.count == 1 else f"{number(done.count)} dead letters"
+    letters = letter_count(done.count)
     if output == extracting.STDOUT:
-        note(f"{rows} → stdout")
+        note(f"{letters} → stdout")
         return
-    note(f"{rows} → {shown_path(output)}")
-    # As it is, the file may equal the one that the job came from: without --new nothing would be sent.
-    note(f"next: mend the lines, then batcher run {shlex.quote(shown_path(output))} --new{_where(done)}")
+    note(f"{letters} → {display_path(output)}")
+    # Without an edit, the file may equal the job's own file; without --new nothing would be sent then.
+    note(
+        f"next: fix the lines, then batcher run {shlex.quote(display_path(output))} --new{_endpoint_option(done)}"
+    )
 
 
-def _where(done: "Extracted") -> str:
-    """The option that sends the rows where their jobs did; the simulated provider has no address of its own."""
+def _endpoint_option(done: "Extracted") -> str:
+    """Return the option that sends the rows to the endpoint of their jobs, if they share one; else ""."""
     if done.simulated:
         return " --simulate"
     return f" --base-url {shlex.quote(done.base_urls[0])}" if len(done.base_urls) == 1 else ""

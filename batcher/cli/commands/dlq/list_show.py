@@ -1,14 +1,13 @@
-"""`batcher dlq list` and `show`."""
+"""`batcher dlq list` and `batcher dlq show`: list dead letters, or show one."""
 
 from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
-from batcher.cli.commands.dlq.selection import REQUEST, Which, filtered, no_store
+from batcher.cli.commands.dlq.selection import REQUEST, LetterSelection, filter_options, no_store
 from batcher.cli.params.session import Session, shared
-from batcher.cli.params.values import Whole
-from batcher.cli.terminal.output import number, print_json, say, say_as_it_is, table
+from batcher.cli.terminal.output import number, print_json, say, say_verbatim, table
 from batcher.domain.ids import RequestId
 from batcher.policy.output.advice import advice_for_one
 from batcher.policy.privacy.sanitize import one_line
@@ -19,48 +18,60 @@ if TYPE_CHECKING:
 _LIST_EPILOG = """\b
 Examples:
   batcher dlq list
-  batcher dlq list --job gsm8k --code context_length_exceeded --json
+  batcher dlq list --job gsm8k --code context_length_exceeded
+  batcher dlq list --limit 1000 --json    for a script
 """
 
+#: The store accepts no larger limit.
+_LARGEST_LIMIT = 2**31
+
 _ID_WIDTH, _MESSAGE_WIDTH = 32, 60
-#: Characters of a body that are shown.
+#: The most characters of a body that are printed.
 _BODY_SHOWN = 20_000
-#: Causes that a list tells the way out of.
+#: The most causes for which a list prints advice.
 _ADVISED = 5
 
 
 @click.command("list", epilog=_LIST_EPILOG)
-@filtered
-@click.option("--limit", type=Whole(1, 2**31), default=100, show_default=True, metavar="N", help="At most.")
+@filter_options
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="Maximum number of dead letters to list.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @shared
 @click.pass_obj
-def list_(session: Session, *, which: Which, limit: int, as_json: bool) -> None:
+def list_(session: Session, *, selection: LetterSelection, limit: int, as_json: bool) -> None:
     """List dead letters, each with its cause."""
     from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_if_present(session.db_to_look, job=which.job) as database:
+    with opened_if_present(session.db_to_read, job=selection.job) as database:
         listed = inspect.DeadLetterList(data=[], total=0)
         if database is not None:
-            listed = inspect.list_letters(database, which.filters(database), limit=limit)
+            limit = min(limit, _LARGEST_LIMIT)
+            listed = inspect.list_letters(database, selection.filters(database), limit=limit)
     print_json(listed) if as_json else _say_list(listed)
 
 
-@click.command(epilog="\b\nExample:\n  batcher dlq show 17")
+@click.command(epilog="\b\nExamples:\n  batcher dlq show 17\n  batcher dlq show 17 --json    with the replies")
 @click.argument("request", metavar="REQUEST", type=REQUEST)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON; it has the replies.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with the provider's replies.")
 @shared
 @click.pass_obj
 def show(session: Session, *, request: int, as_json: bool) -> None:
-    """Show one request: its body, every attempt, what to do.
+    """Show a request: its body, its attempts and what to do.
 
     REQUEST is the number that `batcher dlq list` prints.
     """
     from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415
 
-    with opened_if_present(session.db_to_look) as database:
+    with opened_if_present(session.db_to_read) as database:
         if database is None:
             raise no_store(session.db)
         shown = inspect.show(database, RequestId(request))
@@ -74,13 +85,15 @@ def _say_list(listed: "DeadLetterList") -> None:
     head = ["request", "job", "line", "custom_id", "kind", "status", "code", "sent", "message"]
     table([head, *(_row(letter) for letter in listed.data)], right=frozenset({0, 1, 2, 5, 7}))
     if listed.total > len(listed.data):
-        say(f"… {number(len(listed.data))} of {number(listed.total)}; --limit N shows more")
+        say(f"… {number(len(listed.data))} of {number(listed.total)} listed; --limit N lists more")
     say()
     advised = dict.fromkeys((letter.code, letter.advice) for letter in listed.data)
     for code, text in list(advised)[:_ADVISED]:
         say(f"{code}: {text}")
     if len(advised) > _ADVISED:
-        say(f"… and {len(advised) - _ADVISED} other causes; `batcher dlq show REQUEST` says what to do about one")
+        others = len(advised) - _ADVISED
+        causes = "1 other cause" if others == 1 else f"{others} other causes"
+        say(f"… and {causes}; `batcher dlq show REQUEST` says what to do about one")
 
 
 def _row(letter: "DeadLetterEntry") -> list[str]:
@@ -101,7 +114,7 @@ def _say_shown(shown: "ShownLetter") -> None:
     say(f"request {shown.request}: job {shown.job}, line {shown.line}, {shown.custom_id}")
     facts = [
         ("state", shown.state),
-        ("asked", f"{shown.model or '(no model)'} at {shown.url}"),
+        ("model", f"{shown.model or '(no model)'} at {shown.url}"),
         ("sent", "once" if shown.attempts == 1 else f"{number(shown.attempts)} times"),
     ]
     if shown.dead_lettered_at is not None:
@@ -112,7 +125,7 @@ def _say_shown(shown: "ShownLetter") -> None:
         head = ["attempt", "revision", "sent", "took", "status", "kind", "code", "provider's id", "message"]
         table([head, *(_history_row(each) for each in shown.history)], right=frozenset({0, 1, 3, 4}))
         for leader in dict.fromkeys(each.request for each in shown.history if each.request != shown.request):
-            say(f"(of request {leader}, which has the same body: its answer was to be shared)")
+            say(f"(attempts of request {leader}, which has the same body: this row waited for its answer)")
     say()
     say("body")
     _say_body(bytes(shown.body))
@@ -138,6 +151,6 @@ def _history_row(sending: "AttemptEntry") -> list[str]:
 def _say_body(body: bytes) -> None:
     text = msgspec.json.format(body, indent=2).decode()
     for line in text[:_BODY_SHOWN].split("\n"):
-        say_as_it_is(f"  {line}")
+        say_verbatim(f"  {line}")
     if len(text) > _BODY_SHOWN:
-        say(f"  … {number(len(text) - _BODY_SHOWN)} characters more; --json has them")
+        say(f"  … {number(len(text) - _BODY_SHOWN)} more characters; --json prints all")

@@ -1,9 +1,9 @@
-"""`batcher dlq retry --probe`: the smallest one goes first, and what comes of it is told."""
+"""`batcher dlq retry --probe`: send the smallest dead letter first, and requeue the others if it is answered."""
 
 import os
 
 from batcher.app import make_parts, run
-from batcher.cli.commands.dlq.requeued import say_retried
+from batcher.cli.commands.dlq.retry import say_retried
 from batcher.cli.flows import event_log, signals
 from batcher.cli.flows.submit import check_credentials
 from batcher.cli.params.session import Session
@@ -18,11 +18,11 @@ from batcher.services.dead_letters.retry import RetryPlan
 from batcher.services.runs.run import Parts, RunControl
 from batcher.store.sqlite.database import Database
 
-_WIDTH = 300
+_MAX_TEXT_LENGTH = 300
 
 
-class _Listening:
-    """`ports.Events` for one request: the log, if there is one."""
+class _ProbeEvents:
+    """`ports.Events` for the probe: passes each event to the log, if there is one."""
 
     def __init__(self, log: event_log.Log | None) -> None:
         self._log = log
@@ -32,45 +32,50 @@ class _Listening:
             self._log.emit(event)
 
     def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
-        """Nothing here is ever behind."""
+        """Return False: the log never makes the runner wait."""
         return False
 
 
 def probe_first(database: Database, chosen: RetryPlan, session: Session) -> int:
-    """Send one, say what came of it; returns the exit code. Raises before anything is changed."""
+    """Send one dead letter and print its outcome; return the exit code.
+
+    Raises UsageError or ConfigError before anything is changed.
+    """
     parts = make_parts()
     probe = pick(database, chosen)
     check_credentials(probe.job.settings, os.environ)
     request = probe.request
     of = f", the smallest of {number(len(chosen.ids))}," if probe.others else ""
-    custom_id = one_line(request.custom_id, _WIDTH)
-    note(f"request {request.request} (job {request.job}, line {request.line}, {custom_id}){of} goes first")
-    with event_log.opened(session, parts.clock) as log:
+    custom_id = one_line(request.custom_id, _MAX_TEXT_LENGTH)
+    note(f"request {request.request} (job {request.job}, line {request.line}, {custom_id}){of} is sent first")
+    with event_log.open_log(session, parts.clock) as log:
         probed, code = run(_send(database, probe, chosen, parts, log))
-    told = _say(probe, probed)
-    return told if code is None or probed.was_answered else code
+    outcome_code = _say(probe, probed)
+    return outcome_code if code is None or probed.was_answered else code
 
 
 async def _send(
     database: Database, probe: ProbePlan, chosen: RetryPlan, parts: Parts, log: event_log.Log | None
 ) -> tuple[ProbeResult, int | None]:
-    """What came of it, and the exit code of the signal that ended it, if one did."""
+    """Send the probe; return its outcome and the exit code of the signal that interrupted it, None if none did."""
     control = RunControl()
-    with signals.heeded(control) as interruption:
+    with signals.drain_on_signals(control) as interruption:
         probed = await send(
             database,
             probe,
             chosen,
             parts,
-            events=_Listening(log),
+            events=_ProbeEvents(log),
             control=control,
-            handed_over=lambda pid: note(f"the runner that works the store (pid {pid}) sends it"),
+            handed_over=lambda pid: note(
+                f"another runner (pid {pid}) is using this store; it will send the request"
+            ),
         )
     return probed, interruption.exit_code
 
 
 def _say(probe: ProbePlan, probed: ProbeResult) -> int:
-    """Returns the exit code, unless a signal decides it."""
+    """Print the outcome; return the exit code, which a signal overrides."""
     match probed.request.state:
         case RequestState.COMPLETED:
             _say_answered(probe, probed)
@@ -83,7 +88,7 @@ def _say(probe: ProbePlan, probed: ProbeResult) -> int:
             code = PAUSED if probed.job.state is ShownState.PAUSED else DEAD_LETTERS
     if probe.others:
         others = "1 other is" if probe.others == 1 else f"{number(probe.others)} others are"
-        say(f"the {others} left alone, still dead letters")
+        say(f"the {others} not requeued")
     return code
 
 
@@ -105,14 +110,15 @@ def _say_answered(probe: ProbePlan, probed: ProbeResult) -> None:
 def _say_failed(probed: ProbeResult) -> None:
     request = probed.request
     status = "" if request.status is None else f"{request.status} "
-    say(f"request {request.request} failed again: {status}{request.code}: {one_line(request.message, _WIDTH)}")
+    message = one_line(request.message, _MAX_TEXT_LENGTH)
+    say(f"request {request.request} failed again: {status}{request.code}: {message}")
     say(f"→ {request.advice}")
     say(f"next: batcher dlq show {request.request}")
 
 
 def _say_open(probed: ProbeResult) -> None:
     request, paused = probed.request, probed.job.paused
-    say(f"request {request.request} is not answered; it is {request.state}")
+    say(f"request {request.request} was not answered; it is {request.state}")
     if paused is not None:
         say(f"paused: {paused['message']}")
         say(f"  → {paused['fix']}")

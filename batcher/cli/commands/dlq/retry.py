@@ -1,13 +1,17 @@
-"""`batcher dlq retry`."""
+"""`batcher dlq retry`: requeue dead letters, edited on request."""
+
+from typing import TYPE_CHECKING
 
 import click
 
-from batcher.cli.commands.dlq.requeued import say_retried
-from batcher.cli.commands.dlq.selection import Which, chosen_or_all, no_store
+from batcher.cli.commands.dlq.selection import LetterSelection, no_store, selection_or_all_options
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.output import say
+from batcher.cli.terminal.output import letter_count, say
 from batcher.domain.errors import UsageError
 from batcher.policy.input.body_edit import Edit, read_set, read_unset, shown
+
+if TYPE_CHECKING:
+    from batcher.services.dead_letters.retry import Retried
 
 _EPILOG = """\b
 Examples:
@@ -19,35 +23,37 @@ Examples:
 
 
 @click.command(epilog=_EPILOG)
-@chosen_or_all
+@selection_or_all_options
 @click.option(
     "--set",
     "sets",
     multiple=True,
     metavar="PATH=VALUE",
-    help="Change the body: a dotted path (messages.0.content); VALUE is JSON if it parses, else a string.",
+    help="Set a value in the body: PATH is dotted (messages.0.content), VALUE is JSON or plain text.",
 )
-@click.option("--unset", "unsets", multiple=True, metavar="PATH", help="Take this out of the body.")
-@click.option("--probe", is_flag=True, help="Send the smallest first; the others go back if it is answered.")
+@click.option("--unset", "unsets", multiple=True, metavar="PATH", help="Remove a value from the body.")
+@click.option("--probe", is_flag=True, help="Send the smallest first, and requeue the others if it is answered.")
 @shared
 @click.pass_obj
-def retry(session: Session, *, which: Which, sets: tuple[str, ...], unsets: tuple[str, ...], probe: bool) -> int:
-    """Put dead letters back to pending, history kept.
+def retry(
+    session: Session, *, selection: LetterSelection, sets: tuple[str, ...], unsets: tuple[str, ...], probe: bool
+) -> int:
+    """Requeue dead letters, edited on request.
 
-    REQUESTs by their number, or all that the filters mean, or --all. Each has all its attempts again. Edited
-    bodies are checked as a job file is: if one is refused, nothing is changed.
+    Give REQUEST numbers, filters, or --all. The rows become pending again with all their attempts, and their
+    history is kept. Edited bodies are checked like a job file; if one is invalid, nothing changes.
     """
     from batcher.services.dead_letters.retry import choose, put_back  # noqa: PLC0415
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415 - heavy modules only where they are used
 
-    which.require()
+    selection.require()
     edits = _edits(sets, unsets)
-    with opened_if_present(session.db, job=which.job) as database:
+    with opened_if_present(session.db, job=selection.job) as database:
         if database is None:
             raise no_store(session.db)
-        chosen = choose(database, which.filters(database), edits)
+        chosen = choose(database, selection.filters(database), edits)
         if not chosen.ids:
-            say("no dead letter is meant; nothing went back")
+            say("no dead letter matches; nothing was requeued")
             return 0
         if probe:
             from batcher.cli.commands.dlq.probe import probe_first  # noqa: PLC0415
@@ -55,6 +61,16 @@ def retry(session: Session, *, which: Which, sets: tuple[str, ...], unsets: tupl
             return probe_first(database, chosen, session)
         say_retried(put_back(database, chosen))
     return 0
+
+
+def say_retried(done: "Retried") -> None:
+    """Report requeued dead letters, and what sends them."""
+    verb, pronoun = ("is", "it") if done.count == 1 else ("are", "them")
+    say(f"{letter_count(done.count)} {verb} pending again, with all attempts")
+    if done.runner is not None:
+        say(f"the runner that is using this store (pid {done.runner}) will send {pronoun}")
+    elif done.jobs:
+        say(f"next: batcher resume {' '.join(str(job) for job in done.jobs)}")
 
 
 def _edits(sets: tuple[str, ...], unsets: tuple[str, ...]) -> list[Edit]:

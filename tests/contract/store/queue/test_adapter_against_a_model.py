@@ -23,7 +23,7 @@ from batcher.store.queue import claim, runners, settle
 from batcher.store.reports import job_counts, results
 from batcher.store.schema import SUSPECT_AFTER
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.in_flight_log import Sent
+from batcher.store.sqlite.in_flight_log import SentClaims
 from tests.support.one_engine import one_engine
 from tests.support.store_model import Answer, Model, ModelRow
 from tests.support.stores import (
@@ -308,7 +308,7 @@ class StoreMachine(RuleBasedStateMachine):
         sent = ghosts if out is None else [each for each, went in zip(ghosts, out, strict=False) if went]
         told = frozenset((each.request_id, each.send) for each in sent)
         with self.database.write() as connection:
-            known = None if out is None else Sent(holder=late.id, sends=told)
+            known = None if out is None else SentClaims(holder=late.id, sends=told)
             assert runners.rescue(connection, now=self.clock.at, sent=known) == len(ghosts)
         for name, ghost in self.held.items():
             (self.model.lose if ghost in sent else self.model.release)(self.model.rows[name])

@@ -11,17 +11,17 @@ import pytest
 from batcher.domain.ids import HolderId, RequestId
 from batcher.domain.requests import Claim
 from batcher.store.queue import runners
-from batcher.store.sqlite.in_flight_log import FlightLog, Sent, last_sent
+from batcher.store.sqlite.in_flight_log import FileInFlightLog, SentClaims, last_sent
 from tests.support.stores import START, Row, cancel, numbered, stored, submit_rows, table
 
 BOOT = "11111111-2222-3333-4444-555555555555"
 
 
-def log_of(folder: Path, holder: int = 1, *, boot: str | None = BOOT) -> FlightLog:
-    return FlightLog(folder / "batcher.db", holder=HolderId(holder), boot=boot)
+def log_of(folder: Path, holder: int = 1, *, boot: str | None = BOOT) -> FileInFlightLog:
+    return FileInFlightLog(folder / "batcher.db", holder=HolderId(holder), boot=boot)
 
 
-def told(folder: Path, boot: str | None = BOOT) -> Sent | None:
+def told(folder: Path, boot: str | None = BOOT) -> SentClaims | None:
     return last_sent(folder / "batcher.db", boot=boot)
 
 
@@ -37,7 +37,7 @@ def test_what_began_and_did_not_end_is_known_to_whoever_comes_after(tmp_path, cl
     log.record()
     log.end([claims[1]])
     log.end([claims[1]])
-    assert told(tmp_path) == Sent(
+    assert told(tmp_path) == SentClaims(
         holder=HolderId(1), sends=frozenset((claims[n].request_id, 1) for n in (0, 2, 3, 4))
     )
     log.begin(claims[1])
@@ -54,7 +54,7 @@ def test_a_new_log_knows_nothing_of_the_one_before(tmp_path, claims):
     log.begin(claims[0])
     log.record()
     log_of(tmp_path, 2).close()
-    assert told(tmp_path) == Sent(holder=HolderId(2), sends=frozenset())
+    assert told(tmp_path) == SentClaims(holder=HolderId(2), sends=frozenset())
 
 
 @pytest.mark.parametrize("content", [None, b"", b"short", b"x" * 200])
@@ -108,17 +108,19 @@ def test_the_log_outlives_a_killed_process(tmp_path):
     )
     ended = subprocess.run([sys.executable, "-c", code, str(tmp_path / "batcher.db")], check=False)
     assert ended.returncode == -signal.SIGKILL
-    assert told(tmp_path) == Sent(holder=HolderId(7), sends=frozenset({(RequestId(3), 2), (RequestId(4), 1)}))
+    assert told(tmp_path) == SentClaims(
+        holder=HolderId(7), sends=frozenset({(RequestId(3), 2), (RequestId(4), 1)})
+    )
 
 
-def rescue(database, sent: Sent) -> int:
+def rescue(database, sent: SentClaims) -> int:
     with database.write() as connection:
         return runners.rescue(connection, now=START, sent=sent)
 
 
 async def test_a_rescue_releases_what_was_never_sent_and_counts_the_rest_as_lost(database, claims, me):
     out = frozenset({(claims[0].request_id, 1), (claims[1].request_id, 9)})
-    assert rescue(database, Sent(holder=me, sends=out)) == 5
+    assert rescue(database, SentClaims(holder=me, sends=out)) == 5
     rows = stored(database)
     assert {name: (row["state"], row["lost"], row["sends"]) for name, row in rows.items()} == {
         "r0": ("pending", 1, 1),
@@ -129,7 +131,7 @@ async def test_a_rescue_releases_what_was_never_sent_and_counts_the_rest_as_lost
 
 @pytest.mark.usefixtures("claims")
 async def test_what_is_told_of_another_holder_releases_nothing(database, me):
-    assert rescue(database, Sent(holder=HolderId(me + 1), sends=frozenset())) == 5
+    assert rescue(database, SentClaims(holder=HolderId(me + 1), sends=frozenset())) == 5
     assert {row["lost"] for row in stored(database).values()} == {1}
 
 
@@ -137,6 +139,6 @@ async def test_rows_of_a_cancelled_job_that_were_never_sent_are_cancelled_by_the
     job = submit_rows(database, [Row("a")])
     await ask(job)
     cancel(database, job)
-    assert rescue(database, Sent(holder=me, sends=frozenset())) == 1
+    assert rescue(database, SentClaims(holder=me, sends=frozenset())) == 1
     row = stored(database)["a"]
     assert (row["state"], row["sends"], row["holder_id"]) == ("cancelled", 0, None)

@@ -87,7 +87,7 @@ def test_no_key_and_no_word_of_a_prompt_is_in_it(failed):
 
 def test_content_is_in_it_where_it_is_asked_for_and_still_no_key(failed):
     called = batcher("bundle", "-o", "out.zip", "--with-content")
-    assert "hand it on with care" in called.out
+    assert "share it with care" in called.out
     found = members(failed / "out.zip")
     assert json.loads(found["content/request-2.body.json"])["messages"][0]["content"] == SECRET
     assert SECRET.encode() in found["content/request-2.reply-1.txt"]

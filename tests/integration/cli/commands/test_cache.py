@@ -43,7 +43,7 @@ def test_stats_for_people_name_the_endpoint():
 
 def test_without_a_store_nothing_is_kept_and_no_file_is_made(folder):
     assert batcher("cache", "stats", "--json").json == {"data": [], "answers": 0, "bytes": 0}
-    assert "no answers are kept" in batcher("cache", "stats").out
+    assert "no answers are cached" in batcher("cache", "stats").out
     assert batcher("cache", "clear", "--yes").code == 0
     assert list(folder.iterdir()) == []
 
@@ -53,7 +53,7 @@ def test_clear_forgets_all_and_touches_no_result():
     before = batcher("results", "old", "-o", "-").out
     called = batcher("cache", "clear", "--yes")
     assert called.code == 0
-    assert "2 answers are forgotten" in called.out
+    assert "2 answers removed from the cache" in called.out
     assert answers() == 0
     assert batcher("results", "old", "-o", "-").out == before != ""
 

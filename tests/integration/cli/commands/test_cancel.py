@@ -31,8 +31,8 @@ def test_cancel_tells_what_is_in_flight_from_what_a_runner_has_in_hand(folder):
     with live_runner(folder):
         out = batcher("cancel", "1").out
     assert "2 rows will not be sent" in out
-    assert "1 row in flight ends as it ends" in out
-    assert "3 rows in the hands of the runner" in out
+    assert "1 row in flight will finish" in out
+    assert "3 rows claimed by the runner" in out
 
 
 def test_cancel_of_what_a_dead_runner_had_claims_nothing_to_be_in_flight(folder):
@@ -40,7 +40,7 @@ def test_cancel_of_what_a_dead_runner_had_claims_nothing_to_be_in_flight(folder)
     claimed_by_a_runner(folder, job, claimed=1, flying=1)
     out = batcher("cancel", "1").out
     assert "in flight" not in out
-    assert "a runner died with 1 row in its hands" in out
+    assert "a runner died with 1 row claimed" in out
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_cancel_of_a_job_that_is_over_says_so(folder, of, state):
         batcher("cancel", "1")
     called = batcher("cancel", "1")
     assert called.code == 0
-    assert f"is {state} already" in called.out
+    assert f"is already {state}" in called.out
 
 
 def test_delete_removes_all_of_one_job_and_nothing_of_another(folder):
@@ -61,7 +61,7 @@ def test_delete_removes_all_of_one_job_and_nothing_of_another(folder):
     run_job(folder, rows(answered=2, dead=1, pending=1), name="gone")
     called = batcher("delete", "gone", "--yes")
     assert called.code == 0
-    assert "job 2 (gone) is deleted: 4 rows and their answers" in called.out
+    assert "job 2 (gone) was deleted: 4 rows and their answers" in called.out
     assert everything(folder) == before
     assert batcher("status", "gone").code == 2
     assert batcher("results", "other", "-o", "-").out.count("\n") == 2

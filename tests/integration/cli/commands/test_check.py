@@ -103,7 +103,7 @@ def test_rows_that_repeat_a_body_are_counted_and_those_that_sample_at_random(fol
     assert found["repeats"] == {"rows": 3, "random": 2}
     assert [found["models"][0][name] for name in ("requests", "sent")] == [5, 2]
     out = batcher("check", "same.jsonl").out
-    assert "3 rows repeat another row's body" in out
+    assert "3 rows repeat the body of another row" in out
     assert "`seed`" in out
     assert "--no-cache" in out
 
@@ -146,7 +146,7 @@ def test_models_run_side_by_side_so_the_slowest_says_how_long_it_takes(folder):
     found = checked("two.jsonl", "--rpm", "60", "--rpm", "slow=1")
     assert [(each["model"], each["seconds"]) for each in found["models"]] == [("m", 1.0), ("slow", 120.0)]
     assert found["seconds"] == 120
-    assert "takes at least 2 min 0 s: rpm of slow binds" in batcher("check", "two.jsonl", "--rpm", "slow=1").out
+    assert "at least 2 min 0 s, limited by rpm of slow" in batcher("check", "two.jsonl", "--rpm", "slow=1").out
 
 
 def test_the_urls_of_one_model_draw_on_the_same_limit(folder):

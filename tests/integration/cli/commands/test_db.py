@@ -54,7 +54,7 @@ def test_a_reference_to_nothing_is_damage(store):
     assert found.code == 1
     assert found.json["ok"] is False
     assert any("of requests names a row of responses" in problem for problem in found.json["problems"])
-    assert "put a backup in its place" in batcher("db", "check").out
+    assert "replace it with a backup" in batcher("db", "check").out
 
 
 def test_damaged_pages_are_damage(store):
@@ -62,7 +62,7 @@ def test_damaged_pages_are_damage(store):
     called = batcher("db", "check")
     assert (called.code, called.err) == (1, "")
     assert "batcher.db: damaged" in called.out
-    assert "put a backup in its place" in called.out
+    assert "replace it with a backup" in called.out
     found = batcher("db", "check", "--json").json
     assert found["ok"] is False
     assert found["problems"] != []
@@ -151,7 +151,7 @@ def test_upgrade_of_a_current_store_says_so():
 
 def test_upgrade_makes_the_schema_in_an_empty_file(folder):
     (folder / "batcher.db").touch(mode=0o600)
-    assert batcher("db", "upgrade").out == f"batcher.db is upgraded: schema none → {migrate.HEAD}\n"
+    assert batcher("db", "upgrade").out == f"batcher.db was upgraded from schema none to {migrate.HEAD}\n"
     assert batcher("db", "check").code == 0
 
 

@@ -69,7 +69,7 @@ def test_people_read_a_line_a_check_with_its_milliseconds():
     assert (called.code, called.err) == (0, "")
     for name in (*CHECKS, "  dns", "  tcp"):
         assert any(line.startswith(name) and " ok " in line and " ms" in line for line in called.out.split("\n"))
-    assert called.out.endswith("all is well; `batcher run FILE` can begin\n")
+    assert called.out.endswith("no check failed; start with `batcher run FILE`\n")
 
 
 def test_a_wrong_key_is_told_at_the_models_and_nothing_more_is_sent(monkeypatch):
@@ -376,7 +376,7 @@ def test_the_note_says_what_works_and_holds_no_key(place, monkeypatch):
     with provider(api_key=KEY, rpm=600) as simulated:
         called = batcher("doctor", "--save", "note.md", "--base-url", simulated.url + "?api-version=1&code=hush")
     assert called.code == 0
-    assert "the note is in note.md" in called.err
+    assert "report written to note.md" in called.err
     text = (place / "note.md").read_text()
     assert stat.S_IMODE((place / "note.md").stat().st_mode) == 0o600
     assert text.startswith("# batcher doctor, 20")

@@ -18,8 +18,8 @@ def test_the_newest_job_is_written_where_run_would_have_written_it(folder):
     run_job(folder, rows(answered=2, dead=1), name="second")
     called = batcher("results")
     assert (called.code, called.out) == (0, "")
-    assert "job 2 (second): 2 answers → second.results.jsonl" in called.err
-    assert "1 errors → second.errors.jsonl" in called.err
+    assert "job 2 (second): 2 answered → second.results.jsonl" in called.err
+    assert "1 row without an answer → second.errors.jsonl" in called.err
     assert custom_ids((folder / "second.results.jsonl").read_text()) == ["good-0", "good-1"]
     assert custom_ids((folder / "second.errors.jsonl").read_text()) == ["bad-0"]
 

@@ -90,7 +90,7 @@ def test_a_port_that_is_taken_is_an_error_that_names_it():
         (["--latency", "-1"], "latency"),
         (["--burst", "0"], "burst"),
         (["--rpm", "many"], "--rpm must be a number"),
-        (["--port", "70000"], "from 0 to 65535"),
+        (["--port", "70000"], "in the range 0<=x<=65535"),
         (["--charge", "double"], "double"),
         (["--api-key-env", "NOT_SET_ANYWHERE"], "NOT_SET_ANYWHERE is not set"),
         (["--journal", "nowhere/seen.jsonl", "--port", "0"], "cannot write the journal"),

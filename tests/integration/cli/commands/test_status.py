@@ -20,7 +20,7 @@ from tests.support.stores import START
 def test_without_a_store_it_says_how_to_make_a_job_and_makes_no_file(folder):
     called = batcher("status")
     assert (called.code, called.err) == (0, "")
-    assert "there are no jobs yet" in called.out
+    assert "there are no jobs in batcher.db yet" in called.out
     assert "batcher run FILE" in called.out
     assert list(folder.iterdir()) == []
 
@@ -55,7 +55,7 @@ def test_the_table_has_a_line_for_each_job(folder):
     run_job(folder, rows(answered=2, dead=1), name="first")
     run_job(folder, rows(pending=2), name="second")
     lines = batcher("status").out.splitlines()
-    assert lines[0].split() == ["job", "name", "state", "done", "failed", "cached", "when"]
+    assert lines[0].split() == ["job", "name", "state", "answered", "dead", "letters", "cached", "when"]
     assert lines[1].split()[:6] == ["1", "first", "completed", "2/3", "1", "0"]
     assert lines[2].split()[:6] == ["2", "second", "interrupted", "0/2", "0", "0"]
 
@@ -112,7 +112,7 @@ def test_a_wanted_job_is_running_only_while_a_runner_lives(folder):
     assert batcher("status", "1", "--json").json["state"] == "interrupted"
     with live_runner(folder):
         assert batcher("status", "1", "--json").json["state"] == "running"
-        assert "runner     pid 7" in batcher("status", "1").out
+        assert "runner      pid 7" in batcher("status", "1").out
 
 
 def test_in_flight_is_what_was_sent_not_what_is_claimed(folder):
@@ -139,7 +139,7 @@ def test_of_a_finished_job_the_errors_file_is_named_where_rows_died(folder, of, 
     with store_in(folder) as database, database.write() as connection:
         jobs.remember(connection, job.id, output_path=str(folder / "out.jsonl"))
     assert batcher("status", "1", "--json").json["errors"] == (errors and str(folder / errors))
-    assert ("errors     out.errors.jsonl" in batcher("status", "1").out) == (errors is not None)
+    assert ("errors      out.errors.jsonl" in batcher("status", "1").out) == (errors is not None)
 
 
 def test_a_pause_shows_its_reason_its_message_and_what_mends_it(folder):
@@ -203,4 +203,4 @@ def test_without_a_runner_a_lane_s_limits_and_its_cool_down_are_those_that_are_s
     said = batcher("status", "first")
     assert "announced" in said.out
     assert "not known" not in said.out
-    assert f"cools down until {timestamp(until)}" in said.out + said.err
+    assert f"cooling down until {timestamp(until)}" in said.out + said.err

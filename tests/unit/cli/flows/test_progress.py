@@ -2,7 +2,7 @@
 
 import pytest
 
-from batcher.cli.flows.progress import what_binds
+from batcher.cli.flows.progress import describe_binding
 from batcher.domain.ids import EndpointId
 from batcher.domain.lanes import LaneKey, LaneView
 from batcher.domain.states import LimitSource
@@ -38,4 +38,4 @@ def view(binding, utilization=None, *, model="m", cooling_until=None):
     ],
 )
 def test_the_line_names_what_binds_and_how_much_of_it_is_used(views, said):
-    assert what_binds(views, NOW) == said
+    assert describe_binding(views, NOW) == said

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.cli.terminal.layout import fitted, table_lines, width_of
+from batcher.cli.terminal.layout import fit, table_lines, width_of
 
 HEAD = ["request", "job", "code", "message"]
 
@@ -38,13 +38,13 @@ def test_what_is_no_terminal_has_no_width(monkeypatch: pytest.MonkeyPatch):
     ],
 )
 def test_a_line_is_broken_between_words_and_hangs_below_its_beginning(line: str, lines: list[str]):
-    assert fitted(line, 20).split("\n") == lines
-    assert fitted(line, None) == line
+    assert fit(line, 20).split("\n") == lines
+    assert fit(line, None) == line
 
 
 @given(st.text(alphabet="ab` ", max_size=200), st.integers(20, 60))
 def test_no_word_is_lost_and_no_line_is_too_wide(line: str, width: int):
-    lines = fitted(line, width).split("\n")
+    lines = fit(line, width).split("\n")
     assert " ".join(lines).split() == line.split()
     longest = max(map(len, line.split()), default=0)
     assert all(len(each) <= max(width, longest + 2 + len(line) - len(line.lstrip())) for each in lines)

@@ -13,7 +13,7 @@ from batcher.policy.classify.retry_after import (
     next_utc_hour_us,
     parse_duration,
     retry_after_us,
-    told_wait_us,
+    stated_wait_us,
 )
 from tests.support.replies import NOON, google_error, openai_error, openrouter_error, reply
 
@@ -157,7 +157,7 @@ def test_openrouters_reset_may_come_in_seconds_and_be_past():
 
 
 def test_a_reset_header_is_no_time_that_was_told():
-    assert told_wait_us(read_evidence(reply(503, b"", EXHAUSTED)), NOON) is None
+    assert stated_wait_us(read_evidence(reply(503, b"", EXHAUSTED)), NOON) is None
 
 
 @pytest.mark.parametrize(("hour", "expected"), [(0, 12), (8, 20), (13, 1), (12, 24)])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.policy.input import key_sets
-from batcher.policy.input.key_sets import KEY_BYTES, LikelyRepeats, Seen
+from batcher.policy.input.key_sets import KEY_BYTES, BloomFilter, CompactKeyIndex
 
 keys = st.one_of(
     st.integers(0, 50).map(lambda n: sha256(bytes([n])).digest()[:KEY_BYTES]),
@@ -19,7 +19,7 @@ keys = st.one_of(
 
 @given(st.lists(keys))
 def test_it_answers_as_a_dict_would(given_keys):
-    key_sets = Seen()
+    key_sets = CompactKeyIndex()
     model: dict[bytes, int] = {}
     for number, key in enumerate(given_keys):
         assert key_sets.add(key, number) == model.get(key)
@@ -28,7 +28,7 @@ def test_it_answers_as_a_dict_would(given_keys):
 
 
 def test_it_still_knows_every_key_after_it_grew():
-    key_sets = Seen()
+    key_sets = CompactKeyIndex()
     many = [sha256(n.to_bytes(4, "big")).digest()[:KEY_BYTES] for n in range(10_000)]
     assert [key_sets.add(key, n) for n, key in enumerate(many)] == [None] * len(many)
     assert [key_sets.add(key, 0) for key in many] == list(range(10_000))
@@ -40,7 +40,7 @@ def key_of(number: int) -> bytes:
 
 @given(st.lists(st.lists(keys)))
 def test_whatever_came_twice_is_found(chunks):
-    repeats = LikelyRepeats()
+    repeats = BloomFilter()
     once: set[bytes] = set()
     twice: set[bytes] = set()
     for chunk in chunks:
@@ -52,7 +52,7 @@ def test_whatever_came_twice_is_found(chunks):
 
 
 def test_few_of_those_that_came_once_are_taken_for_repeats():
-    repeats = LikelyRepeats()
+    repeats = BloomFilter()
     repeats.add(map(key_of, range(100_000)))
     assert repeats.found is not None
     assert len(repeats.found) < 300
@@ -61,7 +61,7 @@ def test_few_of_those_that_came_once_are_taken_for_repeats():
 @pytest.mark.parametrize(("keys_given", "told"), [(10, True), (11, False)])
 def test_too_many_repeats_are_not_told(monkeypatch, keys_given, told):
     monkeypatch.setattr(key_sets, "_MOST_REPEATS", 10)
-    repeats = LikelyRepeats()
+    repeats = BloomFilter()
     for _ in range(3):
         repeats.add(map(key_of, range(keys_given)))
     assert repeats.found == ({key_of(number) for number in range(keys_given)} if told else None)

@@ -12,7 +12,7 @@ from batcher.policy.retry.circuit_breaker import (
     OPEN_AFTER,
     UNREACHABLE_SECONDS,
     Breaker,
-    Verdict,
+    Permission,
     alive,
     failed,
     paused,
@@ -51,34 +51,34 @@ def opened(*later: float, answered: bool = True, unreachable: bool = False) -> B
 @pytest.mark.parametrize(
     ("breaker", "now", "expected"),
     [
-        (Breaker(), 0.0, Verdict.SEND),
-        (failures(0.0), 0.1, Verdict.SEND),
-        (failures(*[0.0] * (OPEN_AFTER - 1)), 0.1, Verdict.SEND),
-        (opened(), 0.1, Verdict.WAIT),
-        (opened(), FIRST_PROBE, Verdict.PROBE),
-        (opened(), 50_000.0, Verdict.PROBE),
-        (opened(1.0), 2.9, Verdict.WAIT),
-        (opened(1.0), 3.0, Verdict.PROBE),
-        (opened(1.0, 3.0), 6.9, Verdict.WAIT),
-        (opened(1.0, 3.0), 7.0, Verdict.PROBE),
-        (opened(HOUR - 1), HOUR + 60.0, Verdict.PROBE),
-        (opened(HOUR), HOUR, Verdict.GIVE_UP),
-        (opened(30.0, unreachable=True), 30.0, Verdict.WAIT),
-        (opened(29.0, answered=False, unreachable=True), 500.0, Verdict.PROBE),
-        (opened(30.0, answered=False, unreachable=True), 30.0, Verdict.GIVE_UP),
-        (opened(30.0, answered=False), 30.0, Verdict.WAIT),
-        (failures(0.0, 30.0, answered=False, unreachable=True), 30.0, Verdict.GIVE_UP),
+        (Breaker(), 0.0, Permission.SEND),
+        (failures(0.0), 0.1, Permission.SEND),
+        (failures(*[0.0] * (OPEN_AFTER - 1)), 0.1, Permission.SEND),
+        (opened(), 0.1, Permission.WAIT),
+        (opened(), FIRST_PROBE, Permission.PROBE),
+        (opened(), 50_000.0, Permission.PROBE),
+        (opened(1.0), 2.9, Permission.WAIT),
+        (opened(1.0), 3.0, Permission.PROBE),
+        (opened(1.0, 3.0), 6.9, Permission.WAIT),
+        (opened(1.0, 3.0), 7.0, Permission.PROBE),
+        (opened(HOUR - 1), HOUR + 60.0, Permission.PROBE),
+        (opened(HOUR), HOUR, Permission.GIVE_UP),
+        (opened(30.0, unreachable=True), 30.0, Permission.WAIT),
+        (opened(29.0, answered=False, unreachable=True), 500.0, Permission.PROBE),
+        (opened(30.0, answered=False, unreachable=True), 30.0, Permission.GIVE_UP),
+        (opened(30.0, answered=False), 30.0, Permission.WAIT),
+        (failures(0.0, 30.0, answered=False, unreachable=True), 30.0, Permission.GIVE_UP),
         # Two failures with hours of nothing between them are no outage of hours.
-        (failures(0.0, 2 * HOUR), 2 * HOUR, Verdict.SEND),
+        (failures(0.0, 2 * HOUR), 2 * HOUR, Permission.SEND),
     ],
 )
-def test_what_may_be_sent(breaker: Breaker, now: float, expected: Verdict) -> None:
+def test_what_may_be_sent(breaker: Breaker, now: float, expected: Permission) -> None:
     assert verdict(breaker, now, max_wait=HOUR) is expected
 
 
 def test_patience_below_half_a_minute_holds_for_an_endpoint_that_was_never_there() -> None:
     breaker = opened(10.0, answered=False, unreachable=True)
-    assert verdict(breaker, 10.0, max_wait=10.0) is Verdict.GIVE_UP
+    assert verdict(breaker, 10.0, max_wait=10.0) is Permission.GIVE_UP
 
 
 def test_failures_of_requests_that_were_in_flight_put_the_probe_off_but_once() -> None:
@@ -89,7 +89,7 @@ def test_failures_of_requests_that_were_in_flight_put_the_probe_off_but_once() -
 
 def test_one_failure_of_a_request_that_was_sent_makes_it_no_longer_unreachable() -> None:
     breaker = failed(opened(29.0, answered=False, unreachable=True), 31.0, unreachable=False)
-    assert verdict(breaker, 31.0, max_wait=HOUR) is Verdict.WAIT
+    assert verdict(breaker, 31.0, max_wait=HOUR) is Permission.WAIT
 
 
 @given(HISTORIES)
@@ -101,7 +101,7 @@ def test_it_is_open_exactly_after_so_many_failures_without_anything_else_between
         in_a_row = 0 if word in {"answer", "refusal"} else in_a_row + 1
         assert breaker.failures == in_a_row
         assert breaker.is_open == (in_a_row >= OPEN_AFTER)
-        assert (verdict(breaker, now, max_wait=1e9) is Verdict.SEND) <= (not breaker.is_open)
+        assert (verdict(breaker, now, max_wait=1e9) is Permission.SEND) <= (not breaker.is_open)
 
 
 @given(HISTORIES)
@@ -119,7 +119,7 @@ def test_it_gives_up_only_on_failures_as_far_apart_as_the_patience(history, max_
         now += seconds
         breaker = after(breaker, word, now)
         run = [] if word in {"answer", "refusal"} else [*run, now]
-        if verdict(breaker, now + 1.0, max_wait=max_wait) is Verdict.GIVE_UP:
+        if verdict(breaker, now + 1.0, max_wait=max_wait) is Permission.GIVE_UP:
             assert run[-1] - run[0] >= min(max_wait, UNREACHABLE_SECONDS)
             assert breaker.never_reached or run[-1] - run[0] >= max_wait
 
@@ -150,6 +150,6 @@ def test_an_endpoint_that_answered_an_earlier_run_is_never_taken_for_one_that_is
     state = Breaker(known=known)
     for now in (0.0, 10.0, 31.0):
         state = failed(state, now, unreachable=True)
-    assert (verdict(state, 31.0, max_wait=3600.0) is Verdict.GIVE_UP) is not known
+    assert (verdict(state, 31.0, max_wait=3600.0) is Permission.GIVE_UP) is not known
     assert paused(state).known is known
     assert paused(succeeded(state)).known

@@ -10,7 +10,7 @@ from batcher.domain.outcomes import Failure, Success, Usage
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Requeue
 from batcher.domain.states import FailureKind
-from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, unspent_sends
+from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
 from tests.support.replies import NOON, reply
 
 SECOND = 1_000_000
@@ -219,7 +219,7 @@ def test_attempts_that_are_spent_never_exceed_what_is_allowed(outcomes, max_atte
             timeouts=claimed.timeouts + found.timeout,
         )
         assert claimed.timeouts <= 1
-        assert unspent_sends(claimed) == claimed.send - claimed.spent
+        assert sends_without_attempt(claimed) == claimed.send - claimed.spent
 
 
 @given(st.lists(FAULTS, min_size=12, max_size=12))

@@ -17,7 +17,7 @@ def wait_for(gate: threading.Event) -> None:
 def give_all(*pieces: Callable[[], None], leaving: BaseException | None = None) -> None:
     with BackgroundWriter() as writer:
         for piece in pieces:
-            writer.give(piece)
+            writer.submit(piece)
         if leaving is not None:
             raise leaving
 
@@ -36,7 +36,7 @@ def test_pieces_are_done_in_order_in_another_thread():
 
     with BackgroundWriter() as writer:
         for number in range(5):
-            writer.give(partial(work, number))
+            writer.submit(partial(work, number))
     assert numbers == [0, 1, 2, 3, 4]
     assert len(threads) == 1
     assert threading.get_ident() not in threads
@@ -46,8 +46,8 @@ def test_only_one_piece_is_under_way_and_the_next_waits_to_be_given():
     gate, given = threading.Event(), threading.Event()
 
     def give_two(writer: BackgroundWriter) -> None:
-        writer.give(lambda: wait_for(gate))
-        writer.give(lambda: None)
+        writer.submit(lambda: wait_for(gate))
+        writer.submit(lambda: None)
         given.set()
 
     with BackgroundWriter() as writer:

@@ -1,4 +1,4 @@
-"""`run_jobs`: jobs run to their end by this process, or by the runner that works the store already."""
+"""`run_jobs`: jobs run to their end by this process, or by the runner that is using this store already."""
 
 import asyncio
 from collections.abc import AsyncIterator

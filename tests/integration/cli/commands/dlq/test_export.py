@@ -169,7 +169,7 @@ def test_what_is_discarded_is_cancelled_and_nothing_else(two_jobs, args, gone):
 
 def test_discarded_rows_are_in_no_file_and_their_job_stays_over(two_jobs):
     called = batcher("dlq", "discard", "--job", "first", "--yes")
-    assert "results and errors files lack them from now on" in called.out
+    assert "results and errors files written from now on leave them out" in called.out
     assert batcher("status", "first", "--json").json["state"] == "completed"
     done = batcher("results", "first", "-o", "out.jsonl")
     assert done.code == 0
@@ -189,7 +189,7 @@ def test_it_asks_first(reply, code, left):
     ("args", "says"),
     [
         (["--all"], "give --yes"),
-        (["--yes"], "give REQUESTs, a filter, or --all"),
+        (["--yes"], "give REQUEST numbers, a filter, or --all"),
         (["3", "--yes"], "not among the dead letters"),
         (["1", "--all", "--yes"], "contradict"),
     ],

@@ -84,7 +84,7 @@ def test_filters_narrow_the_list(args, found):
 def test_a_limit_cuts_the_list_and_not_the_total():
     found = listed("--limit", "1")
     assert [len(found["data"]), found["total"]] == [1, 4]
-    assert "1 of 4; --limit N shows more" in batcher("dlq", "list", "--limit", "1").out
+    assert "1 of 4 listed; --limit N lists more" in batcher("dlq", "list", "--limit", "1").out
 
 
 @pytest.mark.usefixtures("two_jobs")
@@ -231,7 +231,7 @@ def test_a_runner_that_works_on_the_job_takes_what_went_back(folder):
         runners.start(connection, pid=7, host="here", boot=None, now=START)
     with live_runner(folder):
         out = batcher("dlq", "retry", "--all").out
-    assert "the runner that works the store" in out
+    assert "the runner that is using this store" in out
     assert "batcher resume" not in out
 
 
@@ -239,23 +239,23 @@ def test_a_runner_that_works_on_the_job_takes_what_went_back(folder):
 def test_retry_of_nothing_says_so():
     called = batcher("dlq", "retry", "--code", "no_such_code")
     assert called.code == 0
-    assert "nothing went back" in called.out
+    assert "nothing was requeued" in called.out
 
 
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["retry"], "give REQUESTs, a filter, or --all"),
+        (["retry"], "give REQUEST numbers, a filter, or --all"),
         (["retry", "1", "--all"], "contradict"),
         (["retry", "1", "3"], "not among the dead letters that are meant: 3"),
         (["retry", "1", "--job", "second"], "not among the dead letters that are meant: 1"),
-        (["retry", "99999999999999999999"], "takes a whole number from 1 to 9223372036854775807"),
+        (["retry", "99999999999999999999"], "is not in the range 1<=x<=9223372036854775807"),
         (["retry", "--job", "nobody"], "there is no job"),
         (["list", "--job", "9"], "there is no job 9"),
         (["list", "--kind", "odd"], "odd"),
-        (["list", "--limit", "0"], "--limit takes a whole number from 1 up"),
+        (["list", "--limit", "0"], "'--limit': 0 is not in the range x>=1"),
         (["show", "77"], "there is no request 77"),
-        (["show", "one"], 'REQUEST takes a whole number from 1 up, not "one"'),
+        (["show", "one"], "'REQUEST': 'one' is not a valid integer range"),
         (["discardd"], "No such command"),
     ],
 )

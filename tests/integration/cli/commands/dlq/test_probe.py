@@ -42,7 +42,7 @@ def test_the_smallest_goes_first_and_the_others_follow_its_answer(folder):
         called = batcher("dlq", "retry", "--all", "--probe")
         assert called.code == 0
         assert sent(bodies) == ["x"]
-        assert "request 2 (job 1, line 2, bad-small), the smallest of 3, goes first" in called.err
+        assert "request 2 (job 1, line 2, bad-small), the smallest of 3, is sent first" in called.err
         out = called.out.splitlines()
         assert out[0].startswith("request 2 was answered in ")
         assert out[0].endswith("(11 tokens in, 2 out)")
@@ -62,7 +62,7 @@ def test_one_that_fails_again_leaves_the_others_alone(folder):
         "request 2 failed again: 400 context_length_exceeded: prompt is too long"
     )
     assert "next: batcher dlq show 2" in called.out
-    assert "the 2 others are left alone, still dead letters" in called.out
+    assert "the 2 others are not requeued" in called.out
     assert set(states_of(folder).values()) == {"dead_lettered"}
     history = batcher("dlq", "show", "2", "--json").json["history"]
     assert [each["code"] for each in history] == ["too_long", "context_length_exceeded"]
@@ -105,7 +105,7 @@ def test_a_pause_is_told_and_nothing_is_lost(folder):
         dead_job(folder, provider.url, *THREE)
         called = batcher("dlq", "retry", "--all", "--probe")
     assert called.code == 4
-    assert "request 2 is not answered; it is pending" in called.out
+    assert "request 2 was not answered; it is pending" in called.out
     assert "paused: " in called.out
     assert "next: batcher resume 1" in called.out
     assert states_of(folder) == {
@@ -120,7 +120,7 @@ def test_a_lone_one_is_sent_and_its_results_are_named(folder):
         dead_job(folder, provider.url, THREE[0])
         called = batcher("dlq", "retry", "1", "--probe")
     assert called.code == 0
-    assert "goes first" in called.err
+    assert "is sent first" in called.err
     assert "smallest" not in called.err
     assert called.out.splitlines()[1:] == ["next: batcher results 1"]
 
@@ -156,7 +156,7 @@ def test_another_job_s_waiting_rows_are_not_sent(folder):
 
 def test_no_dead_letter_is_no_probe(folder):
     run_job(folder, rows(answered=1))
-    assert "nothing went back" in batcher("dlq", "retry", "--all", "--probe").out
+    assert "nothing was requeued" in batcher("dlq", "retry", "--all", "--probe").out
 
 
 def test_a_probe_beside_a_runner_is_sent_by_it(folder, tmp_path):
@@ -174,7 +174,7 @@ def test_a_probe_beside_a_runner_is_sent_by_it(folder, tmp_path):
             called = batcher("dlq", "retry", "--job", "1", "--probe")
             code, _, _ = program.end()
     assert (called.code, code) == (0, 0)
-    assert f"(pid {program.pid}) sends it" in called.err
+    assert f"(pid {program.pid}) is using this store; it will send the request" in called.err
     assert sent(bodies) == ["slow", "x"]
 
 
@@ -194,7 +194,7 @@ def test_a_row_edited_to_another_model_is_sent_by_the_runner_that_is_at_work(fol
         with running("run", "job.jsonl", "--base-url", provider.url) as program:
             until(lambda: len(bodies) == 2 and "dead_lettered" in states_of(folder).values())
             called = batcher("dlq", "retry", "--all", "--set", "model=large")
-            assert "the runner that works the store" in called.out
+            assert "the runner that is using this store" in called.out
             code, _, _ = program.end()
     assert code == 0
     assert set(states_of(folder).values()) == {"completed"}

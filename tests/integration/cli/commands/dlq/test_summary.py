@@ -162,12 +162,14 @@ def test_for_people_each_cause_has_its_line_an_example_and_the_command(folder):
     told = TOO_LONG.format(limit=8192, tokens=9310)
     dead_job(folder, *[("context_length_exceeded", {"message": told})] * 3)
     out = batcher("dlq", "summary").out.splitlines()
-    assert out[0].startswith("3 rows: context_length_exceeded: longest 9,310 tokens, limit 8,192: shorten them")
+    assert out[0].startswith(
+        "3 dead letters: context_length_exceeded: longest 9,310 tokens, limit 8,192: shorten them"
+    )
     assert out[0].endswith("""`batcher dlq retry --code context_length_exceeded --set model='"…"'`""")
     assert out[1] == "  permanent, HTTP 400; 3 of 3 sent"
     assert out[2] == "  m at http://127.0.0.1:8000/v1 (/v1/chat/completions)"
-    assert out[3] == f"  such as request 1 (job 1, line 1, r0): {told}"
-    assert out[-1] == "3 rows of 1 cause"
+    assert out[3] == f"  for example request 1 (job 1, line 1, r0): {told}"
+    assert out[-1] == "3 dead letters of 1 cause"
 
 
 def test_what_moves_a_terminal_is_shown_as_text(folder):
