@@ -241,7 +241,7 @@ async def _remembered(process: Process, settlements: Sequence[Settlement], writt
             process.given.remove(settlements)
 
 
-class SimFlights(FlightLog):
+class SimFlights(FileInFlightLog):
     """The in-flight log of one process."""
 
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:

@@ -215,7 +215,7 @@ class Watcher:
         if arrival.fate in {Fate.REFUSED, Fate.OVERLOADED} and "retry-after-ms" in headers:
             now = self._world.now()
             until = now + int(headers["retry-after-ms"]) / 1000
-            self._holds[arrival.model].append(Blocker(now, until, arrival))
+            self._holds[arrival.model].append(Hold(now, until, arrival))
 
     def emitted(self, process: Process, event: Event) -> None:
         """I4: a row that is reported as settled is settled."""
