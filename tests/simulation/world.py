@@ -201,7 +201,7 @@ class World:
         with one_engine(), ExitStack() as patches:
             for target, name, value in (
                 (running, "_boot", lambda: f"start {self.boot}"),
-                (running, "FlightLog", SimFlights),
+                (running, "FileInFlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
                 (line_chunks, "_CHUNK_ROWS", 7),
                 (submitting, "BackgroundWriter", AtOnce),
