@@ -1,6 +1,6 @@
-"""What the simulated provider answers: real-looking, and the same for the same body.
+"""Builds the answers of the simulated provider: realistic, and identical for identical bodies.
 
-Ids come from the body's digest and `created` is a constant, so a rerun gives the same bytes.
+Ids are derived from the body's digest and `created` is a constant, so a rerun gives the same bytes.
 """
 
 from collections.abc import Sequence
@@ -29,21 +29,21 @@ from batcher.simulate.instances import instance_of
 
 #: 1 January 2026, UTC.
 CREATED = 1_767_225_600
-#: Listed where the settings name no models.
+#: Listed if the settings name no models.
 DEFAULT_MODELS = ("gpt-4o-mini", "gpt-4o", "gpt-4.1-mini", "text-embedding-3-small", "omni-moderation-latest")
 
 _CATEGORIES = ("harassment", "hate", "illicit", "self-harm", "sexual", "violence")
 
 
 class Style(Struct, frozen=True, kw_only=True):
-    """How long answers are, and how their tokens are counted."""
+    """The length of answers and how their tokens are counted."""
 
     output_tokens: int = 24
     chars_per_token: float = 4.0
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A body to send with 200, and the output tokens its `usage` tells."""
+    """A body to send with status 200, and the output tokens that its `usage` reports."""
 
     body: JsonObject
     output_tokens: int
@@ -56,7 +56,7 @@ class _Text(Struct, frozen=True, kw_only=True):
 
 
 def answer(body: Body, key: bytes, style: Style) -> Answer:
-    """The answer to a checked body; `key` is the digest of its bytes."""
+    """Return the answer to a validated body; `key` is the digest of its bytes."""
     match body:
         case ChatBody():
             return _chat(body, key, style)
@@ -73,12 +73,12 @@ def answer(body: Body, key: bytes, style: Style) -> Answer:
 
 
 def model_card(model: str) -> JsonObject:
-    """One entry of `GET /v1/models`."""
+    """Return one entry of `GET /v1/models`."""
     return {"id": model, "object": "model", "created": CREATED, "owned_by": "simulated"}
 
 
 def model_list(models: Sequence[str]) -> JsonObject:
-    """`GET /v1/models`."""
+    """Return the body of `GET /v1/models`."""
     return {"object": "list", "data": [model_card(model) for model in models]}
 
 
@@ -179,7 +179,7 @@ def _moderations(body: ModerationBody, key: bytes) -> Answer:
 
 
 def _text(key: bytes, index: int, schema: JsonObject | None, most: int | None, style: Style) -> _Text:
-    """One choice's text: sentences, or JSON where a schema is asked for; cut at `most` tokens."""
+    """Return the text of one choice, cut at `most` tokens: sentences, or JSON if a schema is requested."""
     seed = digest(key, b"%d" % index)
     if schema is None:
         wanted = style.output_tokens * (0.5 + share(seed, "length"))
@@ -193,7 +193,10 @@ def _text(key: bytes, index: int, schema: JsonObject | None, most: int | None, s
 
 
 def _schema(layout: JsonObject | None, *, nested: str | None) -> JsonObject | None:
-    """The schema that an answer has to fit; None: plain text. Chat nests it in `json_schema`, Responses do not."""
+    """Return the schema that the answer must match; None: plain text.
+
+    Chat completions nest it in `json_schema`, responses do not.
+    """
     match (layout or {}).get("type"):
         case "json_object":
             return {"type": "object", "properties": {"answer": {"type": "string"}}}

@@ -1,4 +1,4 @@
-"""What each endpoint takes: typed bodies, checked while they are read, and what they cost in tokens."""
+"""The request body of each endpoint: typed, validated while it is decoded, and its cost in tokens."""
 
 from math import ceil
 from typing import Annotated, Any, Literal, assert_never
@@ -14,16 +14,17 @@ Positive = Annotated[int, Meta(ge=1)]
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 Texts = Annotated[str, Meta(min_length=1)] | Annotated[list[Any], Meta(min_length=1)]
 
-#: What a request may produce where it names no maximum: OpenAI's old default (docs/providers.md#rate-limit-headers).
+#: Output tokens charged for a request that names no maximum: OpenAI's old default
+#: (docs/providers.md#rate-limit-headers).
 DEFAULT_MAX_OUTPUT = 16
-#: Flat tokens of an image, a sound or a file in a message: their base64 is not text.
+#: Tokens charged for an image, a sound or a file in a message, whatever its size: base64 is not text.
 _ATTACHMENT_TOKENS = 85
-#: Tokens around a chat and around each of its messages (docs/providers.md#counting-tokens).
+#: Extra tokens per chat and per message (docs/providers.md#counting-tokens).
 _CHAT_OVERHEAD = 3
 
 
 class ChatBody(Struct, kw_only=True):
-    """`POST /v1/chat/completions`, as far as the simulation looks at it."""
+    """`POST /v1/chat/completions`: the fields that the simulation uses."""
 
     model: str
     messages: Annotated[list[JsonObject], Meta(min_length=1)]
@@ -90,12 +91,12 @@ _DECODERS: dict[str, msgspec.json.Decoder[Body]] = {
     "/v1/moderations": msgspec.json.Decoder(ModerationBody),
 }
 
-#: The paths that take a POST.
+#: The paths that accept a POST.
 PATHS = frozenset(_DECODERS)
 
 
 def read_body(path: str, raw: bytes) -> Body | Problem:
-    """The body of a POST to one of PATHS, or the 400 that says what is wrong with it."""
+    """Decode the body of a POST to one of PATHS; return a 400 that says what is wrong if it is invalid."""
     try:
         body = _DECODERS[path].decode(raw)
     except msgspec.ValidationError as error:
@@ -110,12 +111,12 @@ def read_body(path: str, raw: bytes) -> Body | Problem:
 
 
 def charge_of(body: Body, chars_per_token: float) -> Charge:
-    """What a body may cost at most: its prompt, and all the output it allows."""
+    """Return the most that a body may cost: its prompt and all the output that it allows."""
     return Charge(input_tokens=prompt_tokens(body, chars_per_token), output_tokens=_most_output(body))
 
 
 def prompt_tokens(body: Body, chars_per_token: float) -> int:
-    """Tokens of the prompt, from its characters."""
+    """Estimate the tokens of the prompt from its characters."""
     match body:
         case ChatBody():
             return _CHAT_OVERHEAD + sum(_message_tokens(message, chars_per_token) for message in body.messages)
@@ -132,7 +133,7 @@ def prompt_tokens(body: Body, chars_per_token: float) -> int:
 
 
 def max_output(body: Body) -> int | None:
-    """The maximal output of one choice, where the body names one."""
+    """Return the maximum output of one choice; None if the body names no maximum."""
     match body:
         case ChatBody():
             return body.max_completion_tokens or body.max_tokens
@@ -147,14 +148,14 @@ def max_output(body: Body) -> int | None:
 
 
 def texts_of(value: str | list[Any]) -> list[Any]:
-    """One prompt or several: a list of texts (or of token lists)."""
+    """Return the prompts, one or several, as a list of texts (or of token lists)."""
     if isinstance(value, str) or all(isinstance(item, int) for item in value):
         return [value]
     return value
 
 
 def count_tokens(text: str, chars_per_token: float) -> int:
-    """Tokens of a text, from its characters, as a provider's limiter estimates them."""
+    """Estimate the tokens of a text from its characters, as a provider's limiter does."""
     return ceil(len(text) / chars_per_token)
 
 
@@ -194,7 +195,7 @@ def _tokens(value: object, chars_per_token: float) -> int:
 
 
 def _invalid(error: str) -> Problem:
-    # msgspec's words: "Expected `int` >= 1 - at `$.max_tokens`", "Object missing required field `model`".
+    # msgspec writes "Expected `int` >= 1 - at `$.max_tokens`" or "Object missing required field `model`".
     what, _, where = error.partition(" - at `$")
     missing = "missing required field" in what and not where
     if missing and "`model`" in what:

@@ -1,6 +1,6 @@
-"""A strict provider's limiter as pure arithmetic: token buckets that refill continuously over a given time.
+"""A strict provider's rate limiter as pure arithmetic: token buckets that refill continuously.
 
-No clock and no I/O: `now` is seconds on any clock that does not run backwards, and comes in as an argument.
+No clock and no I/O: `now` is an argument, in seconds of any monotonic clock.
 """
 
 from math import ceil
@@ -14,24 +14,27 @@ from batcher.domain.states import ChargeRule
 
 Dimension = Literal["requests", "tokens"]
 
-#: Slack for sums of floats: far below a token, far above rounding.
+#: Tolerance for sums of floats: far below one token, far above rounding errors.
 _EPSILON = 1e-9
 
 
 class Admitted(Struct, frozen=True, kw_only=True):
-    """Let in; `tokens` were charged."""
+    """The request is admitted; `tokens` were charged."""
 
     tokens: float
 
 
 class Rejected(Struct, frozen=True, kw_only=True):
-    """Not let in; nothing was charged. Numbers are those of OpenAI's message: requests or tokens a minute."""
+    """The request is rejected; nothing was charged.
+
+    The numbers are those of OpenAI's message: requests or tokens per minute.
+    """
 
     dimension: Dimension
     limit: float
     used: float
     requested: float
-    #: Seconds until the same request would be let in; None: it is larger than the limit and never will be.
+    #: Seconds until the same request would be admitted; None: never, because it is larger than the limit.
     retry_after_s: float | None
 
 
@@ -39,7 +42,7 @@ Admission = Admitted | Rejected
 
 
 class Bucket:
-    """One dimension of a limit. Holds at most `burst` seconds of budget, starts full, may go into debt."""
+    """The token bucket of one dimension: at most `burst` seconds of budget; starts full, may go into debt."""
 
     def __init__(self, *, limit: float, burst: float) -> None:
         self.limit = limit
@@ -49,28 +52,28 @@ class Bucket:
         self._at: float | None = None
 
     def level(self, now: float) -> float:
-        """What is saved up; below 0: debt. A `now` before the last one reads as the last one."""
+        """Return the budget in the bucket; below 0 it is debt. A `now` before the last one counts as the last."""
         last = now if self._at is None else self._at
         self._level = min(self.capacity, self._level + max(0.0, now - last) * self.rate)
         self._at = max(now, last)
         return self._level
 
     def deficit(self, now: float) -> float:
-        """What is missing to a full bucket."""
+        """Return how much is missing from a full bucket."""
         return self.capacity - self.level(now)
 
     def wait(self, now: float, cost: float) -> float:
-        """Seconds until `cost` fits; a cost above the capacity needs a full bucket. 0: it fits now."""
+        """Return the seconds until `cost` fits (0: now). A cost above the capacity needs a full bucket."""
         missing = min(cost, self.capacity) - self.level(now)
         return 0.0 if missing <= _EPSILON else missing / self.rate
 
     def take(self, now: float, cost: float) -> None:
-        """Charge `cost`, into debt if need be."""
+        """Charge `cost`; the bucket may go into debt."""
         self._level = self.level(now) - cost
 
 
 class Limiter:
-    """The limits of one model: a bucket for requests and one for tokens, each only where there is a limit."""
+    """The limits of one model: a bucket for requests and one for tokens, each only if it is limited."""
 
     def __init__(self, limits: Limits, *, burst: float, rule: ChargeRule) -> None:
         self._rule = rule
@@ -81,27 +84,27 @@ class Limiter:
             self._buckets["tokens"] = Bucket(limit=limits.tpm, burst=burst)
 
     def admit(self, now: float, charge: Charge) -> Admission:
-        """Charge every dimension, or none: a refusal names the one that has to wait longest."""
+        """Charge every dimension or none; a rejection names the dimension with the longest wait."""
         tokens = upfront(self._rule, charge)
         costs: dict[Dimension, float] = {"requests": 1.0, "tokens": tokens}
-        refusals = [
-            refusal
+        rejections = [
+            rejection
             for dimension, bucket in self._buckets.items()
-            if (refusal := _refusal(dimension, bucket, now, costs[dimension])) is not None
+            if (rejection := _rejection(dimension, bucket, now, costs[dimension])) is not None
         ]
-        if refusals:
-            return max(refusals, key=_severity)
+        if rejections:
+            return max(rejections, key=_severity)
         for dimension, bucket in self._buckets.items():
             bucket.take(now, costs[dimension])
         return Admitted(tokens=tokens)
 
     def produced(self, now: float, tokens: float) -> None:
-        """Charge the output of an admitted request where the rule left it for now; else nothing happens."""
+        """Charge the output of an admitted request, under the rule `produced` only; do nothing otherwise."""
         if self._rule is ChargeRule.PRODUCED and "tokens" in self._buckets:
             self._buckets["tokens"].take(now, tokens)
 
     def headers(self, now: float) -> dict[str, str]:
-        """`x-ratelimit-*` as OpenAI sends them: `remaining` of the minute's limit, `reset` until full again."""
+        """Return `x-ratelimit-*` as OpenAI sends them: `remaining` of the limit per minute, `reset` until full."""
         fields: dict[str, str] = {}
         for dimension, bucket in self._buckets.items():
             deficit = bucket.deficit(now)
@@ -112,7 +115,7 @@ class Limiter:
 
 
 def upfront(rule: ChargeRule, charge: Charge) -> float:
-    """Tokens that a charging rule takes at admission; under `produced` the output follows when it is there."""
+    """Return the tokens that a rule charges at admission; `produced` charges the output once it is produced."""
     match rule:
         case ChargeRule.SUM:
             return charge.input_tokens + charge.output_tokens
@@ -125,7 +128,7 @@ def upfront(rule: ChargeRule, charge: Charge) -> float:
 
 
 def go_duration(seconds: float) -> str:
-    """Seconds as Go prints them, rounded up to a millisecond: `0s`, `12ms`, `1.2s`, `6m0s`, `1h0m0.5s`."""
+    """Format seconds as Go does, rounded up to a millisecond: `0s`, `12ms`, `1.2s`, `6m0s`, `1h0m0.5s`."""
     millis = max(0, ceil(round(seconds * 1000, 6)))
     if 0 < millis < 1000:  # noqa: PLR2004 -- milliseconds in a second
         return f"{millis}ms"
@@ -137,8 +140,8 @@ def go_duration(seconds: float) -> str:
     return f"{minutes}m{text}" if minutes else text
 
 
-def _refusal(dimension: Dimension, bucket: Bucket, now: float, cost: float) -> Rejected | None:
-    # One request always fits in the end, also where the limit is below one a minute.
+def _rejection(dimension: Dimension, bucket: Bucket, now: float, cost: float) -> Rejected | None:
+    # A single request always fits eventually, even if the limit is below one per minute.
     never = dimension == "tokens" and cost > bucket.limit
     wait = bucket.wait(now, cost)
     if not never and wait <= 0:
@@ -152,5 +155,5 @@ def _refusal(dimension: Dimension, bucket: Bucket, now: float, cost: float) -> R
     )
 
 
-def _severity(refusal: Rejected) -> float:
-    return float("inf") if refusal.retry_after_s is None else refusal.retry_after_s
+def _severity(rejection: Rejected) -> float:
+    return float("inf") if rejection.retry_after_s is None else rejection.retry_after_s

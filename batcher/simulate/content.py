@@ -1,4 +1,7 @@
-"""Plausible sentences, chosen by a number, so that the same request is always told the same."""
+"""Generated content: plausible sentences and embedding vectors.
+
+Both are derived from their input, so the same request always gets the same answer.
+"""
 
 import struct
 from base64 import b64encode
@@ -29,12 +32,16 @@ _OBJECTS = (
 
 SENTENCES = tuple(f"{' '.join(parts)}." for parts in product(_OPENINGS, _SUBJECTS, _VERBS, _OBJECTS))
 
-# Coprime to the number of sentences, so that a walk visits every one before it repeats.
+#: Dimensions of an embedding, by model.
+_SIZES = {"text-embedding-3-large": 3072}
+_DEFAULT_SIZE = 1536
+
+# Coprime to the number of sentences, so that every sentence is used before one repeats.
 _STRIDE = 389
 
 
 def text_of_length(start: int, least_chars: int) -> str:
-    """Whole sentences of at least `least_chars` characters (at least one), walked from a number."""
+    """Return whole sentences, at least one and at least `least_chars` characters, beginning at number `start`."""
     sentences: list[str] = []
     length = 0
     position = start % len(SENTENCES)
@@ -45,22 +52,18 @@ def text_of_length(start: int, least_chars: int) -> str:
     return " ".join(sentences)
 
 
-_SIZES = {"text-embedding-3-large": 3072}
-_DEFAULT_SIZE = 1536
-
-
 def size_of(model: str, dimensions: int | None) -> int:
-    """How many numbers a vector has: what was asked for, else the model's own."""
+    """Return the length of a vector: the requested number of dimensions, or else the model's own."""
     return dimensions or _SIZES.get(model, _DEFAULT_SIZE)
 
 
 def vector(text: bytes, size: int) -> list[float]:
-    """A unit vector, drawn from the text."""
+    """Return a unit vector that is derived from the text."""
     drawn = struct.unpack(f"<{size}h", shake_256(text).digest(2 * size))
     length = sqrt(sum(value * value for value in drawn)) or 1.0
     return [round(value / length, 8) for value in drawn]
 
 
 def as_base64(values: Sequence[float]) -> str:
-    """The numbers as little-endian 32-bit floats in base64."""
+    """Encode the numbers as little-endian 32-bit floats in base64."""
     return b64encode(struct.pack(f"<{len(values)}f", *values)).decode()

@@ -1,4 +1,4 @@
-"""Reproducible draws: the same seed and the same words give the same number, on every machine and in any order."""
+"""Reproducible random draws: equal arguments give the same number, on every machine and in any order."""
 
 from hashlib import blake2b
 from math import exp
@@ -9,24 +9,24 @@ _SPAN = 2**64
 
 
 def digest(*parts: bytes) -> bytes:
-    """16 bytes that name these parts, in this order."""
+    """Return a digest of the parts in this order, 16 bytes."""
     return blake2b(b"\0".join(parts), digest_size=16).digest()
 
 
-def number(*words: bytes | int | str) -> int:
-    """A whole number below 2**64."""
-    parts = (word if isinstance(word, bytes) else str(word).encode() for word in words)
-    return int.from_bytes(blake2b(b"\0".join(parts), digest_size=8).digest(), "big")
+def number(*parts: bytes | int | str) -> int:
+    """Return a whole number below 2**64."""
+    encoded = (part if isinstance(part, bytes) else str(part).encode() for part in parts)
+    return int.from_bytes(blake2b(b"\0".join(encoded), digest_size=8).digest(), "big")
 
 
-def share(*words: bytes | int | str) -> float:
-    """A number in [0, 1)."""
-    return number(*words) / _SPAN
+def share(*parts: bytes | int | str) -> float:
+    """Return a number in [0, 1)."""
+    return number(*parts) / _SPAN
 
 
-def lognormal_factor(sigma: float, *words: bytes | int | str) -> float:
-    """A factor around the median 1."""
+def lognormal_factor(sigma: float, *parts: bytes | int | str) -> float:
+    """Return a lognormal factor with median 1."""
     if sigma == 0:
         return 1.0
-    inside = (number(*words) + 0.5) / _SPAN
+    inside = (number(*parts) + 0.5) / _SPAN
     return exp(sigma * _NORMAL.inv_cdf(min(inside, 1 - 1e-12)))

@@ -1,6 +1,6 @@
-"""Behaviour on demand: a row says in `metadata.simulate` what shall become of it, so a job file can show failures.
+"""Faults on demand: a row requests a behaviour in `metadata.simulate`, so a job file can demonstrate failures.
 
-{"fail_times": 2, "status": 500}             two failures, then the answer; without fail_times: for ever
+{"fail_times": 2, "status": 500}             two failures, then the answer; without fail_times, it always fails
 {"refuse_times": 1, "retry_after": 2}        one 429 that says "in 2 seconds", then the answer
 {"status": 400, "code": "context_length_exceeded"}, {"code": "insufficient_quota"}, {"html": 502}
 {"reset": true}, {"cut": true}, {"error_in_200": true}, {"no_choices": true}, {"hang": 30}
@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from batcher.simulate.bodies import Body, JsonObject
-from batcher.simulate.catalogue import REFUSED, SERVER_FAULT, Known, by_code, by_status
+from batcher.simulate.catalogue import REFUSED, SERVER_FAULT, KnownError, by_code, by_status
 from batcher.simulate.draws import number, share
 from batcher.simulate.problems import Problem, bad_request, retry_headers
 
@@ -25,24 +25,24 @@ Times = Annotated[int, Meta(ge=0)]
 
 
 class Direction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `metadata.simulate` may say."""
+    """The contents of `metadata.simulate`."""
 
     #: The status and code of an error reply; either implies the other.
     status: Status | None = None
     code: str | None = None
     message: str | None = None
-    #: Only the first so many sendings of this body fail; None: all of them.
+    #: How many of the first sendings of this body fail; None: all.
     fail_times: Times | None = None
-    #: Before anything else so many sendings are refused with a 429.
+    #: How many sendings are rejected with a 429 before anything else happens.
     refuse_times: Times = 0
-    #: Seconds that an error reply names in `retry-after`.
+    #: Seconds in the `retry-after` of an error reply.
     retry_after: Seconds | None = None
-    #: Seconds to wait before whatever happens.
+    #: Seconds to wait before the reply, or before the connection breaks.
     hang: Seconds = 0.0
     #: The connection breaks before the reply, or in the middle of it.
     reset: bool = False
     cut: bool = False
-    #: A proxy's error page with this status.
+    #: Reply with a proxy's HTML error page of this status.
     html: Status | None = None
     error_in_200: bool = False
     no_choices: bool = False
@@ -50,25 +50,25 @@ class Direction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def asked(self) -> bool:
-        """Whether it asks for anything at all."""
+        """Return whether anything is requested."""
         return self != _NOTHING
 
 
 class Manner(Enum):
-    """How a reply is put on the wire."""
+    """How a reply is transmitted."""
 
     WHOLE = auto()
-    #: Half of the body, then the connection closes.
+    #: Half of the body is sent, then the connection is closed.
     CUT = auto()
-    #: The connection breaks before a byte.
+    #: The connection is reset before a byte is sent.
     RESET = auto()
 
 
 class Fault(Struct, frozen=True, kw_only=True):
-    """What becomes of one sending. Without a problem, a page or a change the answer goes out as it is."""
+    """What happens to one sending. Without a problem, a page or a change, the answer is sent unchanged."""
 
     problem: Problem | None = None
-    #: Status of an HTML page that takes the reply's place.
+    #: Status of an HTML page that replaces the reply.
     page: int | None = None
     manner: Manner = Manner.WHOLE
     hang: float = 0.0
@@ -82,7 +82,7 @@ _ANSWERED = Fault()
 
 
 def direction_of(body: Body) -> Direction | Problem:
-    """What the body's `metadata.simulate` asks for, or a 400 that says what cannot be asked for."""
+    """Decode the body's `metadata.simulate`; return a 400 that lists the valid fields if it is invalid."""
     wanted = (body.metadata or {}).get("simulate")
     if wanted is None:
         return _NOTHING
@@ -90,13 +90,13 @@ def direction_of(body: Body) -> Direction | Problem:
         return msgspec.convert(wanted, Direction)
     except msgspec.ValidationError as error:
         message = (
-            f"metadata.simulate is not understood: {error}. It takes {', '.join(Direction.__struct_fields__)}."
+            f"metadata.simulate is invalid: {error}. Its fields are {', '.join(Direction.__struct_fields__)}."
         )
         return bad_request(message, code="invalid_value", param="metadata.simulate")
 
 
 def fault_of(direction: Direction, seen: int) -> Fault:
-    """What becomes of a sending of which `seen` were let in before."""
+    """Return what happens to a sending, if `seen` sendings of the same body were admitted before."""
     if seen < direction.refuse_times:
         problem = _problem(REFUSED, direction, status=REFUSED.status)
         return Fault(problem=problem, hang=direction.hang)
@@ -107,7 +107,7 @@ def fault_of(direction: Direction, seen: int) -> Fault:
 
 
 def drawn_fault(share_failing: float, seed: int, key: bytes, seen: int) -> Fault:
-    """A failure for `share_failing` of all sendings, the same in every run: one of 500, 502 and 503."""
+    """Return a failure (500, 502 or 503) for a share of all sendings; the draw is the same in every run."""
     if share_failing == 0 or share(seed, key, seen, "fail") >= share_failing:
         return _ANSWERED
     match number(seed, key, seen, "status") % 3:
@@ -120,13 +120,13 @@ def drawn_fault(share_failing: float, seed: int, key: bytes, seen: int) -> Fault
 
 
 def page(status: int) -> bytes:
-    """What a proxy says in place of the provider."""
+    """Return the HTML error page of a proxy."""
     title = f"{status} {HTTPStatus(status).phrase}"
     return f"<html><head><title>{title}</title></head><body><h1>{title}</h1></body></html>\n".encode()
 
 
 def changed(fault: Fault, answer: JsonObject) -> JsonObject:
-    """The answer with what the fault does to it; chat, completions and responses each in their own shape."""
+    """Apply the fault to the answer of a chat, a completion or a response, each in its own format."""
     if fault.error_in_200:
         return {"error": {"message": "The upstream failed.", "type": "server_error", "param": None, "code": 502}}
     if fault.no_choices:
@@ -154,7 +154,7 @@ def _asked_problem(direction: Direction) -> Problem | None:
     return None if known is None else _problem(known, direction, status=direction.status or known.status)
 
 
-def _asked(direction: Direction) -> Known | None:
+def _asked(direction: Direction) -> KnownError | None:
     if direction.code is not None:
         return by_code(direction.code, direction.status)
     if direction.status is not None:
@@ -167,7 +167,7 @@ def _names_a_fault(direction: Direction) -> bool:
     return any(flags) or direction.finish_reason is not None
 
 
-def _problem(known: Known, direction: Direction, *, status: int) -> Problem:
+def _problem(known: KnownError, direction: Direction, *, status: int) -> Problem:
     headers = {} if direction.retry_after is None else retry_headers(direction.retry_after)
     message = direction.message or known.message
     return Problem(status=status, kind=known.kind, code=known.code, message=message, headers=headers)

@@ -1,4 +1,4 @@
-"""An instance of a JSON schema: valid for the simple schemas that structured outputs allow, chosen by a number."""
+"""Generates an instance of a JSON schema: valid for the simple schemas that structured outputs allow."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from batcher.simulate.draws import number
 
 Schema = dict[str, Any]
 
-#: How deep a schema that refers to itself is followed; below it optional things are left out.
+#: Depth to which a recursive schema is followed; optional properties below it are omitted.
 _DEEPEST = 8
 
 _FORMATS = {
@@ -25,30 +25,30 @@ _FORMATS = {
 
 
 class SchemaError(ValueError):
-    """The schema is none, or it refers to itself without an end."""
+    """The value is not a JSON schema, or it refers to itself endlessly."""
 
 
 def instance_of(schema: Schema, seed: bytes) -> object:
-    """A value that fits `schema`; the same schema and seed give the same value. `pattern` is not followed.
+    """Return a value that matches `schema`; the same schema and seed give the same value. `pattern` is ignored.
 
-    Raises SchemaError for a schema that cannot be walked.
+    Raises SchemaError if the schema is invalid or endlessly recursive.
     """
     try:
         return _Maker(schema).make(schema, seed, 0)
     except RecursionError:
-        raise SchemaError("the schema refers to itself without an end") from None
+        raise SchemaError("the schema refers to itself endlessly") from None
     except (AttributeError, TypeError, ValueError, KeyError) as error:
         raise SchemaError(f"the schema is not a JSON schema: {error}") from error
 
 
 class _Maker:
-    """Walks one schema; the root is kept for `$ref`."""
+    """Generates values for one schema; the root is kept to resolve `$ref`."""
 
     def __init__(self, root: Schema) -> None:
         self._root = root
 
     def make(self, schema: Schema | bool, seed: bytes, depth: int) -> object:
-        """A value for a part of the schema; `true` and `false` take null."""
+        """Return a value for a part of the schema; null for `true` and `false`."""
         if isinstance(schema, bool):
             return None
         plain = self._plain(schema, depth)
@@ -61,7 +61,7 @@ class _Maker:
                 return self._typed(plain, seed, depth)
 
     def _plain(self, schema: Schema, depth: int) -> Schema:
-        """The schema that a reference, a choice or a combination comes down to."""
+        """Resolve references, choices (`anyOf`, `oneOf`) and combinations (`allOf`)."""
         match schema:
             case {"$ref": str(ref)}:
                 return self._plain(self._resolve(ref), depth)
@@ -124,7 +124,7 @@ def _kind(schema: Schema, depth: int) -> str:
 
 
 def _shallowest(choices: list[Schema], depth: int) -> Schema:
-    """The first choice; deep down one that ends the recursion, where there is one."""
+    """Return the first choice; below the maximum depth, null if it is a choice, to end the recursion."""
     ends = [choice for choice in choices if choice.get("type") == "null"]
     return ends[0] if depth >= _DEEPEST and ends else choices[0]
 
@@ -147,7 +147,7 @@ def _string(schema: Schema, seed: bytes) -> str:
 
 
 def _within(schema: Schema, drawn: float, step: float) -> float:
-    """A number moved inside the schema's bounds; `multipleOf` gives its lowest multiple inside."""
+    """Move a number inside the schema's bounds, and up to the next multiple if there is a `multipleOf`."""
     low = max(schema.get("minimum", -1e308), schema.get("exclusiveMinimum", -1e308) + step)
     high = min(schema.get("maximum", 1e308), schema.get("exclusiveMaximum", 1e308) - step)
     value = min(max(drawn, low), high)

@@ -1,4 +1,4 @@
-"""What the simulated provider has seen: counts always, every request where a file or a list is asked for."""
+"""Journal of the simulated provider: always counts, and every request if a file or a list is requested."""
 
 import os
 from collections import defaultdict
@@ -13,9 +13,9 @@ from batcher.simulate.tally import Stats, Tally
 
 
 class Entry(Struct, frozen=True, kw_only=True):
-    """One request, written when it ended."""
+    """One request, recorded when it ends."""
 
-    #: When it arrived: seconds of the event loop's clock, and UTC microseconds (None without a clock).
+    #: Time of arrival: seconds of the event loop's clock, and UTC microseconds (None without a clock).
     at: float
     wall: int | None
     method: str
@@ -25,7 +25,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     body: str
     #: None: the connection ended without a reply.
     status: int | None
-    #: Tokens charged at admission; None: not let in.
+    #: Tokens charged at admission; None: not admitted.
     charge: float | None
     client_request_id: str | None
 
@@ -36,30 +36,30 @@ def _open_private(path: Path) -> BinaryIO:
 
 
 class Journal:
-    """Counts requests in all and by model; writes each to a file, or keeps it in `entries`, where asked."""
+    """Counts requests in total and by model; on request, writes each to a file or keeps it in `entries`."""
 
     def __init__(self, *, path: Path | None = None, keep: bool = False) -> None:
         self.entries: list[Entry] = []
         self._keep = keep
-        # Unbuffered: a line is whole on disk even where the process is killed.
+        # Unbuffered, so that a line is complete in the file even if the process is killed.
         self._file = None if path is None else _open_private(path)
         self._all = Tally()
         self._models: defaultdict[str, Tally] = defaultdict(Tally)
 
     def begin(self, *, at: float, body: bytes, model: str | None, tokens: float | None) -> None:
-        """A request that arrived at `at` was judged; `tokens` were charged, or it was not let in (None)."""
+        """Count a request that arrived at `at`; `tokens` were charged (None: it was not admitted)."""
         for tally in self._tallies(model):
             tally.begin(at, body, tokens)
 
     def end(self, model: str | None, status: int | None, entry: Callable[[], Entry]) -> None:
-        """It ended. `entry` is made only where it is kept."""
+        """Count the end of a request. `entry` is called only if entries are kept."""
         for tally in self._tallies(model):
             tally.end(status)
         if self._keep or self._file is not None:
             self._record(entry())
 
     def stats(self) -> Stats:
-        """The counts as they stand."""
+        """Return the current counts."""
         return self._all.stats({model: tally.stats({}) for model, tally in sorted(self._models.items())})
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Errors as OpenAI words them: a status and a body of four keys."""
+"""Error replies in OpenAI's wording: a status and a body of four keys."""
 
 from collections.abc import Mapping
 from math import ceil
@@ -13,7 +13,7 @@ _MASK_FROM = 12
 
 
 class Problem(Struct, frozen=True, kw_only=True):
-    """An error reply before it is bytes. `kind` is the body's `type`."""
+    """An error reply before it is encoded. `kind` is the `type` in the body."""
 
     status: int
     kind: str | None
@@ -24,24 +24,24 @@ class Problem(Struct, frozen=True, kw_only=True):
 
 
 def encode(problem: Problem) -> bytes:
-    """The reply's body."""
+    """Return the reply's body."""
     error = {"message": problem.message, "type": problem.kind, "param": problem.param, "code": problem.code}
     return msgspec.json.encode({"error": error})
 
 
 def bad_request(message: str, *, code: str | None = None, param: str | None = None) -> Problem:
-    """A 400 for a body that the API does not take."""
+    """Return a 400 for an invalid body."""
     return Problem(status=400, kind="invalid_request_error", code=code, message=message, param=param)
 
 
 def unknown_path(method: str, path: str) -> Problem:
-    """A 404 for a path that no endpoint has."""
+    """Return a 404 for an unknown path."""
     message = f"Invalid URL ({method} {path})"
     return Problem(status=404, kind="invalid_request_error", code=None, message=message)
 
 
 def wrong_method(method: str, path: str, allowed: str) -> Problem:
-    """A 405 that names the method the path takes."""
+    """Return a 405 that names the allowed method."""
     return Problem(
         status=405,
         kind="invalid_request_error",
@@ -52,13 +52,13 @@ def wrong_method(method: str, path: str, allowed: str) -> Problem:
 
 
 def too_large(limit: int) -> Problem:
-    """A 413 for a body above the server's maximum."""
+    """Return a 413 for a body above the server's maximum."""
     message = f"The request body is larger than {limit} bytes."
     return Problem(status=413, kind="invalid_request_error", code="request_too_large", message=message)
 
 
 def unknown_model(model: str) -> Problem:
-    """A 404 for a model that is not served."""
+    """Return a 404 for a model that is not served."""
     message = f"The model `{model}` does not exist or you do not have access to it."
     return Problem(
         status=404, kind="invalid_request_error", code="model_not_found", message=message, param="model"
@@ -66,7 +66,7 @@ def unknown_model(model: str) -> Problem:
 
 
 def bad_key(given: str | None) -> Problem:
-    """A 401; like OpenAI's it repeats a part of the key it was given."""
+    """Return a 401; like OpenAI's, it repeats a part of the given key."""
     if given is None:
         message = "You didn't provide an API key. Provide it in an Authorization header using Bearer auth."
     else:
@@ -76,33 +76,33 @@ def bad_key(given: str | None) -> Problem:
     return Problem(status=401, kind="invalid_request_error", code="invalid_api_key", message=message)
 
 
-def refusal(model: str, refused: Rejected, *, tell_when: bool) -> Problem:
-    """The 429 of a limit. `tell_when`: name the time to come back, in the message and in headers."""
-    unit = _UNITS[refused.dimension]
+def rate_limited(model: str, rejected: Rejected, *, with_retry_after: bool) -> Problem:
+    """Return the 429 of a limit. `with_retry_after`: give the wait in the message and in headers."""
+    unit = _UNITS[rejected.dimension]
     where = f"for {model} in organization org-simulated on {unit}"
-    limit, requested = f"{refused.limit:.0f}", f"{ceil(refused.requested)}"
-    if refused.retry_after_s is None:
+    limit, requested = f"{rejected.limit:.0f}", f"{ceil(rejected.requested)}"
+    if rejected.retry_after_s is None:
         message = (
             f"Request too large {where}: Limit {limit}, Requested {requested}. "
             "The input or output tokens must be reduced in order to run successfully."
         )
-        return _limit_problem(refused, message, {})
-    used = f"{ceil(refused.used)}"
+        return _limit_problem(rejected, message, {})
+    used = f"{ceil(rejected.used)}"
     message = f"Rate limit reached {where}: Limit {limit}, Used {used}, Requested {requested}."
-    if not tell_when:
-        return _limit_problem(refused, message, {})
-    message += f" Please try again in {go_duration(refused.retry_after_s)}."
-    return _limit_problem(refused, message, retry_headers(refused.retry_after_s))
+    if not with_retry_after:
+        return _limit_problem(rejected, message, {})
+    message += f" Please try again in {go_duration(rejected.retry_after_s)}."
+    return _limit_problem(rejected, message, retry_headers(rejected.retry_after_s))
 
 
 def retry_headers(seconds: float) -> dict[str, str]:
-    """`retry-after` in whole seconds and `retry-after-ms`, both rounded up: coming back then is never early."""
+    """Return `retry-after` (whole seconds) and `retry-after-ms`, rounded up so that no retry is early."""
     return {"retry-after": str(ceil(seconds)), "retry-after-ms": str(ceil(round(seconds * 1000, 6)))}
 
 
-def _limit_problem(refused: Rejected, message: str, headers: dict[str, str]) -> Problem:
+def _limit_problem(rejected: Rejected, message: str, headers: dict[str, str]) -> Problem:
     return Problem(
-        status=429, kind=refused.dimension, code="rate_limit_exceeded", message=message, headers=headers
+        status=429, kind=rejected.dimension, code="rate_limit_exceeded", message=message, headers=headers
     )
 
 

@@ -1,4 +1,4 @@
-"""The provider itself, without a network and without a clock: what becomes of a request that arrives at a time.
+"""The provider without a network or a clock: it decides the reply to a request that arrives at a given time.
 
 path, method, key → body → direction → limits → fault or answer
 """
@@ -24,18 +24,18 @@ _JSON = "application/json"
 
 
 class Arrival(Struct, frozen=True, kw_only=True):
-    """A request as it came in. `at` is seconds of a clock that does not run backwards."""
+    """A request as it arrives. `at` is seconds of a monotonic clock."""
 
     at: float
     method: str
     path: str
-    #: The key it came with, without `Bearer`.
+    #: The API key that was sent, without `Bearer`.
     key: str | None
     body: bytes
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What is to be done about an arrival: after `delay` seconds, this reply in this manner."""
+    """How to reply to a request: after `delay` seconds, with this reply, transmitted in this manner."""
 
     status: int
     body: bytes
@@ -44,16 +44,16 @@ class Plan(Struct, frozen=True, kw_only=True):
     delay: float = 0.0
     manner: Manner = Manner.WHOLE
     model: str | None = None
-    #: Names path and body.
+    #: Digest of method, path and body.
     digest: bytes
-    #: Tokens charged at admission; None: not let in.
+    #: Tokens charged at admission; None: not admitted.
     charged: float | None = None
-    #: Tokens of output, for `Provider.produced`.
+    #: Output tokens, for `Provider.produced`.
     output_tokens: int = 0
 
 
 class _Reply(Struct, frozen=True, kw_only=True):
-    """What is said, before it is planned."""
+    """The contents of a reply, before its timing is decided."""
 
     status: int
     body: bytes
@@ -63,44 +63,44 @@ class _Reply(Struct, frozen=True, kw_only=True):
 
 
 class Provider:
-    """Judges requests in the order of the calls. Remembers its buckets and how often each body was seen."""
+    """Decides replies in the order of the calls; keeps the buckets and how often each body was sent."""
 
     def __init__(self, settings: SimulatedProvider) -> None:
         self._settings = settings
         self._style = Style(output_tokens=settings.output_tokens, chars_per_token=settings.chars_per_token)
         self._limiters: dict[str, Limiter] = {}
         self._arrived: Counter[bytes] = Counter()
-        self._let_in: Counter[bytes] = Counter()
+        self._admitted: Counter[bytes] = Counter()
 
     def receive(self, arrival: Arrival) -> Plan:
-        """Decide what becomes of a request. Charges its limits; the answer is made at once, whatever its delay."""
+        """Charge the limits and decide the reply. The answer is built at once, whatever its delay."""
         key = digest(arrival.method.encode(), arrival.path.encode(), arrival.body)
         self._arrived[key] += 1
-        problem = _door(self._settings, arrival)
+        problem = _check_request(self._settings, arrival)
         if problem is not None:
-            return self._plan(_said(problem), key)
+            return self._plan(_error_reply(problem), key)
         if arrival.path.startswith(_MODELS):
             return self._plan(self._models(arrival.path), key)
         body = read_body(arrival.path, arrival.body)
         if isinstance(body, Problem):
-            return self._plan(_said(body), key)
+            return self._plan(_error_reply(body), key)
         return self._judge(arrival.at, body, key)
 
     def reject(self, problem: Problem) -> Plan:
-        """The plan for a request that could not be read."""
-        return self._plan(_said(problem), digest(b"rejected"))
+        """Return the plan for a request whose body could not be read."""
+        return self._plan(_error_reply(problem), digest(b"rejected"))
 
     def produced(self, now: float, plan: Plan) -> None:
-        """Charge the output of a plan that was carried out, where the charging rule leaves it until then."""
+        """Charge the output of a plan that was carried out, under the charging rule `produced` only."""
         if plan.model is not None and plan.output_tokens:
             self._limiter(plan.model).produced(now, plan.output_tokens)
 
     def _judge(self, at: float, body: Body, key: bytes) -> Plan:
         if self._settings.models and body.model not in self._settings.models:
-            return self._plan(_said(problems.unknown_model(body.model)), key, model=body.model)
+            return self._plan(_error_reply(problems.unknown_model(body.model)), key, model=body.model)
         direction = direction_of(body)
         if isinstance(direction, Problem):
-            return self._plan(_said(direction), key, model=body.model)
+            return self._plan(_error_reply(direction), key, model=body.model)
         return self._admit(at, body, key, direction)
 
     def _admit(self, at: float, body: Body, key: bytes, direction: Direction) -> Plan:
@@ -108,10 +108,10 @@ class Provider:
         admission = limiter.admit(at, charge_of(body, self._settings.chars_per_token))
         headers = limiter.headers(at) if self._settings.headers else {}
         if isinstance(admission, Rejected):
-            problem = problems.refusal(body.model, admission, tell_when=self._settings.retry_after)
-            return self._plan(_said(problem), key, model=body.model, headers=headers)
-        seen = self._let_in[key]
-        self._let_in[key] += 1
+            problem = problems.rate_limited(body.model, admission, with_retry_after=self._settings.retry_after)
+            return self._plan(_error_reply(problem), key, model=body.model, headers=headers)
+        seen = self._admitted[key]
+        self._admitted[key] += 1
         fault = self._fault(direction, key, seen)
         return msgspec.structs.replace(
             self._plan(self._reply(body, key, fault), key, model=body.model, headers=headers),
@@ -121,20 +121,20 @@ class Provider:
         )
 
     def _fault(self, direction: Direction, key: bytes, seen: int) -> Fault:
-        """A row that gives directions is spared the drawn failures: what it shows, it shows in every run."""
+        """Return the requested fault, or a random one; a row with directions behaves the same in every run."""
         if direction.asked:
             return fault_of(direction, seen)
         return drawn_fault(self._settings.fail, self._settings.seed, key, seen)
 
     def _reply(self, body: Body, key: bytes, fault: Fault) -> _Reply:
         if fault.problem is not None:
-            return _said(fault.problem)
+            return _error_reply(fault.problem)
         if fault.page is not None:
             return _Reply(status=fault.page, body=page(fault.page), content_type="text/html")
         try:
             made = answer(body, key, self._style)
         except SchemaError as error:
-            return _said(
+            return _error_reply(
                 problems.bad_request(f"Invalid schema for response_format: {error}.", code="invalid_schema")
             )
         content = msgspec.json.encode(changed(fault, made.body))
@@ -144,10 +144,10 @@ class Provider:
         known = self._settings.models or tuple(dict.fromkeys((*DEFAULT_MODELS, *self._settings.model_limits)))
         name = path.removeprefix(_MODELS).strip("/")
         if not name:
-            return _found(model_list(known))
+            return _json_reply(model_list(known))
         if self._settings.models and name not in known:
-            return _said(problems.unknown_model(name))
-        return _found(model_card(name))
+            return _error_reply(problems.unknown_model(name))
+        return _json_reply(model_card(name))
 
     def _limiter(self, model: str) -> Limiter:
         limiter = self._limiters.get(model)
@@ -178,8 +178,8 @@ class Provider:
         )
 
 
-def _door(settings: SimulatedProvider, arrival: Arrival) -> Problem | None:
-    """What stops a request before its body is looked at: its path, its method, its key."""
+def _check_request(settings: SimulatedProvider, arrival: Arrival) -> Problem | None:
+    """Validate a request before its body is read: its path, its method and its key."""
     allowed = _allowed(arrival.path)
     if allowed is None:
         return problems.unknown_path(arrival.method, arrival.path)
@@ -191,15 +191,15 @@ def _door(settings: SimulatedProvider, arrival: Arrival) -> Problem | None:
 
 
 def _allowed(path: str) -> str | None:
-    """The method that a path takes; None: no such path."""
+    """Return the method that a path allows; None if the path is unknown."""
     if path in PATHS:
         return "POST"
     return "GET" if path == _MODELS or path.startswith(f"{_MODELS}/") else None
 
 
-def _said(problem: Problem) -> _Reply:
+def _error_reply(problem: Problem) -> _Reply:
     return _Reply(status=problem.status, body=problems.encode(problem), headers=problem.headers)
 
 
-def _found(body: JsonObject) -> _Reply:
+def _json_reply(body: JsonObject) -> _Reply:
     return _Reply(status=200, body=msgspec.json.encode(body))

@@ -1,4 +1,4 @@
-"""The simulated provider on loopback: aiohttp around `Provider`, which decides everything."""
+"""The simulated provider on loopback: an aiohttp server around `Provider`, which decides every reply."""
 
 import asyncio
 import socket
@@ -16,20 +16,20 @@ from batcher.simulate.problems import too_large
 from batcher.simulate.provider import Arrival, Plan, Provider
 from batcher.simulate.settings import SimulatedProvider
 
-#: Path of the counts, beside `/v1`.
+#: Path of the counts, outside `/v1`.
 STATS_PATH = "/simulate/stats"
 
 _LARGEST_BODY = 80 * 1024 * 1024
 #: Thousands of clients may connect at once.
 _BACKLOG = 4096
-#: Seconds that requests in flight are given at the end; twice that is the longest a stop takes.
+#: Seconds that requests in flight are given at the stop, which takes at most twice as long.
 _GRACE = 0.5
-#: SO_LINGER on, for 0 s: closing sends a RST instead of a FIN.
+#: SO_LINGER on, with 0 s: closing sends a RST instead of a FIN.
 _LINGER_RESET = struct.pack("ii", 1, 0)
 
 
 class RunningServer:
-    """A provider that is listening. `url` is the base URL that clients take: `http://127.0.0.1:PORT/v1`."""
+    """A provider that is listening. `url` is the base URL for clients: `http://127.0.0.1:PORT/v1`."""
 
     def __init__(self, runner: web.AppRunner, *, host: str, port: int, journal: Journal) -> None:
         self._runner = runner
@@ -39,7 +39,7 @@ class RunningServer:
         self.journal = journal
 
     async def stop(self) -> None:
-        """Stop listening, give requests in flight half a second, and cut off what is left. Twice is fine."""
+        """Stop listening, give requests in flight half a second, then abort the rest. It can be called twice."""
         await self._runner.cleanup()
         self.journal.close()
 
@@ -56,7 +56,7 @@ class SimulatedServer:
         self._running: RunningServer | None = None
 
     async def __aenter__(self) -> RunningServer:
-        """Start listening. Raises OSError where the port is taken."""
+        """Start listening. Raises OSError if the port is taken."""
         self._running = await start(self._settings, journal=self._journal, clock=self._clock)
         return self._running
 
@@ -71,11 +71,14 @@ class SimulatedServer:
 async def start(
     settings: SimulatedProvider, *, journal: Journal | None = None, clock: Clock | None = None
 ) -> RunningServer:
-    """Listen on the event loop that is running. `clock` gives the journal's wall times. Raises OSError."""
+    """Listen on the running event loop. `clock` provides the wall times of the journal.
+
+    Raises OSError if the port is taken.
+    """
     journal = journal or Journal()
-    front = _Front(Provider(settings), journal, clock)
+    handler = _Handler(Provider(settings), journal, clock)
     app = web.Application(client_max_size=_LARGEST_BODY)
-    app.router.add_route("*", "/{path:.*}", front.handle)
+    app.router.add_route("*", "/{path:.*}", handler.handle)
     runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE)
     await runner.setup()
     try:
@@ -86,8 +89,8 @@ async def start(
     return RunningServer(runner, host=settings.host, port=int(runner.addresses[0][1]), journal=journal)
 
 
-class _Front:
-    """Takes requests off the wire and puts plans on it."""
+class _Handler:
+    """Receives requests and carries out the plans for them."""
 
     def __init__(self, provider: Provider, journal: Journal, clock: Clock | None) -> None:
         self._provider = provider
@@ -96,7 +99,7 @@ class _Front:
         self._loop = asyncio.get_running_loop()
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """One request from its arrival to its reply. Limits judge by when this starts."""
+        """Handle one request from arrival to reply. Its time for the rate limits is the start of this call."""
         at = self._loop.time()
         if request.path == STATS_PATH:
             return _json(msgspec.json.encode(self._journal.stats()))
@@ -147,7 +150,7 @@ def _key(request: web.Request) -> str | None:
 
 
 async def _cut(request: web.Request, plan: Plan, headers: dict[str, str]) -> web.StreamResponse:
-    """Promise the whole body, send half of it, close."""
+    """Announce the whole body, send half of it, and close the connection."""
     headers["content-length"] = str(len(plan.body))
     headers["content-type"] = plan.content_type
     response = web.StreamResponse(status=plan.status, headers=headers)
@@ -159,7 +162,7 @@ async def _cut(request: web.Request, plan: Plan, headers: dict[str, str]) -> web
 
 
 def _reset(request: web.Request) -> web.StreamResponse:
-    """Break the connection before a byte; what is returned reaches nobody."""
+    """Reset the connection before a byte is sent; the returned response is never sent."""
     if request.transport is not None:
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_RESET)
         request.transport.abort()

@@ -1,4 +1,4 @@
-"""How the simulated provider behaves: its limits, its latency, its faults, its key."""
+"""Settings of the simulated provider: limits, latency, faults and API key."""
 
 from msgspec import Struct, field
 
@@ -8,40 +8,40 @@ from batcher.domain.states import ChargeRule
 
 
 class SimulatedProvider(Struct, frozen=True, kw_only=True):
-    """Settings of one simulated provider. Limits are a minute and apply to each model apart."""
+    """Settings of one simulated provider. Limits are per minute and apply to each model separately."""
 
     host: str = "127.0.0.1"
     #: 0: any free port.
     port: int = 0
     rpm: float | None = None
     tpm: float | None = None
-    #: Wins over `rpm` and `tpm` for the models it names; a None in it falls back to the plain number.
+    #: Overrides `rpm` and `tpm` for the models that it names; a None in it falls back to them.
     model_limits: dict[str, Limits] = field(default_factory=dict)
     charge: ChargeRule = ChargeRule.MAX
-    #: Seconds of budget that an idle lane saves up.
+    #: Seconds of budget that an idle lane accumulates.
     burst: float = 1.0
     #: Whether replies carry `x-ratelimit-*`.
     headers: bool = True
-    #: Whether a refusal says when to come back: in `retry-after`, `retry-after-ms` and its message.
+    #: Whether a 429 gives the wait: in `retry-after`, `retry-after-ms` and its message.
     retry_after: bool = True
-    #: Median seconds of a reply; 0: at once.
+    #: Median latency of a reply in seconds; 0: no delay.
     latency: float = 0.2
     #: Sigma of the lognormal latency; 0: always the median.
     latency_sigma: float = 0.3
     #: Share of admitted requests that fail with 500, 502 or 503, drawn by seed, body and repetition.
     fail: float = 0.0
-    #: The only key that is let in; None: any, or none.
+    #: The only key that is accepted; None: any key, or none.
     api_key: str | None = None
-    #: The only models that are served; empty: every name.
+    #: The only models that are served; empty: any name.
     models: tuple[str, ...] = ()
-    #: About how many tokens an answer has, where no maximum cuts it.
+    #: The approximate tokens of an answer that no maximum cuts.
     output_tokens: int = 24
-    #: Characters a token, as this provider counts prompts.
+    #: Characters per token, as this provider counts prompts.
     chars_per_token: float = 4.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Raise ConfigError for numbers that no provider could have."""
+        """Raise ConfigError for a number outside its range."""
         for name, value in _limits(self):
             _require(value > 0, f"{name} of the simulated provider is {value:g}", "Give a number above 0.")
         _require(0 <= self.fail <= 1, f"the share of failures is {self.fail:g}", "Give a share from 0 to 1.")
@@ -50,7 +50,7 @@ class SimulatedProvider(Struct, frozen=True, kw_only=True):
 
 
 def limits_of(settings: SimulatedProvider, model: str) -> Limits:
-    """The limits of one model's lane: its own number where there is one, else the plain one."""
+    """Return the limits of one model's lane: its own number if there is one, or else the general one."""
     own = settings.model_limits.get(model, Limits())
     return Limits(
         rpm=settings.rpm if own.rpm is None else own.rpm,

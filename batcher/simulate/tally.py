@@ -1,4 +1,7 @@
-"""Running counts of what came in, and the busiest windows, in memory that does not grow with the requests."""
+"""Running counts of requests, and the busiest windows.
+
+Memory does not grow with the number of requests, except for one digest per distinct body.
+"""
 
 from collections import Counter, deque
 
@@ -6,10 +9,10 @@ from msgspec import Struct, field
 
 
 class Stats(Struct, frozen=True, kw_only=True):
-    """What `GET /simulate/stats` tells. Windows are half open: of two requests 1 s apart one is in it."""
+    """The body of `GET /simulate/stats`. Windows are half open: of two requests 1 s apart, one is inside."""
 
     requests: int
-    #: Replies with status 200; refusals of a limit or on demand (429).
+    #: Replies with status 200, and with 429 (a limit, or on demand).
     answered: int
     refused: int
     by_status: dict[str, int]
@@ -18,21 +21,21 @@ class Stats(Struct, frozen=True, kw_only=True):
     distinct_bodies: int
     #: Tokens charged at admission.
     charged: float
-    #: The most that came in within any window, refused or not…
+    #: The most requests that arrived within any window, rejected or not…
     max_requests_1s: float
     max_requests_60s: float
-    #: …the most that was let in…
+    #: …the most that were admitted…
     max_admitted_1s: float
     max_admitted_60s: float
-    #: …and the most tokens that were charged.
+    #: …and the most tokens charged.
     max_charged_1s: float
     max_charged_60s: float
-    #: The same of each model that was named; empty in these.
+    #: The same counts by model; empty in the nested ones.
     models: dict[str, "Stats"] = field(default_factory=dict)
 
 
 class Window:
-    """The largest sum within any span of a length, over events given in order."""
+    """The largest sum of events within any window of a given length."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -41,7 +44,7 @@ class Window:
         self.largest = 0.0
 
     def add(self, at: float, amount: float) -> None:
-        """Count an event; one earlier than the last counts as if it came with the last."""
+        """Count an event; one that is earlier than the last counts as simultaneous with it."""
         if self._events:
             at = max(at, self._events[-1][0])
         self._events.append((at, amount))
@@ -52,7 +55,7 @@ class Window:
 
 
 class _Load:
-    """One quantity, in windows of a second and of a minute."""
+    """One quantity in windows of a second and of a minute."""
 
     def __init__(self) -> None:
         self.second = Window(1.0)
@@ -64,7 +67,7 @@ class _Load:
 
 
 class Tally:
-    """Running counts of all requests, or of one model's."""
+    """Running counts of all requests or of one model."""
 
     def __init__(self) -> None:
         self._statuses: Counter[str] = Counter()
@@ -74,7 +77,7 @@ class Tally:
         self._arrived, self._admitted, self._tokens = _Load(), _Load(), _Load()
 
     def begin(self, at: float, body: bytes, tokens: float | None) -> None:
-        """A request that arrived at `at` was judged; `tokens` were charged, or it was not let in (None)."""
+        """Count a request that arrived at `at`; `tokens` were charged (None: it was not admitted)."""
         self._requests += 1
         self._in_flight += 1
         self._peak = max(self._peak, self._in_flight)
@@ -86,12 +89,12 @@ class Tally:
             self._tokens.add(at, tokens)
 
     def end(self, status: int | None) -> None:
-        """It ended, with a reply or without."""
+        """Count the end of a request; `status` is None if it got no reply."""
         self._in_flight -= 1
         self._statuses["none" if status is None else str(status)] += 1
 
     def stats(self, models: dict[str, Stats]) -> Stats:
-        """The counts as they stand."""
+        """Return the current counts."""
         return Stats(
             requests=self._requests,
             answered=self._statuses["200"],

@@ -1,4 +1,4 @@
-"""The stores that contract tests work on: the real SQLite, in a folder of the test."""
+"""Fixtures of the contract tests: a real SQLite store in the test's folder."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -30,7 +30,7 @@ def pytest_asyncio_loop_factories(
     config: pytest.Config,  # noqa: ARG001 - the hook's name
     item: pytest.Item,
 ) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """What is sent is sent alike on both loops; the store does not know which one it is."""
+    """Run the sender's tests on both event loops; the store does not depend on the loop."""
     plain: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.new_event_loop}
     return plain | {"uvloop": uvloop.new_event_loop} if item.path.parent.name == "sender" else plain
 
@@ -72,7 +72,7 @@ def queue(writer: Writer, clock: ManualClock, me: HolderId) -> Queue:
 
 @pytest.fixture
 def ask(queue: Queue, database: Database):
-    """Claims from jobs, all their routes."""
+    """Claims from all routes of the given jobs."""
 
     async def claim(*of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> Claimed:
         return await queue.claim(wants(routes_of(database, *of), most), most_bytes=most_bytes, alone=alone)

@@ -20,7 +20,7 @@ def chat(text: str = "hi", **more: Any) -> dict[str, Any]:
     return {"model": "m", "messages": [{"role": "user", "content": text}], **more}
 
 
-def told(**simulate: Any) -> dict[str, Any]:
+def asking(**simulate: Any) -> dict[str, Any]:
     return chat(metadata={"simulate": simulate})
 
 
@@ -86,7 +86,7 @@ async def test_limits_are_announced_and_kept(client: aiohttp.ClientSession) -> N
 @pytest.mark.parametrize(
     ("method", "path", "status"), [("POST", "/v1/nothing", 404), ("GET", "/v1/embeddings", 405), ("GET", "/", 404)]
 )
-async def test_errors_at_the_door_are_json(
+async def test_errors_before_the_body_is_read_are_json(
     client: aiohttp.ClientSession, quick: RunningServer, method: str, path: str, status: int
 ) -> None:
     async with client.request(method, quick.url.removesuffix("/v1") + path) as response:
@@ -137,19 +137,19 @@ async def test_a_reset_breaks_the_connection_once_and_then_answers(
     client: aiohttp.ClientSession, quick: RunningServer
 ) -> None:
     with pytest.raises((aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
-        await post(client, quick, told(reset=True, fail_times=1))
-    assert (await post(client, quick, told(reset=True, fail_times=1)))[0] == 200
+        await post(client, quick, asking(reset=True, fail_times=1))
+    assert (await post(client, quick, asking(reset=True, fail_times=1)))[0] == 200
     assert quick.journal.stats().by_status == {"200": 1, "none": 1}
 
 
 async def test_a_cut_reply_ends_before_its_length(client: aiohttp.ClientSession, quick: RunningServer) -> None:
     with pytest.raises(aiohttp.ClientPayloadError):
-        await post(client, quick, told(cut=True, fail_times=1))
-    assert (await post(client, quick, told(cut=True, fail_times=1)))[0] == 200
+        await post(client, quick, asking(cut=True, fail_times=1))
+    assert (await post(client, quick, asking(cut=True, fail_times=1)))[0] == 200
 
 
 async def test_a_page_of_a_proxy_is_html(client: aiohttp.ClientSession, quick: RunningServer) -> None:
-    status, body, headers = await post(client, quick, told(html=502))
+    status, body, headers = await post(client, quick, asking(html=502))
     assert (status, headers["content-type"]) == (502, "text/html")
     assert b"502 Bad Gateway" in body
 
@@ -158,7 +158,7 @@ async def test_a_hang_holds_the_reply_back_and_a_client_that_leaves_ends_it(
     client: aiohttp.ClientSession, quick: RunningServer
 ) -> None:
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(post(client, quick, told(hang=30)), 0.1)
+        await asyncio.wait_for(post(client, quick, asking(hang=30)), 0.1)
     async with asyncio.timeout(5):
         while quick.journal.stats().in_flight:
             await asyncio.sleep(0.01)
@@ -180,7 +180,7 @@ async def test_hundreds_wait_at_the_same_time(client: aiohttp.ClientSession) -> 
 
 async def test_stopping_does_not_wait_for_a_reply_that_hangs(client: aiohttp.ClientSession) -> None:
     server = await start(SimulatedProvider(latency=0))
-    hanging = asyncio.create_task(post(client, server, told(hang=60)))
+    hanging = asyncio.create_task(post(client, server, asking(hang=60)))
     while not server.journal.stats().in_flight:
         await asyncio.sleep(0.01)
     started = time.monotonic()
@@ -196,7 +196,7 @@ async def test_a_taken_port_is_an_error_and_leaves_nothing_behind(quick: Running
         await start(SimulatedProvider(port=quick.port))
 
 
-async def test_the_journal_tells_every_request(client: aiohttp.ClientSession, tmp_path: Path) -> None:
+async def test_the_journal_records_every_request(client: aiohttp.ClientSession, tmp_path: Path) -> None:
     class StoppedClock:
         def now(self) -> int:
             return 1_700_000_000_000_000
@@ -263,7 +263,7 @@ async def test_the_job_of_failures_ends_as_its_rows_say(
 
 
 def _end(status: int, reply: Any) -> str:
-    """How a reply ends: the error's code, or why the answer stopped (one cut at its maximum counts as whole)."""
+    """Return the error's code, or why the answer stopped (one cut at its maximum counts as complete)."""
     if isinstance(reply, bytes):
         return f"page {status}"
     if "error" in reply:

@@ -1,4 +1,4 @@
-"""`make simulate-long`: SEEDS of them from FIRST on, over both cores; or the one SEED, told step by step."""
+"""`make simulate-long`: play SEEDS seeds from FIRST on, on both cores; or one SEED, printed step by step."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ _TELL_EVERY = 500
 
 
 class Tried(Struct, frozen=True):
-    """What came of a seed; `broken` is empty where all held."""
+    """The result of a seed; `broken` is empty if every invariant held."""
 
     seed: int
     broken: str
@@ -39,7 +39,7 @@ def try_seed(seed: int) -> Tried:
 
 
 def main() -> int:
-    """The exit code: 0 where every seed held."""
+    """Return the exit code: 0 if every invariant held for every seed."""
     if seed := os.environ.get("SEED"):
         _say(str(play(int(seed), tell=_say)))
         return 0

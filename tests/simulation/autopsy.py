@@ -1,4 +1,4 @@
-"""Why a row is dead: every dead letter has to be explained by what the provider did to it."""
+"""Explains dead letters: each must follow from what the provider did to the row."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -13,23 +13,23 @@ from tests.simulation.watcher import require
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-#: How often a cause is tried, where that is less than `max_attempts`.
+#: How often a cause is retried, if less often than `max_attempts`.
 FEWER = {Fate.NO_CHOICES: 2, Fate.TIMEOUT: 2}
 MOST_ATTEMPTS = 6
 
 
 class Autopsy:
-    """Reads the journal."""
+    """Explains dead letters from the provider's journal."""
 
     def __init__(self, world: "World") -> None:
         self._world = world
 
     def spending(self, row: Row) -> list[Arrival]:
-        """What came back to a row that may cost an attempt, since a person put it back."""
+        """Return the replies to a row since its last redrive that may cost an attempt."""
         return [each for each in self._world.watcher.since[row.id] if each.told and each.fate in SPENDING]
 
     def is_explained(self, row: Row) -> None:
-        """Raises Broken where a row is dead that should not be."""
+        """Raise Broken if a row is a dead letter that should not be one."""
         leader = None if row.leader is None else self._world.watcher.rows()[row.leader]
         if leader is not None and leader.state == "dead_lettered":
             require(row.code == leader.code, "a follower dies of what its leader died of", row, leader)

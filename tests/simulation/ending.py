@@ -1,4 +1,4 @@
-"""What must hold when all is over: whatever went wrong, each row has its one right end."""
+"""The invariants at the end: whatever went wrong, each row is settled once and correctly."""
 
 import json
 from collections import defaultdict
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def check(world: "World") -> None:
-    """Raises Broken where an invariant does not hold at the end."""
+    """Raise Broken if an invariant does not hold at the end."""
     database = Database(world.path)
     try:
         with database.read() as connection:
@@ -49,7 +49,7 @@ def _is_over(world: "World", job: Job, unfinished: int) -> None:
 
 
 def _is_exported_whole(world: "World", database: Database, job: Job) -> None:
-    """I2: in the results and the errors each row stands once, in input order."""
+    """I2: each row occurs once in the results or the errors, in input order."""
     mine = sorted((row for row in world.watcher.rows().values() if row.job == job.id), key=lambda row: row.line)
     answered, failed = list(answered_lines(database, job)), list(failed_lines(database, job))
     for lines, state in ((answered, "completed"), (failed, "dead_lettered")):
@@ -59,7 +59,7 @@ def _is_exported_whole(world: "World", database: Database, job: Job) -> None:
 
 
 def _every_send_is_told_of(world: "World") -> None:
-    """I5: what the provider saw is recorded; unless its process was killed with it, as what it came to."""
+    """I5: every sending that the provider saw is recorded, with its outcome unless its process was killed."""
     known = {(row[0], row[1]): row[2] for row in world.watcher.ask("SELECT request_id, send, kind FROM attempts")}
     there = world.watcher.rows()
     for arrival in world.provider.journal:
@@ -72,7 +72,7 @@ def _every_send_is_told_of(world: "World") -> None:
 
 
 def _limits_are_kept(world: "World") -> None:
-    """I6: in any window of w seconds at most limit · w/60 + burst, over all restarts."""
+    """I6: at most limit · w/60 + burst in any window of w seconds, across all restarts."""
     lanes = defaultdict(list)
     for arrival in world.provider.journal:
         lanes[arrival.model].append((arrival.at, arrival.tokens))
@@ -85,9 +85,9 @@ def _limits_are_kept(world: "World") -> None:
 
 
 def _is_within(model: str, seen: Sequence[tuple[float, float]], rate: float) -> None:
-    """What a window may hold beyond its rate: a burst, or one request where that is larger."""
+    """Check that a window exceeds its rate by at most a burst, or by one request if that is larger."""
     burst = max(rate * BURST_S, *(amount for _, amount in seen), 0.0)
-    # The most that any window holds beyond its rate, as the largest sum of neighbours.
+    # The largest excess of any window over its rate, as the maximum subarray sum.
     beyond, before = 0.0, seen[0][0]
     for at, amount in seen:
         beyond = max(0.0, beyond - (at - before) * rate) + amount

@@ -1,4 +1,4 @@
-"""What may become of a row, and by whom: DESIGN's table of states as a function."""
+"""The allowed state changes of a row, and by whom (docs/architecture.md#states-of-a-request), as a function."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from msgspec import Struct
 
 
 class Row(Struct, frozen=True):
-    """What the store says of a request; the fields are the columns that are read, in this order."""
+    """A request as the store has it; the fields are the columns that are read, in this order."""
 
     id: int
     job: int
@@ -33,7 +33,7 @@ SELECT_ROWS = (
 
 @dataclass(frozen=True)
 class Actor:
-    """Who made a transaction: what it did, as which holder, and which holders live beside it."""
+    """The author of a transaction: its operation, its holder, and the other holders that are alive."""
 
     doing: str
     holder: int | None
@@ -41,7 +41,7 @@ class Actor:
 
 
 def is_lawful(actor: Actor, old: Row, new: Row) -> bool:
-    """Whether the actor may turn one row into the other."""
+    """Return whether the actor may change one row into the other."""
     if (old.id, old.job, old.line, old.custom_id) != (new.id, new.job, new.line, new.custom_id):
         return False
     return (old.state, new.state) in _ALLOWED.get(actor.doing, {}) and _counts_rightly(actor, old, new)
@@ -58,13 +58,13 @@ _SETTLE = frozenset(
         ("pending", "dead_lettered"),
     }
 )
-#: By what is done: which states may follow which. What is not named changes no row at all.
+#: Allowed state changes by operation. An operation that is not listed changes no row.
 _ALLOWED: Mapping[str, frozenset[tuple[str, str]]] = {
     "claim": _CLAIM,
     "settle": _SETTLE,
-    # What is given back may be claimed again in the same transaction.
+    # A row that is given back may be claimed again in the same transaction.
     "exchange": _SETTLE | _CLAIM | {("claimed", "claimed")},
-    # A process that starts gives back what the dead held.
+    # A process that starts rescues the claims of dead holders.
     "begin": frozenset(
         {
             ("claimed", "pending"),
@@ -78,10 +78,10 @@ _ALLOWED: Mapping[str, frozenset[tuple[str, str]]] = {
     "retry": frozenset({("dead_lettered", "pending"), ("pending", "pending")}),
     "discard": frozenset({("dead_lettered", "cancelled")}),
 }
-#: How sends, spent and lost grow; what is not named here leaves them as they are.
+#: How sends, spent and lost change; an operation that is not listed leaves them unchanged.
 _Growth = frozenset[tuple[int, int, int]]
 _NONE: _Growth = frozenset({(0, 0, 0)})
-#: A requeue may spend an attempt; a release gives the number of the send back.
+#: A requeue may use an attempt; a release gives the attempt number back.
 _GIVEN_BACK: _Growth = frozenset({(0, 1, 0), (0, 0, 0), (-1, 0, 0)})
 _GROWTH: Mapping[tuple[str, str], _Growth] = {
     ("pending", "claimed"): frozenset({(1, 0, 0)}),
@@ -101,7 +101,7 @@ _GROWTH_BY: Mapping[str, Mapping[tuple[str, str], _Growth]] = {
 
 
 def _counts_rightly(actor: Actor, old: Row, new: Row) -> bool:
-    """Whether the counters and the holder moved as this step moves them."""
+    """Return whether the counters and the holder changed as this operation changes them."""
     if old.state == "dead_lettered" and new.state == "pending":
         return (new.sends, new.spent, new.lost, new.timeouts) == (old.sends, 0, 0, 0)
     if new.revision != old.revision or (old.state == "claimed" and not _may_end(actor, old)):
@@ -111,13 +111,13 @@ def _counts_rightly(actor: Actor, old: Row, new: Row) -> bool:
     step = old.state, new.state
     allowed = _GROWTH_BY.get(actor.doing, {}).get(step) or _GROWTH.get(step, _NONE)
     grown = (new.sends - old.sends, new.spent - old.spent, new.lost - old.lost)
-    # A timeout counts also where no attempt is spent, in an outage: what was sent may have been billed.
+    # A timeout counts even if no attempt is used, in an outage: the request may have been billed.
     may_have_timed_out = step == ("claimed", "pending") and (grown[0], grown[2]) == (0, 0)
     return grown in allowed and 0 <= new.timeouts - old.timeouts <= int(may_have_timed_out)
 
 
 def _may_end(actor: Actor, old: Row) -> bool:
-    """A holder ends its own claims; one that starts ends those of the dead."""
+    """Return whether the claim may be ended: a holder ends its own, a starting one those of dead holders."""
     if actor.doing == "begin":
         return old.holder not in actor.living
     return old.holder == actor.holder

@@ -1,4 +1,4 @@
-"""Faults planted on purpose: the simulation has to find each of them, else it looks in the wrong places."""
+"""Faults that are planted on purpose; the simulation must find each of them, or it checks too little."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -25,17 +25,17 @@ _save_as_it_is = lanes.save
 
 
 def lease_not_checked() -> AbstractContextManager[object]:
-    """A settlement ends a claim whoever holds it now, and whatever its send."""
+    """A settlement ends a claim even if another holder or another send has it now."""
     return mock.patch.object(settle, "settle", _forcing("WHERE id = :id AND state = 'claimed'"))
 
 
 def settle_not_conditional() -> AbstractContextManager[object]:
-    """A settlement is written whatever the row's state: also a second time."""
+    """A settlement is written in any state of the row, also a second time."""
     return mock.patch.object(settle, "settle", _forcing("WHERE id = :id AND :holder IS NOT NULL"))
 
 
 def cool_down_not_persisted() -> AbstractContextManager[object]:
-    """What a refusal named is forgotten by a restart."""
+    """A restart forgets the cool-down that a 429 asked for."""
 
     def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
         _save_as_it_is(connection, replace(lane, cooling_until=None), now=now)
@@ -44,7 +44,7 @@ def cool_down_not_persisted() -> AbstractContextManager[object]:
 
 
 def burst_forgotten() -> AbstractContextManager[object]:
-    """A gate that starts has a whole burst to give, whatever the run before it sent."""
+    """A new gate has a full burst, whatever the run before it sent."""
 
     def full(_pace: Pace, *, debt: float = 0.0) -> Balance:
         return Balance(0.0, debt)
@@ -53,7 +53,7 @@ def burst_forgotten() -> AbstractContextManager[object]:
 
 
 def _forcing(where: str) -> Callable[..., list[SettledIds]]:
-    """The real settlement, after rows were made to fit what is claimed of them."""
+    """The real settlement, after the rows were changed to match the claims."""
 
     def settled(
         connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int

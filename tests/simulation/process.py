@@ -1,7 +1,7 @@
-"""A process of a simulation: it takes numbered steps, and may die between any two of them.
+"""A process of a simulation: it takes numbered steps and may die between any two of them.
 
-A step is what leaves a trace outside the process: a transaction, a note that a request goes out, a request, a
-reply. From its death on nothing it does has an effect, whatever of its code still unwinds; its locks are let go.
+A step is anything with an effect outside the process: a transaction, an entry in the in-flight log, a request, a
+reply. After its death nothing it does has an effect, even if its code still unwinds; its locks are released.
 """
 
 import asyncio
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 T = TypeVar("T")
-#: Which process the running code belongs to.
+#: The process that the running code belongs to.
 CURRENT: ContextVar["Process"] = ContextVar("process")
 
 
 class Died(BaseException):
-    """The process is no more."""
+    """The process is dead."""
 
 
 class Process:
@@ -41,15 +41,15 @@ class Process:
     def __init__(self, world: "World", name: str, *, dies_at: int = 0) -> None:
         self.world = world
         self.name = name
-        #: What it does now, as `laws` names it.
+        #: Its current operation, as `laws` names it.
         self.doing = "begin"
         self.alive = True
         self.holder: HolderId | None = None
         #: Sent and not settled on disk, as the watcher knows it.
         self.out: set[tuple[int, int]] = set()
-        #: Settlements on their way to the disk; of a dead process those that come too late.
+        #: Settlements that are not yet on disk; those of a dead process arrive too late.
         self.given: list[Sequence[Settlement]] = []
-        #: The wall clock as it stood when the process began: `SystemClock` never steps.
+        #: The wall clock when the process started: `SystemClock` never steps.
         self.clock_off_us = world.clock_off_us
         self.clock = VirtualClock(EPOCH_US + self.clock_off_us)
         self.database = MortalDatabase(world.path, self)
@@ -59,7 +59,7 @@ class Process:
         self._writers: list[SimWriter] = []
 
     def step(self, what: str) -> None:
-        """Raises Died where it is dead, or dies here."""
+        """Raise Died if the process is dead or dies at this step."""
         if self.alive:
             self._steps += 1
             if self._steps == self._dies_at:
@@ -69,7 +69,7 @@ class Process:
             raise Died
 
     def die(self) -> None:
-        """Nothing it does has any effect from here on."""
+        """Die: nothing the process does from now on has an effect."""
         if not self.alive:
             return
         self.alive = False
@@ -80,7 +80,7 @@ class Process:
             self._task.cancel()
 
     async def live(self, life: Coroutine[Any, Any, T]) -> T | None:
-        """Run a coroutine as this process until it ends. None: it died, or gave up for want of a working disk."""
+        """Run a coroutine as this process until it ends. None: it died, or gave up because the disk failed."""
         CURRENT.set(self)
         self._task = asyncio.create_task(life)
         await asyncio.wait({self._task})
@@ -96,14 +96,14 @@ class Process:
         return result
 
     def do(self, doing: str, work: Callable[[], T]) -> T | None:
-        """Run something short as this process: the same for commands that wait for nothing."""
+        """Run a synchronous function as this process: like `live`, for commands that wait for nothing."""
         self.doing = doing
         with suppress(Died, BatcherError):
             return work()
         return None
 
     def end(self, *, has_failed: bool = False) -> None:
-        """Close what it had open."""
+        """Close everything that the process has open."""
         self.world.watcher.ended(self, has_failed=has_failed)
         self.alive = False
         self.database.close()
@@ -116,7 +116,7 @@ class Process:
 
 
 class MortalDatabase(Database):
-    """A store as one process sees it: it takes nothing from the dead, and a commit may raise."""
+    """A store as one process sees it: it accepts nothing from a dead process, and a commit may raise."""
 
     def __init__(self, path: Path, process: Process) -> None:
         self._process = process
@@ -148,7 +148,7 @@ class MortalDatabase(Database):
 class SimWriter:
     """`Writer`: each piece of work is its own transaction, one after another, each taking some time.
 
-    Where it is slow, a transaction is there at once and told when it was flushed, several at a time.
+    If the disk is slow, a transaction is visible at once and reported when it is flushed, several at a time.
     """
 
     def __init__(self, database: Database, process: Process, seconds: float, *, is_slow: bool) -> None:
@@ -173,14 +173,14 @@ class SimWriter:
         return done
 
     def bury(self) -> None:
-        """The process is dead; who waits in it is let go, so that its tasks can end."""
+        """Let the tasks that wait in a dead process fail with Died, so that they end."""
         waiting, self._waiting = self._waiting, {}
         for done in waiting:
             if not done.done():
                 done.set_exception(Died())
 
     def close(self) -> None:
-        """What is given is done: nothing more comes."""
+        """Do nothing: the given work is done and no more comes."""
 
     def _commit(self, done: asyncio.Future[Any], work: Callable[[Connection], Any]) -> None:
         if done not in self._waiting:
@@ -207,12 +207,12 @@ class SimWriter:
 
 
 def _operation(work: Callable[[Connection], Any]) -> str:
-    """The method of the queue that gave the work."""
+    """Return the name of the queue's method that submitted the work."""
     return work.__qualname__.split(".<locals>")[0].rpartition(".")[2]
 
 
 class SimQueue(SqlQueue):
-    """The real queue, which remembers what it was given until that is known to be on disk."""
+    """The real queue; it keeps the given settlements until they are known to be on disk."""
 
     def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
         process = _giving(settlements)
@@ -226,7 +226,7 @@ class SimQueue(SqlQueue):
 
 
 def _giving(settlements: Sequence[Settlement]) -> Process:
-    """What the dead give is none's: in which order their tasks end is chance."""
+    """Record the settlements of a live process; a dead one's tasks end in random order, so theirs are ignored."""
     process = CURRENT.get()
     if process.alive:
         process.given.append(settlements)
@@ -242,7 +242,7 @@ async def _remembered(process: Process, settlements: Sequence[Settlement], writt
 
 
 class SimFlights(FileInFlightLog):
-    """The file of what is out, as one process keeps it."""
+    """The in-flight log of one process."""
 
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:
         self._process = CURRENT.get()

@@ -1,4 +1,4 @@
-"""The provider of a simulation: judges by the scenario, keeps a journal, outlives every runner."""
+"""The provider of a simulation: replies by the scenario, keeps a journal, and outlives every runner."""
 
 import asyncio
 import json
@@ -36,9 +36,9 @@ FAULTS = {
     Fate.UNREACHABLE: FaultKind.REFUSED,
     Fate.LOCAL: FaultKind.LOCAL,
 }
-#: Before anything else is looked at.
+#: Decided before the request is read.
 AT_THE_DOOR = frozenset({Fate.BAD_KEY, Fate.NO_CREDIT})
-#: Seconds that a refusal names.
+#: Seconds to wait that a 429 gives.
 TOLD_S = 4.0
 
 
@@ -55,7 +55,7 @@ class Arrival:
     body: bytes
     tokens: float = 0.0
     fate: Fate = Fate.ANSWER
-    #: The answer or error as it was given.
+    #: The body of the reply.
     said: bytes = b""
     #: Whether the reply reached the process that asked.
     told: bool = False
@@ -66,20 +66,20 @@ class Arrival:
 
 
 class SimProvider:
-    """One provider, and the network before it."""
+    """One provider and the network in front of it."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._limiters: dict[str, Limiter] = {}
         self._seen: Counter[str] = Counter()
         self.journal: list[Arrival] = []
-        #: What was answered, by the answer.
+        #: The arrivals by their answers.
         self.answers: dict[bytes, Arrival] = {}
-        #: Whether things still go wrong.
+        #: Whether faults still occur.
         self.moody = True
 
     async def exchange(self, process: Process, body: bytes, name: str) -> Reply | TransportFault:
-        """One request of one process. Raises Died where the process dies on the way."""
+        """Exchange one request of one process. Raises Died if the process dies meanwhile."""
         world, loop = process.world, asyncio.get_running_loop()
         process.step("before a send")
         sent_at, began = process.clock.now(), loop.time()
@@ -156,7 +156,7 @@ class SimProvider:
         return fate
 
     def _limit(self, arrival: Arrival, spell: Fate | None, charge: Charge) -> Admission | None:
-        """What the limits say; whose key is not taken is not counted."""
+        """Apply the limits; a request whose key is rejected is not counted."""
         if spell in AT_THE_DOOR:
             return None
         if arrival.model not in self._limiters:
@@ -185,7 +185,7 @@ def _headers(arrival: Arrival) -> dict[str, str]:
 
 
 def _answer(arrival: Arrival, text: str, charge: Charge) -> bytes:
-    """An answer like no other, spelt as no encoder of ours would."""
+    """Return a unique answer, in a JSON spelling that no encoder of ours produces."""
     reply = {
         "id": f"chatcmpl-{arrival.number}",
         "object": "chat.completion",
@@ -213,7 +213,7 @@ ERRORS: dict[Fate, tuple[int, object]] = {
         429,
         {"error": {"message": "no", "type": "insufficient_quota", "code": "insufficient_quota"}},
     ),
-    # What the network does has no words.
+    # A network fault has no body.
     Fate.CUT: (0, ""),
     Fate.STALE: (0, ""),
     Fate.LOCAL: (0, ""),

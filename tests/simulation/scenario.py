@@ -1,4 +1,4 @@
-"""What one seed means: the jobs, the provider's moods, what people do, and where things break."""
+"""Everything that a seed determines: the jobs, the provider's faults, what people do, and where things break."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -10,15 +10,15 @@ from msgspec import Struct
 from batcher.domain.settings import Limits
 from tests.support.providers import chat
 
-#: Virtual seconds during which things go wrong; afterwards everything has to end.
+#: Virtual seconds during which faults occur; afterwards every job must end.
 SHORTEST, LONGEST = 20.0, 60.0
 MODELS = ("m1", "m2")
-#: What a body's edit takes away: with it the provider says 400.
+#: The part of a body that an edit removes: with it the provider replies 400.
 POISON = "logit_bias"
 
 
 class Fate(StrEnum):
-    """What becomes of one request that the provider let in, or that never came so far."""
+    """The fate of one request, whether the provider admitted it or it never arrived."""
 
     ANSWER = "answer"
     SLOW = "slow"
@@ -40,7 +40,7 @@ class Fate(StrEnum):
     LOCAL = "no file descriptors"
 
 
-#: Faults that befall single requests, and how often.
+#: Faults of single requests, and how frequent they are.
 PASSING = {
     Fate.SLOW: 3,
     Fate.SERVER_ERROR: 3,
@@ -56,12 +56,12 @@ PASSING = {
     Fate.OVERLOADED: 2,
     Fate.LOCAL: 1,
 }
-#: Faults that befall everybody for a while.
+#: Faults of all requests for some time.
 SPELLS = (Fate.UNREACHABLE, Fate.UNAVAILABLE, Fate.BAD_KEY, Fate.NO_CREDIT, Fate.REFUSED, Fate.SLOW)
 
 
 class Spell(Struct, frozen=True):
-    """A time during which every request has the same fate."""
+    """A period during which every request has the same fate."""
 
     fate: Fate
     start: float
@@ -69,7 +69,7 @@ class Spell(Struct, frozen=True):
 
 
 class Doing(StrEnum):
-    """What people and systems do beside the runner."""
+    """Actions of people and systems besides the runner."""
 
     SUBMIT = "submit"
     RUN_BESIDE = "run beside"
@@ -104,7 +104,7 @@ WEIGHTS = {
 
 
 class Deed(Struct, frozen=True):
-    """One thing that is done at a time; `share` picks what it is done to."""
+    """One action at a given time; `share` selects its target."""
 
     at: float
     what: Doing
@@ -112,19 +112,19 @@ class Deed(Struct, frozen=True):
 
 
 class DiskFault(StrEnum):
-    """A commit that raises: it may be on disk all the same."""
+    """A commit that raises; it may be on disk nevertheless."""
 
     LOST = "lost"
     THERE = "there"
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
-    """All that is drawn before the first step. `random` goes on with what is drawn on the way: jitter, latency."""
+    """Everything that is drawn before the first step. `random` supplies later draws: jitter, latency."""
 
     seed: int
     random: Random
     horizon: float
-    #: The provider's own limits, and those that are given to the program.
+    #: The provider's limits, and those that the program is given.
     limits: Limits
     given: Limits
     names_time: bool
@@ -134,26 +134,26 @@ class Scenario(Struct, frozen=True, kw_only=True):
     concurrency: int | None
     #: Seconds a commit takes.
     disk: float
-    #: It is slow, so groups are flushed beside: see `store/thread.py`.
+    #: Whether the disk is slow, so that batches are flushed concurrently: see `store/sqlite/writer_thread.py`.
     flushes_beside: bool
-    #: Bodies of the jobs, in the order in which they are submitted; the first is there at the start.
+    #: Bodies of the jobs, in the order of submission; the first job exists at the start.
     jobs: Sequence[Sequence[dict[str, Any]]]
-    #: By what a row says: the fates of its sendings one after another; then it is answered.
+    #: By the text of a row: the fates of its sendings in order; afterwards it is answered.
     fates: dict[str, list[Fate]]
-    #: The row that kills whatever process sends it.
+    #: The row that kills every process that sends it.
     killer: str | None
     spells: Sequence[Spell]
     deeds: Sequence[Deed]
-    #: The n-th process dies at its so-many-th step; 0: it does not.
+    #: For the n-th process, the step at which it dies; 0: it does not.
     deaths: Sequence[int]
-    #: The n-th commit of all.
+    #: By the number of the commit, over all processes.
     disk_faults: dict[int, DiskFault]
     #: (at, seconds) by which the wall clock jumps.
     clock_steps: Sequence[tuple[float, float]]
 
 
 def draw(seed: int) -> Scenario:
-    """The scenario of a seed."""
+    """Draw the scenario of a seed."""
     random = Random(seed)
     horizon = random.uniform(SHORTEST, LONGEST)
     limits, given = _limits(random)
@@ -170,7 +170,7 @@ def draw(seed: int) -> Scenario:
         max_wait=random.choice((20.0, 120.0, 3600.0)),
         concurrency=random.choice((1, 3, 8, None)),
         disk=random.choice((0.0, 0.0, 0.002, 0.05, 0.4)),
-        # Of a generator of its own: what else a seed says stays as it was.
+        # From a separate generator, so that the other draws of a seed stay the same.
         flushes_beside=Random(f"beside {seed}").random() < 0.5,
         jobs=[_bodies(random, texts) for _ in range(3)],
         fates={text: _fates(random) for text in texts},
@@ -184,7 +184,7 @@ def draw(seed: int) -> Scenario:
 
 
 def _limits(random: Random) -> tuple[Limits, Limits]:
-    """The provider's, and those that the program is given: the same, or none, and then it has to find out."""
+    """Draw the provider's limits and those that the program is given: the same, or none, to be discovered."""
     rpm = random.choice((None, 30.0, 120.0, 600.0, 6000.0))
     tpm = random.choice((None, None, 6_000.0, 60_000.0))
     limits = Limits(rpm=rpm, tpm=tpm)
@@ -192,7 +192,7 @@ def _limits(random: Random) -> tuple[Limits, Limits]:
 
 
 def _bodies(random: Random, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of one job. The same text is the same body wherever it stands, so rows and jobs share answers."""
+    """Draw the rows of one job. Equal texts give equal bodies, so rows and jobs share answers."""
     chosen = random.choices(texts, k=random.randint(2, 6)) + list(texts[: random.randint(1, len(texts))])
     return [_body(text) for text in chosen]
 
@@ -204,7 +204,7 @@ def _body(text: str) -> dict[str, Any]:
 
 
 def _fates(random: Random) -> list[Fate]:
-    """Few of them: a row that meets all of them and one outage is still healthy."""
+    """Draw a few fates: a row that has all of them and one outage must still be answered."""
     count = random.choices((0, 1, 2), weights=(7, 2, 1))[0]
     return random.choices(list(PASSING), weights=list(PASSING.values()), k=count)
 

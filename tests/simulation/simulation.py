@@ -1,4 +1,4 @@
-"""A seed played from the first step to the last: things go wrong until the horizon, then everything has to end."""
+"""Plays a seed from the first step to the last: faults occur until the horizon, then every job must end."""
 
 import asyncio
 import shutil
@@ -30,14 +30,14 @@ from tests.simulation.world import World
 from tests.support.jobs import store_in
 from tests.support.virtual_time import run_virtual
 
-#: Virtual seconds within which a world without faults has to come to its end: limits are low, but not so low.
+#: Virtual seconds within which a world without faults must end; no limit is too low for that.
 PATIENCE_S = 1_200.0
-#: Runs that may be needed for it: what is paused is resumed, what is redriven is run again.
+#: Runs that may be needed for that: paused jobs are resumed, redriven jobs run again.
 MOST_RUNS = 6
 
 
 class Played(Struct, frozen=True, kw_only=True):
-    """What came of a seed. `digest` names all that happened."""
+    """The result of a seed. `digest` identifies everything that happened."""
 
     seed: int
     digest: str
@@ -47,7 +47,7 @@ class Played(Struct, frozen=True, kw_only=True):
 
 
 def play(seed: int, *, tell: Callable[[str], None] | None = None) -> Played:
-    """Play one seed; `tell` hears of every step. Raises Broken, with how to replay, where an invariant fails."""
+    """Play one seed; `tell` is called for every step. Raises Broken, with how to replay, if an invariant fails."""
     scenario = draw(seed)
     with tempfile.TemporaryDirectory(prefix="batcher-simulation-", ignore_cleanup_errors=True) as folder:
         shutil.copyfile(template(), Path(folder) / "batcher.db")
@@ -103,7 +103,7 @@ async def _play(scenario: Scenario, folder: Path, made: list[World], tell: Calla
 
 
 def _collect(unexpected: list[BaseException], context: dict[str, Any]) -> None:
-    """What a loop would log: of the dead it is nothing, of the living a fault."""
+    """Collect what the loop would log: ignored for a dead process, a failure for a live one."""
     error = context.get("exception")
     if (
         error is not None
@@ -114,7 +114,7 @@ def _collect(unexpected: list[BaseException], context: dict[str, Any]) -> None:
 
 
 async def _go_wrong(world: World) -> None:
-    """Everything that the scenario has in store."""
+    """Run every fault and action of the scenario."""
     _submit(world, mortal=False)
     async with asyncio.TaskGroup() as actors:
         runner = actors.create_task(_keep_running(world))
@@ -129,7 +129,7 @@ async def _go_wrong(world: World) -> None:
 
 
 async def _keep_running(world: World) -> None:
-    """Somebody starts it again whenever it has ended."""
+    """Start a runner again whenever it has ended."""
     random = world.scenario.random
     while world.now() < world.scenario.horizon:
         if world.unfinished():
@@ -138,7 +138,7 @@ async def _keep_running(world: World) -> None:
 
 
 async def _haunt(world: World) -> None:
-    """I11: what a dead process was about to write comes late, when its successor is at work."""
+    """I11: a late write of a dead process arrives when its successor is running."""
     while world.now() < world.scenario.horizon:
         await asyncio.sleep(world.scenario.random.uniform(0.5, 4.0))
         _settle_late(world)
@@ -202,7 +202,7 @@ def _person(world: World) -> Iterator[Process]:
 
 
 def _command(deed: Deed, person: Process) -> None:
-    """A command that waits for nothing."""
+    """Run a command that waits for nothing."""
     found = person.do("begin", lambda: _all(person.database))
     if not found:
         return
@@ -243,7 +243,7 @@ def _look(person: Process, job: Job) -> None:
 
 
 async def _come_to_an_end(world: World) -> None:
-    """I9: nothing goes wrong any more, so every job ends."""
+    """I9: once faults stop, every job ends."""
     left: list[JobId] = []
     for _ in range(MOST_RUNS):
         process = world.process("runner", mortal=False)

@@ -1,4 +1,4 @@
-"""Hundreds of seeds of everything at once: `make simulate-long` plays thousands."""
+"""Hundreds of seeds with all faults combined; `make simulate-long` plays thousands."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from tests.simulation.simulation import play
 from tests.simulation.watcher import Broken
 
 SEEDS, CHUNK = 200, 20
-#: A planted fault has to show within so many seeds.
+#: The number of seeds within which a planted fault must be found.
 MOST_SEEDS = 300
 
 

@@ -1,6 +1,6 @@
-"""The invariants of docs/reliability.md#invariants, looked at after every transaction and at every request, from outside.
+"""Checks the invariants (docs/reliability.md#invariants) from outside, after every transaction and request.
 
-It reads the store by a connection of its own and the provider's journal, and believes nothing else.
+It reads the store over its own connection and the provider's journal, and trusts nothing else.
 """
 
 import sqlite3
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tests.simulation.provider import Arrival
     from tests.simulation.world import World
 
-#: Operations that touch no request; what they did after all is seen with the next one.
+#: Operations that change no request; if one does, it is noticed at the next operation.
 QUIET = frozenset({"beat", "add_active", "save_lane", "open_lane", "pause", "job", "finish"})
-#: Seconds by which sums of floats may be off.
+#: Tolerance in seconds for sums of floats.
 ROUNDING_S = 1e-6
 TERMINAL = frozenset({"completed", "dead_lettered", "cancelled"})
 
@@ -37,8 +37,8 @@ def require(holds: object, invariant: str, *facts: object) -> None:
 
 
 @dataclass(eq=False)
-class Blocker:
-    """A time that a refusal named: until then nothing goes on that lane."""
+class Hold:
+    """A wait that a 429 asked for: nothing may be sent on the lane until then."""
 
     since: float
     until: float
@@ -46,20 +46,20 @@ class Blocker:
 
 
 class Watcher:
-    """Sees all that happens in one world."""
+    """Observes everything that happens in one world."""
 
     def __init__(self, world: "World", path: Path) -> None:
         self._world = world
         self._connection = sqlite3.connect(path, isolation_level=None)
         self._rows: dict[int, tuple[Any, ...]] = {}
         self._living: list[Process] = []
-        self._holds: dict[str, list[Blocker]] = defaultdict(list)
-        #: Arrivals of each request since a person put it back.
+        self._holds: dict[str, list[Hold]] = defaultdict(list)
+        #: Arrivals of each request since its last redrive.
         self.since: dict[int, list[Arrival]] = defaultdict(list)
         self._names: set[tuple[int, int]] = set()
-        #: Jobs that somebody began to delete: an interrupted delete may leave a part of them.
+        #: Jobs whose delete has begun; an interrupted delete may leave a part of them.
         self.deleted: set[int] = set()
-        #: Requests that stood at their end after some transaction.
+        #: Requests that were settled after some transaction.
         self._been_at_end: set[int] = set()
         #: Sent and not settled when its process was killed or failed.
         self.lost: set[tuple[int, int]] = set()
@@ -72,7 +72,7 @@ class Watcher:
         self._connection.close()
 
     def rows(self) -> dict[int, Row]:
-        """The requests as they stood after the last transaction."""
+        """Return the requests as they were after the last transaction."""
         return {number: Row(*row) for number, row in self._rows.items()}
 
     # --- processes ---
@@ -82,7 +82,7 @@ class Watcher:
         self._living.append(process)
 
     def ended(self, process: Process, *, has_failed: bool = False) -> None:
-        """It ended of itself; told twice it is once. One that failed could not write all down."""
+        """Record that a process ended by itself (idempotent). One that failed could not save everything."""
         if process not in self._living:
             return
         self._living.remove(process)
@@ -99,12 +99,12 @@ class Watcher:
         self.ended(process, has_failed=True)
 
     def clock_moved(self) -> None:
-        """Who starts from now on cannot know what was written down by the clock as it was."""
+        """Drop the holds of ended processes: a new process cannot interpret times of the old clock."""
         for model, holds in self._holds.items():
             self._holds[model] = [hold for hold in holds if hold.refused.process in self._living]
 
     def _keep_holds(self, process: Process) -> None:
-        """Of what a process heard only what it wrote down binds the next one, and that by the same clock."""
+        """Keep a hold of an ended process only if it was saved, and by the present clock: others bind no one."""
         moved = process.clock_off_us != self._world.clock_off_us
         for model, holds in self._holds.items():
             self._holds[model] = [
@@ -121,7 +121,7 @@ class Watcher:
     # --- transactions ---
 
     def committed(self, process: Process) -> None:
-        """A transaction of the process is on disk."""
+        """Check a transaction of the process that is on disk."""
         if process.doing not in QUIET:
             self._look(Actor(process.doing, process.holder, self._holders()))
         if process.doing in {"settle", "exchange"}:
@@ -165,7 +165,7 @@ class Watcher:
         require(new.spent <= len(sent), "I13 only what came back badly spends an attempt", new, sent)
 
     def _is_answered_rightly(self, row: Row) -> None:
-        """I3: its answer is one that the provider gave for this very body, byte by byte."""
+        """I3: the answer is one that the provider gave for exactly this body, byte for byte."""
         asked, body = self.ask("SELECT request_id, body FROM responses WHERE id = ?", row.response)[0]
         given = self._world.provider.answers.get(body)
         require(given is not None and given.told, "I3 no answer was told in these words", row, body)
@@ -177,14 +177,14 @@ class Watcher:
             require(given.send == row.sends, "I3 an answer belongs to its send", row, given)
 
     def _settle(self, process: Process) -> None:
-        """Learn what of a process is settled on disk."""
+        """Record which rows of a process are settled on disk."""
         settled = "SELECT 1 FROM attempts WHERE request_id = ? AND send = ? AND kind != 'lost'"
         process.out = {name for name in process.out if not self.ask(settled, *name)}
 
     # --- requests and replies ---
 
     def arrived(self, arrival: "Arrival") -> Charge:
-        """A request came in; returns what it is estimated to cost."""
+        """Check a request that arrived; return its estimated cost."""
         found = self.ask(
             "SELECT requests.state, sends, holder_id, bodies.body, est_input, est_output, jobs.state FROM requests"
             " JOIN bodies ON bodies.request_id = requests.id JOIN jobs ON jobs.id = job_id WHERE requests.id = ?",
@@ -210,18 +210,18 @@ class Watcher:
             require(not early, "I7 never earlier than Retry-After", arrival, hold)
 
     def told(self, arrival: "Arrival", headers: Mapping[str, str]) -> None:
-        """A reply reached its process."""
+        """Record that a reply reached its process."""
         self._world.trace("told", arrival.name, arrival.fate.value)
         if arrival.fate in {Fate.REFUSED, Fate.OVERLOADED} and "retry-after-ms" in headers:
             now = self._world.now()
             until = now + int(headers["retry-after-ms"]) / 1000
-            self._holds[arrival.model].append(Blocker(now, until, arrival))
+            self._holds[arrival.model].append(Hold(now, until, arrival))
 
     def emitted(self, process: Process, event: Event) -> None:
-        """I4: what people are told to be at its end is."""
+        """I4: a row that is reported as settled is settled."""
         if process.alive and isinstance(event, RequestsSettled):
             for number in (*event.completed, *event.dead_lettered):
                 row = self._rows.get(number)
-                # Flushed beside, it is told a while after its commit: it may have been redriven in between.
+                # With concurrent flushes the report comes after the commit; the row may be redriven in between.
                 was = self._world.scenario.flushes_beside and number in self._been_at_end
                 require(row is None or Row(*row).state in TERMINAL or was, "I4 what is told is on disk", row)

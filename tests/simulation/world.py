@@ -1,4 +1,4 @@
-"""One simulated world: a store, a provider, people, and processes that come and go; all of it from one seed."""
+"""One simulated world: a store, a provider, people, and processes that start and end; all from one seed."""
 
 import asyncio
 import hashlib
@@ -70,18 +70,18 @@ class AtOnce(BackgroundWriter):
 
 
 class World:
-    """What all processes have in common."""
+    """The state that all processes share."""
 
     def __init__(self, scenario: Scenario, folder: Path, tell: Callable[[str], None] | None) -> None:
         self.scenario = scenario
         self._tell = tell
         self.path = folder / "batcher.db"
-        #: Microseconds by which the wall clock was set.
+        #: Microseconds by which the wall clock was moved.
         self.clock_off_us = 0
         self.provider = SimProvider(scenario)
         self.watcher = Watcher(self, self.path)
         self.autopsy = Autopsy(self)
-        #: The start of the machine: another one after a power cut.
+        #: The boot id of the machine; it changes after a power cut.
         self.boot = 1
         self.processes: list[Process] = []
         self.controls: list[tuple[Process, RunControl]] = []
@@ -102,7 +102,7 @@ class World:
             self._tell(line)
 
     def digest(self) -> str:
-        """Names everything that happened."""
+        """Identifies everything that happened."""
         return self._digest.hexdigest()
 
     def disk_fault(self) -> DiskFault | None:
@@ -110,7 +110,7 @@ class World:
         return self.scenario.disk_faults.get(self._commits) if self.provider.moody else None
 
     def process(self, kind: str, *, mortal: bool = True) -> Process:
-        """A new process. The first ones of a world may be fated to die."""
+        """Start a process. The first processes of a world may be due to die."""
         number = len(self.processes)
         runners = sum(each.name.startswith(kind) for each in self.processes)
         fated = self.scenario.deaths[runners : runners + 1] if mortal and self.provider.moody else ()
@@ -119,18 +119,18 @@ class World:
         return made
 
     def unfinished(self) -> list[JobId]:
-        """Jobs that are not at their end."""
+        """Return the jobs that are not finished."""
         return [row[0] for row in self.watcher.ask("SELECT id FROM jobs WHERE state = 'open'")]
 
     def is_succeeded(self, dead: Process) -> bool:
-        """Whether another process has taken over what a dead one held."""
+        """Return whether another process has taken over the claims of a dead one."""
         ended = self.watcher.ask("SELECT 1 FROM holders WHERE id = ? AND ended_at IS NOT NULL", dead.holder)
         return bool(ended)
 
     # --- what people run ---
 
     def submit(self, bodies: Sequence[dict[str, Any]], process: Process) -> Job | None:
-        """`batcher submit` as this process."""
+        """Run `batcher submit` as this process."""
         self.submitted += 1
         lines = [
             {"custom_id": f"r{place}", "method": "POST", "url": "/v1/chat/completions", "body": body}
@@ -154,7 +154,7 @@ class World:
         return process.do("submit", load)
 
     async def run(self, process: Process, wanted: Sequence[JobId] | None = None) -> RunEnd | None:
-        """`batcher resume` as this process: of these jobs, or of all that are unfinished."""
+        """Run `batcher resume` as this process, for these jobs or for all unfinished ones."""
         if wanted is None:
             found = process.do("begin", lambda: _unfinished(process.database))
             wanted = [job.id for job in found or ()]
@@ -189,7 +189,7 @@ class World:
         )
 
     def signal(self, *, at_once: bool) -> None:
-        """SIGTERM to every runner; or the second one as well."""
+        """Send SIGTERM to every runner, once or twice."""
         for _, control in list(self.controls):
             control.drain(5.0)
             if at_once:
@@ -197,11 +197,11 @@ class World:
 
     @contextmanager
     def as_machine(self) -> Iterator[None]:
-        """What processes ask of the machine, answered by the world."""
+        """Let the world answer what processes ask the machine."""
         with one_engine(), ExitStack() as patches:
             for target, name, value in (
                 (running, "_boot", lambda: f"start {self.boot}"),
-                (running, "FlightLog", SimFlights),
+                (running, "FileInFlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
                 (line_chunks, "_CHUNK_ROWS", 7),
                 (submitting, "BackgroundWriter", AtOnce),

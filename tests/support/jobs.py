@@ -15,7 +15,7 @@ from batcher.store.queue import runners
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.worker.snapshot import Snapshot, encode
-from tests.support.stores import START, Row, buried, completed, holder_of, job_now, open_store, submit_rows
+from tests.support.stores import START, Row, completed, dead_lettered, holder_of, job_now, open_store, submit_rows
 
 
 @cache
@@ -51,7 +51,7 @@ def ending(held: Claim, *, code: str, status: int) -> Settlement | None:
     if held.custom_id.startswith("good"):
         return completed(held, b'{"answer": "%s"}' % held.custom_id.encode())
     if held.custom_id.startswith("bad"):
-        return buried(held, code, status=status, reply=b'{"error": {"message": "no"}}')
+        return dead_lettered(held, code, status=status, reply=b'{"error": {"message": "no"}}')
     return None
 
 

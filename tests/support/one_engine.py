@@ -1,4 +1,4 @@
-"""One engine for many stores, one after another: compiling all statements for each costs more than the test."""
+"""One engine for many stores in turn: compiling all statements for each would take longer than the test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from batcher.store.sqlite import database
 
 
 class _Wherever:
-    """The path of the store that is open now."""
+    """The path of the currently open store."""
 
     now = Path()
 
@@ -31,6 +31,6 @@ def _for_store(path: Path, _parameters: str | None = None) -> Engine:
 
 @contextmanager
 def one_engine() -> Iterator[None]:
-    """Stores that are opened within share the engine. Only one file may be open at a time."""
+    """Let stores that are opened inside share one engine. Only one file may be open at a time."""
     with mock.patch.object(database, "make_engine", _for_store):
         yield

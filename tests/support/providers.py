@@ -14,7 +14,7 @@ from batcher.simulate.faults import Manner
 from batcher.simulate.provider import Arrival, Plan, Provider
 from tests.support.virtual_time import VirtualClock
 
-#: Answers half a second after it was asked, without limits.
+#: Answers after half a second, without limits.
 QUICK = SimulatedProvider(latency=0.5, latency_sigma=0.0)
 
 
@@ -30,7 +30,7 @@ class Arrived:
 
     @property
     def text(self) -> str:
-        """What the request says, as `chat` was given it."""
+        """The text that `chat` was given."""
         said: str = json.loads(self.body)["messages"][0]["content"]
         return said
 
@@ -41,7 +41,7 @@ class Arrived:
 
 
 def chat(text: str, *, model: str = "m", simulate: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """A chat body; `simulate` is what the provider shall do with it."""
+    """A chat body; `simulate` requests a behaviour of the provider."""
     body = {"model": model, "messages": [{"role": "user", "content": text}], **more}
     return body if simulate is None else {**body, "metadata": {"simulate": simulate}}
 
@@ -50,16 +50,16 @@ def chats(count: int, *, start: int = 0, **more: Any) -> list[dict[str, Any]]:
     return [chat(f"row {number}", **more) for number in range(start, start + count)]
 
 
-#: What takes the provider's place for an arrival: a fault, or None: it judges itself.
+#: Replaces the provider for an arrival by a fault; None: the provider decides.
 Script = Callable[[Arrived], FaultKind | None]
 
 
 @dataclass
 class FakeProvider:
-    """`ports.Sender`: what arrives is judged by the simulated provider and kept in `journal`."""
+    """`ports.Sender`: the simulated provider decides each reply; `journal` keeps the arrivals."""
 
     settings: SimulatedProvider = QUICK
-    #: The key that requests come with.
+    #: The API key of the requests.
     key: str = "good"
     timeout: float = 600.0
     script: Script = lambda _: None
@@ -133,24 +133,24 @@ class FakeProvider:
         return [seen for seen in self.journal if seen.status == 429]
 
     def of(self, text: str) -> list[Arrived]:
-        """The sendings of one row."""
+        """Return the sendings of one row."""
         return [seen for seen in self.journal if seen.text == text]
 
     def times(self, text: str) -> list[float]:
         return [seen.at for seen in self.of(text)]
 
     def counts(self) -> Counter[str]:
-        """How often each row was seen."""
+        """Count the sendings of each row."""
         return Counter(seen.text for seen in self.journal)
 
 
-#: Faults of connections that could not be made: nothing was sent.
+#: Faults of connections that could not be opened: nothing was sent.
 UNSENT = frozenset({FaultKind.DNS, FaultKind.REFUSED, FaultKind.TLS, FaultKind.CONNECT_TIMEOUT, FaultKind.LOCAL})
 
 
 @dataclass
 class Outage:
-    """A script: between two loop times every request comes to this fault; `tried` are the times of the tries."""
+    """A script: every request between two loop times gets this fault; `tried` lists the times of the requests."""
 
     start: float
     end: float
@@ -165,7 +165,7 @@ class Outage:
 
 
 def most_in_a_window(times: Sequence[float], seconds: float) -> int:
-    """The most arrivals in any half-open window of so many seconds."""
+    """Return the most arrivals in any half-open window of the given seconds."""
     ordered = sorted(times)
     first, most = 0, 0
     for last, at in enumerate(ordered):

@@ -9,8 +9,8 @@ import msgspec
 from batcher.simulate import Journal, SimulatedProvider, SimulatedServer
 
 
-async def serve(told: str, journal: str) -> None:
-    settings = msgspec.json.decode(told, type=SimulatedProvider)
+async def serve(encoded: str, journal: str) -> None:
+    settings = msgspec.json.decode(encoded, type=SimulatedProvider)
     log = Journal(path=Path(journal)) if journal else None
     async with SimulatedServer(settings, journal=log) as server:
         print(server.url, flush=True)  # noqa: T201 - how a test learns the port

@@ -1,4 +1,4 @@
-"""What a store should hold, in memory and in a few words: the model that the state machine compares it with."""
+"""A model of the store in memory, which the state machine compares with the store."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from batcher.store.queue.runners import WORKER_LOST_AFTER
 
 @dataclass(eq=False)
 class Answer:
-    """One reply of the provider, and the job that asked for it."""
+    """One answer of the provider, and the job that requested it."""
 
     job: int
 
 
 @dataclass(eq=False)
 class ModelRow:
-    """What should be known of a row."""
+    """The expected state of a row."""
 
     job: int
     body: bytes
@@ -32,13 +32,13 @@ class ModelRow:
 
 @dataclass
 class Model:
-    """What should be in the store, by custom_id."""
+    """The expected contents of the store, by custom_id."""
 
     rows: dict[str, ModelRow] = field(default_factory=dict)
     cancelled: set[int] = field(default_factory=set)
-    #: Every answer that is kept.
+    #: Every stored answer.
     answers: list[Answer] = field(default_factory=list)
-    #: The last answer to a body that rows share.
+    #: The latest answer to each shared body.
     cache: dict[bytes, Answer] = field(default_factory=dict)
 
     def count(self) -> Counter[str]:
@@ -47,8 +47,8 @@ class Model:
     def of(self, job: int) -> dict[str, ModelRow]:
         return {name: row for name, row in self.rows.items() if row.job == job}
 
-    def twins(self, row: ModelRow) -> Iterator[ModelRow]:
-        """The row and those that wait for its answer."""
+    def sharing_rows(self, row: ModelRow) -> Iterator[ModelRow]:
+        """Yield the row and those that wait for its answer."""
         yield row
         for each in self.rows.values():
             same = each.shares and row.shares and each.body == row.body and each.job == row.job
@@ -56,42 +56,42 @@ class Model:
                 yield each
 
     def complete(self, row: ModelRow) -> None:
-        """The row is answered, and those that wait for it with it."""
+        """Answer the row and those that wait for it."""
         answer = Answer(row.job)
         self.answers.append(answer)
         if row.shares:
             self.cache[row.body] = answer
-        for each in list(self.twins(row)):
+        for each in list(self.sharing_rows(row)):
             each.state, each.answer = "completed", answer
 
-    def bury(self, row: ModelRow) -> None:
-        """The row dies, and those that wait for it with it."""
-        for each in list(self.twins(row)):
+    def dead_letter(self, row: ModelRow) -> None:
+        """Dead-letter the row and those that wait for it."""
+        for each in list(self.sharing_rows(row)):
             each.state = "dead_lettered"
 
     def give_back(self, row: ModelRow) -> None:
         row.state, row.not_before = "cancelled" if row.job in self.cancelled else "pending", 0
 
     def release(self, row: ModelRow) -> None:
-        """It was claimed and never sent."""
+        """Release a row that was claimed and never sent."""
         self.give_back(row)
         row.sends -= 1
 
     def lose(self, row: ModelRow) -> None:
-        """Its holder died with it."""
+        """Count that the row's holder died."""
         self.give_back(row)
         if row.state == "pending":
             row.lost += 1
             if row.lost >= WORKER_LOST_AFTER:
-                self.bury(row)
+                self.dead_letter(row)
 
     def known(self, row: ModelRow, *, from_earlier: bool) -> Answer | None:
-        """The answer that the row could have without being sent."""
+        """Return the answer that the row could get without being sent."""
         answer = self.cache.get(row.body) if row.shares else None
         return answer if answer is not None and (from_earlier or answer.job == row.job) else None
 
     def delete(self, job: int) -> None:
-        """The job goes; of its answers those stay that rows of other jobs share."""
+        """Delete the job; those of its answers that rows of other jobs share are kept."""
         self.rows = {name: row for name, row in self.rows.items() if row.job != job}
         self.cancelled.discard(job)
         jobs = {row.job for row in self.rows.values()}

@@ -1,4 +1,4 @@
-"""A real store in a folder, jobs made from a few words, and one holder who claims and settles."""
+"""A real store in a folder, jobs from short descriptions, and one holder that claims and settles."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ PLENTY = 1 << 30
 
 @dataclass
 class ManualClock:
-    """Wall time that moves when it is told to."""
+    """Wall time that the test sets."""
 
     at: int = START
 
@@ -50,13 +50,13 @@ class ManualClock:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a job file in a few words. Without a body of its own it has one like no other row's."""
+    """A short description of a line of a job file. If no body is given, it has a unique one."""
 
     custom_id: str
     body: bytes | None = None
     model: str = "m"
     path: str = "/v1/chat/completions"
-    #: Whether rows of the same body share its answer.
+    #: Whether rows with the same body share its answer.
     shares: bool = True
 
     @property
@@ -87,7 +87,7 @@ def line_of(row: Row, number: int) -> Line:
 
 
 def open_store(folder: Path, name: str = "batcher.db") -> Database:
-    """A store of the newest schema, with the lane `LANE` in it."""
+    """Open a store of the newest schema that contains the lane `LANE`."""
     database = Database(folder / name)
     migrate.upgrade(database, now=START)
     with database.write() as connection:
@@ -98,7 +98,7 @@ def open_store(folder: Path, name: str = "batcher.db") -> Database:
 
 
 def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:
-    """A job that is `submitting`; returns its id."""
+    """Begin a job, which is `submitting`; return its id."""
     new = loading.NewJob(
         public_id=sha256(f"{name}{base_url}".encode()).hexdigest(),
         name=name,
@@ -116,14 +116,14 @@ def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL
 def add_rows(
     database: Database, job_id: Any, rows: Sequence[Row], *, first_line: int = 1, with_bodies: bool = True
 ) -> list[BadLine]:
-    """One chunk of a job, its lines numbered from `first_line`."""
+    """Add one chunk to a job, with lines numbered from `first_line`."""
     with database.write() as connection:
         lines = [line_of(row, number) for number, row in enumerate(rows, first_line)]
         return loading.add(connection, job_id, loading.Routes(job_id), lines, with_bodies=with_bodies)
 
 
 def submit_rows(database: Database, rows: Sequence[Row], *, name: str = "job", **settings: Any) -> Job:
-    """A whole job, shown and wanted."""
+    """Submit a complete job, which is open and wanted."""
     job_id = begin_job(database, name=name, **settings)
     assert add_rows(database, job_id, rows) == []
     with database.write() as connection:
@@ -204,7 +204,7 @@ def requeued(
     return _settled(held, decision, attempt_of(kind, status=429, code="busy", message="busy", ended_at=at))
 
 
-def buried(
+def dead_lettered(
     held: Claim, code: str = "bad_request", *, at: int = START, reply: bytes = b'{"error": 1}', status: int = 400
 ) -> Settlement:
     attempt = attempt_of(
@@ -219,7 +219,7 @@ def released(held: Claim) -> Settlement:
 
 @dataclass
 class Holder:
-    """A runner in small: claims and settles, each in its own transaction."""
+    """A minimal runner: claims and settles, each in its own transaction."""
 
     database: Database
     id: HolderId
@@ -242,7 +242,7 @@ def holder_of(database: Database, clock: ManualClock | None = None) -> Holder:
 
 
 def stored(database: Database, job: Job | None = None) -> dict[str, Any]:
-    """The rows of `requests` as they stand, by custom_id (of one job, or of all)."""
+    """Return the current rows of `requests` by custom_id, of one job or of all."""
     with database.read() as connection:
         found = connection.execute(text("SELECT * FROM requests ORDER BY id")).mappings()
         return {row["custom_id"]: row for row in found if job is None or row["job_id"] == job.id}

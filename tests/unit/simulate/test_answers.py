@@ -1,4 +1,4 @@
-"""Answers look like the provider's, are always the same, and keep to what was asked for."""
+"""Answers look like the provider's, are reproducible, and match the request."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What the endpoints take, what they turn away, and what a body may cost."""
+"""Valid and invalid bodies of the endpoints, and what a body may cost."""
 
 import json
 from typing import Any
@@ -86,11 +86,11 @@ def test_a_missing_field_is_named(path: str, missing: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(PATHS - {"/v1/moderations"}))
-def test_a_missing_model_is_told_in_openais_words(path: str) -> None:
+def test_a_missing_model_is_reported_in_openais_words(path: str) -> None:
     body = {"messages": [{"role": "user", "content": "hi"}], "prompt": "hi", "input": "hi"}
     assert problem(path, body).message == "you must provide a model parameter"
 
 
 @pytest.mark.parametrize("raw", [b"", b"{", b"[1]", b'"x"', b'{"model": NaN}', b"\xff\xfe"])
-def test_what_is_no_json_object_is_turned_away(raw: bytes) -> None:
+def test_what_is_no_json_object_is_rejected(raw: bytes) -> None:
     assert problem(CHAT, raw).message

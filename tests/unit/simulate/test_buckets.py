@@ -1,4 +1,4 @@
-"""The strict limiter: what it lets in, what it refuses, and what it says about both."""
+"""The strict limiter: admissions, rejections, and what the headers say about them."""
 
 import pytest
 from hypothesis import given
@@ -20,7 +20,7 @@ def cost(tokens: int) -> Charge:
     return Charge(input_tokens=tokens, output_tokens=0)
 
 
-def refused(admission: object) -> Rejected:
+def rejected(admission: object) -> Rejected:
     assert isinstance(admission, Rejected)
     return admission
 
@@ -50,7 +50,7 @@ def test_a_refusal_charges_nothing() -> None:
 def test_a_refusal_by_one_dimension_leaves_the_other_untouched() -> None:
     lane = limiter(rpm=6000, tpm=600)
     lane.admit(0.0, cost(10))
-    assert refused(lane.admit(0.0, cost(10))).dimension == "tokens"
+    assert rejected(lane.admit(0.0, cost(10))).dimension == "tokens"
     assert lane.headers(0.0)["x-ratelimit-remaining-requests"] == "5999"
 
 
@@ -61,7 +61,7 @@ def test_a_refusal_by_one_dimension_leaves_the_other_untouched() -> None:
 def test_a_refusal_names_the_dimension_that_waits_longest(rpm: int, tpm: int, dimension: str, wait: float) -> None:
     lane = limiter(rpm=rpm, tpm=tpm)
     lane.admit(0.0, cost(min(10, tpm)))
-    refusal = refused(lane.admit(0.0, cost(min(10, tpm))))
+    refusal = rejected(lane.admit(0.0, cost(min(10, tpm))))
     assert refusal.dimension == dimension
     assert refusal.retry_after_s == pytest.approx(wait, rel=0.5)
 
@@ -69,14 +69,14 @@ def test_a_refusal_names_the_dimension_that_waits_longest(rpm: int, tpm: int, di
 def test_a_request_above_the_bucket_needs_it_full_and_drives_it_into_debt() -> None:
     lane = limiter(tpm=6000)
     assert isinstance(lane.admit(0.0, cost(1)), Admitted)
-    assert refused(lane.admit(0.0, cost(300))).retry_after_s == pytest.approx(0.01)
+    assert rejected(lane.admit(0.0, cost(300))).retry_after_s == pytest.approx(0.01)
     assert isinstance(lane.admit(0.01, cost(300)), Admitted)
-    assert refused(lane.admit(0.01, cost(100))).retry_after_s == pytest.approx(3.0)
+    assert rejected(lane.admit(0.01, cost(100))).retry_after_s == pytest.approx(3.0)
     assert lane.headers(0.01)["x-ratelimit-reset-tokens"] == "3s"
 
 
 def test_a_request_above_the_limit_of_a_minute_never_fits() -> None:
-    never = refused(limiter(tpm=600).admit(0.0, cost(601)))
+    never = rejected(limiter(tpm=600).admit(0.0, cost(601)))
     assert never.retry_after_s is None
     assert (never.limit, never.requested) == (600, 601)
 
@@ -84,13 +84,13 @@ def test_a_request_above_the_limit_of_a_minute_never_fits() -> None:
 def test_one_request_every_two_minutes_is_a_limit_like_any_other() -> None:
     lane = limiter(rpm=0.5)
     assert isinstance(lane.admit(0.0, cost(1)), Admitted)
-    assert refused(lane.admit(0.0, cost(1))).retry_after_s == pytest.approx(120)
+    assert rejected(lane.admit(0.0, cost(1))).retry_after_s == pytest.approx(120)
 
 
 def test_used_and_requested_of_a_refusal_exceed_the_limit() -> None:
     lane = limiter(tpm=6000)
     lane.admit(0.0, cost(70))
-    refusal = refused(lane.admit(0.0, cost(40)))
+    refusal = rejected(lane.admit(0.0, cost(40)))
     assert (refusal.limit, refusal.used, refusal.requested) == (6000, 5970, 40)
 
 
@@ -100,7 +100,7 @@ def test_no_limit_lets_everything_in_and_has_no_headers() -> None:
     assert lane.headers(0.0) == {}
 
 
-def test_headers_tell_the_minute_less_what_is_missing_after_the_charge() -> None:
+def test_headers_give_the_minute_less_the_deficit_after_the_charge() -> None:
     lane = limiter(rpm=5000, tpm=150_000, rule=ChargeRule.MAX)
     lane.admit(0.0, Charge(input_tokens=9, output_tokens=16))
     assert lane.headers(0.0) == {
@@ -158,7 +158,7 @@ def test_no_window_holds_more_than_its_share_the_burst_and_one_large_request(
 
 
 @given(gaps=gaps, tpm=st.integers(400, 60_000), rpm=st.integers(1, 600))
-def test_who_comes_back_when_told_is_let_in(gaps: list[tuple[float, int]], tpm: int, rpm: int) -> None:
+def test_a_retry_after_the_stated_wait_is_admitted(gaps: list[tuple[float, int]], tpm: int, rpm: int) -> None:
     lane = limiter(tpm=tpm, rpm=rpm)
     now = 0.0
     for gap, tokens in gaps:

@@ -1,4 +1,4 @@
-"""Faults on demand and faults by lot: which sending of a body meets which."""
+"""Requested and random faults: which sending of a body gets which fault."""
 
 import json
 from typing import Any
@@ -131,7 +131,7 @@ def test_drawn_failures_come_at_their_share_and_are_the_same_in_every_run() -> N
     assert found == {500, 502, 503}
 
 
-def test_a_body_that_failed_by_lot_is_drawn_anew_next_time() -> None:
+def test_a_random_failure_is_drawn_again_for_the_next_sending() -> None:
     fate = [drawn_fault(0.5, 1, b"body", seen) == Fault() for seen in range(40)]
     assert 8 < sum(fate) < 32
 

@@ -1,4 +1,4 @@
-"""Instances of JSON schemas: valid for what structured outputs allow."""
+"""Instances of JSON schemas are valid for the schemas that structured outputs allow."""
 
 import re
 from typing import Any

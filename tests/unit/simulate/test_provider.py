@@ -1,4 +1,4 @@
-"""The provider in virtual time: doors, limits, faults and answers, without a network."""
+"""The provider in virtual time: validation, limits, faults and answers, without a network."""
 
 import json
 from typing import Any
@@ -47,7 +47,9 @@ def error(plan: Plan) -> dict[str, Any]:
         ("DELETE", "/v1/models/m", 405, "GET"),
     ],
 )
-def test_a_wrong_path_or_method_is_told_in_openais_shape(method: str, path: str, status: int, word: str) -> None:
+def test_a_wrong_path_or_method_is_reported_in_openais_format(
+    method: str, path: str, status: int, word: str
+) -> None:
     plan = arrive(Provider(SimulatedProvider()), chat(), method=method, path=path)
     assert plan.status == status
     assert word in error(plan)["message"]
@@ -103,14 +105,14 @@ def test_a_refusal_says_what_openai_says() -> None:
     assert (plan.delay, plan.charged) == (0, None)
 
 
-def test_a_request_that_never_fits_is_told_so_without_a_time() -> None:
+def test_a_request_that_never_fits_is_rejected_without_a_time() -> None:
     plan = arrive(Provider(SimulatedProvider(tpm=100)), chat(max_tokens=500))
     assert error(plan)["message"].startswith("Request too large for m")
     assert "Used" not in error(plan)["message"]
     assert "retry-after" not in plan.headers
 
 
-def test_a_provider_that_tells_nothing_is_blind() -> None:
+def test_without_headers_and_retry_after_a_reply_reveals_no_limit() -> None:
     provider = Provider(SimulatedProvider(rpm=60, headers=False, retry_after=False))
     arrive(provider, chat("a"))
     plan = arrive(provider, chat("b"))

@@ -1,4 +1,4 @@
-"""Settings of the simulated provider are checked where they are made."""
+"""Settings of the simulated provider are validated when they are created."""
 
 from typing import Any
 

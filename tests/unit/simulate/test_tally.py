@@ -1,4 +1,4 @@
-"""Counts of what came in, and the busiest windows."""
+"""Counts of requests, and the busiest windows."""
 
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_the_largest_window_is_the_one_that_a_search_over_all_finds(
     assert window.largest == max(sums)
 
 
-def test_an_event_that_is_told_late_counts_with_the_last() -> None:
+def test_an_event_that_is_added_late_counts_with_the_last() -> None:
     window = Window(1)
     for at in (5.0, 4.0, 5.9):
         window.add(at, 1)

@@ -17,8 +17,8 @@ from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     SECOND,
     Row,
-    buried,
     completed,
+    dead_lettered,
     names,
     numbered,
     states,
@@ -56,7 +56,7 @@ def leaders(database: Database) -> dict[str, str | None]:
 def bury(holder, job, *custom_ids: str) -> None:
     """These die; what else is claimed is given to nobody."""
     held = holder.claim(job).claims
-    holder.settle(*(buried(each) for each in held if each.custom_id in custom_ids))
+    holder.settle(*(dead_lettered(each) for each in held if each.custom_id in custom_ids))
 
 
 def test_an_edited_row_is_made_anew_around_its_body(database, holder):
@@ -84,7 +84,7 @@ def test_every_former_body_is_kept(database, holder):
 
 def test_an_edited_row_and_one_of_its_new_body_that_waits_are_sent_once(database, holder):
     job = submit_rows(database, [row("dead"), row("waits")])
-    holder.settle(buried(holder.claim(job, most=1).claims[0]))
+    holder.settle(dead_lettered(holder.claim(job, most=1).claims[0]))
     edit(database, 1, to="waits")
     assert leaders(database) == {"dead": None, "waits": "dead"}
     (claim,) = holder.claim(job).claims
@@ -95,7 +95,7 @@ def test_an_edited_row_and_one_of_its_new_body_that_waits_are_sent_once(database
 def test_an_edited_row_follows_a_row_of_its_new_body_that_is_on_its_way(database, holder):
     job = submit_rows(database, [row("dead"), row("flies")])
     dead, flying = holder.claim(job).claims
-    holder.settle(buried(dead))
+    holder.settle(dead_lettered(dead))
     edit(database, 1, to="flies")
     assert leaders(database) == {"dead": "flies", "flies": None}
     assert holder.claim(job).claims == []
@@ -106,7 +106,7 @@ def test_an_edited_row_follows_a_row_of_its_new_body_that_is_on_its_way(database
 def test_an_edited_row_whose_new_body_was_answered_is_not_sent(database, holder):
     job = submit_rows(database, [row("dead"), row("done")])
     dead, done = holder.claim(job).claims
-    holder.settle(buried(dead), completed(done))
+    holder.settle(dead_lettered(dead), completed(done))
     edit(database, 1, to="done")
     claimed = holder.claim(job)
     assert (claimed.claims, claimed.settled[0].cached) == ([], 1)
@@ -114,10 +114,10 @@ def test_an_edited_row_whose_new_body_was_answered_is_not_sent(database, holder)
 
 def test_an_edited_leader_leaves_its_dead_followers_with_their_cause(database, holder, clock):
     job = submit_rows(database, [row("lead", "same"), row("follow", "same")])
-    holder.settle(buried(holder.claim(job).claims[0], "first"))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "first"))
     edit(database, 1, to="other")
     clock.at += SECOND
-    holder.settle(buried(holder.claim(job).claims[0], "second", at=clock.at))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "second", at=clock.at))
     with database.read() as connection:
         letters = listing.letters(connection, Filters(), limit=None)
     assert [(each.custom_id, each.code, each.message) for each in letters] == [
@@ -183,7 +183,7 @@ def test_what_another_has_put_back_meanwhile_is_not_put_back_twice(database, hol
 def test_only_dead_letters_are_discarded(database, holder):
     job = submit_rows(database, numbered(3))
     dead, done, _ = holder.claim(job).claims
-    holder.settle(buried(dead), completed(done))
+    holder.settle(dead_lettered(dead), completed(done))
     with database.write() as connection:
         assert redrive.discard(connection, [RequestId(1), RequestId(2), RequestId(3), RequestId(9)]) == 1
     assert states(database) == {"r0": "cancelled", "r1": "completed", "r2": "claimed"}

@@ -14,8 +14,8 @@ from tests.support.stores import (
     SECOND,
     START,
     Row,
-    buried,
     completed,
+    dead_lettered,
     job_now,
     names,
     numbered,
@@ -53,7 +53,7 @@ def leaders(database: Database) -> dict[str, str | None]:
 def group(database, holder) -> Job:
     """A leader and two followers, all dead of the leader's reply."""
     job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN), Row("f2", TWIN)])
-    holder.settle(buried(holder.claim(job).claims[0]))
+    holder.settle(dead_lettered(holder.claim(job).claims[0]))
     assert set(states(database).values()) == {"dead_lettered"}
     return job
 
@@ -67,7 +67,11 @@ def several(database, holder) -> tuple[Job, Job]:
     two = submit_rows(database, rows_named("x", "y"), name="two")
     r0, r1, r2, x, y = holder.claim(one, two).claims
     holder.settle(
-        buried(r2, "too_long"), buried(r0, "bad", status=422), completed(r1), buried(x, "bad"), completed(y)
+        dead_lettered(r2, "too_long"),
+        dead_lettered(r0, "bad", status=422),
+        completed(r1),
+        dead_lettered(x, "bad"),
+        completed(y),
     )
     return one, two
 
@@ -97,7 +101,7 @@ def test_dead_letters_are_found_and_counted(database, filters, expected):
 def test_a_letter_says_what_happened(database, holder):
     job = submit_rows(database, rows_named("a"))
     holder.settle(requeued(holder.claim(job).claims[0]))
-    holder.settle(buried(holder.claim(job).claims[0], "too_long"))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "too_long"))
     with database.read() as connection:
         (letter,) = listing.letters(connection, Filters(), limit=None)
     assert letter == listing.Letter(
@@ -118,7 +122,7 @@ def test_a_letter_says_what_happened(database, holder):
 def test_a_request_is_shown_with_its_body_and_every_attempt(database, holder):
     job = submit_rows(database, [Row("a", body=b'{"x": 1}')])
     holder.settle(requeued(holder.claim(job).claims[0], timeout=True))
-    holder.settle(buried(holder.claim(job).claims[0], "too_long", reply=b"no"))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "too_long", reply=b"no"))
     with database.read() as connection:
         shown = listing.show(connection, RequestId(1))
     assert (shown.body, shown.path, shown.model, shown.state) == (
@@ -156,7 +160,7 @@ def test_an_unknown_request_is_said_to_be(database):
 def test_a_retried_row_starts_anew_and_keeps_its_number_of_sends(database, holder):
     job = submit_rows(database, rows_named("a"))
     holder.settle(requeued(holder.claim(job).claims[0], timeout=True))
-    holder.settle(buried(holder.claim(job).claims[0]))
+    holder.settle(dead_lettered(holder.claim(job).claims[0]))
     assert retry(database, "a") == [job.id]
     row = stored(database)["a"]
     assert (row["state"], row["sends"], row["spent"], row["timeouts"], row["lost"]) == ("pending", 2, 0, 0, 0)
@@ -178,7 +182,7 @@ def test_only_dead_letters_are_put_back(database, several):
 
 def test_a_finished_job_with_a_retried_row_can_be_run_again(database, holder):
     job = submit_rows(database, rows_named("a"))
-    holder.settle(buried(holder.claim(job).claims[0]))
+    holder.settle(dead_lettered(holder.claim(job).claims[0]))
     with database.write() as connection:
         assert jobs.finish(connection, [job.id], now=START) == [job.id]
     retry(database, "a")
@@ -251,7 +255,7 @@ def test_a_row_retried_after_its_twin_was_answered_sends_nothing(database, holde
 
 def test_rows_that_share_nothing_do_not_follow_one_another(database, holder):
     job = submit_rows(database, [Row("a", TWIN, shares=False), Row("b", TWIN, shares=False)])
-    holder.settle(*[buried(each) for each in holder.claim(job).claims])
+    holder.settle(*[dead_lettered(each) for each in holder.claim(job).claims])
     retry(database, "a", "b")
     assert leaders(database) == {"a": None, "b": None}
 
@@ -259,21 +263,21 @@ def test_rows_that_share_nothing_do_not_follow_one_another(database, holder):
 def test_groups_of_two_jobs_stay_apart(database, holder):
     one = submit_rows(database, [Row("a", TWIN), Row("b", TWIN)], name="one")
     two = submit_rows(database, [Row("x", TWIN), Row("y", TWIN)], name="two")
-    holder.settle(buried(holder.claim(one).claims[0]))
-    holder.settle(buried(holder.claim(two).claims[0]))
+    holder.settle(dead_lettered(holder.claim(one).claims[0]))
+    holder.settle(dead_lettered(holder.claim(two).claims[0]))
     assert retry(database, "a", "b", "x", "y") == [one.id, two.id]
     assert leaders(database) == {"a": None, "b": "a", "x": None, "y": "x"}
 
 
 def test_a_row_that_was_sent_itself_and_then_followed_shows_both(database, holder, clock):
     job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN)])
-    holder.settle(buried(holder.claim(job).claims[0], "first"))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "first"))
     retry(database, "f1")
     clock.at += SECOND
-    holder.settle(buried(holder.claim(job).claims[0], "second", at=clock.at))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "second", at=clock.at))
     retry(database, "lead", "f1")
     clock.at += SECOND
-    holder.settle(buried(holder.claim(job).claims[0], "third", at=clock.at))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "third", at=clock.at))
     lead, follower = ids_of(database, "lead", "f1")
     with database.read() as connection:
         history = listing.show(connection, follower).history

@@ -1,4 +1,4 @@
-"""Jobs as rows: found by number and name, counted, remembered, removed."""
+"""Jobs as rows: finding by number and name, counting, settings, removal."""
 
 import pytest
 from msgspec.structs import replace
@@ -14,8 +14,8 @@ from tests.support.stores import (
     SECOND,
     START,
     Row,
-    buried,
     completed,
+    dead_lettered,
     job_now,
     numbered,
     requeued,
@@ -25,7 +25,7 @@ from tests.support.stores import (
     table,
 )
 
-TWIN = b'{"same": true}'
+SAME_BODY = b'{"same": true}'
 
 
 # --- finding ---
@@ -102,11 +102,11 @@ def test_what_a_job_remembers_can_be_replaced(database):
 
 
 def test_a_job_is_counted_whole_in_every_state(database, holder):
-    rows = [Row("lead", TWIN), *(Row(f"f{number}", TWIN) for number in range(2)), *numbered(5)]
+    rows = [Row("lead", SAME_BODY), *(Row(f"f{number}", SAME_BODY) for number in range(2)), *numbered(5)]
     job = submit_rows(database, rows)
     other = submit_rows(database, rows_named("x", "y"), name="other")
     lead, r0, r1, r2 = holder.claim(job, most=4).claims
-    holder.settle(completed(lead), buried(r0), requeued(r1, spent=False))
+    holder.settle(completed(lead), dead_lettered(r0), requeued(r1, spent=False))
     holder.settle(completed(holder.claim(other).claims[0]))
     with database.read() as connection:
         counted = job_counts.counts(connection, job)
@@ -156,10 +156,10 @@ def test_models_with_work_left_are_named(database, holder):
         assert job_counts.unfinished_models(connection, job) == ["x"]
 
 
-def test_bodies_that_rows_share_are_told_with_their_number(database):
-    job = submit_rows(database, [Row("a", TWIN), Row("b", TWIN), Row("c", TWIN), Row("d")])
+def test_bodies_that_rows_share_are_listed_with_their_number(database):
+    job = submit_rows(database, [Row("a", SAME_BODY), Row("b", SAME_BODY), Row("c", SAME_BODY), Row("d")])
     with database.read() as connection:
-        assert list(job_counts.repeat_groups(connection, job)) == [("/v1/chat/completions", TWIN, 2)]
+        assert list(job_counts.repeat_groups(connection, job)) == [("/v1/chat/completions", SAME_BODY, 2)]
 
 
 # --- the end of a job ---
@@ -178,7 +178,7 @@ def test_a_deleted_job_takes_its_rows_its_attempts_and_its_pauses_with_it(databa
     keep = submit_rows(database, rows_named("k"), name="keep")
     job = submit_rows(database, numbered(4), name="gone")
     a, b, *_ = holder.claim(job).claims
-    holder.settle(completed(a), buried(b))
+    holder.settle(completed(a), dead_lettered(b))
     with database.write() as connection:
         connection.exec_driver_sql(
             "INSERT INTO pauses (scope, ref, reason, message, fix, since) VALUES ('job', ?, 'quota', '', '', 0)",

@@ -1,4 +1,4 @@
-"""Loading a job: in chunks, hidden until it is whole, gone without a trace where it is refused."""
+"""Loading a job: in chunks, invisible until it is complete, removed without a trace if it is refused."""
 
 import threading
 
@@ -31,7 +31,7 @@ from tests.support.stores import (
     table,
 )
 
-TWIN = b'{"same": true}'
+SAME_BODY = b'{"same": true}'
 
 
 def show_job(database: Database, job_id, *, repeats=None) -> int:
@@ -40,7 +40,7 @@ def show_job(database: Database, job_id, *, repeats=None) -> int:
 
 
 def remove(database: Database, job_id) -> int:
-    """Remove a half job; returns how many transactions that took."""
+    """Remove a half-loaded job; return how many transactions it took."""
     for rounds in range(1, 100):
         with database.write() as connection:
             if not loading.remove_some(connection, job_id):
@@ -113,8 +113,8 @@ def test_jobs_of_one_endpoint_share_it(database):
     assert one.base_url == BASE_URL
 
 
-def test_a_chunk_whose_transaction_failed_is_loaded_anew_with_its_routes(database):
-    """Work that shares a transaction with another's failure is run twice."""
+def test_a_chunk_whose_transaction_failed_is_loaded_again_with_its_routes(database):
+    """Work that shares a transaction with failing work is run twice."""
     job_id, other = begin_job(database, name="one"), begin_job(database, name="two")
     known = loading.Routes(job_id)
     lines = [line_of(Row("a", model="x"), 1)]
@@ -138,7 +138,7 @@ def test_a_chunk_whose_transaction_failed_is_loaded_anew_with_its_routes(databas
 # --- repeated custom_ids ---
 
 
-def test_a_repeated_custom_id_is_told_with_its_first_line_also_across_chunks(database):
+def test_a_repeated_custom_id_is_reported_with_its_first_line_also_across_chunks(database):
     job_id = begin_job(database)
     assert add_rows(database, job_id, rows_named("a", "b")) == []
     bad = add_rows(database, job_id, [Row("c"), Row("a", body=b"{}"), Row("c", body=b"[]")], first_line=3)
@@ -165,7 +165,7 @@ def test_the_same_custom_id_in_another_job_is_no_repeat(database):
 
 
 def test_the_good_lines_of_a_chunk_with_a_repeat_can_be_run(database, holder):
-    """`--skip-invalid` passes over the repeat alone."""
+    """`--skip-invalid` skips only the repeat."""
     job_id = begin_job(database)
     (repeat,) = add_rows(database, job_id, [Row("a", body=b"1"), Row("a", body=b"2"), Row("b", body=b"3")])
     with database.write() as connection:
@@ -196,7 +196,7 @@ def test_a_job_with_a_bad_line_is_only_checked(database):
 # --- a job that is not whole ---
 
 
-def test_a_job_that_is_being_loaded_is_seen_nowhere(database, holder):
+def test_a_job_that_is_being_loaded_is_invisible(database, holder):
     job_id = begin_job(database, name="half")
     add_rows(database, job_id, rows_named("a"))
     with database.write() as connection:
@@ -256,20 +256,20 @@ def test_an_empty_job_is_whole(database):
 # --- leaders ---
 
 
-def told_as_repeats(database: Database, names: str | None) -> set[bytes] | None:
+def repeated_bodies(database: Database, names: str | None) -> set[bytes] | None:
     rows = stored(database)
     return None if names is None else {rows[name]["fingerprint"] for name in names}
 
 
 @pytest.mark.parametrize(
-    "told", [None, "abcdef", "ce", "cbe"], ids=["any may", "all", "those", "and one in error"]
+    "names", [None, "abcdef", "ce", "cbe"], ids=["any may", "all", "those", "and one in error"]
 )
-def test_the_first_of_each_body_leads_and_the_others_follow_it(database, told):
+def test_the_first_of_each_body_leads_and_the_others_follow_it(database, names):
     job_id = begin_job(database)
-    add_rows(database, job_id, [Row("a", TWIN), Row("b"), Row("c", TWIN)])
-    add_rows(database, job_id, [Row("d", TWIN), Row("e", b"2"), Row("f", b"2")], first_line=4)
+    add_rows(database, job_id, [Row("a", SAME_BODY), Row("b"), Row("c", SAME_BODY)])
+    add_rows(database, job_id, [Row("d", SAME_BODY), Row("e", b"2"), Row("f", b"2")], first_line=4)
     add_rows(database, job_id, numbered(60), first_line=7)
-    assert show_job(database, job_id, repeats=told_as_repeats(database, told)) == 3
+    assert show_job(database, job_id, repeats=repeated_bodies(database, names)) == 3
     rows = stored(database)
     assert not any(row["leader_id"] for row in list(rows.values())[6:])
     leaders = {name: row["leader_id"] for name, row in list(rows.items())[:6]}
@@ -283,25 +283,25 @@ def test_the_first_of_each_body_leads_and_the_others_follow_it(database, told):
     }
 
 
-@pytest.mark.parametrize("told", ["", "a", "ab"])
-def test_where_no_body_stands_twice_nobody_follows(database, told):
+@pytest.mark.parametrize("names", ["", "a", "ab"])
+def test_no_row_follows_if_no_body_occurs_twice(database, names):
     job_id = begin_job(database)
     add_rows(database, job_id, [*rows_named("a", "b"), *numbered(20)])
-    assert show_job(database, job_id, repeats=told_as_repeats(database, told)) == 0
+    assert show_job(database, job_id, repeats=repeated_bodies(database, names)) == 0
     other = begin_job(database, name="other")
-    add_rows(database, other, [Row("c", TWIN), Row("d", TWIN), *numbered(300)])
-    twins = {row["fingerprint"] for row in stored(database).values()}
-    assert show_job(database, other, repeats=twins) == 1
+    add_rows(database, other, [Row("c", SAME_BODY), Row("d", SAME_BODY), *numbered(300)])
+    bodies = {row["fingerprint"] for row in stored(database).values()}
+    assert show_job(database, other, repeats=bodies) == 1
 
 
 def test_a_row_leads_none_of_another_job(database):
-    submit_rows(database, [Row("a", TWIN)], name="one")
-    two = submit_rows(database, [Row("b", TWIN)], name="two")
+    submit_rows(database, [Row("a", SAME_BODY)], name="one")
+    two = submit_rows(database, [Row("b", SAME_BODY)], name="two")
     assert stored(database, two)["b"]["leader_id"] is None
 
 
 def test_rows_without_a_fingerprint_neither_lead_nor_follow(database):
-    submit_rows(database, [Row(name, TWIN, shares=False) for name in "abc"])
+    submit_rows(database, [Row(name, SAME_BODY, shares=False) for name in "abc"])
     assert {row["leader_id"] for row in stored(database).values()} == {None}
 
 

@@ -1,4 +1,4 @@
-"""What every Queue promises, asked of the SQL queue through both of its writers: claims and settlements."""
+"""The contract of every Queue for claims and settlements, tested on the SQL queue with both writers."""
 
 import pytest
 
@@ -10,8 +10,8 @@ from tests.support.stores import (
     SECOND,
     START,
     Row,
-    buried,
     completed,
+    dead_lettered,
     names,
     new_holder,
     numbered,
@@ -157,7 +157,7 @@ async def test_a_completed_row_keeps_its_answer_and_its_attempt(database, ask, q
 async def test_a_dead_letter_keeps_its_cause_and_the_reply(database, ask, queue):
     job = submit_rows(database, rows_named("a"))
     (claim,) = (await ask(job)).claims
-    (settled,) = await queue.settle([buried(claim, "too_long", reply=b"no")])
+    (settled,) = await queue.settle([dead_lettered(claim, "too_long", reply=b"no")])
     assert settled.dead_lettered == [claim.request_id]
     row = stored(database)["a"]
     assert (row["state"], row["failure_kind"], row["failure_code"]) == ("dead_lettered", "permanent", "too_long")
@@ -167,12 +167,12 @@ async def test_a_dead_letter_keeps_its_cause_and_the_reply(database, ask, queue)
 async def test_a_group_settles_each_of_its_kinds(database, ask, queue):
     job = submit_rows(database, numbered(4))
     a, b, c, d = (await ask(job)).claims
-    (settled,) = await queue.settle([completed(a), buried(b), requeued(c), released(d)])
+    (settled,) = await queue.settle([completed(a), dead_lettered(b), requeued(c), released(d)])
     assert (settled.completed, settled.dead_lettered) == ([a.request_id], [b.request_id])
     assert states(database) == {"r0": "completed", "r1": "dead_lettered", "r2": "pending", "r3": "pending"}
 
 
-async def test_what_settles_is_told_by_job(database, ask, queue):
+async def test_settled_rows_are_returned_by_job(database, ask, queue):
     one, two = (
         submit_rows(database, rows_named("a"), name="one"),
         submit_rows(database, rows_named("b"), name="two"),
@@ -244,7 +244,7 @@ async def test_a_settlement_of_an_earlier_send_changes_nothing(database, ask, qu
     (second,) = (await ask(job)).claims
     assert list(await queue.settle([completed(first)])) == []
     assert stored(database)["a"]["state"] == "claimed"
-    # The record of the first send stays as it was written first.
+    # The record of the first send stays as it was first written.
     assert [(each["send"], each["kind"]) for each in table(database, "attempts")] == [(1, "transient")]
     assert len(list(await queue.settle([completed(second)]))) == 1
 
@@ -261,7 +261,7 @@ async def test_a_stale_settlement_takes_no_valid_one_of_its_group_with_it(databa
 async def test_settling_a_group_twice_changes_nothing(database, ask, queue):
     job = submit_rows(database, [*numbered(4), Row("f", body=b'{"user": "r0"}')])
     a, b, c, d = (await ask(job)).claims
-    group = [completed(a), buried(b), requeued(c, START + SECOND), released(d)]
+    group = [completed(a), dead_lettered(b), requeued(c, START + SECOND), released(d)]
     assert len((await queue.settle(group))[0].completed) == 2
     before = stored(database), table(database, "attempts"), table(database, "responses"), table(database, "cache")
     assert list(await queue.settle(group)) == []

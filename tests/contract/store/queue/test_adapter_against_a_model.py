@@ -1,4 +1,4 @@
-"""The store against a model in memory: whatever the order of things, each row is answered once or explained."""
+"""The store against a model in memory: in any order of events, each row is answered once or explained."""
 
 import atexit
 import shutil
@@ -31,8 +31,8 @@ from tests.support.stores import (
     Holder,
     ManualClock,
     Row,
-    buried,
     completed,
+    dead_lettered,
     holder_of,
     line_of,
     open_store,
@@ -50,7 +50,9 @@ ROWS = st.lists(
     st.tuples(st.sampled_from([b"1", b"2"]), st.sampled_from([True, True, True, False])), min_size=2, max_size=5
 )
 ENDS = st.lists(
-    st.sampled_from(["complete", "bury", "release", "requeue", "requeue later", "refused"]), min_size=0, max_size=4
+    st.sampled_from(["complete", "dead-letter", "release", "requeue", "requeue later", "refused"]),
+    min_size=0,
+    max_size=4,
 )
 
 
@@ -87,7 +89,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.jobs: dict[JobId, Job] = {}
         self.submitted = 0
         self.held: dict[str, Claim] = {}
-        #: Claims that were ended, by settlement or by death.
+        #: Claims that ended, by a settlement or by the death of their holder.
         self.old: list[Claim] = []
         # Two jobs that share bodies; the second may or may not share answers with the first.
         self.submit(rows, reuse=True)
@@ -122,7 +124,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
     @rule(chosen=st.lists(st.booleans(), min_size=15, max_size=15))
     def retry(self, chosen: list[bool]) -> None:
-        """Put some dead letters back; rows that are no dead letters may be named too."""
+        """Redrive some dead letters; rows that are not dead letters may be named too."""
         rows = stored(self.database)
         names = [name for name, wanted in zip(rows, chosen, strict=False) if wanted]
         with self.database.write() as connection:
@@ -136,7 +138,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
     @rule(which=st.integers(0, 99), body=st.sampled_from([b"1", b"2", b"3"]))
     def retry_edited(self, which: int, body: bytes) -> None:
-        """Put one dead letter back with another body: it shares the answer of those that have it already."""
+        """Redrive one dead letter with another body: it shares the answer of rows that already have that body."""
         name, row = self.dead(which)
         number = stored(self.database)[name]["id"]
         line = line_of(Row(name, body, shares=row.shares), 1)
@@ -150,7 +152,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: any(row.state == "dead_lettered" for row in self.model.rows.values()))
     @rule(which=st.integers(0, 99))
     def discard(self, which: int) -> None:
-        """Give one dead letter up; those that died with it stay dead."""
+        """Discard one dead letter; its followers stay dead letters."""
         name, row = self.dead(which)
         number = stored(self.database)[name]["id"]
         with self.database.write() as connection:
@@ -165,7 +167,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.jobs) > 1 and self.idle())
     @rule(which=st.integers(0, 2))
     def delete(self, which: int) -> None:
-        """Remove a job of which nothing is in flight, chunk by chunk."""
+        """Delete a job that has nothing in flight, chunk by chunk."""
         idle = self.idle()
         job = self.jobs.pop(idle[which % len(idle)])
         with self.database.write() as connection:
@@ -177,7 +179,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.delete(job.id)
 
     def idle(self) -> list[JobId]:
-        """Jobs of which nothing is in flight."""
+        """Jobs that have nothing in flight."""
         busy = {claim.job_id for claim in self.held.values()}
         return [job_id for job_id in self.jobs if job_id not in busy]
 
@@ -185,7 +187,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     @rule(most=st.integers(1, 4), most_bytes=st.sampled_from([1000, 2]), ends=ENDS)
     def work(self, most: int, most_bytes: int, ends: list[str]) -> None:
-        """Claim, and settle what is held, the longest held first; what is given no end stays in flight."""
+        """Claim rows and settle held ones, oldest first; claims without a decision stay in flight."""
         claimed = self.holder.claim(*self.jobs.values(), most=most, most_bytes=most_bytes)
         self.learn(claimed, alone=False)
         assert len(claimed.claims) <= most_bytes
@@ -194,7 +196,7 @@ class StoreMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.held)
     @rule(most=st.integers(1, 4), ends=ENDS)
     def exchange(self, most: int, ends: list[str]) -> None:
-        """End some claims and claim the next, in one transaction."""
+        """Settle some claims and claim the next rows, in one transaction."""
         before = self.model.count()
         group = self.decided(ends)
         now, holder = self.clock.at, self.holder.id
@@ -239,7 +241,7 @@ class StoreMachine(RuleBasedStateMachine):
         return self.model.known(row, from_earlier=reuse)
 
     def flying(self) -> set[bytes]:
-        """Bodies in flight whose answer others may use."""
+        """Bodies in flight whose answer other rows may share."""
         return {claim.body for name, claim in self.held.items() if self.model.rows[name].shares}
 
     @precondition(lambda self: self.held)
@@ -248,7 +250,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.settle(ends)
 
     def settle(self, ends: list[str]) -> None:
-        """Settle what is held in one group, and hear of each row that ended by it."""
+        """Settle held claims in one batch, and check every row that it settled."""
         before = self.model.count()
         self.hear(self.holder.settle(*self.decided(ends)), before)
 
@@ -266,14 +268,14 @@ class StoreMachine(RuleBasedStateMachine):
         assert sum(len(each.dead_lettered) for each in told) == after["dead_lettered"] - before["dead_lettered"]
 
     def decide(self, held: Claim, row: ModelRow, end: str) -> Settlement:
-        """The settlement, and in the model what comes of it."""
+        """Return the settlement, and apply it to the model."""
         at = self.clock.at
         if end == "complete":
             self.model.complete(row)
             return completed(held, answer_to(row.body), at=at)
-        if end == "bury":
-            self.model.bury(row)
-            return buried(held, at=at)
+        if end == "dead-letter":
+            self.model.dead_letter(row)
+            return dead_lettered(held, at=at)
         if end == "release":
             self.model.release(row)
             return released(held)
@@ -283,9 +285,9 @@ class StoreMachine(RuleBasedStateMachine):
         return requeued(held, row.not_before or None, spent=end != "refused", at=at)
 
     @precondition(lambda self: self.old)
-    @rule(which=st.integers(0, 99), end=st.sampled_from([completed, buried, requeued]))
+    @rule(which=st.integers(0, 99), end=st.sampled_from([completed, dead_lettered, requeued]))
     def settle_what_is_over(self, which: int, end) -> None:
-        """A settlement that comes twice, or too late: the model does not move, so the store must not."""
+        """Settle twice or too late: the model does not change, so the store must not."""
         over = self.old[which % len(self.old)]
         held = self.held.get(over.custom_id)
         if held is None or held.send != over.send:
@@ -297,9 +299,9 @@ class StoreMachine(RuleBasedStateMachine):
         out=st.none() | st.lists(st.booleans(), min_size=20, max_size=20),
     )
     def die(self, most: int, out: list[bool] | None, *, alone: bool) -> None:
-        """The runner claims some more, then dies with all it holds; another takes over.
+        """The runner claims more rows, then dies with all its claims, and another takes over.
 
-        `out` says which claims had been sent, where that is known: the others are given back as if never claimed.
+        `out` lists the claims that had been sent, if that is known: the others are released as if never claimed.
         """
         self.learn(self.holder.claim(*self.jobs.values(), most=most, alone=alone), alone=alone)
         late, ghosts = self.holder, list(self.held.values())
@@ -333,11 +335,11 @@ class StoreMachine(RuleBasedStateMachine):
     def all_is_well(self) -> None:
         rows = stored(self.database)
         self.the_store_says_what_the_model_says(rows)
-        self.nobody_follows_a_row_that_will_not_answer(rows)
+        self.no_row_follows_a_leader_that_will_not_answer(rows)
 
     @rule()
     def look(self) -> None:
-        """What people are shown; too slow to ask after every step."""
+        """Check the reports that people see; too slow to run after every step."""
         with self.database.read() as connection:
             kept = connection.execute(text("SELECT count(*) FROM responses")).scalar()
             assert kept == len(self.model.answers)
@@ -345,7 +347,7 @@ class StoreMachine(RuleBasedStateMachine):
                 mine = self.model.of(job.id)
                 self.every_row_is_counted_once(job_counts.counts(connection, job), job, mine)
                 answers, dead = results.answered(connection, job), results.dead(connection, job)
-                self.every_row_is_told_once(list(answers), list(dead), mine)
+                self.every_row_is_exported_once(list(answers), list(dead), mine)
 
     def the_store_says_what_the_model_says(self, rows: dict[str, Any]) -> None:
         assert set(rows) == set(self.model.rows)
@@ -356,7 +358,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert found == expected, name
             assert (row["holder_id"] == self.holder.id) == (row["state"] == "claimed")
 
-    def nobody_follows_a_row_that_will_not_answer(self, rows: dict[str, Any]) -> None:
+    def no_row_follows_a_leader_that_will_not_answer(self, rows: dict[str, Any]) -> None:
         by_id = {row["id"]: row for row in rows.values()}
         for row in rows.values():
             if row["state"] == "pending" and row["leader_id"] is not None:
@@ -369,7 +371,7 @@ class StoreMachine(RuleBasedStateMachine):
         told = {state: getattr(counts, state) for state in (*LIVE, "completed", "dead_lettered", "cancelled")}
         assert told == {state: expected[state] for state in told}
 
-    def every_row_is_told_once(
+    def every_row_is_exported_once(
         self, answers: list[results.Answered], dead: list[results.Dead], mine: dict[str, ModelRow]
     ) -> None:
         told = [(row.custom_id, row.body) for row in answers]
@@ -380,7 +382,7 @@ class StoreMachine(RuleBasedStateMachine):
         ]
 
     def teardown(self) -> None:
-        """Nothing is stuck: once faults end, everything ends (I9)."""
+        """Nothing is stuck: once faults end, every row is settled (I9)."""
         try:
             self.drain()
             with self.database.read() as connection:

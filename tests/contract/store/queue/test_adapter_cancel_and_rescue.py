@@ -1,4 +1,4 @@
-"""What every Queue promises of jobs that are cancelled and of holders that die."""
+"""The contract of every Queue for cancelled jobs and dead holders."""
 
 import pytest
 
@@ -33,7 +33,7 @@ from tests.support.stores import (
     wants,
 )
 
-TWIN = b'{"same": true}'
+SAME_BODY = b'{"same": true}'
 
 
 # --- cancelling ---
@@ -60,7 +60,7 @@ async def test_a_row_of_a_cancelled_job_that_comes_back_is_cancelled(database, a
 
 
 async def test_followers_are_cancelled_while_their_leader_is_in_flight(database, ask, queue):
-    job = submit_rows(database, [Row("lead", TWIN), Row("f", TWIN)])
+    job = submit_rows(database, [Row("lead", SAME_BODY), Row("f", SAME_BODY)])
     (lead,) = (await ask(job)).claims
     cancel(database, job)
     await queue.settle([completed(lead)])
@@ -128,7 +128,7 @@ async def test_rescued_rows_of_a_cancelled_job_are_cancelled(database, ask):
 
 
 async def lose(database: Database, writer: Writer, clock: ManualClock, job: Job, times: int) -> None:
-    """Let so many holders die with the job's first row; alone where it is a suspect."""
+    """Let this number of holders die with the job's first row, which runs alone once it is a suspect."""
     for time in range(times):
         heir = SqlQueue(writer, new_holder(database, pid=50 + time), clock)
         wanted = wants(routes_of(database, job), most=2)
@@ -194,8 +194,8 @@ async def test_a_suspect_that_waits_says_when_it_is_due(database, ask, queue, wr
 
 
 async def test_a_row_that_kills_its_holder_also_alone_is_dead_with_its_followers(database, writer, clock):
-    twin = b'{"user": "r0"}'
-    job = submit_rows(database, [*numbered(1), Row("f", twin)])
+    same_body = b'{"user": "r0"}'
+    job = submit_rows(database, [*numbered(1), Row("f", same_body)])
     await lose(database, writer, clock, job, WORKER_LOST_AFTER)
     rows = stored(database)
     assert [(rows[name]["state"], rows[name]["failure_code"]) for name in ("r0", "f")] == [

@@ -1,4 +1,4 @@
-"""What every Queue promises about jobs, pauses and lanes."""
+"""The contract of every Queue for jobs, pauses and lanes."""
 
 import pytest
 from sqlalchemy import text
@@ -16,9 +16,9 @@ from tests.support.stores import (
     START,
     Row,
     begin_job,
-    buried,
     cancel,
     completed,
+    dead_lettered,
     job_now,
     requeued,
     rows_named,
@@ -46,7 +46,7 @@ async def test_a_job_that_is_being_loaded_is_unknown(database, queue):
     assert table(database, "jobs")[0]["started_at"] is None
 
 
-async def test_a_beat_tells_which_jobs_people_want(database, queue, clock):
+async def test_a_heartbeat_returns_the_jobs_that_people_want(database, queue, clock):
     one = submit_rows(database, rows_named("a"), name="one")
     two = submit_rows(database, rows_named("b"), name="two")
     begin_job(database, name="loading")
@@ -72,7 +72,7 @@ async def test_a_job_is_finished_only_when_nothing_of_it_is_left(database, ask, 
 async def test_a_job_whose_rows_are_all_at_their_end_is_finished_once(database, ask, queue):
     job = submit_rows(database, rows_named("a", "b"))
     a, b = (await ask(job)).claims
-    await queue.settle([completed(a), buried(b)])
+    await queue.settle([completed(a), dead_lettered(b)])
     assert list(await queue.finish([job.id])) == [job.id]
     after = job_now(database, job)
     assert (after.state, after.finished_at, after.wanted) == (JobState.COMPLETED, START, True)

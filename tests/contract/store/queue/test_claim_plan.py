@@ -1,4 +1,4 @@
-"""The claim stays cheap however many rows wait: every hot statement goes by its partial index (EXPLAIN)."""
+"""The claim stays cheap with any number of pending rows: every hot statement uses its partial index (EXPLAIN)."""
 
 import sqlite3
 from typing import cast
@@ -14,7 +14,7 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits, claim, runners, settle, single_flight
 from batcher.store.reports import job_counts, results
 from batcher.store.sqlite.database import Database
-from tests.support.stores import START, Row, buried, completed, holder_of, submit_rows, table
+from tests.support.stores import START, Row, completed, dead_lettered, holder_of, submit_rows, table
 
 
 def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) -> str:
@@ -64,7 +64,7 @@ def test_followers_are_found_by_their_leader(database, statement):
     assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(database, statement)
 
 
-#: What was found by an index and is put together.
+#: Scans of subqueries whose rows were found by an index.
 _SUBQUERIES = ("SCAN anon_", "SCAN due", "SCAN fresh", "SCAN CONSTANT ROW")
 
 
@@ -88,7 +88,7 @@ def test_no_hot_statement_scans_a_table(database, name, statement):
 
 
 def recorded(database: Database, ask) -> str:
-    """The plans of every statement that a function runs, by SQLAlchemy or on the driver's own cursor."""
+    """The query plans of every statement that a function runs, by SQLAlchemy or on the driver's own cursor."""
     ran: list[str] = []
     with database.write() as connection:
         driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
@@ -114,7 +114,7 @@ def test_a_delete_asks_only_for_the_answers_that_the_job_had(database):
 def job(database):
     made = submit_rows(database, [Row(f"r{number}", body=b"%d" % (number // 2)) for number in range(600)])
     holder = holder_of(database)
-    holder.settle(*[buried(claim) for claim in holder.claim(made, most=10).claims])
+    holder.settle(*[dead_lettered(claim) for claim in holder.claim(made, most=10).claims])
     return made
 
 

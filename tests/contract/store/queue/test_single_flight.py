@@ -1,4 +1,4 @@
-"""What every Queue promises about rows of the same body: one is sent, the others share its end."""
+"""The contract of every Queue for rows with the same body: one is sent, the others share its end."""
 
 from batcher.store.queue import cache_hits
 from batcher.store.queue.cache_hits import PARK_US
@@ -6,8 +6,8 @@ from batcher.store.reports import cache
 from tests.support.stores import (
     START,
     Row,
-    buried,
     completed,
+    dead_lettered,
     names,
     requeued,
     routes_of,
@@ -17,14 +17,14 @@ from tests.support.stores import (
     table,
 )
 
-TWIN = b'{"same": true}'
+SAME_BODY = b'{"same": true}'
 
 
 # --- followers ---
 
 
 async def test_followers_are_not_claimed_and_complete_with_their_leader(database, ask, queue):
-    job = submit_rows(database, [Row("lead", TWIN), Row("other"), Row("f1", TWIN), Row("f2", TWIN)])
+    job = submit_rows(database, [Row("lead", SAME_BODY), Row("other"), Row("f1", SAME_BODY), Row("f2", SAME_BODY)])
     lead, other = (await ask(job)).claims
     assert names([lead, other]) == ["lead", "other"]
     (settled,) = await queue.settle([completed(lead, b"shared")])
@@ -38,9 +38,9 @@ async def test_followers_are_not_claimed_and_complete_with_their_leader(database
 
 
 async def test_followers_die_with_their_leader_for_the_same_cause(database, ask, queue):
-    job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN)])
+    job = submit_rows(database, [Row("lead", SAME_BODY), Row("f1", SAME_BODY)])
     (lead,) = (await ask(job)).claims
-    (settled,) = await queue.settle([buried(lead, "too_long")])
+    (settled,) = await queue.settle([dead_lettered(lead, "too_long")])
     rows = stored(database)
     assert sorted(settled.dead_lettered) == [rows["lead"]["id"], rows["f1"]["id"]]
     assert (rows["f1"]["state"], rows["f1"]["failure_code"], rows["f1"]["failure_kind"]) == (
@@ -52,7 +52,7 @@ async def test_followers_die_with_their_leader_for_the_same_cause(database, ask,
 
 
 async def test_followers_wait_while_their_leader_is_requeued(database, ask, queue):
-    job = submit_rows(database, [Row("lead", TWIN), Row("f1", TWIN)])
+    job = submit_rows(database, [Row("lead", SAME_BODY), Row("f1", SAME_BODY)])
     (lead,) = (await ask(job)).claims
     assert list(await queue.settle([requeued(lead)])) == []
     assert states(database) == {"lead": "pending", "f1": "pending"}
@@ -60,12 +60,12 @@ async def test_followers_wait_while_their_leader_is_requeued(database, ask, queu
 
 
 async def test_rows_that_share_nothing_are_each_sent(database, ask):
-    job = submit_rows(database, [Row("a", TWIN, shares=False), Row("b", TWIN, shares=False)])
+    job = submit_rows(database, [Row("a", SAME_BODY, shares=False), Row("b", SAME_BODY, shares=False)])
     assert names((await ask(job)).claims) == ["a", "b"]
 
 
 async def test_the_same_body_on_another_path_is_another_request(database, ask):
-    job = submit_rows(database, [Row("a", TWIN), Row("b", TWIN, path="/v1/completions")])
+    job = submit_rows(database, [Row("a", SAME_BODY), Row("b", SAME_BODY, path="/v1/completions")])
     assert names((await ask(job)).claims) == ["a", "b"]
 
 
@@ -73,9 +73,9 @@ async def test_the_same_body_on_another_path_is_another_request(database, ask):
 
 
 async def test_a_row_answered_in_an_earlier_job_completes_at_the_claim_with_its_followers(database, ask, queue):
-    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    earlier = submit_rows(database, [Row("a", SAME_BODY)], name="earlier")
     await queue.settle([completed((await ask(earlier)).claims[0], b"known")])
-    later = submit_rows(database, [Row("x", TWIN), Row("y", TWIN), Row("z")], name="later")
+    later = submit_rows(database, [Row("x", SAME_BODY), Row("y", SAME_BODY), Row("z")], name="later")
     claimed = await ask(later)
     assert names(claimed.claims) == ["z"]
     rows = stored(database, later)
@@ -88,9 +88,9 @@ async def test_a_row_answered_in_an_earlier_job_completes_at_the_claim_with_its_
 
 
 async def test_a_job_that_reuses_nothing_sends_what_an_earlier_job_has_answered(database, ask, queue):
-    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    earlier = submit_rows(database, [Row("a", SAME_BODY)], name="earlier")
     await queue.settle([completed((await ask(earlier)).claims[0])])
-    later = submit_rows(database, [Row("x", TWIN), Row("y", TWIN)], name="later", reuse_earlier=False)
+    later = submit_rows(database, [Row("x", SAME_BODY), Row("y", SAME_BODY)], name="later", reuse_earlier=False)
     claimed = await ask(later)
     assert names(claimed.claims) == ["x"]
     assert list(claimed.settled) == []
@@ -101,31 +101,31 @@ async def test_a_job_that_reuses_nothing_sends_what_an_earlier_job_has_answered(
 
 
 async def test_a_dead_letter_is_not_remembered_as_an_answer(database, ask, queue):
-    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
-    await queue.settle([buried((await ask(earlier)).claims[0])])
-    later = submit_rows(database, [Row("x", TWIN)], name="later")
+    earlier = submit_rows(database, [Row("a", SAME_BODY)], name="earlier")
+    await queue.settle([dead_lettered((await ask(earlier)).claims[0])])
+    later = submit_rows(database, [Row("x", SAME_BODY)], name="later")
     assert names((await ask(later)).claims) == ["x"]
 
 
 async def test_an_answer_of_one_endpoint_serves_no_other(database, ask, queue):
-    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    earlier = submit_rows(database, [Row("a", SAME_BODY)], name="earlier")
     await queue.settle([completed((await ask(earlier)).claims[0])])
-    elsewhere = submit_rows(database, [Row("x", TWIN)], name="elsewhere", base_url="http://127.0.0.1:9/v1")
+    elsewhere = submit_rows(database, [Row("x", SAME_BODY)], name="elsewhere", base_url="http://127.0.0.1:9/v1")
     assert names((await ask(elsewhere)).claims) == ["x"]
 
 
 async def test_a_cleared_cache_answers_nothing(database, ask, queue):
-    earlier = submit_rows(database, [Row("a", TWIN)], name="earlier")
+    earlier = submit_rows(database, [Row("a", SAME_BODY)], name="earlier")
     await queue.settle([completed((await ask(earlier)).claims[0])])
     with database.write() as connection:
         cache.clear(connection, before=None)
-    later = submit_rows(database, [Row("x", TWIN)], name="later")
+    later = submit_rows(database, [Row("x", SAME_BODY)], name="later")
     assert names((await ask(later)).claims) == ["x"]
 
 
 async def test_a_row_whose_body_another_job_has_in_flight_waits_for_it(database, ask, queue, clock):
-    one = submit_rows(database, [Row("a", TWIN)], name="one")
-    two = submit_rows(database, [Row("x", TWIN), Row("y")], name="two")
+    one = submit_rows(database, [Row("a", SAME_BODY)], name="one")
+    two = submit_rows(database, [Row("x", SAME_BODY), Row("y")], name="two")
     (mine,) = (await ask(one)).claims
     claimed = await ask(two)
     assert names(claimed.claims) == ["y"]
@@ -137,26 +137,26 @@ async def test_a_row_whose_body_another_job_has_in_flight_waits_for_it(database,
     assert states(database, two)["x"] == "completed"
 
 
-async def test_a_parked_row_is_sent_itself_when_its_twin_died(database, ask, queue, clock):
-    one = submit_rows(database, [Row("a", TWIN)], name="one")
-    two = submit_rows(database, [Row("x", TWIN)], name="two")
+async def test_a_parked_row_is_sent_itself_when_the_row_in_flight_died(database, ask, queue, clock):
+    one = submit_rows(database, [Row("a", SAME_BODY)], name="one")
+    two = submit_rows(database, [Row("x", SAME_BODY)], name="two")
     (mine,) = (await ask(one)).claims
     await ask(two)
-    await queue.settle([buried(mine)])
+    await queue.settle([dead_lettered(mine)])
     clock.at += PARK_US
     assert names((await ask(two)).claims) == ["x"]
 
 
 async def test_two_jobs_in_one_claim_send_a_body_once(database, ask):
-    one = submit_rows(database, [Row("a", TWIN)], name="one")
-    two = submit_rows(database, [Row("x", TWIN)], name="two")
+    one = submit_rows(database, [Row("a", SAME_BODY)], name="one")
+    two = submit_rows(database, [Row("x", SAME_BODY)], name="two")
     assert names((await ask(one, two)).claims) == ["a"]
     assert states(database, two) == {"x": "pending"}
 
 
 async def test_a_job_that_reuses_nothing_waits_for_no_other(database, ask):
-    one = submit_rows(database, [Row("a", TWIN)], name="one")
-    two = submit_rows(database, [Row("x", TWIN)], name="two", reuse_earlier=False)
+    one = submit_rows(database, [Row("a", SAME_BODY)], name="one")
+    two = submit_rows(database, [Row("x", SAME_BODY)], name="two", reuse_earlier=False)
     assert names((await ask(one, two)).claims) == ["a", "x"]
 
 
@@ -164,7 +164,7 @@ async def test_a_job_that_reuses_nothing_waits_for_no_other(database, ask):
 
 
 async def known_rows(database, ask, queue, count: int) -> list[Row]:
-    """Rows of a later job, each answered in an earlier one."""
+    """Rows of a later job, each of which an earlier job has answered."""
     rows = [Row(f"r{number}", b'{"number": %d}' % number) for number in range(count)]
     earlier = submit_rows(database, rows, name="earlier")
     claims = (await ask(earlier, most=count)).claims
@@ -186,7 +186,9 @@ async def test_where_all_that_was_wanted_is_known_the_claim_answers_what_comes_b
 
 async def test_rows_behind_that_are_not_known_are_left_for_the_next_claim(database, ask, queue):
     rows = await known_rows(database, ask, queue, 6)
-    later = submit_rows(database, [*rows[:4], Row("new"), Row("own", TWIN, shares=False), *rows[4:]], name="later")
+    later = submit_rows(
+        database, [*rows[:4], Row("new"), Row("own", SAME_BODY, shares=False), *rows[4:]], name="later"
+    )
     first = await ask(later, most=2)
     assert (names(first.claims), first.settled[0].cached) == ([], 6)
     assert states(database, later)["new"] == "pending"
@@ -200,7 +202,7 @@ async def test_a_job_that_reuses_nothing_is_not_answered_ahead(database, ask, qu
     assert (names(claimed.claims), list(claimed.settled)) == (["r0", "r1"], [])
 
 
-async def test_one_claim_answers_only_so_many(database, ask, queue, monkeypatch):
+async def test_one_claim_answers_a_bounded_number_of_rows(database, ask, queue, monkeypatch):
     monkeypatch.setattr(cache_hits, "_MOST_AHEAD", 1_000)
     rows = await known_rows(database, ask, queue, 2_100)
     later = submit_rows(database, rows, name="later")

@@ -17,8 +17,8 @@ from tests.support.stores import (
     Row,
     add_rows,
     begin_job,
-    buried,
     completed,
+    dead_lettered,
     holder_of,
     job_now,
     numbered,
@@ -90,7 +90,7 @@ def test_an_answer_is_told_whole(database, holder):
 def test_a_dead_letter_is_told_whole(database, holder):
     job = submit_rows(database, rows_named("a"))
     (claim,) = holder.claim(job).claims
-    holder.settle(buried(claim, "too_long", reply=b"no"))
+    holder.settle(dead_lettered(claim, "too_long", reply=b"no"))
     assert dead(database, job) == [
         results.Dead(
             request_id=claim.request_id,
@@ -111,7 +111,7 @@ def test_a_dead_letter_is_told_whole(database, holder):
 def test_a_dead_letter_carries_what_came_back_last(database, holder):
     job = submit_rows(database, rows_named("a"))
     holder.settle(requeued(holder.claim(job).claims[0]))
-    holder.settle(buried(holder.claim(job).claims[0], "last", status=422))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "last", status=422))
     (letter,) = dead(database, job)
     assert (letter.attempts, letter.code, letter.status) == (2, "last", 422)
 
@@ -147,7 +147,7 @@ def test_rows_of_jobs_that_interleave_are_told_apart(database, holder):
 def test_some_rows_are_told_in_input_order_and_only_those_at_their_end(database, holder):
     job = submit_rows(database, rows_named("a", "b", "c", "d"))
     a, b, c = holder.claim(job, most=3).claims
-    holder.settle(completed(c), buried(b), completed(a))
+    holder.settle(completed(c), dead_lettered(b), completed(a))
     ids = [row["id"] for row in stored(database).values()]
     with database.read() as connection:
         told = results.some(connection, ids[::-1])
@@ -249,7 +249,7 @@ def test_the_cache_tells_its_size_by_endpoint(database, holder, clock):
 
 def test_a_dead_follower_carries_its_leaders_reply(database, holder):
     job = submit_rows(database, [Row("lead", TWIN), Row("f", TWIN)])
-    holder.settle(buried(holder.claim(job).claims[0], "too_long", reply=b"no"))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "too_long", reply=b"no"))
     lead, follower = dead(database, job)
     assert (follower.custom_id, follower.attempts) == ("f", 0)
     assert (follower.kind, follower.code, follower.message, follower.status, follower.reply) == (
@@ -264,12 +264,12 @@ def test_a_dead_follower_carries_its_leaders_reply(database, holder):
 def test_a_dead_follower_stays_as_it_was_when_its_leader_alone_is_retried(database, holder, clock):
     job = submit_rows(database, [Row("lead", TWIN), Row("f", TWIN)])
     (claim,) = holder.claim(job).claims
-    holder.settle(buried(claim, "too_long", reply=b"no"))
+    holder.settle(dead_lettered(claim, "too_long", reply=b"no"))
     before = dead(database, job)[1]
     with database.write() as connection:
         listing.retry(connection, [claim.request_id])
     clock.at += SECOND
-    holder.settle(buried(holder.claim(job).claims[0], "other", at=clock.at))
+    holder.settle(dead_lettered(holder.claim(job).claims[0], "other", at=clock.at))
     assert [letter.code for letter in dead(database, job)] == ["other", "too_long"]
     assert dead(database, job)[1] == before
     with database.write() as connection:

@@ -7,7 +7,7 @@ import pytest
 from batcher.store.jobs import jobs
 from tests.support.commands import answering, batcher, chat, job_file, line
 from tests.support.jobs import rows, run_job, store_in
-from tests.support.stores import Row, buried, holder_of, states, stored, submit_rows
+from tests.support.stores import Row, dead_lettered, holder_of, states, stored, submit_rows
 
 ODD = (
     b'{"model" : "m", "messages":[{"role":"user","content":"\\u00e9 \xc3\xa9"}],'
@@ -29,7 +29,7 @@ def bury_all(folder):
         with database.read() as connection:
             job = jobs.newest(connection)
         holder = holder_of(database)
-        holder.settle(*(buried(claim) for claim in holder.claim(job).claims))
+        holder.settle(*(dead_lettered(claim) for claim in holder.claim(job).claims))
 
 
 def lines_of(path):
@@ -212,7 +212,7 @@ def test_a_leader_that_is_discarded_leaves_its_followers_as_they_are(folder):
     with store_in(folder) as database:
         job = submit_rows(database, [Row("lead", ODD), Row("follow", ODD)])
         holder = holder_of(database)
-        holder.settle(*(buried(claim, "late") for claim in holder.claim(job).claims))
+        holder.settle(*(dead_lettered(claim, "late") for claim in holder.claim(job).claims))
     batcher("dlq", "discard", "1", "--yes")
     assert states_of(folder) == {"lead": "cancelled", "follow": "dead_lettered"}
     (letter,) = batcher("dlq", "list", "--json").json["data"]

@@ -6,7 +6,7 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import runners
 from tests.support.commands import batcher
 from tests.support.jobs import live_runner, rows, run_job, store_in
-from tests.support.stores import START, Row, buried, holder_of, requeued, submit_rows
+from tests.support.stores import START, Row, dead_lettered, holder_of, requeued, submit_rows
 
 LETTER_KEYS = {
     "request",
@@ -111,7 +111,7 @@ def test_show_has_the_body_and_every_attempt(folder):
         job = submit_rows(database, [Row("twice", body=body)])
         holder = holder_of(database)
         holder.settle(requeued(holder.claim(job).claims[0]))
-        holder.settle(buried(holder.claim(job).claims[0], "late", reply=b"<html>no"))
+        holder.settle(dead_lettered(holder.claim(job).claims[0], "late", reply=b"<html>no"))
     called = batcher("dlq", "show", "1", "--json")
     shown = called.json
     assert LETTER_KEYS | {"body", "history", "state", "url", "model"} == set(shown)
@@ -150,7 +150,7 @@ def test_a_reply_is_json_where_it_can_be_read_as_such(folder, reply, shown):
     with store_in(folder) as database:
         job = submit_rows(database, [Row("a", body=b'{"model": "m"}')])
         holder = holder_of(database)
-        holder.settle(buried(holder.claim(job).claims[0], reply=reply))
+        holder.settle(dead_lettered(holder.claim(job).claims[0], reply=reply))
     assert batcher("dlq", "show", "1", "--json").json["history"][0]["reply"] == shown
 
 
@@ -181,7 +181,7 @@ def test_what_moves_a_terminal_is_shown_as_text(folder):
     with store_in(folder) as database:
         job = submit_rows(database, [Row("\x1b[31mred", body=b'{"model": "m", "x": "\xe2\x80\xae"}')])
         holder = holder_of(database)
-        holder.settle(buried(holder.claim(job).claims[0], "\x1b]0;title\x07"))
+        holder.settle(dead_lettered(holder.claim(job).claims[0], "\x1b]0;title\x07"))
     for out in (batcher("dlq", "list").out, batcher("dlq", "show", "1").out):
         assert "\x1b" not in out
         assert "\u202e" not in out

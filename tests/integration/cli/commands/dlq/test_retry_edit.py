@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.commands import batcher, chat
 from tests.support.jobs import run_job, store_in
-from tests.support.stores import Row, buried, holder_of, job_now, stored, table
+from tests.support.stores import Row, dead_lettered, holder_of, job_now, stored, table
 
 BIG = (
     b'{ "model": "m",  "messages": [{"role": "user", "content": "one"}], '
@@ -161,7 +161,7 @@ def test_the_history_outlives_an_edit_and_says_which_body_was_sent(folder, lette
         holder = holder_of(database)
         (claim,) = holder.claim(job_now(database, letters)).claims
         assert (claim.revision, claim.send) == (1, 2)
-        holder.settle(buried(claim, "late"))
+        holder.settle(dead_lettered(claim, "late"))
     shown = batcher("dlq", "show", "1", "--json").json
     assert [(each["attempt"], each["revision"], each["code"]) for each in shown["history"]] == [
         (1, 0, "context_length_exceeded"),
