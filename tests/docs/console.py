@@ -32,6 +32,7 @@ _VARIES = [
     (re.compile(r"\b(took +|after |worked on +|takes +)?\d[\d.,]* s\b"), r"\1… s"),
     (re.compile(r"req_[0-9a-f]{8,}"), "req_…"),
     (re.compile(r"pid \d+"), "pid …"),
+    (re.compile(r'("\w*seconds": )[\d.]+'), r"\1…"),
 ]
 
 

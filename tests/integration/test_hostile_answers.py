@@ -164,7 +164,7 @@ def test_nothing_comes_out_raw_on_a_terminal() -> None:
         shown = terminal._shown.decode()
         terminal.close()
     with on_terminal("results", 1, "-o", "-") as (process, terminal):
-        assert terminal.shows("1 answers")
+        assert terminal.shows("1 answered")
         shown += terminal._shown.decode()
         terminal.close()
     assert r"\u009b31m" in shown
