@@ -196,5 +196,5 @@ def pause_for_page(case: Case) -> Failure:
     """Pause: a page instead of an answer from an endpoint that has answered before: a firewall, or a login."""
     if case.standing.lane_answered:
         return permanent(case)
-    fix = f"a proxy or firewall answers in place of the provider: find out what it objects to,  {_GO_ON}"
+    fix = f"a proxy or firewall answers in place of the provider: find out what it objects to, {_GO_ON}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
