@@ -206,7 +206,7 @@ def test_a_fault_of_our_own_in_there_is_told_with_what_it_said(tmp_path: Path, m
     with (
         open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source,
         read_chunks(source, OPTIONS) as parts,
-        pytest.raises(RuntimeError, match="ended with 1: a fault of ours"),
+        pytest.raises(RuntimeError, match="exited with code 1: a fault of ours"),
     ):
         joined(parts)
 
