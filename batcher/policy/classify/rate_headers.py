@@ -154,8 +154,12 @@ def _count(text: str | None) -> float | None:
         return float(text)
     digits = text.replace(",", "").strip()
     whole, _, fraction = digits.partition(".")
+    # Only ASCII: `isdigit` also accepts digits that `float` does not, such as "²".
     is_number = (
-        whole.isascii() and whole.isdigit() and len(digits) < _MOST_DIGITS and (not fraction or fraction.isdigit())
+        digits.isascii()
+        and whole.isdigit()
+        and len(digits) < _MOST_DIGITS
+        and (not fraction or fraction.isdigit())
     )
     return float(digits) if is_number else None
 

@@ -181,6 +181,11 @@ def test_anthropics_resets_are_measured_from_the_servers_own_date(date, reset, s
     assert (hints.rpm, hints.reset_requests) == (10, seconds)
 
 
+@pytest.mark.parametrize("text", ["1.²", "²", "1.٣", "٣", "1.5.2", "."])
+def test_a_limit_in_other_digits_than_ascii_is_unknown(text):
+    assert rate_hints({"x-ratelimit-limit-requests": text}, host="") == RateHints()
+
+
 NAMES = sorted({*OPENAI, *ANTHROPIC, *MISTRAL, *CEREBRAS})
 
 
