@@ -128,13 +128,18 @@ def matches(shown: str, output: str) -> bool:
         r"(?:.*\n)*?" if line.strip() == "…" else re.escape(line.rstrip()).replace("…", ".*?") + r" *\n"
         for line in shown.rstrip().splitlines()
     )
-    return re.fullmatch(pattern, output.rstrip() + "\n") is not None
+    return re.fullmatch(pattern, _trimmed(output)) is not None
 
 
 def normalized(output: str) -> str:
     """Output as a page shows it, with `…` for what another run prints differently."""
     for pattern, put in _VARIES:
         output = pattern.sub(put, output)
+    return _trimmed(output)
+
+
+def _trimmed(output: str) -> str:
+    """The output without trailing spaces and without blank lines at the end; empty if there is nothing else."""
     return "".join(f"{line.rstrip()}\n" for line in output.rstrip().splitlines())
 
 
