@@ -1,4 +1,4 @@
-"""Composition root: the one place that builds concrete objects."""
+"""Composition root: the one place that constructs concrete objects."""
 
 import asyncio
 import os
@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 _SWITCH_SECONDS = 3e-5
 
-#: What `run --simulate` runs against: limits that are announced in headers, and enough latency to watch them work.
+#: The provider of `run --simulate`: it announces its limits in headers, and has enough latency to watch them work.
 DEMO_PROVIDER = SimulatedProvider(rpm=6_000, tpm=4_000_000, latency=0.25)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine as `asyncio.run` does, on the fastest event loop that this platform has.
 
-    Python lets a busy thread keep the interpreter for 5 ms. With a shorter switch interval the store's thread gets
-    in between two statements; otherwise answers wait for a commit that waits for the loop (measured: a tenth of
+    Python lets a busy thread keep the interpreter for 5 ms. A shorter switch interval lets the store's thread run
+    between two statements. Otherwise answers wait for a commit that waits for the event loop (measured: a tenth of
     the throughput).
     """
     with tuned_for_throughput(_SWITCH_SECONDS), asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -43,7 +43,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
-    """Build the parts of a runner: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
+    """Construct the parts of a runner: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
     from batcher.budget.lanes import LaneBudgets  # noqa: PLC0415 - aiolimiter and aiohttp only where requests are sent
     from batcher.store.sqlite.writer_thread import StoreThread  # noqa: PLC0415
 

@@ -1,9 +1,11 @@
-"""The Python surface: `Batcher` for async code, `run_file` for everything else, over the same services.
+"""The Python surface: `Batcher` for async code and `run_file` for everything else, over the same services.
 
-results   what a caller gets for a row, and for a job
-stream    rows as they finish
-queue     `Batcher`
-running   `run_file`
+errors   errors that name Python's arguments instead of flags
+queue    `Batcher`
+results  what a caller gets for a row, and for a job
+sources  what `submit` accepts: a path, or an iterable of request objects
+stream   yields rows as they finish
+sync     `run_file`
 """
 
 from batcher.api.queue import Batcher

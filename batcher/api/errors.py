@@ -1,4 +1,4 @@
-"""Errors in the words of Python: the commands' flags are arguments here."""
+"""Errors for Python callers: where a command names a flag, these name the argument."""
 
 import re
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Final
 
 from batcher.domain.errors import BatcherError, Paused
 
-#: What is called otherwise than the flag, or takes no value on the command line.
+#: Arguments that have another name than the flag, and flags that take no value on the command line.
 _ARGUMENTS: Final = {
     "--rpm": "Limits(rpm=…)",
     "--tpm": "Limits(tpm=…)",
@@ -18,12 +18,12 @@ _ARGUMENTS: Final = {
     "--new": "new=True",
     "-o": "output",
 }
-#: A flag, with the placeholder behind it; a command in backticks is one that can be run, and stays.
+#: A flag, with the placeholder after it. A command in backticks can be run as it is and stays.
 _FLAG: Final = re.compile(r"`batcher [^`]*`|(?<![\w-])(--[a-z][a-z-]*|-o\b)(?: [A-Z]+\b)?")
 
 
 def to_python_names(text: str) -> str:
-    """`--max-attempts` is `max_attempts`."""
+    """Replace flags by arguments: `--max-attempts` becomes `max_attempts`."""
 
     def argument(found: re.Match[str]) -> str:
         flag = found[1]
@@ -36,7 +36,7 @@ def to_python_names(text: str) -> str:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Inside the block errors name arguments of Python."""
+    """Inside the block, errors name arguments of Python."""
     try:
         yield
     except BatcherError as error:

@@ -34,10 +34,28 @@ Key = str | Callable[[], str]
 
 
 class Batcher:
-    """A store and the settings of the jobs that go into it; use it with `async with`.
+    """A store, and the settings of the jobs that are submitted to it. Use it with `async with`.
 
-    What is not given comes from the environment, batcher.toml or the defaults, as for the commands. `api_key` is
-    a string or a callable that gives one; else the variable that `api_key_env` names is read.
+    What is not given comes from the environment, batcher.toml or the defaults, as for the commands.
+
+    Args:
+        db: The store's path. Default: `batcher.db` in the current folder.
+        base_url: The endpoint, such as `https://api.openai.com/v1`.
+        api_key: The API key, or a callable that returns it. By default it is read from the variable `api_key_env`.
+        api_key_env: The environment variable that holds the key.
+        limits: Rate limits of every model: requests and tokens per minute.
+        model_limits: Rate limits of single models; each replaces `limits` for its model.
+        concurrency: Maximum number of requests in flight. By default it adapts.
+        max_attempts: Maximum number of attempts per row, from 1 to 100.
+        timeout: Seconds for one attempt, from connecting to the last byte of the reply.
+        max_wait: Seconds without any answer after which the job pauses.
+        cache: Which earlier answers are reused: `all`, `deterministic` or `off`.
+        allow_http: Whether the key may be sent over plain http to a public host.
+        ca_file: A PEM file of the certificates to trust, instead of the system's.
+        simulate: Whether to run against the built-in provider, without a key.
+
+    Raises:
+        ConfigError: A setting is invalid; the message names it.
     """
 
     @translate_errors()
@@ -113,16 +131,29 @@ class Batcher:
         skip_invalid: bool = False,
         output: str | os.PathLike[str] | None = None,
     ) -> JobHandle:
-        """Check and store a job file, or any iterable of request objects.
+        """Check and store a job.
 
-        A known one is found again, and takes over the settings that are given here. `key` names an iterable for a
-        later resume: the same key is the same job. `url` is the endpoint of bare bodies without `messages`.
-        `output` is where `batcher results` and `batcher resume` would write. Raises InputError with the bad lines;
-        nothing is stored then.
+        If the same job is in the store already, it is found again, and the settings that are given here replace
+        its own. If a line is invalid, nothing is stored.
+
+        Args:
+            source: A job file's path, or an iterable of request objects.
+            name: The job's name. Default: the file's name.
+            key: Identifies an iterable, so that it can be resumed: the same key is the same job.
+            url: The endpoint of bodies without `messages`, such as `/v1/embeddings`.
+            new: Store it as a new job even if the same job is in the store.
+            skip_invalid: Skip invalid lines instead of raising.
+            output: Where `batcher results` and `batcher resume` write the results.
+
+        Returns:
+            The stored job, to pass to `run`.
+
+        Raises:
+            InputError: Lines are invalid, or the file cannot be read.
         """
         path = None if output is None else absolute(output)
         options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid, output_path=path)
-        # On a thread: a large file takes its time, and other jobs may run in this loop.
+        # In a thread, because a large file takes time and other jobs may run in this event loop.
         stored = await asyncio.to_thread(self._submit, source, options)
         job = stored.job
         if not stored.is_new:
@@ -136,11 +167,21 @@ class Batcher:
             return submit_file(self._store, readable, self._settings, options, clock=SystemClock())
 
     async def run(self, job: JobHandle | int | str) -> AsyncGenerator[Result]:
-        """Run the job; gives every row's final result once, also those from before, as they finish.
+        """Run the job and yield every row's final result once, as it finishes. Earlier results come first.
 
-        A dead letter has `error` set and raises nothing. Raises Paused after the last result where a person must
-        act. Leaving the loop drains: what is in flight ends, the rest waits for the next run. Cancelled, it waits
-        for nothing: what is in flight is given back unspent.
+        A dead letter is yielded with `error` set; it raises nothing. Leaving the loop drains the job: requests in
+        flight finish, and the rest waits for the next run. If the task is cancelled, requests in flight are
+        returned to the queue at once and do not count as attempts.
+
+        Args:
+            job: A `JobHandle`, or a job's id or name.
+
+        Yields:
+            One `Result` per row.
+
+        Raises:
+            Paused: After the last result, if someone must act before the job can continue.
+            ConfigError: There is no key to send.
         """
         database, found = self._store, self._find(job)
         control = RunControl()
@@ -175,7 +216,14 @@ class Batcher:
             _raise_if_paused(job_status(database, found, now=SystemClock().now()))
 
     def status(self, job: JobHandle | int | str) -> JobStatus:
-        """How the job stands: what `batcher status JOB --json` prints."""
+        """Return a job's status: what `batcher status JOB --json` prints.
+
+        Args:
+            job: A `JobHandle`, or a job's id or name.
+
+        Raises:
+            UnknownJob: There is no such job.
+        """
         return job_status(self._store, self._find(job), now=SystemClock().now())
 
     def _resolve(self, remembered: JobSettings | None) -> JobSettings:
@@ -197,7 +245,7 @@ class Batcher:
 
     @translate_errors()
     def _environ(self, settings: JobSettings) -> Mapping[str, str]:
-        """The environment, with the key that was given in the place of its variable. Raises ConfigError."""
+        """Return the environment, with `api_key` in place of its variable. Raises ConfigError."""
         environ: dict[str, str] = dict(os.environ)
         if self._api_key is not None:
             environ[settings.api_key_env] = self._api_key() if callable(self._api_key) else self._api_key

@@ -1,4 +1,4 @@
-"""What a caller gets: for a row, and for a job."""
+"""What a caller gets for a row, and for a job."""
 
 from typing import Any
 
@@ -9,17 +9,30 @@ from batcher.store.reports.results import Answered, Dead
 
 
 class JobHandle(Struct, frozen=True, kw_only=True):
-    """A stored job: what `submit` gives and `run` takes."""
+    """A stored job: `submit` returns it and `run` accepts it.
+
+    Attributes:
+        id: The job's number in the store.
+        name: The job's name.
+        total: Number of rows.
+        is_new: False if the job was in the store already; it continues where it stopped.
+    """
 
     id: int
     name: str
     total: int
-    #: False: it was there already, and goes on where it stopped.
     is_new: bool
 
 
 class ResultError(Struct, frozen=True, kw_only=True):
-    """Why a row is a dead letter."""
+    """Why a row is a dead letter.
+
+    Attributes:
+        code: The provider's error code, or one of batcher's own.
+        message: The provider's message, without the key.
+        kind: `permanent` or `transient`; whether another attempt could have helped.
+        attempts: Number of requests that were sent for the row.
+    """
 
     code: str
     message: str
@@ -31,16 +44,27 @@ class ResultError(Struct, frozen=True, kw_only=True):
 
 
 class Result(Struct, frozen=True, kw_only=True):
-    """A row at its end. Of a dead letter `error` is set, and `body` is the provider's last reply, if any."""
+    """The final result of a row. A dead letter has `error` set, and `body` is the provider's last reply, if any.
+
+    Attributes:
+        custom_id: The row's id.
+        line: Physical line in the file, from 1.
+        error: Why the row is a dead letter; None if it was answered.
+        status_code: HTTP status of the last reply.
+        body: The provider's own bytes.
+        cached: Whether it was answered without a request of its own.
+        attempts: Number of requests that were sent for the row.
+        provider_request_id: The provider's id of the request.
+        latency_seconds: Duration of the last attempt.
+        input_tokens: Tokens of the prompt, as the provider counted them.
+        output_tokens: Tokens of the answer, as the provider counted them.
+    """
 
     custom_id: str
-    #: Physical line in the file, from 1.
     line: int
     error: ResultError | None
     status_code: int | None
-    #: The provider's own bytes.
     body: bytes | None
-    #: Whether it was answered without a request of its own.
     cached: bool
     attempts: int
     provider_request_id: str | None
@@ -49,14 +73,32 @@ class Result(Struct, frozen=True, kw_only=True):
     output_tokens: int | None = None
 
     def json(self) -> Any:  # noqa: ANN401 - whatever the provider sent
-        """The body, decoded. Raises ValueError where it is no JSON, or there is none."""
+        """Return the decoded body. Raises ValueError if it is not JSON, or if there is none."""
         if self.body is None:
             raise ValueError(f"row {self.custom_id} has no body: {self.error}")
         return msgspec.json.decode(self.body)
 
 
 class Summary(Struct, frozen=True, kw_only=True):
-    """How a job ended."""
+    """How a job ended.
+
+    Attributes:
+        job: The job's number in the store.
+        name: The job's name.
+        state: The job's state, such as `completed`.
+        total: Number of rows.
+        completed: Rows that were answered.
+        dead_lettered: Rows that ended as dead letters.
+        cancelled: Rows that were cancelled.
+        rejected: Invalid lines that were skipped.
+        cached: Rows that were answered without a request of their own.
+        attempts: Requests sent.
+        rate_limited: Requests that were rejected with a 429.
+        input_tokens: Tokens of all prompts, as the provider counted them.
+        output_tokens: Tokens of all answers, as the provider counted them.
+        results: Path of the results file.
+        errors: Path of the errors file; None if there are no dead letters.
+    """
 
     job: int
     name: str
@@ -65,21 +107,18 @@ class Summary(Struct, frozen=True, kw_only=True):
     completed: int
     dead_lettered: int
     cancelled: int
-    #: Lines that were skipped as invalid.
     rejected: int
     cached: int
-    #: Requests sent.
     attempts: int
     rate_limited: int
     input_tokens: int
     output_tokens: int
-    #: Files written.
     results: str
     errors: str | None
 
 
 def result_of(row: Answered | Dead) -> Result:
-    """A stored row as a caller gets it."""
+    """Return a stored row as a `Result`."""
     if isinstance(row, Answered):
         return Result(
             custom_id=row.custom_id,

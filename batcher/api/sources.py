@@ -1,4 +1,4 @@
-"""What `submit` takes: a path, or any iterable of request objects."""
+"""What `submit` accepts: a path, or an iterable of request objects."""
 
 import os
 import tempfile
@@ -11,13 +11,13 @@ import msgspec
 from batcher.domain.errors import UsageError
 from batcher.files.source import Source, open_source
 
-#: A job file's path, or any iterable of request objects.
+#: A job file's path, or an iterable of request objects.
 Rows = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
 
 
 @contextmanager
 def open_rows(source: Rows, *, name: str) -> Iterator[Source]:
-    """The source as a job file; objects are written to an unnamed temporary file first."""
+    """Open the source as a job file. Objects are first written to an unnamed temporary file."""
     if isinstance(source, str | os.PathLike):
         with open_source(os.fspath(source)) as readable:
             yield readable

@@ -1,4 +1,4 @@
-"""Rows of a job as they finish, each once, those from before first. A slow consumer slows sending."""
+"""Yields the rows of a job as they finish, each once, earlier ones first. A slow consumer slows sending."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -18,15 +18,15 @@ from batcher.store.sqlite.database import Database
 
 #: Rows that may wait for the consumer before sending stops.
 _MOST_WAITING = 256
-#: Rows read from the store at once: of those that just came, of those that stand there.
+#: Rows read from the store at once: of those that just finished, and of those that were finished before.
 _PAGE, _STORED_PAGE = 64, 200
-#: How often a job that another process runs is looked at, at most; a look may take so much of the time.
+#: How often a job that another process runs is polled at most. A poll may use that share of the time.
 _POLL_SECONDS = 0.5
 _SHARE_OF_LOOKING = 0.1
 
 
 class Arrivals:
-    """`ports.Events` for one job: keeps the ids of rows that reached their end until they are read."""
+    """`ports.Events` for one job: keeps the ids of finished rows until they are read."""
 
     def __init__(self, job_id: JobId, control: RunControl) -> None:
         self._job_id = job_id
@@ -45,14 +45,14 @@ class Arrivals:
         return job_id == self._job_id and len(self._waiting) >= _MOST_WAITING
 
     def take(self) -> list[RequestId]:
-        """The next rows, oldest first; [] where none wait."""
+        """Return the next rows, oldest first; [] if none wait."""
         page, self._waiting = self._waiting[:_PAGE], self._waiting[_PAGE:]
         if page and self._control.worker is not None:
             self._control.worker.wake()
         return page
 
     async def wait(self, seconds: float) -> None:
-        """Until something came, or the time is over."""
+        """Wait until a row finishes or the time is over."""
         self._came.clear()
         if self._waiting:
             return
@@ -63,12 +63,12 @@ class Arrivals:
             pass
 
     def wake(self) -> None:
-        """Have `wait` return."""
+        """Make `wait` return."""
         self._came.set()
 
 
 class DeliveredRows:
-    """Which rows were given already: a bit each over the range of the job's requests."""
+    """Which rows were yielded already: one bit each, over the range of the job's requests."""
 
     def __init__(self, job: Job) -> None:
         self._first = job.first_request or 0
@@ -76,7 +76,7 @@ class DeliveredRows:
         self.count = 0
 
     def add(self, request_id: RequestId) -> bool:
-        """True: it is new."""
+        """Add a row; returns whether it is new."""
         place = request_id - self._first
         byte, bit = place >> 3, 1 << (place & 7)
         if self._bits[byte] & bit:
@@ -96,13 +96,13 @@ class Stream:
         self._control = control
         self._running: asyncio.Future[RunEnd] | None = None
         self._delivered = DeliveredRows(job)
-        #: Another process runs the job: nothing is emitted here, the store is asked instead.
+        #: Another process runs the job: nothing is emitted here, so the store is polled.
         self.elsewhere = False
         self._next_look = 0.0
         self.error: BaseException | None = None
 
     async def rows(self, start: Callable[[], Awaitable[RunEnd]]) -> AsyncGenerator[Result]:
-        """What was there before, then what `start` brings; leaving the loop drains it."""
+        """Yield the finished rows, then those that finish after `start`. Leaving the loop drains the job."""
         for result in self._stored():
             yield result
         self._running = running = asyncio.ensure_future(start())
@@ -123,18 +123,22 @@ class Stream:
             await self.close()
 
     def stop(self) -> None:
-        """Have `close` wait for nothing: what is in flight is given back unspent."""
+        """Make `close` wait for nothing.
+
+        Requests in flight are returned to the queue without counting as attempts.
+        """
         self._control.stop()
 
     async def close(self) -> None:
-        """Send nothing new, let what is in flight end. Cancelled meanwhile, it waits for nothing more.
+        """Send nothing new and let the requests in flight finish. If it is cancelled meanwhile, it stops waiting.
 
-        `error` holds what the run failed of meanwhile: nobody else is told.
+        `error` holds an exception of the run that happened meanwhile, because there is no consumer left to raise
+        it to.
         """
         early = self._running is not None and not self._running.done()
         while self._running is not None and not self._running.done():
             self._control.drain(None)
-            # Nobody reads any more: what arrives must not hold the drain up.
+            # There is no reader any more, so rows that finish must not block the drain.
             while self._arrivals.take():
                 pass
             try:
@@ -155,9 +159,10 @@ class Stream:
             yield from (result_of(row) for row in rows if self._delivered.add(row.request_id))
 
     def _stored(self) -> Iterator[Result]:
-        """Every row at its end that was not given yet: answers in input order, then dead letters.
+        """Yield every finished row that was not yielded yet: answers in input order, then dead letters.
 
-        No snapshot is held while a consumer takes its time: the store's log could not be cut meanwhile.
+        No read transaction stays open while a consumer is slow, because SQLite could not truncate its log
+        meanwhile.
         """
         for of_kind in (results.answered, results.dead):
             rest: Job | None = self._job

@@ -1,4 +1,4 @@
-"""`run_file`: a job file to its results in one call, without async."""
+"""`run_file`: runs a job file to its results in one call, without async."""
 
 import asyncio
 import os
@@ -31,10 +31,28 @@ def run_file(
     skip_invalid: bool = False,
     **settings: Any,  # noqa: ANN401 - Batcher's own, which names and types them
 ) -> Summary:
-    """Run a job file to its end and write its results; goes on where an earlier call stopped.
+    """Run a job file to its end and write its results. A second call continues where the first one stopped.
 
-    `settings` are those of `Batcher`: db, base_url, api_key, concurrency… Dead letters raise nothing: they stand
-    in the errors file. Raises Paused where a person must act, InputError for bad lines.
+    Dead letters raise nothing; they are in the errors file. It also works in a notebook.
+
+    Args:
+        path: The job file.
+        output: The results file. Default: `FILE.results.jsonl` beside the job file.
+        rpm: Requests per minute, for every model.
+        tpm: Tokens per minute, for every model.
+        name: The job's name. Default: the file's name.
+        url: The endpoint of bodies without `messages`, such as `/v1/embeddings`.
+        new: Run it as a new job even if the same job is in the store.
+        skip_invalid: Skip invalid lines instead of raising.
+        **settings: Settings of `Batcher`: `db`, `base_url`, `api_key`, `concurrency` and the others.
+
+    Returns:
+        How the job ended, and which files were written.
+
+    Raises:
+        InputError: Lines are invalid, or the file cannot be read.
+        ConfigError: A setting is invalid, or there is no key to send.
+        Paused: Someone must act before the job can continue.
     """
     results = _place(path, output, simulated=bool(settings.get("simulate")))
     limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
@@ -83,7 +101,7 @@ def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
 
 
 def _run_anywhere(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
-    """`asyncio.run`, on a thread of its own where a loop runs already: in a notebook."""
+    """Call `asyncio.run`, in a thread of its own if an event loop is running already, as in a notebook."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -110,7 +128,7 @@ def _run_anywhere(work: Callable[[], Coroutine[Any, Any, Summary]]) -> Summary:
     try:
         thread.join()
     except BaseException:
-        # Interrupted while it runs: nothing more is sent, what is in flight goes back.
+        # Interrupted while it runs: nothing more is sent, and requests in flight are returned to the queue.
         running.wait()
         stop[0]()
         thread.join()

@@ -1,13 +1,15 @@
-"""Settings, checked once at the door: flag > what the job remembers > environment > batcher.toml > default.
+"""Settings, checked when a command starts: flag > what the job remembers > environment > batcher.toml > default.
 
-checks       one value of one flag, variable or key: its type, its range, an error that names it
-limits       `--rpm 500`, `--rpm MODEL=500` and the tables of the file, laid over each other
-layers       what each source gives: `Flags`, `FileSettings`, and the `Layer` they share
-file         batcher.toml
-resolve      the layers into `JobSettings` and `ProcessSettings`
-changes      what a flag on `resume` replaced, in words
-credentials  the key and the extra headers, from the variables that hold them
+changes      what a flag of `resume` replaced, as sentences
+checks       checks of one value: its type, its range, an error that names it
+credentials  the API key and the extra headers, from the variables that hold them
+file         reads batcher.toml
+headers      the names that an extra header may have
+layers       what each source gives: `Flags`, `FileSettings`, and the `Layer` that they share
+limits       `--rpm 500`, `--rpm MODEL=500` and the tables of the file, merged
 paths        the store's place and the CA file
+resolve      merges the layers into `JobSettings` and `ProcessSettings`
+unknown      errors with a suggestion for unknown keys of batcher.toml
 """
 
 from batcher.config.changes import remembered_changes

@@ -1,4 +1,4 @@
-"""What a flag on `resume` replaced, in words."""
+"""What a flag of `resume` replaced, as sentences."""
 
 from batcher.domain.settings import JobSettings, Limits
 
@@ -6,7 +6,10 @@ _Fact = tuple[str, str]
 
 
 def remembered_changes(old: JobSettings, new: JobSettings) -> list[str]:
-    """One sentence for each setting that differs, such as "rpm: 500, was 300"; settings that went come last."""
+    """Return a sentence for each setting that differs, such as "rpm: 500, was 300".
+
+    Settings that were removed come last.
+    """
     before, after = dict(_facts(old)), dict(_facts(new))
     labels = dict.fromkeys([*after, *before])
     changes = []
@@ -18,7 +21,10 @@ def remembered_changes(old: JobSettings, new: JobSettings) -> list[str]:
 
 
 def _facts(settings: JobSettings) -> list[_Fact]:
-    """Every setting as a label and what people read; a header's variable is named, never its value."""
+    """Return every setting as a label and the value to show.
+
+    For a header, the variable is shown, never its value.
+    """
     return [
         ("base URL", settings.base_url),
         ("key variable", settings.api_key_env),
@@ -34,8 +40,8 @@ def _facts(settings: JobSettings) -> list[_Fact]:
         ("longest wait", f"{settings.max_wait:.15g} s"),
         ("cost cap", "none" if settings.max_cost is None else f"${settings.max_cost:.15g}"),
         ("cache", str(settings.cache)),
-        ("answers of earlier jobs", "reused" if settings.reuse_earlier else "not reused"),
-        ("structured output", "validated" if settings.validate_output else "taken as it comes"),
+        ("reuse of earlier answers", "reused" if settings.reuse_earlier else "not reused"),
+        ("structured output", "validated" if settings.validate_output else "not validated"),
         ("plain http with a key", "allowed" if settings.allow_http else "refused"),
         ("CA file", settings.ca_file or "the system's"),
         ("simulated provider", "yes" if settings.simulate else "no"),

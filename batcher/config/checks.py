@@ -1,8 +1,8 @@
-"""One value at the door: its type and its range.
+"""Checks of one value: its type and its range.
 
-Every check takes the value as it came and `where` it came from ("--timeout", "batcher.toml: retry.timeout"), and
-gives the value in its final type or raises a ConfigError that begins with `where`. Where the value may be a key in
-the wrong place, the error does not repeat it.
+Every check takes the value and `where` it came from ("--timeout", "batcher.toml: retry.timeout"). It returns the
+value in its final type or raises a ConfigError that begins with `where`. If the value may be an API key that was
+written in the wrong place, the error does not repeat it.
 """
 
 import math
@@ -18,7 +18,7 @@ T = TypeVar("T")
 Check = Callable[[object, str], T]
 
 MOST_ATTEMPTS = 100
-#: A year. Longer waits are slips of the keyboard, and would not fit the store's microseconds forever.
+#: A year. Longer waits are typing errors, and would overflow the store's microseconds.
 MOST_SECONDS = 31_536_000
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -33,17 +33,17 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 
 def kind_of(value: object) -> str:
-    """What TOML calls the value's type, for an error that must not repeat the value."""
+    """Return TOML's name for the value's type, for an error that must not repeat the value."""
     return next((word for kind, word in _KINDS if isinstance(value, kind)), "a date or time")
 
 
 def optional(value: object, check: Check[T], where: str) -> T | None:
-    """The checked value; None where none is given."""
+    """Check the value, if there is one."""
     return None if value is None else check(value, where)
 
 
 def number(value: object, where: str) -> float:
-    """A finite number."""
+    """Check for a finite number."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ConfigError(f"{where} must be a number, not {kind_of(value)}")
     try:
@@ -56,15 +56,23 @@ def number(value: object, where: str) -> float:
 
 
 def positive(value: object, where: str) -> float:
-    """A number above 0: requests or tokens a minute, dollars."""
+    """Check for a number above 0: requests or tokens per minute, dollars."""
     plain = number(value, where)
     if plain <= 0:
         raise ConfigError(f"{where} must be greater than 0, not {plain:.15g}")
     return plain
 
 
+def unsupported_cost_cap(_value: object, where: str) -> float:
+    """Raise ConfigError: there are no prices yet, so a cap would be accepted and never enforced."""
+    raise ConfigError(
+        f"{where} is not supported yet: batcher knows no prices",
+        hint="remove it, and set a spend limit at the provider",
+    )
+
+
 def attempts(value: object, where: str) -> int:
-    """From 1 to 100 attempts."""
+    """Check for 1 to 100 attempts."""
     count = _whole(value, where)
     if not 1 <= count <= MOST_ATTEMPTS:
         raise ConfigError(f"{where} must be from 1 to {MOST_ATTEMPTS}, not {count:.15g}")
@@ -72,7 +80,7 @@ def attempts(value: object, where: str) -> int:
 
 
 def concurrency(value: object, where: str) -> int:
-    """At least one request in flight."""
+    """Check for at least one request in flight."""
     count = _whole(value, where)
     if count < 1:
         raise ConfigError(f"{where} must be at least 1, not {count:.15g}", hint="leave it out to let it adapt")
@@ -80,13 +88,13 @@ def concurrency(value: object, where: str) -> int:
 
 
 def timeout(value: object, where: str) -> float:
-    """Seconds, above 0."""
+    """Check for a duration in seconds, above 0."""
     seconds = positive(value, where)
     return _within_a_year(seconds, where)
 
 
 def wait(value: object, where: str) -> float:
-    """Seconds, 0 included."""
+    """Check for a duration in seconds; 0 is allowed."""
     seconds = number(value, where)
     if seconds < 0:
         raise ConfigError(f"{where} must be 0 or more seconds, not {seconds:.15g}")
@@ -94,14 +102,14 @@ def wait(value: object, where: str) -> float:
 
 
 def switch(value: object, where: str) -> bool:
-    """True or false."""
+    """Check for true or false."""
     if not isinstance(value, bool):
         raise ConfigError(f"{where} must be true or false, not {kind_of(value)}")
     return value
 
 
 def text(value: object, where: str) -> str:
-    """A string with something in it."""
+    """Check for a string that is not blank."""
     if not isinstance(value, str):
         raise ConfigError(f"{where} must be a string, not {kind_of(value)}")
     if not value.strip():
@@ -110,7 +118,7 @@ def text(value: object, where: str) -> str:
 
 
 def cache_mode(value: object, where: str) -> CacheMode:
-    """One of the three modes."""
+    """Check for one of the three cache modes."""
     word = text(value, where)
     try:
         return CacheMode(word)
@@ -119,7 +127,7 @@ def cache_mode(value: object, where: str) -> CacheMode:
 
 
 def base_url(value: object, where: str) -> str:
-    """A base URL, normalized."""
+    """Check a base URL and return it normalized."""
     given = text(value, where)
     try:
         return normalize_base_url(given)
@@ -128,7 +136,10 @@ def base_url(value: object, where: str) -> str:
 
 
 def variable(value: object, where: str) -> str:
-    """The name of an environment variable. What is none may be a key pasted in its place: it is not repeated."""
+    """Check for the name of an environment variable.
+
+    Anything else may be a key pasted by mistake and is not repeated.
+    """
     name = text(value, where)
     if not _VARIABLE.fullmatch(name):
         raise ConfigError(

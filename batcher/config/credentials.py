@@ -1,4 +1,4 @@
-"""The key and the extra headers, from the environment variables that hold them. No error repeats a value."""
+"""Reads the API key and the extra headers from environment variables. No error repeats a value."""
 
 import re
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ _KEY_LENGTH = 20
 
 
 def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None:
-    """The key to send, or None where the endpoint needs none.
+    """Return the key to send, or None if the endpoint needs none.
 
-    None only for the simulated provider, and, where the variable is not set, for a loopback endpoint or where a
-    header such as `api-key` carries the key instead.
+    It is None for the simulated provider. If the variable is not set, it is also None for a loopback endpoint, and
+    if a header such as `api-key` carries the key instead.
     """
     if settings.simulate:
         return None
@@ -40,7 +40,7 @@ def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None
 
 
 def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str, Secret]:
-    """Header name → value, for the headers that `[provider.headers]` names; in its order."""
+    """Return header names and values for `[provider.headers]`, in its order."""
     if settings.simulate:
         return {}
     check_header_names(settings.headers, "provider.headers")
@@ -51,16 +51,16 @@ def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str,
 
 
 def as_secret(value: str, name: str) -> Secret:
-    """A key without the white space around it. `name` is what errors call it: the variable, or `api_key`.
+    """Return a key without surrounding white space. `name` is what errors call it: the variable, or `api_key`.
 
-    Raises a ConfigError for what no key holds: quotes around it, "Bearer" before it, white space or control
-    characters within, anything outside ASCII.
+    Raises ConfigError for what no key contains: quotes around it, "Bearer" before it, white space or control
+    characters inside, anything outside ASCII.
     """
     key = value.strip()
     if not key:
         raise ConfigError(f"{name} is empty")
     if len(key) > 1 and key[0] == key[-1] and key[0] in _QUOTES:
-        raise ConfigError(f"{name} has quotes around the key", hint="take them out; some env files keep them")
+        raise ConfigError(f"{name} has quotes around the key", hint="remove them; some env files keep them")
     if key.lower().startswith("bearer "):
         raise ConfigError(f"{name} begins with Bearer", hint="give the key alone; Bearer is added when it is sent")
     if not _KEY.fullmatch(key):
@@ -72,7 +72,7 @@ def as_secret(value: str, name: str) -> Secret:
 
 
 def refuse_key_as_name(name: str, where: str, environ: Mapping[str, str]) -> None:
-    """Raise where the name of a variable looks like a key itself: a job remembers and shows the name."""
+    """Raise ConfigError if the name of a variable looks like a key: a job remembers and shows the name."""
     if name not in environ and _looks_like_key(name):
         raise ConfigError(
             f"{where} takes the name of a variable; what was given looks like a key, and no variable is called so",
@@ -98,7 +98,7 @@ def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:
         state = "is empty" if name in environ else "is not set"
         raise ConfigError(
             f"{name} {state}: it holds the header {header}",
-            hint=f"export {name}, or take {header} out of [provider.headers]",
+            hint=f"export {name}, or remove {header} from [provider.headers]",
         )
     if not _HEADER_VALUE.fullmatch(value):
         raise ConfigError(
@@ -109,11 +109,14 @@ def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:
 
 
 def _refuse_unmaskable(key: Secret, name: str, host: str) -> None:
-    """So short a text stands in every reply: it cannot be taken out. At home it guards nothing."""
+    """Reject keys that are too short to redact: such a string occurs in ordinary replies.
+
+    Allowed for loopback and private hosts.
+    """
     if len(key.reveal()) < SHORTEST_SEARCHED and not is_loopback(host) and not is_private(host):
         raise ConfigError(
-            f"{name} holds fewer than {SHORTEST_SEARCHED} characters, which is no key for {host}",
-            hint="copy the key again; so short a one could not be masked where the provider repeats it",
+            f"{name} holds fewer than {SHORTEST_SEARCHED} characters, which is not a key for {host}",
+            hint="copy the key again; one this short could not be redacted if the provider repeats it",
         )
 
 

@@ -1,11 +1,11 @@
-"""batcher.toml: read, checked whole, and turned into a layer.
+"""Reads batcher.toml, checks all of it, and makes a layer of it.
 
 [provider] base_url, api_key_env, allow_http, ca_file     [provider.headers] HEADER = "VARIABLE"
-[limits]   rpm, tpm, input_tpm, output_tpm, rpd, tpd      [limits."MODEL"]   the same, of one model
+[limits]   rpm, tpm, input_tpm, output_tpm, rpd, tpd      [limits."MODEL"]   the same, for one model
 [retry]    max_attempts, timeout, max_wait                [cache]            mode
-[store]    db                                             [run]              concurrency, max_cost
+[store]    db                                             [run]              concurrency
 
-Relative paths in it are relative to its folder.
+Relative paths in the file are relative to its folder.
 """
 
 import os
@@ -32,9 +32,9 @@ _POSITION = re.compile(r"(?P<what>.*) \(at (?:line (?P<line>\d+), column (?P<col
 
 
 def load_file(path: Path | None, cwd: Path) -> FileSettings:
-    """What `--config PATH`, or else `batcher.toml` in `cwd`, says. Only the default file may be missing.
+    """Read `--config PATH`, or else `batcher.toml` in `cwd`. Only the default file may be missing.
 
-    Raises a ConfigError that names the file and the line (of a syntax error) or the key.
+    Raises ConfigError that names the file and the line (of a syntax error) or the key.
     """
     source = DEFAULT_FILE if path is None else str(path)
     place = cwd / (DEFAULT_FILE if path is None else expand_home(str(path), os.environ))
@@ -52,7 +52,7 @@ def load_file(path: Path | None, cwd: Path) -> FileSettings:
 
 
 def read_settings(document: Mapping[str, object], *, source: str, folder: Path) -> FileSettings:
-    """The whole document, checked; `source` is what errors call it, `folder` what its paths are relative to."""
+    """Check the whole document. `source` is its name in errors; `folder` is what its paths are relative to."""
     refuse_unknown(document, source)
     provider = _Table(document, "provider", source)
     retry, cache = _Table(document, "retry", source), _Table(document, "cache", source)
@@ -65,7 +65,7 @@ def read_settings(document: Mapping[str, object], *, source: str, folder: Path) 
         max_attempts=retry.take("max_attempts", checks.attempts),
         timeout=retry.take("timeout", checks.timeout),
         max_wait=retry.take("max_wait", checks.wait),
-        max_cost=run.take("max_cost", checks.positive),
+        max_cost=run.take("max_cost", checks.unsupported_cost_cap),
         cache=cache.take("mode", checks.cache_mode),
         allow_http=provider.take("allow_http", checks.switch),
         ca_file=_beside(folder, provider.take("ca_file", checks.text)),
@@ -79,7 +79,7 @@ def read_settings(document: Mapping[str, object], *, source: str, folder: Path) 
 
 
 class _Table:
-    """One table of the file: gives its values checked, each called by the file's and its own name in errors."""
+    """One table of the file: returns its values checked, each named by file and key in errors."""
 
     def __init__(self, parent: Mapping[str, object], name: str, source: str, *, label: str | None = None) -> None:
         self.where = f"{source}: {label or name}"
@@ -96,7 +96,7 @@ def _table(value: object, where: str) -> dict[str, object]:
 
 
 def _limits(table: _Table) -> LimitLayer:
-    """Plain numbers stand for every model; every table is a model's own."""
+    """Read the limits: numbers apply to every model, and each table to one model."""
     models = {name: _model_limits(table, name) for name in table.values if name not in LIMIT_NAMES}
     return LimitLayer(plain=_own_limits(table), models=models)
 
@@ -112,14 +112,14 @@ def _model_limits(table: _Table, model: str) -> Limits:
 
 
 def _headers(value: object, where: str) -> dict[str, str]:
-    """Header name → name of the variable that holds its value."""
+    """Return header names and the variables that hold their values."""
     table = _table(value, where)
     check_header_names(table, where)
     return {header: checks.variable(name, f"{where}.{header}") for header, name in table.items()}
 
 
 def _beside(folder: Path, path: str | None) -> str | None:
-    """A path of the file, from the file's folder; `~` is left for whoever knows the home."""
+    """Return a path of the file, relative to the file's folder. `~` stays: HOME is not known here."""
     return path if path is None or path.startswith("~") else str(folder / path)
 
 
@@ -141,5 +141,5 @@ def _syntax_message(message: str, source: str, *, last_line: int) -> str:
     if match is None:
         return f"{source}: {message}"
     line = match["line"] or str(last_line)
-    column = f" (column {match['column']})" if match["column"] else " (the file ends too soon)"
+    column = f" (column {match['column']})" if match["column"] else " (the file ends too early)"
     return f"{source}:{line}: {match['what']}{column}"

@@ -1,4 +1,4 @@
-"""Names of extra headers: which may be sent, and which are the sender's own."""
+"""Names of extra headers: which may be set, and which the sender sets itself."""
 
 import re
 from collections.abc import Iterable
@@ -8,12 +8,12 @@ from batcher.domain.errors import ConfigError
 #: RFC 9110 §5.6.2, token.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
-_FRAMING = "it belongs to the connection; take it out"
-_BODY = "it describes the body, which goes out as the file has it; take it out"
-_OWN = "batcher sends it itself; take it out"
-_KEY = "the key goes out as Authorization: Bearer; name its variable in api_key_env"
+_FRAMING = "it belongs to the connection; remove it"
+_BODY = "it describes the body, which is sent as it is in the file; remove it"
+_OWN = "batcher sends it itself; remove it"
+_KEY = "the key is sent as Authorization: Bearer; name its variable in api_key_env"
 
-#: Lower-case name → why it is refused.
+#: Lower-case name → why it is rejected.
 _REFUSED = {
     **dict.fromkeys(("host", "connection", "keep-alive", "transfer-encoding", "upgrade", "expect"), _FRAMING),
     **dict.fromkeys(("te", "trailer", "proxy-connection", "proxy-authorization"), _FRAMING),  # codespell:ignore te
@@ -22,12 +22,12 @@ _REFUSED = {
     "authorization": _KEY,
 }
 
-#: Headers that some providers take a key in; where one is set, `api_key_env` may stay empty.
+#: Headers in which some providers expect the key. If one is set, `api_key_env` may be unset.
 KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
 
 
 def check_header_names(names: Iterable[str], where: str) -> None:
-    """Raise a ConfigError for a name that is no header's, that would break the protocol, or that stands twice."""
+    """Raise ConfigError for a name that is invalid, would break the protocol, or is given twice."""
     seen: set[str] = set()
     for name in names:
         if not _TOKEN.fullmatch(name):
@@ -38,10 +38,13 @@ def check_header_names(names: Iterable[str], where: str) -> None:
         if lower in _REFUSED:
             raise ConfigError(f"{where}: the header {name} cannot be set", hint=_REFUSED[lower])
         if lower in seen:
-            raise ConfigError(f"{where}: the header {name} stands twice", hint="case does not tell headers apart")
+            raise ConfigError(
+                f"{where}: the header {name} is given twice",
+                hint="header names are the same in upper and lower case",
+            )
         seen.add(lower)
 
 
 def carries_key(names: Iterable[str]) -> bool:
-    """Whether one of the headers is a key of its own."""
+    """Return whether one of the headers carries a key."""
     return any(name.lower() in KEY_HEADERS for name in names)

@@ -1,4 +1,4 @@
-"""What each source of settings gives; None wherever it says nothing."""
+"""What each source of settings gives; None for every setting that it does not give."""
 
 from collections.abc import Sequence
 
@@ -9,7 +9,7 @@ from batcher.domain.states import CacheMode
 
 
 class Flags(Struct, frozen=True, kw_only=True):
-    """The options of a command as they were given; nothing is checked yet. `--no-cache` arrives as cache="off"."""
+    """The options of a command as they were given, unchecked. `--no-cache` arrives as cache="off"."""
 
     base_url: str | None = None
     api_key_env: str | None = None
@@ -32,7 +32,7 @@ class Flags(Struct, frozen=True, kw_only=True):
 
 
 class Layer(Struct, frozen=True, kw_only=True):
-    """One source's word on a job's settings, checked."""
+    """What one source gives for a job's settings, checked."""
 
     base_url: str | None = None
     api_key_env: str | None = None
@@ -49,9 +49,9 @@ class Layer(Struct, frozen=True, kw_only=True):
 
 
 class FileSettings(Struct, frozen=True, kw_only=True):
-    """What batcher.toml says; everything None where there is none."""
+    """What batcher.toml gives; everything is None if there is no file."""
 
-    #: The file as errors name it; None: there is no file.
+    #: The file's name in errors; None if there is no file.
     source: str | None = None
     job: Layer = Layer()
     db: str | None = None

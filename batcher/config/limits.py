@@ -1,4 +1,4 @@
-"""Limits as people write them, and how one source's limits lie over another's."""
+"""Rate limits as people write them, and how the limits of two sources are merged."""
 
 import re
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from batcher.domain.errors import ConfigError
 from batcher.domain.settings import Limits, limits_over
 
 #: Digits grouped by `_`, or by `,` in threes (so that a decimal comma is an error, not a factor of ten); K and M
-#: as the providers' own limit pages write them.
+#: as on the providers' own pages of limits.
 _FIGURE = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(\.[0-9]+)?([kKmM]?)")
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
 class LimitLayer(Struct, frozen=True, kw_only=True):
-    """The limits one source gives: the plain ones, and those of models by name."""
+    """The limits that one source gives: those for every model, and those for models by name."""
 
     plain: Limits = Limits()
     models: dict[str, Limits] = field(default_factory=dict)
 
 
 def over(upper: LimitLayer, lower: LimitLayer) -> LimitLayer:
-    """`upper` where it says something, else `lower`; each number by itself."""
+    """Merge two sources number by number: `upper` if it gives the number, else `lower`."""
     names = [*lower.models, *(name for name in upper.models if name not in lower.models)]
     none = Limits()
     return LimitLayer(
@@ -33,7 +33,7 @@ def over(upper: LimitLayer, lower: LimitLayer) -> LimitLayer:
 
 
 def read_limit_flags(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> LimitLayer:
-    """`--rpm` and `--tpm`, each "N" or "MODEL=N", any number of times."""
+    """Read `--rpm` and `--tpm`: each is "N" or "MODEL=N" and can be repeated."""
     requests = _read_flag(rpm or (), "--rpm")
     tokens = _read_flag(tpm or (), "--tpm")
     names = [name for name in dict.fromkeys([*requests, *tokens]) if name is not None]
@@ -44,7 +44,7 @@ def read_limit_flags(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> Li
 
 
 def read_figure(written: str) -> float | None:
-    """A positive number such as 500, 0.5, 200_000, 200,000, 200k or 2M; None where it is none."""
+    """Read a positive number such as 500, 0.5, 200_000, 200,000, 200k or 2M; None if it is anything else."""
     match = _FIGURE.fullmatch(written.strip())
     if match is None:
         return None
@@ -54,7 +54,7 @@ def read_figure(written: str) -> float | None:
 
 
 def _read_flag(values: Sequence[str], flag: str) -> dict[str | None, float]:
-    """By model; None is every model."""
+    """Read one flag by model; the key None stands for every model."""
     found: dict[str | None, float] = {}
     for value in values:
         model, figure = _split(value, flag)
@@ -65,7 +65,7 @@ def _read_flag(values: Sequence[str], flag: str) -> dict[str | None, float]:
 
 
 def _split(value: str, flag: str) -> tuple[str | None, float]:
-    """At the last `=`: a model's name may hold one, a number cannot."""
+    """Split at the last `=`, because a model's name may contain one and a number cannot."""
     model, sign, written = value.rpartition("=")
     if sign and not model.strip():
         raise ConfigError(f"{flag} {value!r} names no model before =", hint=_example(flag))

@@ -1,4 +1,4 @@
-"""Places on disk: where the store is, and the CA file."""
+"""Paths on disk: the store and the CA file."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ _ADVICE = "give a path, such as batcher.db, or sqlite:///path/to/batcher.db"
 
 
 def expand_home(path: str, environ: Mapping[str, str]) -> str:
-    """`~/…` by the HOME of `environ`; `~name/…` by the system's users."""
+    """Expand `~/…` with HOME of `environ`, and `~name/…` with the system's users."""
     home = environ.get("HOME")
     if home and (path == "~" or path.startswith("~/")):
         return home + path[1:]
@@ -21,19 +21,22 @@ def expand_home(path: str, environ: Mapping[str, str]) -> str:
 
 
 def store_path(value: object, where: str) -> str:
-    """The store's file from a path or `sqlite:///path`. A URL may hold a password: it is never repeated."""
+    """Return the store's file for a path or `sqlite:///path`.
+
+    A URL may contain a password, so it is never repeated.
+    """
     given = checks.text(value, where)
     scheme, sign, rest = given.partition("://")
     path = _sqlite_path(scheme.lower(), rest, where) if sign else given
     if path == ":memory:" or not path:
-        raise ConfigError(f"{where}: the store must be a file; it is what a resume goes on from", hint=_ADVICE)
+        raise ConfigError(f"{where}: the store must be a file; a resume continues from it", hint=_ADVICE)
     if path.endswith("/") or "\0" in path:
         raise ConfigError(f"{where} must name a file, not a folder", hint=_ADVICE)
     return path
 
 
 def _sqlite_path(scheme: str, rest: str, where: str) -> str:
-    """What follows `sqlite:///`: relative, or absolute after a fourth slash."""
+    """Return what follows `sqlite:///`: a relative path, or an absolute one after a fourth slash."""
     if scheme.partition("+")[0] in _POSTGRES:
         raise ConfigError(f"{where}: PostgreSQL comes later; use a file", hint=_ADVICE)
     if scheme not in _SQLITE:
@@ -49,12 +52,12 @@ def _sqlite_path(scheme: str, rest: str, where: str) -> str:
 
 
 def ca_path(given: str, environ: Mapping[str, str]) -> str:
-    """Absolute, so that a job resumed from another folder finds it."""
+    """Return the absolute path, so that a job resumed from another folder finds the file."""
     return os.path.abspath(expand_home(given, environ))  # noqa: PTH100 - the spelling stays, links are not followed
 
 
 def check_ca_file(ca_file: str | None) -> None:
-    """Raise a ConfigError where the CA file cannot be read; its contents are checked when TLS is set up."""
+    """Raise ConfigError if the CA file cannot be read. Its contents are checked when TLS is set up."""
     if ca_file is None:
         return
     try:
@@ -63,5 +66,5 @@ def check_ca_file(ca_file: str | None) -> None:
     except OSError as error:
         raise ConfigError(
             f"CA file {ca_file} cannot be read: {error.strerror}",
-            hint="mend --ca-file, SSL_CERT_FILE or provider.ca_file, or leave them out to use the system's",
+            hint="correct --ca-file, SSL_CERT_FILE or provider.ca_file, or leave them out to use the system's",
         ) from error

@@ -1,4 +1,4 @@
-"""The layers into the settings that everything else is given. Pure but for the working directory of a CA file."""
+"""Merges the layers into `JobSettings` and `ProcessSettings`. Pure, but for the working directory of a CA file."""
 
 from collections.abc import Iterable, Mapping
 from functools import reduce
@@ -17,21 +17,21 @@ from batcher.policy.urls import host_of, is_loopback
 T = TypeVar("T")
 
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
-#: What a simulated job remembers as its endpoint: the port of the built-in provider differs from run to run, and
-#: its answers must never be taken for those of a real one.
+#: The endpoint that a simulated job remembers. The port of the built-in provider differs from run to run, and
+#: its answers must never be taken for those of a real provider.
 SIMULATED_BASE_URL = "http://simulated.localhost/v1"
 
-#: Where neither a job nor a source says anything, these speak.
+#: Used if neither the job nor any source gives a setting.
 _DEFAULTS = JobSettings(base_url=DEFAULT_BASE_URL)
 
 
 def resolve_job(
     flags: Flags, *, remembered: JobSettings | None, environ: Mapping[str, str], file: FileSettings
 ) -> JobSettings:
-    """A job's settings. Raises a ConfigError that names the flag, the variable or the key that is wrong.
+    """Return a job's settings. Raises ConfigError that names the flag, the variable or the key that is wrong.
 
-    What a job remembers as not given (a limit, the cost cap, the CA file) leaves the word to the environment and
-    the file; its headers it remembers as a whole, so that a file made for another provider adds none.
+    If the job remembers no limit, no cost cap or no CA file, the environment and the file may give one. The job's
+    headers are remembered as a whole, so that a file written for another provider adds none.
     """
     simulate = _simulate(flags, remembered)
     layers = [
@@ -69,7 +69,7 @@ def resolve_job(
 
 
 def resolve_process(flags: Flags, environ: Mapping[str, str], file: FileSettings) -> ProcessSettings:
-    """The process's settings; `db` is always a path, never a URL."""
+    """Return the process's settings. `db` is always a path, never a URL."""
     defaults = ProcessSettings()
     db = _first(
         (
@@ -84,7 +84,7 @@ def resolve_process(flags: Flags, environ: Mapping[str, str], file: FileSettings
 
 
 def _flag_layer(flags: Flags) -> Layer:
-    """All but the base URL, which is checked only where it is the one in force."""
+    """Make a layer of the flags, except for the base URL, which is checked only if it is the one in force."""
     return Layer(
         api_key_env=checks.optional(flags.api_key_env, checks.variable, "--api-key-env"),
         limits=read_limit_flags(flags.rpm, flags.tpm),
@@ -131,10 +131,10 @@ def _base_url(flags: Flags, remembered: JobSettings | None, environ: Mapping[str
 
 
 def _simulate(flags: Flags, remembered: JobSettings | None) -> bool:
-    """Whether the provider is simulated: a job stays with the kind of provider it began with."""
+    """Return whether the provider is simulated. A job keeps the kind of provider that it began with."""
     wanted = bool(flags.simulate)
     if wanted and flags.base_url is not None:
-        raise ConfigError("--simulate runs against the built-in provider: --base-url does not go with it")
+        raise ConfigError("--simulate runs against the built-in provider: it cannot be combined with --base-url")
     if remembered is None:
         return wanted
     if remembered.simulate and flags.base_url is not None:
@@ -151,9 +151,11 @@ def _simulate(flags: Flags, remembered: JobSettings | None) -> bool:
 
 
 def _reuses_earlier(flags: Flags, remembered: JobSettings | None, cache: CacheMode, *, local: bool) -> bool:
-    """Whether answers of earlier jobs serve. On loopback only where `--cache all` was given, now or before.
+    """Return whether answers of earlier jobs may be used.
 
-    What answers on a loopback port is another model tomorrow, so its answers are not taken for granted.
+    On loopback, only if `--cache all` was given, now or earlier.
+
+    A loopback port may serve another model tomorrow, so its answers are not assumed to stay valid.
     """
     if cache is CacheMode.OFF:
         return False
@@ -169,7 +171,7 @@ def _asked_for_all(flags: Flags, remembered: JobSettings | None) -> bool:
 
 
 def _variable(environ: Mapping[str, str], name: str) -> str | None:
-    """An empty variable is one that is not set, as everywhere in the shell's world."""
+    """Return an environment variable's value; an empty variable counts as unset, as is usual in a shell."""
     return environ.get(name, "").strip() or None
 
 

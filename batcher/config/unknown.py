@@ -1,4 +1,4 @@
-"""Keys of batcher.toml that nobody knows: each is an error with a suggestion."""
+"""Errors for unknown keys of batcher.toml, each with a suggestion."""
 
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -16,12 +16,12 @@ _KNOWN: dict[str, tuple[str, ...]] = {
     "run": ("concurrency", "max_cost"),
 }
 
-#: What people call the key itself, letters only.
+#: Names under which people write the key itself, letters only.
 _KEY_WORDS = frozenset({"apikey", "key", "token", "secret", "password", "authorization", "bearer", "openaiapikey"})
 
 
 def refuse_unknown(document: Mapping[str, object], source: str) -> None:
-    """Raise a ConfigError for the first table or key that is not one of ours; values are not looked at."""
+    """Raise ConfigError for the first unknown table or key. Values are not examined."""
     for name, value in document.items():
         if name not in _KNOWN:
             raise _unknown_top(name, value, source)
@@ -30,7 +30,7 @@ def refuse_unknown(document: Mapping[str, object], source: str) -> None:
 
 
 def refuse_unknown_limit(values: Mapping[str, object], model: str, where: str) -> None:
-    """Raise a ConfigError for what is no limit in a model's table, or a model without a name."""
+    """Raise ConfigError for an unknown limit in a model's table, or for a model without a name."""
     if not model.strip():
         raise ConfigError(f"{where} names no model", hint='write [limits."gpt-4o-mini"]')
     for key, value in values.items():
@@ -39,7 +39,7 @@ def refuse_unknown_limit(values: Mapping[str, object], model: str, where: str) -
         if isinstance(value, dict):
             dotted = f"{model}.{key}"
             raise ConfigError(
-                f"{where} has a table within: {key}",
+                f"{where} contains a table: {key}",
                 hint=f'a model name with a dot needs quotes: [limits."{dotted}"]',
             )
         raise ConfigError(f"{where} has an unknown key: {key}", hint=_closest(key, LIMIT_NAMES))
@@ -80,7 +80,7 @@ def _literal_key(name: str, source: str) -> ConfigError:
 
 
 def _elsewhere(key: str, known: tuple[str, ...]) -> str:
-    """Where the key belongs, or the nearest one: first of its own table, then of all."""
+    """Suggest where the key belongs, or the nearest known key: first of its own table, then of all tables."""
     homes = [table for table, keys in _KNOWN.items() if key in keys]
     if homes:
         return f"{key} belongs in [{homes[0]}]"

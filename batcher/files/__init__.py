@@ -1,1 +1,6 @@
-"""JSONL in and out: job files read line by line, results written whole or not at all."""
+"""Reads job files line by line; writes result files completely or not at all.
+
+reading  lines of a job file, in bounded memory, and its digest
+source   a job file opened for reading: plain, gzip, zstd or stdin
+writing  files written beside their target, then renamed
+"""

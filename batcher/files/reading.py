@@ -1,4 +1,4 @@
-"""Lines out of a job file, fast and within bounded memory, and its digest."""
+"""Reads the lines of a job file, fast and in bounded memory, and computes its digest."""
 
 import gzip
 import zlib
@@ -13,13 +13,13 @@ from batcher.domain.errors import InputError
 from batcher.files.source import BLOCK, Readable, Source
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
 
-#: What is kept of a line that is longer.
+#: Bytes that are kept of a line that is too long.
 KEPT_HEAD: Final = 8_000
 _BOM: Final = b"\xef\xbb\xbf"
 
 
 class RawLine(Struct, frozen=True, gc=False):
-    """One line that is not blank. `data` is None where it is over 64 MiB; then `head` is its beginning."""
+    """One line that is not blank. If it is over 64 MiB, `data` is None and `head` is its beginning."""
 
     #: Physical line in the file, from 1; blank lines count.
     number: int
@@ -28,9 +28,11 @@ class RawLine(Struct, frozen=True, gc=False):
 
 
 def read_lines(source: Readable, *, name: str) -> Iterator[RawLine]:
-    """Split on line feeds alone. A BOM, a trailing CR and blank lines are dropped; a last line needs no end.
+    """Split at line feeds only.
 
-    Raises InputError, naming `name`, where the file cannot be read or unpacked to its end.
+    A BOM, a trailing CR and blank lines are dropped; the last line needs no line feed.
+
+    Raises InputError, with `name`, if the file cannot be read or decompressed to its end.
     """
     number = 1
     unended = _Unended()
@@ -41,7 +43,7 @@ def read_lines(source: Readable, *, name: str) -> Iterator[RawLine]:
             continue
         yield from unended.end(number)
         for at, data in enumerate(pieces[1:-1], number + 1):
-            # Spelled out, as most lines pass here: a call each halves the speed.
+            # Written inline because most lines pass here: a call for each would halve the speed.
             if data[-1:] == b"\r":
                 data = data[:-1]  # noqa: PLW2901 - the line without its end
             if data and not data.isspace():
@@ -52,7 +54,7 @@ def read_lines(source: Readable, *, name: str) -> Iterator[RawLine]:
 
 
 def digest(source: Source) -> bytes:
-    """SHA-256 of the decoded content; the source stands at its start again afterwards. Raises InputError."""
+    """Return the SHA-256 of the decoded content and rewind the source. Raises InputError."""
     source.rewind()
     hashed = sha256()
     for block in _blocks(source, source.name):
@@ -62,23 +64,23 @@ def digest(source: Source) -> bytes:
 
 
 class _Unended:
-    """A line whose end has not been read yet; of one over the cap only its beginning is held."""
+    """A line whose end has not been read yet. If it is over the cap, only its beginning is kept."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
         self._size = 0
 
     def add(self, piece: bytes) -> None:
-        """Take the next piece of the line."""
+        """Add the next piece of the line."""
         self._size += len(piece)
-        # One byte more than the cap may be the CR of the line's end.
+        # One byte above the cap may be the CR of the line's end.
         if self._size <= MAX_LINE_BYTES + 1:
             self._pieces.append(piece)
         else:
             self._pieces = [b"".join([*self._pieces, piece])[:KEPT_HEAD]] if self._pieces else []
 
     def end(self, number: int) -> Iterator[RawLine]:
-        """The line, unless it is blank; the next one begins."""
+        """Return the line, unless it is blank, and begin the next one."""
         size, data = self._size, b"".join(self._pieces)
         self._pieces, self._size = [], 0
         if data[-1:] == b"\r" and size == len(data):
@@ -102,7 +104,7 @@ def _without_bom(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _blocks(source: Readable, name: str) -> Iterator[bytes]:
-    """The content in blocks of about 1 MiB; what a decoder raises becomes an InputError."""
+    """Yield the content in blocks of about 1 MiB. Errors of a decoder become InputError."""
     try:
         while block := source.read(BLOCK):
             yield block
@@ -110,10 +112,10 @@ def _blocks(source: Readable, name: str) -> Iterator[bytes]:
         hint = "it was cut off; copy or download it again"
         raise InputError(f"{name} ends in the middle of its compressed data", source=name, hint=hint) from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        hint = "pack it again, or take .gz off its name if it is plain"
+        hint = "compress it again, or remove .gz from its name if it is not compressed"
         raise InputError(f"{name} is not a whole gzip file: {error}", source=name, hint=hint) from None
     except zstandard.ZstdError as error:
-        hint = "pack it again without --long, or take .zst off its name if it is plain"
+        hint = "compress it again without --long, or remove .zst from its name if it is not compressed"
         raise InputError(f"{name} is not a whole zstd file: {error}", source=name, hint=hint) from None
     except OSError as error:
         raise InputError(f"{name} cannot be read: {error.strerror or error}", source=name) from None

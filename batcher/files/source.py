@@ -1,7 +1,7 @@
 """A job file opened for reading: plain, gzip, zstd or stdin, decoded, and able to start again.
 
-The name's ending says how the file is packed; where it says nothing, the first bytes do. What cannot be read
-twice (stdin, a pipe) is first copied to an unlinked temporary file.
+The file's extension says how it is compressed; without one, its first bytes do. What cannot be read twice
+(stdin, a pipe) is first copied to an unlinked temporary file.
 """
 
 import gzip
@@ -24,22 +24,23 @@ if TYPE_CHECKING:
 
 STDIN: Final = "-"
 BLOCK: Final = 1024 * 1024
-#: Packed bytes unpacked in one go. zstd packs up to 128 KiB into 4 bytes, so this bounds memory to 32 MiB.
+#: Compressed bytes that are decompressed at once. zstd can compress 128 KiB into 4 bytes, so this bounds memory to
+#: 32 MiB.
 _ZSTD_BLOCK: Final = 1024
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 
 
 class Readable(Protocol):
-    """What lines are read from: any binary file will do."""
+    """What lines are read from: any binary file."""
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` bytes; b"" at the end."""
+        """Return at most `size` bytes; b"" at the end."""
         ...
 
 
 class SharedFile(Struct, frozen=True):
-    """A source as another process is handed it: an open file of so many bytes."""
+    """A source to hand to another process: an open file and its size."""
 
     descriptor: int
     size: int
@@ -47,12 +48,12 @@ class SharedFile(Struct, frozen=True):
     packing: str
 
     def opened(self) -> "Source":
-        """The source in that process, read from its start wherever this one reads."""
+        """Return the source in that process, from its start, independent of the position here."""
         return Source(io.BufferedReader(_Positioned(self.descriptor), BLOCK), name=self.name, packing=self.packing)
 
 
 class _Positioned(io.RawIOBase):
-    """A file with a position of its own: descriptors that were handed over share theirs."""
+    """A file with its own position, because inherited descriptors share one."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -73,7 +74,7 @@ class _Positioned(io.RawIOBase):
 
 
 class Source:
-    """The decoded content of a job file. `name` is how messages call it."""
+    """The decoded content of a job file. `name` is its name in messages."""
 
     def __init__(self, raw: IO[bytes], *, name: str, packing: str) -> None:
         self.name = name
@@ -83,10 +84,10 @@ class Source:
         self._as_opened = _stamp(raw)
 
     def read(self, size: int, /) -> bytes:
-        """At most `size` decoded bytes; b"" at the end. Raises what the decoder raises; see `reading`.
+        """Return at most `size` decoded bytes; b"" at the end. Raises what the decoder raises; see `reading`.
 
-        Raises InputError at the end of a file that is not the one that was opened any more: read twice, its digest
-        would be of one content and its lines of another.
+        Raises InputError at the end if the path is no longer the file that was opened. The file is read twice, and
+        its digest must be that of the content whose lines are stored.
         """
         block = self._decoded.read(size)
         if not block:
@@ -94,7 +95,7 @@ class Source:
         return block
 
     def refuse_changed(self) -> None:
-        """Raise InputError where the file is not the one that was opened any more."""
+        """Raise InputError if the path is no longer the file that was opened."""
         if _stamp(self._raw) != self._as_opened:
             raise InputError(
                 f"{self.name} was changed while it was read",
@@ -103,18 +104,18 @@ class Source:
             )
 
     def shared(self) -> SharedFile | None:
-        """For another process. None: it is no file of the system."""
+        """Return the source for another process; None if it is not a file of the system."""
         if self._as_opened is None:
             return None
         return SharedFile(self._raw.fileno(), self._as_opened[0], self.name, self._packing)
 
     def rewind(self) -> None:
-        """Start again from the first byte."""
+        """Start again at the first byte."""
         self._raw.seek(0)
         self._decoded = self._decoder()
 
     def close(self) -> None:
-        """Close the file; a spooled copy is gone with it."""
+        """Close the file. A temporary copy is deleted with it."""
         self._raw.close()
 
     def __enter__(self) -> Self:
@@ -134,7 +135,7 @@ class Source:
 
 
 def _stamp(raw: IO[bytes]) -> tuple[int, int] | None:
-    """Size and time of the last change; None for what is no file of the system."""
+    """Return size and time of the last change; None if it is not a file of the system."""
     try:
         found = os.fstat(raw.fileno())
     except OSError:
@@ -143,7 +144,7 @@ def _stamp(raw: IO[bytes]) -> tuple[int, int] | None:
 
 
 class _ZstdReader:
-    """zstd frames one after another. The library's own stream reader takes a torn frame for the end."""
+    """Reads zstd frames one after another. The library's own stream reader takes a truncated frame for the end."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
@@ -159,11 +160,11 @@ class _ZstdReader:
         return taken
 
     def _unpack(self) -> bool:
-        """Unpack a little more; False at the end. EOFError where the file ends within a frame."""
+        """Decompress the next part; False at the end. Raises EOFError if the file ends inside a frame."""
         packed = self._packed or self._raw.read(_ZSTD_BLOCK)
         if not packed:
             if self._frame is not None:
-                raise EOFError("the file ends within a zstd frame")
+                raise EOFError("the file ends inside a zstd frame")
             return False
         if self._frame is None:
             self._frame = zstandard.ZstdDecompressor().decompressobj()
@@ -176,7 +177,7 @@ class _ZstdReader:
 
 
 def open_source(path: str) -> Source:
-    """Open a job file by its path, or stdin by `-`. Raises InputError where it cannot be read."""
+    """Open a job file by its path, or stdin as `-`. Raises InputError if it cannot be read."""
     if path == STDIN:
         return _spooled_stdin()
     if not is_utf8(path):
@@ -189,7 +190,7 @@ def open_source(path: str) -> Source:
         raise InputError(f"{path} does not exist", source=path, hint="check the path") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path} cannot be read: {why}", source=path, hint="check its rights") from None
+        raise InputError(f"{path} cannot be read: {why}", source=path, hint="check its permissions") from None
     found = os.fstat(raw.fileno())
     if stat.S_ISREG(found.st_mode):
         return _source(raw, path)
@@ -209,7 +210,7 @@ def _spooled_stdin() -> Source:
 
 
 def _spool(raw: IO[bytes], name: str) -> IO[bytes]:
-    """Copy everything to a temporary file that has no name and goes with the process."""
+    """Copy everything to an unnamed temporary file, which disappears with the process."""
     copy = tempfile.TemporaryFile(prefix="batcher-", buffering=BLOCK)  # noqa: SIM115 - Source closes it
     try:
         shutil.copyfileobj(raw, copy, BLOCK)
@@ -233,7 +234,7 @@ def _source(raw: IO[bytes], name: str) -> Source:
 
 
 def _packing(raw: IO[bytes], name: str) -> str:
-    """`.gz`, `.zst`, or "" for plain. No line of JSON begins with the first bytes of the other two."""
+    """Return `.gz`, `.zst`, or "" for plain. No line of JSON begins with the first bytes of the other two."""
     for ending in (".gz", ".zst"):
         if name.lower().endswith(ending):
             return ending

@@ -1,6 +1,6 @@
-"""Files that are whole or not there: written beside their target, then renamed.
+"""Files that are complete or absent: written beside their target, then renamed.
 
-They hold prompts and answers, so they are made for their owner alone (0600), whatever the umask.
+They contain prompts and answers, so only their owner may read them (0600), whatever the umask.
 """
 
 import fcntl
@@ -21,32 +21,32 @@ _TEMPORARY: Final = ".tmp"
 
 
 class Writable(Protocol):
-    """What lines are written to: any binary file will do."""
+    """What lines are written to: any binary file."""
 
     def write(self, data: bytes, /) -> object:
-        """Take all of it."""
+        """Write all of it."""
         ...
 
 
 def check_target(path: Path) -> None:
-    """Raise UsageError where a file could not be written to `path`: before anything is sent, not after."""
+    """Raise UsageError if a file could not be written to `path`. Called before anything is sent, not after."""
     problem = _problem(path)
     if problem is not None:
         raise UsageError(problem, hint="name another output file")
 
 
 def append_to(path: str) -> TextIO:
-    """A log to go on with, made 0600 where there is none. Raises OSError."""
+    """Open a log for appending; a new one is created with mode 0600. Raises OSError."""
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
     return os.fdopen(handle, "a", encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, which takes the place of `path` when the block ends without an exception.
+    """Open a file that replaces `path` when the block ends without an exception.
 
-    Until then, and after an exception, what was there stays. Raises BatcherError where it cannot be written, and
-    for a link or a device at `path`: nothing is written through them.
+    Until then, and after an exception, the old file stays. Raises BatcherError if it cannot be written, and if
+    `path` is a symbolic link or a device: nothing is written through them.
     """
     problem = _problem(path)
     if problem is not None:
@@ -55,12 +55,12 @@ def write_atomically(path: Path) -> Iterator[BinaryIO]:
         with _replacing(path) as file:
             yield file
     except OSError as error:
-        hint = "free space or mend the folder's rights, then write it again; nothing is lost"
+        hint = "free disk space or correct the folder's permissions, then write it again; nothing is lost"
         raise BatcherError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
 
 
 def remove_if_present(path: Path) -> None:
-    """Remove a file (a link, not what it points to); nothing happens where there is none. Raises BatcherError."""
+    """Remove a file (a symbolic link, not its target), if there is one. Raises BatcherError."""
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
@@ -76,7 +76,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            # Before it is closed, which lets go of the lock.
+            # Renamed before it is closed, because closing releases the lock.
             Path(name).replace(path)
     except BaseException:
         with suppress(OSError):
@@ -86,20 +86,20 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def _make_temporary(path: Path) -> tuple[int, str]:
-    """A new file beside `path`, locked for as long as its descriptor is open: a sign that somebody writes it."""
+    """Create a new file beside `path`. It is locked while its descriptor is open, so others see it is in use."""
     while True:
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
-        # Where the file system knows no locks, nothing is ever removed as left over either.
+        # On a file system without locks, no leftover files are ever removed either.
         with suppress(OSError):
             fcntl.flock(handle, fcntl.LOCK_EX)
         if os.fstat(handle).st_nlink:
             return handle, name
-        # Somebody took it for left over in the instant before it was locked.
+        # Another process removed it as a leftover before it was locked.
         os.close(handle)
 
 
 def remove_left_over(path: Path) -> None:
-    """Remove temporary files of `path` whose writer was killed; those that somebody writes now are locked."""
+    """Remove temporary files of `path` whose writer was killed. Those that are being written are locked."""
     pattern = re.compile(re.escape(_prefix(path)) + r"[a-z0-9_]{8}" + re.escape(_TEMPORARY))
     with suppress(OSError), os.scandir(path.parent) as entries:
         left = [entry.path for entry in entries if pattern.fullmatch(entry.name)]
@@ -124,7 +124,7 @@ def _prefix(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the renaming last through a power cut."""
+    """Make the rename survive a power failure."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -133,7 +133,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _problem(path: Path) -> str | None:
-    """Why nothing may be written to `path`, or None."""
+    """Return why nothing may be written to `path`, or None."""
     try:
         mode = path.lstat().st_mode
     except FileNotFoundError:
@@ -150,4 +150,4 @@ def _problem(path: Path) -> str | None:
 def _folder_problem(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"the folder {folder} does not exist"
-    return None if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} may not be written to"
+    return None if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} is not writable"

@@ -1,4 +1,4 @@
-"""The body of one request, which notes how far its sending came."""
+"""The body of one request, which records how much of it was sent."""
 
 from asyncio import BaseProtocol
 from typing import cast
@@ -8,15 +8,16 @@ from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import StreamWriter
 from aiohttp.payload import Payload
 
-#: Bytes handed over at once: a large body neither blocks the loop nor stands in memory twice.
+#: Bytes written at once, so that a large body neither blocks the event loop nor is in memory twice.
 _PIECE = 1 << 18
 
 
 class RequestBody(Payload):
-    """Bytes that go out as they are.
+    """A body that is sent unchanged.
 
-    aiohttp writes a body exactly when a connection stands, so this is where to learn whether anything was sent and
-    whether the connection had served before. Tracing tells it too, for 16 µs a request where this costs 1.
+    aiohttp writes a body exactly when a connection is established, so this is the place to learn whether anything
+    was sent and whether the connection had been used before. aiohttp's tracing gives the same for 16 µs a request;
+    this costs 1 µs.
     """
 
     def __init__(self, data: bytes, served: WeakSet[BaseProtocol]) -> None:
@@ -24,7 +25,7 @@ class RequestBody(Payload):
         self._size = len(data)
         self._data = data
         self._served = served
-        #: Whether bytes went to a connection.
+        #: Whether bytes were written to a connection.
         self.started = False
         #: Whether that connection had carried a request before.
         self.reused = False
@@ -34,9 +35,10 @@ class RequestBody(Payload):
         writer: AbstractStreamWriter,
         content_length: int | None,  # noqa: ARG002 # the base class's; it is this body's own size
     ) -> None:
-        """Write all of it."""
+        """Write the whole body."""
         self.started = True
-        # aiohttp's own writer, the only one there is; its protocol is the connection's for as long as it lasts.
+        # aiohttp's own writer is the only implementation; its protocol object belongs to the connection as long as
+        # that lasts.
         protocol = cast("StreamWriter", writer).protocol
         self.reused = protocol in self._served
         self._served.add(protocol)
@@ -48,9 +50,9 @@ class RequestBody(Payload):
             await writer.write(view[start : start + _PIECE])
 
     async def write(self, writer: AbstractStreamWriter) -> None:
-        """The older name of the same."""
+        """Write the whole body; aiohttp's older name for `write_with_length`."""
         await self.write_with_length(writer, None)
 
     def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """The body as text; part of the base class's contract."""
+        """Return the body as text; required by the base class."""
         return self._data.decode(encoding, errors)

@@ -1,4 +1,4 @@
-"""How connections are made: their sockets, the certificates they trust, and the proxy they go through."""
+"""Makes connections: sockets, the certificates that are trusted, and the proxy."""
 
 import socket
 import ssl
@@ -13,10 +13,10 @@ from yarl import URL
 
 from batcher.domain.errors import ConfigError
 
-#: Seconds a connection may wait for its next request. Longer than most pauses of a rate limit.
+#: Seconds that an idle connection is kept. Longer than most pauses that a rate limit causes.
 _KEEP_ALIVE = 30.0
-#: A peer that vanished while the model thinks is noticed after 30 + 4 · 15 seconds. macOS calls the first one
-#: TCP_KEEPALIVE; what a system does not have is left as it is.
+#: A peer that vanishes while the model computes is noticed after 30 + 4 · 15 seconds. macOS calls the first option
+#: TCP_KEEPALIVE. Options that a system does not have are skipped.
 _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 _PROXY_SCHEMES = ("http", "https")
 
@@ -32,7 +32,7 @@ class Pool(TCPConnector):
             socket_factory=open_socket,
             resolver=ThreadedResolver(),
         )
-        #: Those that have carried a request; each request adds its own.
+        #: Connections that have carried a request; each request adds its own.
         self.served: WeakSet[BaseProtocol] = WeakSet()
 
     async def connect(
@@ -41,9 +41,10 @@ class Pool(TCPConnector):
         traces: list[Trace],
         timeout: ClientTimeout,  # noqa: ASYNC109 # the base class's
     ) -> Connection:
-        """A connection that owes nothing.
+        """Return a connection on which no unread data waits.
 
-        What a server says on an idle connection, aiohttp would take for the reply to the next request (measured).
+        aiohttp would take data that a server sent on an idle connection for the reply to the next request
+        (measured).
         """
         connection = await super().connect(req, traces, timeout)
         while self._has_spoken(connection):
@@ -57,12 +58,12 @@ class Pool(TCPConnector):
 
 
 def open_pool(base_url: str, ca_file: str | None) -> Pool:
-    """The pool of an endpoint. Raises a ConfigError where `ca_file` holds no certificates."""
+    """Create the pool of an endpoint. Raises ConfigError if `ca_file` contains no certificates."""
     return Pool(tls_context(ca_file) if base_url.startswith("https:") else True)
 
 
 def open_socket(info: AddrInfoType) -> socket.socket:
-    """A socket that notices a peer that is gone."""
+    """Create a socket that notices when its peer is gone."""
     family, kind, protocol, _, _ = info
     opened = socket.socket(family, kind, protocol)
     opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -74,22 +75,25 @@ def open_socket(info: AddrInfoType) -> socket.socket:
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Verifies certificates and names; trusts `ca_file` alone, else what SSL_CERT_FILE or the system names."""
+    """Create a context that verifies certificates and names.
+
+    It trusts only `ca_file` if one is given, else what SSL_CERT_FILE or the system names.
+    """
     try:
         context = ssl.create_default_context(cafile=ca_file)
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(
             f"no certificates can be read from {ca_file}: {error.strerror or error}",
-            hint="--ca-file and SSL_CERT_FILE name a file of certificates in PEM form",
+            hint="--ca-file and SSL_CERT_FILE must name a file of certificates in PEM format",
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
 def proxy_of(base_url: str) -> URL | None:
-    """The proxy that the environment names for the URL's origin (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY).
+    """Return the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for the URL's origin.
 
-    Loopback goes through it too, as with curl. Raises a ConfigError for a proxy that is no http(s) URL.
+    Loopback uses it too, as with curl. Raises ConfigError if the proxy is not an http(s) URL.
     """
     url = URL(base_url, encoded=True)
     proxies = getproxies()
@@ -99,8 +103,8 @@ def proxy_of(base_url: str) -> URL | None:
     proxy = _proxy_url(text)
     if proxy is None or proxy.scheme not in _PROXY_SCHEMES or not proxy.raw_host:
         raise ConfigError(
-            f"the proxy that the environment names for {url.scheme} is no http:// or https:// URL",
-            hint=f"mend {url.scheme.upper()}_PROXY or ALL_PROXY, or put {url.raw_host} in NO_PROXY",
+            f"the proxy that the environment names for {url.scheme} is not an http:// or https:// URL",
+            hint=f"correct {url.scheme.upper()}_PROXY or ALL_PROXY, or put {url.raw_host} in NO_PROXY",
         )
     return proxy
 

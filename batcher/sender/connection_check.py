@@ -1,6 +1,8 @@
-"""The way to an endpoint, one rung at a time: its name, a connection, TLS; and a GET, which only a doctor sends.
+"""Tests the connection to an endpoint step by step.
 
-With a proxy in force the first two rungs are the way to the proxy, and TLS is tried through its tunnel.
+Name, connection, TLS; and a GET, which only `batcher doctor` sends.
+
+With a proxy, the first two steps test the connection to the proxy, and TLS is tested through its tunnel.
 """
 
 import base64
@@ -23,30 +25,30 @@ from batcher.sender.connect import proxy_of, tls_context
 from batcher.sender.faults import describe
 from batcher.sender.http import HttpSender, _clean_headers
 
-#: Seconds for one address to accept, and for a handshake; the same that a run gives.
+#: Seconds for one address to accept, and for a handshake; the same as in a run.
 _PATIENCE: Final = 10.0
-#: Addresses that are tried, and that are named.
+#: Addresses that are tried and shown.
 _MOST_ADDRESSES: Final = 4
 _MOST_OF_A_HEAD: Final = 1 << 16
 _CONNECTED: Final = range(200, 300)
 
 
 class ConnectionStep(Struct, frozen=True, kw_only=True):
-    """One step of the way: dns, tcp or tls. `ok` None: it was not tried, `evidence` says why."""
+    """One step: dns, tcp or tls. If `ok` is None, it was not tried and `evidence` says why."""
 
     name: str
     ok: bool | None
     seconds: float
     evidence: str
-    #: What failed, where `ok` is False.
+    #: What failed, if `ok` is False.
     fault: FaultKind | None = None
 
 
 class DiagnosticSender(HttpSender):
-    """A sender that can ask without a body as well."""
+    """A sender that can also send requests without a body."""
 
     async def get(self, path: str) -> Reply | TransportFault:
-        """One GET of a path under `/v1/`; otherwise like `send`."""
+        """Send a GET for a path under `/v1/`; otherwise like `send`."""
         nothing = RequestBody(b"", self._pool.served)
         response: ClientResponse | None = None
         sent_at, began = self._clock.now(), self._loop.time()
@@ -73,9 +75,9 @@ class DiagnosticSender(HttpSender):
 def check_connection(
     base_url: str, *, ca_file: str | None, use_proxy: bool
 ) -> tuple[ConnectionStep, ConnectionStep, ConnectionStep]:
-    """dns, tcp and tls, in this order; what stands above a rung that failed is not tried. Blocks for seconds.
+    """Test dns, tcp and tls, in this order; the steps after a failed one are not tried. Blocks for seconds.
 
-    Raises ConfigError where the proxy or the file of certificates cannot be used.
+    Raises ConfigError if the proxy or the file of certificates cannot be used.
     """
     target = URL(base_url, encoded=True)
     proxy = proxy_of(base_url) if use_proxy else None
@@ -91,12 +93,12 @@ def check_connection(
 
 
 def host_and_port(url: URL) -> str:
-    """Host and port, without a path, a query or a password."""
+    """Return host and port, without path, query and password."""
     return f"{url.host_subcomponent}:{url.port}"
 
 
 def _look_up(url: URL, *, proxied: bool) -> tuple[ConnectionStep, list[tuple[str, int]]]:
-    """The rung, and the socket addresses in the resolver's order."""
+    """Return the result of the lookup, and the socket addresses in the resolver's order."""
     began = time.perf_counter()
     host, port = url.raw_host or "", url.port or 0
     try:
@@ -133,7 +135,7 @@ def _tls(
         return _not_tried("tls", "plain http: nothing is encrypted")
     if proxy is not None and proxy.scheme == "https":
         return _not_tried(
-            "tls", f"made within the proxy's own TLS ({host_and_port(proxy)}); `models` shows how it went"
+            "tls", f"made inside the proxy's own TLS ({host_and_port(proxy)}); `models` shows how it went"
         )
     began = time.perf_counter()
     through = "" if proxy is None else f" (through the proxy {host_and_port(proxy)})"
@@ -153,7 +155,7 @@ def _tls(
 
 
 def _tunnel(connection: socket.socket, target: URL, proxy: URL) -> str | None:
-    """Ask the proxy for a way through; returns how it refused, or None."""
+    """Ask the proxy for a tunnel; returns its refusal, or None."""
     lines = [f"CONNECT {host_and_port(target)} HTTP/1.1", f"Host: {host_and_port(target)}"]
     if proxy.user is not None:
         login = base64.b64encode(f"{proxy.user}:{proxy.password or ''}".encode()).decode()
@@ -162,7 +164,7 @@ def _tunnel(connection: socket.socket, target: URL, proxy: URL) -> str | None:
     try:
         connection.sendall("\r\n".join([*lines, "", ""]).encode())
         while b"\r\n\r\n" not in head and len(head) < _MOST_OF_A_HEAD:
-            # One byte at a time: what follows the head belongs to the handshake.
+            # One byte at a time, because what follows the head belongs to the handshake.
             byte = connection.recv(1)
             if not byte:
                 return "closed the connection"
@@ -175,10 +177,13 @@ def _tunnel(connection: socket.socket, target: URL, proxy: URL) -> str | None:
 
 
 def _certificate(encrypted: ssl.SSLSocket) -> str:
-    """The protocol, and who vouches for the certificate until when: a company's proxy shows here."""
+    """Return the protocol, the issuer of the certificate and its end of validity.
+
+    A company's TLS proxy becomes visible here.
+    """
     certificate = encrypted.getpeercert() or {}
     issuer = {str(part[0][0]): str(part[0][1]) for part in certificate.get("issuer", ()) if part}
-    by = issuer.get("organizationName") or issuer.get("commonName") or "nobody named"
+    by = issuer.get("organizationName") or issuer.get("commonName") or "an unnamed issuer"
     return f"{encrypted.version()}, certificate by {by}, valid until {certificate.get('notAfter', 'unknown')}"
 
 

@@ -1,7 +1,7 @@
-"""Why no whole reply came: every error of aiohttp and the system, in one total table.
+"""Why no complete reply arrived: a table that covers every error of aiohttp and the system.
 
-Two questions decide: had anything been sent, and what kind of error is it. Messages are written here, for people;
-the errors' own texts carry URLs, headers and raw bytes of the reply.
+Two questions decide: was anything sent, and what kind of error is it? The messages for people are written here,
+because the errors' own texts contain URLs, headers and raw bytes of the reply.
 """
 
 import errno
@@ -23,9 +23,9 @@ from msgspec import Struct
 from batcher.domain.states import FaultKind
 
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
-#: A peer that hangs up on us; in a connection that is being made this can only be its TLS handshake.
+#: The peer closed the connection. While a connection is being made, this can only happen in its TLS handshake.
 _HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
-#: How a closed connection shows: as an end of the stream (no number), or as one of these.
+#: How a closed connection is reported: as the end of the stream (no number), or as one of these.
 _CLOSED = frozenset({None, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOTCONN})
 
 _MESSAGES = {
@@ -33,8 +33,8 @@ _MESSAGES = {
     FaultKind.REFUSED: "cannot connect to {where}: {reason}",
     FaultKind.TLS: "TLS with {where} failed: {reason}",
     FaultKind.CONNECT_TIMEOUT: "no connection to {where} in time",
-    FaultKind.TIMEOUT: "no whole reply from {where} within {timeout:g} s",
-    FaultKind.RESET: "{where} closed the connection before a whole reply: {reason}",
+    FaultKind.TIMEOUT: "no complete reply from {where} within {timeout:g} s",
+    FaultKind.RESET: "{where} closed the connection before a complete reply: {reason}",
     FaultKind.STALE_CONNECTION: "{where} closed a kept-alive connection before it replied",
     FaultKind.REPLY_TOO_LARGE: "the reply from {where} is {reason}",
     FaultKind.PROTOCOL: "the reply from {where} cannot be read: {reason}",
@@ -47,20 +47,23 @@ class ReplyTooLarge(Exception):
 
 
 class Progress(Struct, frozen=True, kw_only=True):
-    """How far an exchange had come when it failed."""
+    """How far an exchange had proceeded when it failed."""
 
-    #: Bytes of the request went to a connection.
+    #: Bytes of the request were written to a connection.
     sent: bool
     #: That connection had carried a request before.
     reused: bool
-    #: The head of the reply was there.
+    #: The head of the reply had arrived.
     answered: bool
-    #: The sender itself is closed.
+    #: The sender itself is being closed.
     closing: bool = False
 
 
 def kind_of(error: Exception, progress: Progress) -> FaultKind:
-    """What the error means. Total: what nobody foresaw is a protocol error: it spends an attempt, and so ends."""
+    """Return what the error means.
+
+    Unknown errors count as protocol errors: each uses an attempt, so retries end.
+    """
     if progress.closing or _is_local(error):
         return FaultKind.LOCAL
     if isinstance(error, ReplyTooLarge):
@@ -69,7 +72,7 @@ def kind_of(error: Exception, progress: Progress) -> FaultKind:
 
 
 def describe(kind: FaultKind, error: Exception, where: str, timeout: float) -> str:
-    """What a person reads about it. `where` is the peer's host and port, `timeout` the attempt's seconds."""
+    """Return the message for people. `where` is the peer's host and port, `timeout` the attempt's seconds."""
     return _MESSAGES[kind].format(where=where, reason=_reason(error), timeout=timeout)
 
 
@@ -80,7 +83,10 @@ def _is_local(error: Exception) -> bool:
 
 
 def _no_socket_left() -> bool:
-    """Whether a lookup failed for want of a file: glibc then reports a temporary failure of the name server."""
+    """Return whether a lookup failed because no file could be opened.
+
+    Glibc reports that as a temporary failure of the name server.
+    """
     try:
         socket.socket().close()
     except OSError:
@@ -114,7 +120,10 @@ def _kind_of_exchange(error: Exception, progress: Progress) -> FaultKind:
 
 
 def _closed_unheard(error: Exception) -> bool:
-    """Whether the peer closed without a byte: of a reply that had begun, aiohttp's error carries the head."""
+    """Return whether the peer closed without sending a byte.
+
+    If a reply had begun, aiohttp's error carries its head.
+    """
     if isinstance(error, ServerDisconnectedError):
         return isinstance(error.message, str)
     return _number(error) in _CLOSED
@@ -125,7 +134,7 @@ def _number(error: Exception) -> int | None:
 
 
 def _reason(error: Exception) -> str:
-    """The cause in a few words: the system's, or the parser's without the bytes that it could not read."""
+    """Return the cause in a few words: the system's, or the parser's without the bytes that it could not read."""
     if isinstance(error, ClientHttpProxyError):
         return f"the proxy answered {error.status}"
     if isinstance(error, ClientResponseError):
@@ -139,7 +148,7 @@ def _reason(error: Exception) -> str:
 
 
 def _before_bytes(text: str) -> str:
-    """What the parser says before it shows what it could not read."""
+    """Return the parser's message up to the bytes that it quotes."""
     return text.rpartition("message:")[2].strip().partition(":")[0].strip()
 
 

@@ -1,4 +1,4 @@
-"""The sender over aiohttp: one session, one endpoint, one key."""
+"""Sends requests with aiohttp: one session, one endpoint, one key."""
 
 import asyncio
 from collections.abc import Iterable
@@ -19,19 +19,19 @@ from batcher.sender.faults import Progress, describe, kind_of
 from batcher.sender.reading import ReplyReader
 from batcher.sender.target import Target, request_headers, secrets_of
 
-#: Seconds for one address to accept, its TLS handshake included; and for all that comes before a request can go
-#: out: looking the name up, every address, the proxy.
+#: Seconds for one address to accept, including its TLS handshake; and for everything before a request can be
+#: sent: name lookup, every address, the proxy.
 _CONNECT_ONE, _CONNECT_ALL = 10.0, 30.0
 #: Seconds that a long reply waits at most while others are read.
 _PATIENCE = 10.0
-#: Bytes of one header; the default of 8 KiB refuses the replies of some gateways.
+#: Bytes of one header. The default of 8 KiB would reject the replies of some gateways.
 _MAX_FIELD = 1 << 16
 
 
 class HttpSender:
-    """Sends to one target; use it with `async with`, inside the loop that sends.
+    """Sends to one target. Use it with `async with`, in the event loop that sends.
 
-    Entering raises a ConfigError for a proxy or a file of certificates that cannot be used.
+    Entering raises ConfigError if the proxy or the file of certificates cannot be used.
     """
 
     def __init__(self, target: Target, clock: Clock) -> None:
@@ -48,7 +48,7 @@ class HttpSender:
         self._proxy = proxy_of(target.base_url) if target.use_proxy else None
         self._where = _where(target.base_url, self._proxy)
         self._pool = open_pool(target.base_url, target.ca_file)
-        # No header is given to the session: aiohttp would send it to the proxy as well, the key included.
+        # The session gets no headers, because aiohttp would send them to the proxy as well, including the key.
         self._session = ClientSession(
             connector=self._pool,
             timeout=ClientTimeout(total=target.timeout, connect=_CONNECT_ALL, sock_connect=_CONNECT_ONE),
@@ -65,7 +65,7 @@ class HttpSender:
         await self._session.close()
 
     async def send(self, *, path: str, body: bytes, client_request_id: str) -> Reply | TransportFault:
-        """See `ports.Sender`. Replies and messages come back without the key."""
+        """See `ports.Sender`. The key is redacted from replies and messages."""
         headers = CIMultiDict(self._headers)
         headers["X-Client-Request-Id"] = client_request_id
         payload = RequestBody(body, self._pool.served)
@@ -81,7 +81,7 @@ class HttpSender:
         except Exception as error:  # noqa: BLE001 # the port's promise: only cancellation passes through
             return self._fault(error, payload, response, sent_at, began)
         finally:
-            # Whole replies have gone back to the pool by themselves; of any other the connection is closed.
+            # After a complete reply the connection is back in the pool. After any other it is closed.
             if response is not None:
                 response.release()
         return Reply(
@@ -122,7 +122,7 @@ class HttpSender:
 
 
 def _clean_headers(items: Iterable[tuple[str, str]], secrets: tuple[bytes, ...]) -> dict[str, str]:
-    """Names in lower case; of a repeated header the first value."""
+    """Return lower-case names; for a repeated header, the first value."""
     headers: dict[str, str] = {}
     for name, value in items:
         headers.setdefault(name.lower(), value)
@@ -133,7 +133,7 @@ def _clean_headers(items: Iterable[tuple[str, str]], secrets: tuple[bytes, ...])
 
 
 def _where(base_url: str, proxy: URL | None) -> str:
-    """The peer as messages name it: no path, no query, no password of a proxy."""
+    """Return the peer as messages name it: no path, no query, no proxy password."""
     url = URL(base_url, encoded=True)
     peer = f"{url.host_subcomponent}:{url.port}"
     return peer if proxy is None else f"{peer} (through the proxy {proxy.host_subcomponent}:{proxy.port})"

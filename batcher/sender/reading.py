@@ -1,4 +1,7 @@
-"""Replies read whole. Long ones that come at once wait for one another a little, so that memory stays small."""
+"""Reads complete replies.
+
+Long ones that arrive together wait for each other for a short time, to keep memory small.
+"""
 
 import asyncio
 from typing import Final
@@ -7,17 +10,18 @@ from aiohttp import ClientResponse, StreamReader
 
 from batcher.sender.faults import ReplyTooLarge
 
-#: Bytes of all long replies that are being read. Above it one goes on and the others wait their turn.
+#: Bytes of all long replies that are being read. Above it, one continues and the others wait for their turn.
 _MOST_AT_ONCE: Final = 256 << 20
-#: A shorter reply is not counted.
+#: Shorter replies are not counted.
 _SHORT: Final = 1 << 20
 
 
 class ReplyReader:
     """Reads the replies of one sender.
 
-    `cap` is the most bytes of one, decoded; `most_at_once` of all long ones while they are read. A reply waits for
-    room in its first `patience` seconds only: one that stalls must not make others miss their time.
+    `cap` is the maximum size of one reply in decoded bytes, `most_at_once` that of all long ones while they are
+    read. A reply waits only during its first `patience` seconds, so that one that stalls does not time out the
+    others.
     """
 
     def __init__(self, cap: int, *, patience: float, most_at_once: int = _MOST_AT_ONCE) -> None:
@@ -25,12 +29,12 @@ class ReplyReader:
         self._patience = patience
         self._most = most_at_once
         self._held = 0
-        #: The one that goes on above the most.
+        #: The reply that continues when the maximum is exceeded.
         self._first: StreamReader | None = None
         self._freed = asyncio.Event()
 
     async def read(self, response: ClientResponse) -> bytes:
-        """The decoded body. Raises ReplyTooLarge as soon as it is longer than the cap."""
+        """Return the decoded body. Raises ReplyTooLarge as soon as it is longer than the cap."""
         content = response.content
         chunk = await content.readany()
         if content.at_eof() and len(chunk) <= self._cap:
@@ -60,7 +64,7 @@ class ReplyReader:
             self._freed.set()
 
     async def _room(self, content: StreamReader, more: int, until: float) -> None:
-        """Wait until so many bytes more may be held; what is not read meanwhile stays with the provider."""
+        """Wait until so many more bytes may be held. What is not read meanwhile stays with the provider."""
         try:
             async with asyncio.timeout_at(until):
                 while self._held + more > self._most and self._first not in {None, content}:

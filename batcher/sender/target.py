@@ -1,4 +1,7 @@
-"""Where requests go and what goes with each: an endpoint, its key, and how long and how much to wait for."""
+"""Where requests are sent and what is sent with each.
+
+An endpoint, its key and headers, and the limits of time and size.
+"""
 
 from collections.abc import Mapping
 
@@ -7,7 +10,8 @@ from msgspec import Struct, field
 from batcher import __version__
 from batcher.domain.secret import Secret
 
-#: Headers whose value names something and opens nothing: it stays in replies (`2023-06-01` may well be an answer).
+#: Headers whose value is a name and not a credential. They are not redacted (an answer may well contain
+#: `2023-06-01`).
 PLAIN_HEADERS = frozenset(
     {
         "accept",
@@ -24,24 +28,24 @@ PLAIN_HEADERS = frozenset(
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """One endpoint with one key. The base URL is normalized, names and values of headers are checked (config)."""
+    """One endpoint with one key. `config` has normalized the base URL and checked names and values of headers."""
 
     base_url: str
     key: Secret | None = None
-    #: Extra headers; each wins over the one that would be sent otherwise.
+    #: Extra headers; each replaces a default header of the same name.
     headers: Mapping[str, Secret | str] = field(default_factory=dict)
-    #: Seconds for one attempt, from the first step of connecting to the last byte of the reply.
+    #: Seconds for one attempt, from the start of connecting to the last byte of the reply.
     timeout: float = 600.0
-    #: A PEM file whose certificates are trusted in the place of the system's.
+    #: A PEM file whose certificates are trusted in place of the system's.
     ca_file: str | None = None
-    #: Off for the built-in simulator, which a proxy cannot reach.
+    #: False for the built-in simulator, which a proxy cannot reach.
     use_proxy: bool = True
-    #: Bytes of a reply's body, decoded.
+    #: Maximum size of a reply's body in decoded bytes.
     max_reply: int = 64 << 20
 
 
 def request_headers(target: Target) -> dict[str, str]:
-    """The headers of every request, the key among them. X-Client-Request-Id is added to each."""
+    """Return the headers of every request, including the key. X-Client-Request-Id is added to each request."""
     headers = {
         "Accept": "application/json",
         "Accept-Encoding": "gzip, deflate",
@@ -56,9 +60,9 @@ def request_headers(target: Target) -> dict[str, str]:
 
 
 def secrets_of(target: Target) -> tuple[bytes, ...]:
-    """What must not come back out of a reply, the longest first: the key, and headers that carry one.
+    """Return what must be redacted from replies, the longest first: the key, and headers that carry one.
 
-    Of a value such as `Bearer KEY` also the last word.
+    For a value such as `Bearer KEY`, the last word is included as well.
     """
     values = [] if target.key is None else [target.key.reveal()]
     for name, value in target.headers.items():

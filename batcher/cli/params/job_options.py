@@ -145,7 +145,7 @@ def setting_options(command: F) -> F:
         if values["max_cost"] is not None:
             raise UsageError(
                 "--max-cost is not supported yet: batcher knows no prices",
-                hint="leave it out, and set a spend limit at the provider",
+                hint="remove it, and set a spend limit at the provider",
             )
         return command(*args, flags=Flags(**values), **kwargs)
 

@@ -1,12 +1,12 @@
-"""Does it work from here, and what does a support desk need?
+"""`batcher doctor` and `batcher bundle`: whether everything works from here, and what a support desk needs.
 
-doctor           the checks, one after the other
-doctor_replies   what an endpoint's replies tell
-doctor_store     the store, and the disk under it
-doctor_report    the form of what is found
-doctor_note      the dated note of a configuration that works
-bundle           the zip for a support desk
-bundle_attempts  its attempts, without the words of their prompts
+doctor           runs the checks, one after the other
+doctor_replies   interprets the replies of an endpoint
+doctor_store     checks the store, and the disk under it
+doctor_report    the results: one check, the diagnosis
+doctor_note      writes the dated note of a working configuration
+bundle           writes the zip for a support desk
+bundle_attempts  its attempts, without the text of their prompts
 bundle_readme    its README
-versions         which versions run here
+versions         the versions of the program and its dependencies
 """

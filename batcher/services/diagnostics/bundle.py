@@ -33,27 +33,27 @@ from batcher.store.reports import support
 from batcher.store.reports.support import Asked
 from batcher.store.sqlite.database import Database
 
-#: Requests whose shape, or whose content, is shown; and how many of a job in which nothing failed.
+#: Requests whose structure or content is included: this many, and fewer if nothing in the job failed.
 _MOST_SHAPES: Final = 100
 _FEW_SHAPES: Final = 10
 #: Bytes of bodies and replies, with content.
 _MOST_CONTENT: Final = 20 << 20
-#: A zip knows no earlier time; each member has this one.
+#: The earliest time that a zip can hold; every member has it.
 _NO_TIME: Final = (1980, 1, 1, 0, 0, 0)
 _PRIVATE: Final = 0o600 << 16
 _ABOUT: Final = {
     "README.md": "this",
-    "attempts.jsonl": "attempts with the provider's request ids: failures first, the newest first",
+    "attempts.jsonl": "attempts with the provider's request ids: failures first, newest first",
     "dead_letters.json": "dead letters by cause",
-    "job.json": "the job's settings and how it stands",
-    "shapes.json": "structure of the requests concerned: types and lengths, no text",
+    "job.json": "the job's settings and its status",
+    "shapes.json": "structure of these requests: types and lengths, no text",
     "time.json": "when this was written, by this machine's clock and zone",
     "versions.json": "versions of the program, of Python, SQLite, the system and the libraries",
 }
 
 
 class Bundled(Struct, frozen=True, kw_only=True):
-    """What was written."""
+    """The file that was written."""
 
     job: JobId
     bytes: int
@@ -62,7 +62,7 @@ class Bundled(Struct, frozen=True, kw_only=True):
 
 
 class BundleOptions(Struct, frozen=True, kw_only=True):
-    """What a bundle is about. Neither: the newest job."""
+    """The subject of a bundle: a job or a request. Without either, the newest job."""
 
     job: str | None = None
     request: RequestId | None = None
@@ -79,14 +79,14 @@ def write_bundle(
     environ: Mapping[str, str],
     force: bool,
 ) -> Bundled:
-    """Write the zip, 0600, whole or not at all. `now` is UTC microseconds; `zone` None is this machine's.
+    """Write the zip, 0600, completely or not at all. `now` is UTC microseconds; `zone` None means this machine's.
 
-    Raises UsageError where it would destroy something, or there is no such job or request.
+    Raises UsageError if it would overwrite a file, or if there is no such job or request.
     """
     job = _job(database, choice)
     check_places(database, str(place), source_path=job.source_path)
     if place.exists() and not force:
-        raise UsageError(f"{place} is there already", hint="name another file with -o, or give --force")
+        raise UsageError(f"{place} already exists", hint="name another file with -o, or give --force")
     members, left_out = _gather(database, job, choice, now=now)
     members["time.json"] = _json(_time(now, zone))
     secrets = _secrets(job.settings, environ)
@@ -101,7 +101,7 @@ def _job(database: Database, choice: BundleOptions) -> Job:
     if choice.request is None:
         return find(database, choice.job)
     if choice.job is not None:
-        raise UsageError("--job and --request are two things", hint="give one of them")
+        raise UsageError("--job and --request were both given", hint="give one of them")
     with database.read() as connection:
         return jobs.get(connection, support.job_of(connection, choice.request))
 
@@ -109,7 +109,7 @@ def _job(database: Database, choice: BundleOptions) -> Job:
 def _gather(
     database: Database, job: Job, choice: BundleOptions, *, now: int
 ) -> tuple[dict[str, bytes], list[str]]:
-    """Every member but the time, and what had to be left out."""
+    """Return every member except the time, and a list of what was left out."""
     with database.read() as connection:
         total = support.attempt_count(connection, job, choice.request)
         tried = support.attempts_of(connection, job, choice.request, limit=MOST_ATTEMPTS)
@@ -122,7 +122,7 @@ def _gather(
             return [body for each in support.asked(connection, [number]) for body in (each.body, *each.former)]
 
         lines = attempt_lines(tried, bodies, with_content=choice.with_content)
-    # Of a job without failures no prompt is needed; of a request that is named, it is.
+    # For a job without failures no prompt is needed. For a request that was named, it is.
     shown = asked if choice.with_content and (failed or choice.request) else []
     content, content_left = content_members(shown, tried, most_bytes=_MOST_CONTENT)
     left_out = [f"{total - len(tried):,} older attempts (of {total:,})"] if total > len(tried) else []
@@ -146,7 +146,7 @@ def _gather(
 
 
 def _about_job(database: Database, job: Job, *, now: int, with_content: bool) -> dict[str, Any]:
-    """Settings and status, without places of this machine; what a provider said may quote a prompt."""
+    """Return settings and status without paths of this machine. The provider's messages may quote a prompt."""
     status: dict[str, Any] = msgspec.to_builtins(job_status(database, job, now=now))
     for name in ("source", "output", "runner_pid", "name"):
         status.pop(name)
@@ -179,7 +179,7 @@ def _time(now: int, zone: tzinfo | None) -> dict[str, str | None]:
 
 
 def _secrets(settings: JobSettings, environ: Mapping[str, str]) -> tuple[bytes, ...]:
-    """What this machine would send as a key: it must not be in the bundle, wherever it came from."""
+    """Return every key that this machine would send. None of them may be in the bundle, whatever it came from."""
     key = environ.get(settings.api_key_env, "").strip()
     headers = {name: environ.get(variable, "").strip() for name, variable in settings.headers.items()}
     target = Target(

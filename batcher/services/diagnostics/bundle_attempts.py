@@ -1,4 +1,4 @@
-"""The attempts of a bundle, without the words of their prompts; or, where asked for, with them."""
+"""The attempts of a bundle, without the text of their prompts unless it is requested."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -15,16 +15,19 @@ from batcher.store.reports.support import Asked, Tried
 
 MOST_ATTEMPTS: Final = 2_000
 
-#: What codes and request ids look like; something else in their place may be anything.
+#: The form of codes and request ids. Text in another form may be anything.
 _NAME: Final = re.compile(r"[A-Za-z0-9._:/=+-]{1,100}")
 
 
-#: The bodies of a request, those before a redrive included.
+#: Returns the bodies of a request, including those before a redrive.
 Bodies = Callable[[RequestId], Sequence[bytes]]
 
 
 def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool) -> bytes:
-    """One JSON line an attempt. Messages lose what they repeat of the prompt, unless content is asked for."""
+    """Write one JSON line per attempt.
+
+    Text that repeats the prompt is removed from messages unless content is requested.
+    """
     records = (_line(attempt, bodies, with_content=with_content) for attempt in tried)
     lines = [sanitize_json(msgspec.json.encode(record)) for record in records]
     return b"".join(line + b"\n" for line in lines)
@@ -33,7 +36,10 @@ def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool)
 def content_members(
     asked: Sequence[Asked], tried: Sequence[Tried], *, most_bytes: int
 ) -> tuple[dict[str, bytes], list[str]]:
-    """File name → content: these requests' bodies and the replies of their attempts; and what is left out."""
+    """Return file names and contents.
+
+    The bodies of these requests and the replies to their attempts; and what is left out.
+    """
     members: dict[str, bytes] = {}
     room, passed_over = most_bytes, 0
     for each in asked:
@@ -54,7 +60,7 @@ def content_members(
 
 
 def _line(attempt: Tried, bodies: Bodies, *, with_content: bool) -> dict[str, Any]:
-    """Ids and codes stay where they look like ids and codes."""
+    """Return one line. Ids and codes are kept if they have the form of ids and codes."""
     line = {
         "request": attempt.request,
         "line": attempt.line,
@@ -86,5 +92,5 @@ def _prompt(attempt: Tried, bodies: Bodies) -> Prompt:
 
 
 def name_like(text: str | None) -> str | None:
-    """A code or an id as the provider gave it, where it looks like one; a prompt in its place does not."""
+    """Return a code or an id of the provider if it has the form of one. A prompt in its place does not."""
     return text if text is None or _NAME.fullmatch(text) else f"[{len(text)} characters, left out]"

@@ -1,4 +1,4 @@
-"""The README inside a bundle: what is in it, what is not, and how to ask the same again by hand."""
+"""The README in a bundle: what it contains, what it does not, and how to send the same request by hand."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -8,7 +8,7 @@ from batcher.domain.jobs import Job
 from batcher.policy.urls import request_url, shown_base_url
 from batcher.store.reports.support import Asked
 
-#: Where `batcher simulate` listens unless told otherwise.
+#: The default address of `batcher simulate`.
 _SIMULATED: Final = "http://127.0.0.1:8000/v1"
 _CLOSING: Final = (
     "A provider finds a request by `provider_request_id` in attempts.jsonl, and by `client_request_id`, which was "
@@ -19,13 +19,16 @@ _CLOSING: Final = (
 def readme(
     job: Job, members: Mapping[str, str], left_out: Sequence[str], asked: Asked | None, *, has_content: bool
 ) -> str:
-    """Markdown. `members` are file names and what stands in each; `asked` is the request to reproduce."""
+    """Return the README in Markdown.
+
+    `members` maps file names to their contents; `asked` is the request to reproduce.
+    """
     content = (
-        "It holds prompts and answers (`--with-content` was given): hand it on with care."
+        "It contains prompts and answers (`--with-content` was given): share it with care."
         if has_content
-        else "No prompt, no answer and no key is in it; of requests there is only their structure."
+        else "It contains no prompt, no answer and no key; of requests, only the structure."
     )
-    lines = [f"# batcher: job {job.id}", "", content, "", "| file | what it says |", "| --- | --- |"]
+    lines = [f"# batcher: job {job.id}", "", content, "", "| file | content |", "| --- | --- |"]
     lines += [f"| {name} | {what} |" for name, what in sorted(members.items())]
     lines += ["", "## Left out", ""]
     lines += [f"- {each}" for each in left_out] or ["- nothing"]
@@ -36,7 +39,7 @@ def readme(
 
 
 def curl_line(job: Job, asked: Asked, body_file: str) -> str:
-    """One line of shell that sends the request again; the key is named by its variable."""
+    """Return one shell line that sends the request again. The key is given as its variable."""
     settings = job.settings
     base_url = _SIMULATED if settings.simulate else job.base_url
     url = shown_base_url(request_url(base_url, asked.url))
@@ -49,10 +52,10 @@ def _how(job: Job, asked: Asked, *, has_content: bool) -> list[str]:
     body = f"request-{asked.request}.body.json"
     if has_content:
         body = f"content/{body}"
-        first = f"Request {asked.request} (line {asked.line}) once more, from the folder of this file:"
+        first = f"To send request {asked.request} (line {asked.line}) again, from the folder of this file:"
     else:
         first = (
-            f"Whoever has the store writes the body of request {asked.request} (line {asked.line}) to {body}: "
+            f"With the store at hand, write the body of request {asked.request} (line {asked.line}) to {body}: "
             f"`batcher dlq show {asked.request} --json` prints it as `body`. Then:"
         )
     if job.settings.simulate:

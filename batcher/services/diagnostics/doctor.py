@@ -1,6 +1,8 @@
-"""`batcher doctor`: from the configuration to an answer, one check after the other, and the store.
+"""`batcher doctor`.
 
-A check that stands on one that failed is skipped, so that the first failure is the one to mend.
+Checks everything from the configuration to an answer, one step after the other, and the store.
+
+A check that depends on a failed one is skipped, so the first failure is the one to correct.
 """
 
 import asyncio
@@ -40,7 +42,7 @@ from batcher.services.diagnostics.doctor_report import (
 from batcher.services.diagnostics.doctor_store import examine_store
 from batcher.services.runs.status import timestamp
 
-#: Seconds for one of its requests, unless a person gives more.
+#: Seconds for each of its requests, unless the user gives more.
 _PATIENCE = 60.0
 
 T = TypeVar("T")
@@ -48,22 +50,22 @@ Simulator = Callable[[], AbstractAsyncContextManager[str]]
 
 
 class DoctorOptions(Struct, frozen=True, kw_only=True):
-    """What a doctor is asked."""
+    """What a diagnosis needs from the command."""
 
-    #: The settings of a run; raises ConfigError.
+    #: Returns the settings of a run; raises ConfigError.
     resolve: Callable[[], JobSettings]
-    #: The store's path; raises ConfigError.
+    #: Returns the store's path; raises ConfigError.
     store: Callable[[], str]
-    #: None: one of those that the endpoint lists.
+    #: None: one of the models that the endpoint lists.
     model: str | None = None
-    #: Seconds for one request, where a person gave them.
+    #: Seconds for one request, if the user gave them.
     timeout: float | None = None
 
 
 async def diagnose(
     options: DoctorOptions, *, environ: Mapping[str, str], clock: Clock, simulator: Simulator
 ) -> tuple[Diagnosis, Findings]:
-    """All checks, in the order of CHECKS. Sends two tiny requests, and a third where one must be reworded."""
+    """Run all checks, in the order of CHECKS. Sends two tiny requests, and a third if one must be reworded."""
     examination = _DoctorRun(options, environ, clock)
     async with AsyncExitStack() as stack:
         await examination.run(stack, simulator)
@@ -153,13 +155,13 @@ class _DoctorRun:
         )
         self._secrets = secrets_of(self._target)
         facts = [
-            f"a key is in {settings.api_key_env}" if key is not None else "no key is sent, none is needed here"
+            f"a key is in {settings.api_key_env}" if key is not None else "no key is sent; none is needed here"
         ]
         facts += [f"{header} is in {settings.headers[header]}" for header in headers]
         return good("; ".join(facts))
 
     async def _network(self, settings: JobSettings, base_url: str) -> bool:
-        """dns, tcp and tls; returns whether requests can go out."""
+        """Check dns, tcp and tls; returns whether requests can be sent."""
         began = time.perf_counter()
         rungs = await asyncio.to_thread(
             check_connection, base_url, ca_file=settings.ca_file, use_proxy=not settings.simulate
@@ -172,7 +174,7 @@ class _DoctorRun:
         return failed is None
 
     async def _ask(self, sender: DiagnosticSender, settings: JobSettings) -> None:
-        """models, request, rejection, limits."""
+        """Check models, request, rejection and limits."""
         listed, seconds = await _timed_async(self._list(sender))
         self._add("models", listed.check, seconds)
         self._models = listed.models
@@ -180,7 +182,7 @@ class _DoctorRun:
         if listed.ends_here:
             self._skip("request", "rejection", "limits", why="models failed")
         elif self._model is None:
-            self._skip("request", "rejection", "limits", why="no model is known: name one with --model")
+            self._skip("request", "rejection", "limits", why="no model is known; name one with --model")
         else:
             await self._ask_model(sender, self._model, settings)
 
@@ -189,7 +191,7 @@ class _DoctorRun:
         answered = replies.read_request(result, model)
         self._add("request", answered, seconds)
         if isinstance(result, TransportFault):
-            self._skip("rejection", "limits", why="request brought no reply")
+            self._skip("rejection", "limits", why="request got no reply")
             return
         if answered.ok:
             refused, seconds = await _timed_async(self._send(sender, {"model": model}))
@@ -202,7 +204,10 @@ class _DoctorRun:
         return replies.read_models(await sender.get(replies.MODELS), self._options.model)
 
     async def _tiny(self, sender: DiagnosticSender, model: str) -> Reply | TransportFault:
-        """The smallest request; reasoning models take its limit by another name, and may need a little more."""
+        """Send the smallest request.
+
+        Reasoning models name its limit differently, and may need a few more tokens.
+        """
         tiny = {"model": model, "messages": [{"role": "user", "content": "Say ok."}]}
         result = await self._send(sender, {**tiny, "max_tokens": 1})
         if not replies.wants_other_limit(result):
@@ -233,7 +238,7 @@ class _DoctorRun:
         )
 
     def _skip(self, *names: str, why: str) -> None:
-        """Those of them that nothing is known of yet."""
+        """Mark those of the checks as skipped that have no result yet."""
         done = {check.name for check in self._checks}
         for name in names:
             if name not in done:

@@ -1,4 +1,7 @@
-"""The note of a working configuration: dated, for the day on which it no longer works. No secret is in it."""
+"""The dated note of a working configuration, to compare with on the day when it stops working.
+
+It contains no secret.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -18,25 +21,27 @@ _WIDTH: Final = 400
 
 
 def check_note(place: Path) -> None:
-    """Raise UsageError where no note can be written, or where something else than a note stands."""
+    """Raise UsageError if no note can be written, or if the file there is not a note."""
     check_target(place)
     if not place.exists():
         return
     with place.open("rb") as file:
         is_note = file.read(len(_TITLE)) == _TITLE.encode()
     if not is_note:
-        raise UsageError(f"{place} is there already and is no doctor's note", hint="name another file with --save")
+        raise UsageError(
+            f"{place} already exists and is not a note of `batcher doctor`", hint="name another file with --save"
+        )
 
 
 def save_note(place: Path, diagnosis: Diagnosis, findings: Findings) -> None:
-    """Write the note, 0600; an older note at the place gives way. Raises UsageError, BatcherError."""
+    """Write the note, 0600, replacing an older one. Raises UsageError, BatcherError."""
     check_note(place)
     with write_atomically(place) as file:
         file.write(note(diagnosis, findings).encode())
 
 
 def note(diagnosis: Diagnosis, findings: Findings) -> str:
-    """The note, in Markdown."""
+    """Return the note, in Markdown."""
     failed = [check.name for check in diagnosis.checks if check.ok is False]
     result = f"FAILED: {', '.join(failed)}" if failed else "every check passed"
     lines = [f"{_TITLE}, {diagnosis.checked_at}: {result}", "", "## Configuration", ""]

@@ -1,4 +1,7 @@
-"""What an endpoint's replies tell a doctor. What a reply means, policy decides; here it is put into a result."""
+"""Interprets an endpoint's replies for a diagnosis.
+
+What a reply means is decided by `policy`; here it becomes a result.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -21,11 +24,11 @@ CHAT: Final = "/v1/chat/completions"
 MODELS: Final = "/v1/models"
 
 _NOTHING_KNOWN: Final = Standing(endpoint_answered=False, lane_answered=False)
-#: Statuses by which a server says that it keeps no list of models, or shows it to others.
+#: Statuses by which a server says that it has no list of models, or shows it only to others.
 _NO_LIST: Final = frozenset({400, 403, 404, 405, 501})
 _NOT_THERE: Final = frozenset({404, 405})
 _CLEAN: Final = frozenset({400, 422})
-#: An answer of one token may well be empty: the model thought, or began with a space.
+#: An answer of one token may be empty: the model was reasoning, or began with a space.
 _ANSWERED_ALL_THE_SAME: Final = frozenset({"empty_answer"})
 _NOT_FOR_CHAT: Final = re.compile(
     r"embed|whisper|tts|transcribe|dall-e|image|sora|video|moderation|realtime|audio|rerank|guard|babbage|davinci"
@@ -38,23 +41,27 @@ _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id")
 _FIX_BASE_URL: Final = "check --base-url: it usually ends in /v1"
 _BY_FAULT: Final[Mapping[FaultKind, str]] = {
     FaultKind.DNS: "check the host's name in --base-url, and the network (VPN, name server)",
-    FaultKind.REFUSED: "start the server, or mend host and port of --base-url; a firewall or proxy may refuse too",
-    FaultKind.TLS: (
-        "check host and scheme of --base-url and this machine's date; where a company's own authority or a "
-        "self-signed certificate is meant, give its PEM file with --ca-file FILE"
+    FaultKind.REFUSED: (
+        "start the server, or correct host and port of --base-url; a firewall or proxy may also refuse"
     ),
-    FaultKind.CONNECT_TIMEOUT: "a firewall drops it, or it takes a proxy (HTTPS_PROXY), or none (NO_PROXY)",
-    FaultKind.TIMEOUT: "the model may still be loading: try again, or give it longer with --timeout S",
-    FaultKind.RESET: "a gateway on the way cuts it: see the server's or the proxy's log",
+    FaultKind.TLS: (
+        "check host and scheme of --base-url and this machine's date; for a company's own authority or a "
+        "self-signed certificate, give its PEM file with --ca-file FILE"
+    ),
+    FaultKind.CONNECT_TIMEOUT: (
+        "a firewall may drop it, or a proxy may be needed (HTTPS_PROXY), or must not be used (NO_PROXY)"
+    ),
+    FaultKind.TIMEOUT: "the model may still be loading: try again, or allow more time with --timeout S",
+    FaultKind.RESET: "a gateway in between cuts it off: see the server's or the proxy's log",
     FaultKind.STALE_CONNECTION: "try again",
-    FaultKind.REPLY_TOO_LARGE: f"this is no reply of an API: {_FIX_BASE_URL}",
+    FaultKind.REPLY_TOO_LARGE: f"this is not the reply of an API: {_FIX_BASE_URL}",
     FaultKind.PROTOCOL: f"what listens there does not speak plain HTTP: {_FIX_BASE_URL}, with the right scheme",
     FaultKind.LOCAL: "raise the limit of open files (`ulimit -n 4096`), or free memory",
 }
 _BY_KIND: Final[Mapping[FailureKind, str]] = {
-    FailureKind.RATE_LIMITED: "the limit is used up now: wait a minute; who else uses this key?",
-    FailureKind.TRANSIENT: "the provider's side fails: try again in a while, and see its status page",
-    FailureKind.PERMANENT: "the endpoint refuses so simple a request: name another model with --model",
+    FailureKind.RATE_LIMITED: "the limit is used up: wait a minute, and check who else uses this key",
+    FailureKind.TRANSIENT: "the provider has a problem: try again later, and see its status page",
+    FailureKind.PERMANENT: "the endpoint rejects even this simple request: name another model with --model",
     FailureKind.BLOCKED: "see the provider's console",
 }
 
@@ -62,7 +69,7 @@ Result = Reply | TransportFault
 
 
 class ModelList(Struct, frozen=True, kw_only=True):
-    """What came of asking for the models."""
+    """The result of asking for the models."""
 
     check: CheckResult
     models: tuple[str, ...] = ()
@@ -71,12 +78,12 @@ class ModelList(Struct, frozen=True, kw_only=True):
 
 
 def fix_for_fault(kind: FaultKind | None) -> str:
-    """What to do where no reply came."""
+    """Return what to do if no reply came."""
     return _BY_FAULT[kind or FaultKind.REFUSED]
 
 
 def read_models(result: Result, given: str | None) -> ModelList:
-    """GET models. Where a model is given, an endpoint may do without a list."""
+    """Send GET models. If a model is given, an endpoint may have no list."""
     if isinstance(result, TransportFault):
         return ModelList(check=bad(result.message, fix_for_fault(result.kind)), ends_here=True)
     names = _names(result) if result.status in SUCCESS else None
@@ -89,21 +96,21 @@ def read_models(result: Result, given: str | None) -> ModelList:
     evidence = _said(result, outcome)
     is_key = _is_of_key(outcome)
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
-        return ModelList(check=skipped(f"no list of models to be had: {evidence}"))
-    # A 404 is about the address here: no model was asked for, though the path has the word in it.
+        return ModelList(check=skipped(f"no list of models: {evidence}"))
+    # Here a 404 is about the address: no model was requested, although the word is in the path.
     fix = _FIX_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
-    fix = fix if is_key else f"{fix}; where the endpoint lists no models, name one with --model"
+    fix = fix if is_key else f"{fix}; if the endpoint lists no models, name one with --model"
     return ModelList(check=bad(evidence, fix), ends_here=is_key)
 
 
 def choose_model(models: Sequence[str]) -> str | None:
-    """The first that looks like one to chat with, else the first."""
+    """Return the first model that looks like a chat model, else the first."""
     chatting = (name for name in models if not _NOT_FOR_CHAT.search(name.lower()))
     return next(chatting, models[0] if models else None)
 
 
 def wants_other_limit(result: Result) -> bool:
-    """Whether the model takes max_completion_tokens in the place of max_tokens, as reasoning models do."""
+    """Return whether the model requires max_completion_tokens instead of max_tokens, as reasoning models do."""
     if isinstance(result, TransportFault) or result.status not in _CLEAN:
         return False
     said = read_evidence(result)
@@ -111,7 +118,7 @@ def wants_other_limit(result: Result) -> bool:
 
 
 def read_request(result: Result, model: str) -> CheckResult:
-    """The tiny request: answered, or why not."""
+    """Interpret the reply to the tiny request: answered, or why not."""
     if isinstance(result, TransportFault):
         return bad(result.message, fix_for_fault(result.kind))
     outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
@@ -124,30 +131,30 @@ def read_request(result: Result, model: str) -> CheckResult:
 
 
 def read_rejection(result: Result) -> CheckResult:
-    """The request without messages: refused with 400 or 422 and an error in JSON, or what is wrong with that."""
+    """Interpret the reply to the request without messages. It should be a 400 or 422 with a JSON error."""
     if isinstance(result, TransportFault):
-        return bad(f"a bad request brought no reply: {result.message}", fix_for_fault(result.kind))
+        return bad(f"a bad request got no reply: {result.message}", fix_for_fault(result.kind))
     evidence = read_evidence(result)
     is_object = evidence.document is not NOT_JSON and isinstance(unwrapped(evidence.document), dict)
     if result.status in _CLEAN and is_object and evidence.message:
         said = one_line(evidence.message, _WIDTH)
-        return good(f"a request without messages is refused: HTTP {result.status}, {said}")
+        return good(f"a request without messages is rejected: HTTP {result.status}, {said}")
     if result.status in SUCCESS and is_object and not evidence.message:
-        fix = "bad rows will be answered, and billed, as if they were good: look at your rows with `batcher check`"
+        fix = "bad rows will be answered, and billed, as if they were good: check your rows with `batcher check`"
         return bad(f"a request without messages is accepted: HTTP {result.status}", fix)
     outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
     if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
         return bad(_said(result, outcome), _fix(outcome))
     fix = (
-        "what is wrong with a row cannot be told from a fault of the server here, so bad rows are sent again and "
-        "again: see what stands between (a gateway, a proxy), and look at your rows with `batcher check`"
+        "an error in a row looks like a fault of the server here, so bad rows are sent again and "
+        "again: see what is in between (a gateway, a proxy), and check your rows with `batcher check`"
     )
     form = "in HTML" if evidence.is_html else "as JSON" if is_object else "not as JSON"
-    return bad(f"a request without messages is not refused cleanly: HTTP {result.status}, {form}", fix)
+    return bad(f"a request without messages is not rejected cleanly: HTTP {result.status}, {form}", fix)
 
 
 def read_limits(hints: RateHints, given: Limits) -> CheckResult:
-    """What the reply headers announce, beside what is given."""
+    """Compare the limits that the reply headers announce with those that are given."""
     announced = [
         f"{_figure(limit)} {unit}" + (f" ({_figure(left)} left)" if left is not None else "")
         for limit, left, unit in (
@@ -166,7 +173,7 @@ def read_limits(hints: RateHints, given: Limits) -> CheckResult:
     ]
     says = f"announced: {', '.join(announced)}" if announced else "the reply announces no limits"
     if named:
-        return good(f"{says}; given: {', '.join(named)}; of each the lower holds")
+        return good(f"{says}; given: {', '.join(named)}; the lower of each applies")
     return good(says if announced else f"{says} and none is given (--rpm, --tpm): the rate adapts to refusals")
 
 
@@ -179,7 +186,10 @@ def _models_found(names: Sequence[str], given: str | None) -> str:
 
 
 def _names(reply: Reply) -> tuple[str, ...] | None:
-    """The names in a list of models; None: it is no such list. OpenAI, Gemini's `models`, Together's bare list."""
+    """Return the names in a list of models; None if it is not such a list.
+
+    OpenAI, Gemini's `models`, Together's bare list.
+    """
     document: Any = parse_json(reply.body)
     if isinstance(document, dict):
         document = document.get("data", document.get("models"))
@@ -190,13 +200,16 @@ def _names(reply: Reply) -> tuple[str, ...] | None:
 
 
 def _is_of_key(outcome: Outcome) -> bool:
-    """A key that is refused altogether; one that may not list models may still be good for requests."""
+    """Return whether the key itself is rejected.
+
+    A key that may not list models may still be valid for requests.
+    """
     return isinstance(outcome, Failure) and outcome.pause is not None and outcome.pause.scope is PauseScope.KEY
 
 
 def _said(reply: Reply, outcome: Outcome) -> str:
     if isinstance(outcome, Success):
-        return f"HTTP {reply.status} with a document that is no list of models"
+        return f"HTTP {reply.status} with a document that is not a list of models"
     code = "" if outcome.code == f"http_{reply.status}" else f"{outcome.code}: "
     return f"HTTP {reply.status}, {code}{one_line(outcome.message, _WIDTH)}{_request_id(reply)}"
 

@@ -1,4 +1,4 @@
-"""What a doctor says: one check, and the diagnosis."""
+"""The results of a diagnosis: one check, and the whole."""
 
 from typing import Final
 
@@ -7,21 +7,21 @@ from msgspec import Struct
 from batcher.domain.lanes import RateHints
 from batcher.domain.settings import JobSettings
 
-#: The checks, in the order in which each stands on those before it.
+#: The checks; each depends on those before it.
 CHECKS: Final = ("config", "credentials", "network", "models", "request", "rejection", "limits", "store")
 
 
 class CheckResult(Struct, frozen=True, kw_only=True):
-    """What one check found. `ok` None: skipped, and `evidence` says why."""
+    """The result of one check. If `ok` is None, it was skipped and `evidence` says why."""
 
     ok: bool | None
     evidence: str
-    #: How to mend it; set where `ok` is False.
+    #: How to correct it; set if `ok` is False.
     fix: str | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
-    """A check that is part of another: dns, tcp, tls."""
+    """A step of a check: dns, tcp, tls."""
 
     name: str
     ok: bool | None
@@ -45,30 +45,30 @@ class Diagnosis(Struct, frozen=True, kw_only=True):
     checked_at: str
     base_url: str | None
     model: str | None
-    #: Those that the endpoint lists.
+    #: The models that the endpoint lists.
     models: tuple[str, ...]
 
 
 class Findings(Struct, frozen=True, kw_only=True):
-    """Beside the diagnosis, what the note of a working configuration is made of."""
+    """What the note of a working configuration contains besides the diagnosis."""
 
-    #: None: the configuration is wrong.
+    #: None if the configuration is wrong.
     settings: JobSettings | None
     hints: RateHints
-    #: The proxy's host and port; None: none is in force.
+    #: The proxy's host and port; None if no proxy is used.
     proxy: str | None
 
 
 def skipped(why: str) -> CheckResult:
-    """Not tried."""
+    """The check was not tried."""
     return CheckResult(ok=None, evidence=why)
 
 
 def good(evidence: str) -> CheckResult:
-    """It works."""
+    """The check passed."""
     return CheckResult(ok=True, evidence=evidence)
 
 
 def bad(evidence: str, fix: str) -> CheckResult:
-    """It does not, and this would mend it."""
+    """The check failed; `fix` would correct it."""
     return CheckResult(ok=False, evidence=evidence, fix=fix)

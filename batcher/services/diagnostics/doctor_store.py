@@ -1,4 +1,4 @@
-"""The store as a doctor looks at it: sound or not, and what this machine has left for it."""
+"""Checks the store: whether it is sound, and what this machine has left for it."""
 
 import resource
 import shutil
@@ -13,21 +13,21 @@ from batcher.services.store.open_store import exists
 from batcher.store.reports.support import sqlite_version
 
 _MIB: Final = 1 << 20
-#: Bytes: below, a run of some size will not come to its end.
+#: Bytes. With less, a run of some size will not finish.
 _LEAST_FREE: Final = 100 * _MIB
-#: Open files: below, little can be in flight.
+#: Open files. With fewer, little can be in flight.
 _LEAST_DESCRIPTORS: Final = 128
 
 
 def examine_store(path: str) -> CheckResult:
-    """Whether the store is sound and has room. Reads all of it; makes none where there is none."""
+    """Check whether the store is sound and has room. Reads all of it; creates none if there is none."""
     place = Path(path)
     facts = [f"SQLite {sqlite_version()}"]
     try:
         free = shutil.disk_usage(place.parent).free
         problem = None if exists(path) else _place_problem(place)
     except OSError as error:
-        return bad(f"{place.parent} cannot be looked at: {error.strerror}", "name another store with --db")
+        return bad(f"{place.parent} cannot be read: {error.strerror}", "name another store with --db")
     if problem is not None:
         return bad(problem, "name another store with --db")
     log = Path(f"{path}-wal")
@@ -40,14 +40,14 @@ def examine_store(path: str) -> CheckResult:
     if fix is not None:
         return bad(evidence, fix)
     if free < _LEAST_FREE:
-        return bad(evidence, f"free some space beside {path}, or name a store elsewhere with --db")
+        return bad(evidence, f"free some space on the disk of {path}, or name a store elsewhere with --db")
     if not unlimited and descriptors < _LEAST_DESCRIPTORS:
         return bad(evidence, "raise the limit of open files: `ulimit -n 4096`")
     return good(evidence)
 
 
 def _place_problem(place: Path) -> str | None:
-    """Why no store could be made there."""
+    """Return why no store could be created there."""
     try:
         check_target(place)
     except BatcherError as error:
@@ -56,9 +56,9 @@ def _place_problem(place: Path) -> str | None:
 
 
 def _soundness(path: str) -> tuple[str, str | None]:
-    """What the store is like, and how to mend it where it is not sound."""
+    """Return a description of the store, and how to correct it if it is damaged."""
     if not exists(path):
-        return f"{path} is not there yet; `batcher run FILE` makes it", None
+        return f"{path} does not exist yet; `batcher run FILE` creates it", None
     try:
         found = check(path)
     except BatcherError as error:

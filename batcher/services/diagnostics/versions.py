@@ -1,4 +1,4 @@
-"""What a support desk asks first: which versions run here."""
+"""The versions of the program and what it runs on: the first thing that a support desk asks for."""
 
 import platform
 import sys
@@ -8,7 +8,7 @@ from typing import Final
 from batcher import __version__
 from batcher.store.reports.support import sqlite_version
 
-#: What batcher is made of; a test holds it against pyproject.toml.
+#: The dependencies of batcher; a test compares them with pyproject.toml.
 DEPENDENCIES: Final = (
     "aiohttp",
     "aiolimiter",
@@ -25,7 +25,7 @@ DEPENDENCIES: Final = (
 
 
 def versions() -> dict[str, str]:
-    """Name → version: the program, Python, SQLite, the system, each dependency."""
+    """Return names and versions: the program, Python, SQLite, the system, each dependency."""
     found = {
         "batcher": __version__,
         "python": f"{platform.python_implementation()} {sys.version.split()[0]}",

@@ -30,7 +30,7 @@ KEPT = JobSettings(
         (Flags(max_attempts=2), ["most attempts: 2, was 6"]),
         (Flags(timeout=2.5, max_wait=60), ["timeout: 2.5 s, was 600 s", "longest wait: 60 s, was 3600 s"]),
         (Flags(max_cost=5), ["cost cap: $5, was none"]),
-        (Flags(cache="off"), ["cache: off, was all", "answers of earlier jobs: not reused, was reused"]),
+        (Flags(cache="off"), ["cache: off, was all", "reuse of earlier answers: not reused, was reused"]),
         (Flags(allow_http=True), ["plain http with a key: allowed, was refused"]),
         (Flags(ca_file="/a.pem"), ["CA file: /a.pem, was the system's"]),
     ],

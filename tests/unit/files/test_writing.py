@@ -137,7 +137,7 @@ def test_a_target_that_cannot_be_replaced_is_refused_by_name(tmp_path, make, mes
 
 def test_a_folder_that_may_not_be_written_to_is_refused_before_anything_is_sent(tmp_path, monkeypatch):
     monkeypatch.setattr("os.access", lambda *_: False)
-    with pytest.raises(UsageError, match="may not be written to"):
+    with pytest.raises(UsageError, match="is not writable"):
         check_target(tmp_path / "out")
 
 

@@ -200,7 +200,7 @@ def test_two_thousand_attempts_are_packed_into_a_small_file(folder):
     [
         (["--request", "99"], "no request 99"),
         (["--job", "99"], "no job 99"),
-        (["--job", "1", "--request", "1"], "two things"),
+        (["--job", "1", "--request", "1"], "both given"),
     ],
 )
 def test_what_is_not_there_is_exit_2(failed, args, says):

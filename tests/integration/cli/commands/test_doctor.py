@@ -339,7 +339,7 @@ def test_a_store_that_is_not_there_is_not_made(place):
     with endpoint(well) as site:
         _, checks = ask(site.url)
     assert checks["store"]["ok"] is True
-    assert "not there yet" in checks["store"]["evidence"]
+    assert "does not exist yet" in checks["store"]["evidence"]
     assert list(place.iterdir()) == []
 
 
