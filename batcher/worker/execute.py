@@ -93,7 +93,9 @@ class Executor:
         sent: float,
     ) -> None:
         endpoint, before = lane.endpoint, lane.endpoint.breaker
-        standing = Standing(endpoint_answered=before.answered, lane_answered=lane.answered_at > sent)
+        standing = Standing(
+            host=endpoint.host, endpoint_answered=before.answered, lane_answered=lane.answered_at > sent
+        )
         outcome = classify(result, path=claim.path, standing=standing)
         if isinstance(outcome, Success) and isinstance(result, Reply) and job.job.settings.validate_output:
             outcome = check_output(outcome, request=claim.body, reply=result.body)

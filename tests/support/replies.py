@@ -10,10 +10,11 @@ from batcher.policy.classify.classify import Standing, classify
 #: 2026-11-22T12:00:00Z
 NOON = 1_795_348_800 * 1_000_000
 CHAT = "/v1/chat/completions"
-FRESH = Standing(endpoint_answered=False, lane_answered=False)
-BUSY = Standing(endpoint_answered=True, lane_answered=True)
+HOST = "api.openai.com"
+FRESH = Standing(host=HOST, endpoint_answered=False, lane_answered=False)
+BUSY = Standing(host=HOST, endpoint_answered=True, lane_answered=True)
 #: The endpoint has answered, this lane not since the request was sent.
-KNOWN = Standing(endpoint_answered=True, lane_answered=False)
+KNOWN = Standing(host=HOST, endpoint_answered=True, lane_answered=False)
 
 
 def reply(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:

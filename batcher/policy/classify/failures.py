@@ -20,6 +20,8 @@ _DIGITS: Final = re.compile(r"[0-9]+")
 class Standing(Struct, frozen=True, kw_only=True):
     """What else is known when a reply arrives."""
 
+    #: Host of the endpoint: the same header means different limits at different providers.
+    host: str
     #: Whether the endpoint has answered with a success in this run.
     endpoint_answered: bool
     #: Whether the lane has answered another request since this one was sent.
@@ -76,7 +78,7 @@ def refused(case: Case) -> Failure:
         kind=FailureKind.RATE_LIMITED,
         code=code_of(case.evidence),
         message=message_of(case.evidence),
-        retry_after_us=retry_after_us(case.evidence, case.now_us),
+        retry_after_us=retry_after_us(case.evidence, case.now_us, host=case.standing.host),
         restart_ramp=named(case.evidence, error_codes.RAMP),
     )
 

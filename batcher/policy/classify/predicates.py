@@ -148,7 +148,7 @@ def daily(case: Case) -> bool:
     if said.status != 429:
         return False
     by_source = said.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY
-    by_header = rate_hints(said.headers, host="").remaining_requests_day == 0
+    by_header = rate_hints(said.headers, host=case.standing.host).remaining_requests_day == 0
     return by_source or by_header or gemini_daily(case) or _PER_DAY.search(said.message) is not None
 
 
@@ -173,8 +173,8 @@ def overloaded(case: Case) -> bool:
     said = case.evidence
     if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
         return True
-    told = stated_wait_us(said, case.now_us) is not None
-    return said.status == 503 and (told or _BUSY.search(said.message) is not None)
+    states_wait = stated_wait_us(said, case.now_us) is not None
+    return said.status == 503 and (states_wait or _BUSY.search(said.message) is not None)
 
 
 # --- the rest

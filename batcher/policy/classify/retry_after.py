@@ -24,13 +24,13 @@ _ABSURD_US: Final = 400 * _DAY
 _SMALLEST_MILLISECONDS: Final = 10**11
 
 
-def retry_after_us(evidence: Evidence, now_us: int) -> int | None:
+def retry_after_us(evidence: Evidence, now_us: int, *, host: str) -> int | None:
     """Return the microseconds from `now_us` until a retry makes sense; None if the server does not say.
 
     For a refusal (429) that states no time, it is the reset of a limit that has nothing left.
     """
-    told = stated_wait_us(evidence, now_us)
-    return told if told is not None else _sane(_exhausted(evidence.headers))
+    stated = stated_wait_us(evidence, now_us)
+    return stated if stated is not None else _sane(_exhausted(evidence.headers, host))
 
 
 def stated_wait_us(evidence: Evidence, now_us: int) -> int | None:
@@ -38,7 +38,7 @@ def stated_wait_us(evidence: Evidence, now_us: int) -> int | None:
 
     A time that is zero, past, negative or absurd counts as not stated, and the next source is used.
     """
-    return next((wait for wait in map(_sane, _told(evidence, now_us)) if wait is not None), None)
+    return next((wait for wait in map(_sane, _stated(evidence, now_us)) if wait is not None), None)
 
 
 def next_utc_hour_us(now_us: int, hour: int) -> int:
@@ -46,7 +46,7 @@ def next_utc_hour_us(now_us: int, hour: int) -> int:
     return (hour * 3600 * _SECOND - now_us) % _DAY or _DAY
 
 
-def _told(evidence: Evidence, now_us: int) -> Iterator[float | None]:
+def _stated(evidence: Evidence, now_us: int) -> Iterator[float | None]:
     """Yield the seconds stated by each source, the best first."""
     headers = evidence.headers
     milliseconds = _number(headers.get("retry-after-ms"))
@@ -93,9 +93,9 @@ def _openrouter_reset(metadata: Mapping[str, object], now_us: int) -> float | No
     return in_seconds - now_us / _SECOND
 
 
-def _exhausted(headers: Mapping[str, str]) -> float | None:
+def _exhausted(headers: Mapping[str, str], host: str) -> float | None:
     """Return the seconds until the limit with nothing left is full again; if both are empty, the longer time."""
-    hints = rate_hints(headers, host="")
+    hints = rate_hints(headers, host=host)
     resets = [
         reset
         for remaining, reset in (

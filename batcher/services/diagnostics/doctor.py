@@ -163,10 +163,10 @@ class _DoctorRun:
     async def _network(self, settings: JobSettings, base_url: str) -> bool:
         """Check dns, tcp and tls; returns whether requests can be sent."""
         began = time.perf_counter()
-        rungs = await asyncio.to_thread(
+        steps = await asyncio.to_thread(
             check_connection, base_url, ca_file=settings.ca_file, use_proxy=not settings.simulate
         )
-        parts = tuple(self._part(rung) for rung in rungs)
+        parts = tuple(self._part(step) for step in steps)
         failed = next((part for part in parts if part.ok is False), None)
         evidence = failed.evidence if failed else "; ".join(f"{part.name}: {part.evidence}" for part in parts)
         result = CheckResult(ok=failed is None, evidence=evidence, fix=failed.fix if failed else None)
@@ -175,7 +175,7 @@ class _DoctorRun:
 
     async def _ask(self, sender: DiagnosticSender, settings: JobSettings) -> None:
         """Check models, request, rejection and limits."""
-        listed, seconds = await _timed_async(self._list(sender))
+        listed, seconds = await _timed_async(self._list(sender, host_of(settings.base_url)))
         self._add("models", listed.check, seconds)
         self._models = listed.models
         self._model = self._model or replies.choose_model(listed.models)
@@ -187,21 +187,22 @@ class _DoctorRun:
             await self._ask_model(sender, self._model, settings)
 
     async def _ask_model(self, sender: DiagnosticSender, model: str, settings: JobSettings) -> None:
+        host = host_of(settings.base_url)
         result, seconds = await _timed_async(self._tiny(sender, model))
-        answered = replies.read_request(result, model)
+        answered = replies.read_request(result, model, host=host)
         self._add("request", answered, seconds)
         if isinstance(result, TransportFault):
             self._skip("rejection", "limits", why="request got no reply")
             return
         if answered.ok:
             refused, seconds = await _timed_async(self._send(sender, {"model": model}))
-            self._add("rejection", replies.read_rejection(refused), seconds)
+            self._add("rejection", replies.read_rejection(refused, host=host), seconds)
         self._skip("rejection", why="request failed")
-        self._hints = rate_hints(result.headers, host=host_of(settings.base_url))
+        self._hints = rate_hints(result.headers, host=host)
         self._add("limits", replies.read_limits(self._hints, limits_for(settings, model)), 0.0)
 
-    async def _list(self, sender: DiagnosticSender) -> replies.ModelList:
-        return replies.read_models(await sender.get(replies.MODELS), self._options.model)
+    async def _list(self, sender: DiagnosticSender, host: str) -> replies.ModelList:
+        return replies.read_models(await sender.get(replies.MODELS), self._options.model, host=host)
 
     async def _tiny(self, sender: DiagnosticSender, model: str) -> Reply | TransportFault:
         """Send the smallest request.
@@ -244,10 +245,10 @@ class _DoctorRun:
             if name not in done:
                 self._add(name, skipped(why), 0.0)
 
-    def _part(self, rung: ConnectionStep) -> Part:
-        fix = replies.fix_for_fault(rung.fault) if rung.ok is False else None
-        evidence = redact_text(rung.evidence, self._secrets)
-        return Part(name=rung.name, ok=rung.ok, seconds=rung.seconds, evidence=evidence, fix=fix)
+    def _part(self, step: ConnectionStep) -> Part:
+        fix = replies.fix_for_fault(step.fault) if step.ok is False else None
+        evidence = redact_text(step.evidence, self._secrets)
+        return Part(name=step.name, ok=step.ok, seconds=step.seconds, evidence=evidence, fix=fix)
 
 
 def _failed(error: BatcherError) -> CheckResult:

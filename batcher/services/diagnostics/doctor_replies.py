@@ -23,7 +23,6 @@ from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, s
 CHAT: Final = "/v1/chat/completions"
 MODELS: Final = "/v1/models"
 
-_NOTHING_KNOWN: Final = Standing(endpoint_answered=False, lane_answered=False)
 #: Statuses by which a server says that it has no list of models, or shows it only to others.
 _NO_LIST: Final = frozenset({400, 403, 404, 405, 501})
 _NOT_THERE: Final = frozenset({404, 405})
@@ -82,7 +81,7 @@ def fix_for_fault(kind: FaultKind | None) -> str:
     return _BY_FAULT[kind or FaultKind.REFUSED]
 
 
-def read_models(result: Result, given: str | None) -> ModelList:
+def read_models(result: Result, given: str | None, *, host: str) -> ModelList:
     """Send GET models. If a model is given, an endpoint may have no list."""
     if isinstance(result, TransportFault):
         return ModelList(check=bad(result.message, fix_for_fault(result.kind)), ends_here=True)
@@ -92,7 +91,7 @@ def read_models(result: Result, given: str | None) -> ModelList:
     if names is not None:
         fix = "load or deploy a model there, or name one with --model"
         return ModelList(check=skipped("its list of models is empty") if given else bad("no model is served", fix))
-    outcome = classify(result, path=MODELS, standing=_NOTHING_KNOWN)
+    outcome = classify(result, path=MODELS, standing=_nothing_known(host))
     evidence = _said(result, outcome)
     is_key = _is_of_key(outcome)
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
@@ -117,11 +116,11 @@ def wants_other_limit(result: Result) -> bool:
     return said.param == "max_tokens" or "max_completion_tokens" in said.message
 
 
-def read_request(result: Result, model: str) -> CheckResult:
+def read_request(result: Result, model: str, *, host: str) -> CheckResult:
     """Interpret the reply to the tiny request: answered, or why not."""
     if isinstance(result, TransportFault):
         return bad(result.message, fix_for_fault(result.kind))
-    outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
+    outcome = classify(result, path=CHAT, standing=_nothing_known(host))
     is_answer = isinstance(outcome, Success) or outcome.code in _ANSWERED_ALL_THE_SAME
     if not is_answer:
         return bad(_said(result, outcome), _fix(outcome))
@@ -130,7 +129,7 @@ def read_request(result: Result, model: str) -> CheckResult:
     return good(f"{model} answered: HTTP {result.status}, {tokens}{_request_id(result)}")
 
 
-def read_rejection(result: Result) -> CheckResult:
+def read_rejection(result: Result, *, host: str) -> CheckResult:
     """Interpret the reply to the request without messages. It should be a 400 or 422 with a JSON error."""
     if isinstance(result, TransportFault):
         return bad(f"a bad request got no reply: {result.message}", fix_for_fault(result.kind))
@@ -142,7 +141,7 @@ def read_rejection(result: Result) -> CheckResult:
     if result.status in SUCCESS and is_object and not evidence.message:
         fix = "bad rows will be answered, and billed, as if they were good: check your rows with `batcher check`"
         return bad(f"a request without messages is accepted: HTTP {result.status}", fix)
-    outcome = classify(result, path=CHAT, standing=_NOTHING_KNOWN)
+    outcome = classify(result, path=CHAT, standing=_nothing_known(host))
     if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
         return bad(_said(result, outcome), _fix(outcome))
     fix = (
@@ -230,3 +229,7 @@ def _request_id(reply: Reply) -> str:
 
 def _figure(value: float | None) -> str:
     return "?" if value is None else f"{value:,.15g}"
+
+
+def _nothing_known(host: str) -> Standing:
+    return Standing(host=host, endpoint_answered=False, lane_answered=False)

@@ -1,4 +1,4 @@
-"""The way to an endpoint, rung by rung, where the command's own tests do not go."""
+"""Testing the connection to an endpoint step by step, beyond what the tests of `batcher doctor` cover."""
 
 import socket
 import threading
@@ -66,5 +66,5 @@ def test_a_proxy_that_is_not_there_is_told_as_the_proxy(monkeypatch):
 
 def test_the_simulator_is_reached_without_the_proxy(silent, monkeypatch):
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
-    rungs = check_connection(f"http://{silent}/v1", ca_file=None, use_proxy=False)
-    assert [rung.ok for rung in rungs] == [True, True, None]
+    steps = check_connection(f"http://{silent}/v1", ca_file=None, use_proxy=False)
+    assert [step.ok for step in steps] == [True, True, None]

@@ -168,7 +168,7 @@ async def _send(claims: Sequence[Claim], base_url: str) -> None:
 
 
 def _classify(claims: Sequence[Claim]) -> None:
-    standing = Standing(endpoint_answered=True, lane_answered=True)
+    standing = Standing(host="127.0.0.1", endpoint_answered=True, lane_answered=True)
     for claim in claims:
         outcome = classify(_REPLY, path=_CHAT, standing=standing)
         assert isinstance(outcome, Success)

@@ -15,7 +15,7 @@ from batcher.policy.classify.retry_after import (
     retry_after_us,
     stated_wait_us,
 )
-from tests.support.replies import NOON, google_error, openai_error, openrouter_error, reply
+from tests.support.replies import HOST, NOON, google_error, openai_error, openrouter_error, reply
 
 SECOND = 1_000_000
 
@@ -82,7 +82,7 @@ def test_a_wait_in_words_is_read(message, seconds):
 
 
 def _told(headers=None, body=b"", status=429):
-    return retry_after_us(read_evidence(reply(status, body, headers)), NOON)
+    return retry_after_us(read_evidence(reply(status, body, headers)), NOON, host=HOST)
 
 
 IN_WORDS = openai_error("rate_limit_exceeded", message="Please try again in 9s.")

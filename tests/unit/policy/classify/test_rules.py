@@ -7,6 +7,7 @@ from batcher.policy.classify.classify import Standing
 from tests.support.replies import (
     BUSY,
     FRESH,
+    HOST,
     KNOWN,
     NOON,
     anthropic_error,
@@ -280,7 +281,9 @@ def test_a_gateways_page_at_5xx_is_transient_even_before_any_answer(status):
 )
 def test_model_and_permission_errors_pause_the_lane_unless_it_answered_since(status, body):
     for endpoint_answered in (False, True):
-        found = failure(status, body, standing=Standing(endpoint_answered=endpoint_answered, lane_answered=False))
+        found = failure(
+            status, body, standing=Standing(host=HOST, endpoint_answered=endpoint_answered, lane_answered=False)
+        )
         assert found.pause is not None
         assert found.pause.scope is PauseScope.LANE
     assert failure(status, body, standing=BUSY).kind is DEAD
@@ -361,6 +364,14 @@ def test_a_402_for_too_much_in_flight_lowers_the_traffic_and_keeps_the_told_time
 def test_a_daily_refusal_is_marked_and_keeps_the_told_time(body, headers):
     found = failure(429, body, headers)
     assert (found.kind, found.daily, found.retry_after_us) == (RETRY_AT, True, 432 * SECOND)
+
+
+def test_groqs_request_headers_count_a_day_at_groq_alone():
+    body = openai_error("rate_limit_exceeded", "requests", "Rate limit reached")
+    headers = {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "0", "retry-after": "2"}
+    groq = Standing(host="api.groq.com", endpoint_answered=True, lane_answered=False)
+    assert failure(429, body, headers, standing=groq).daily
+    assert not failure(429, body, headers).daily
 
 
 def test_geminis_daily_quota_waits_for_midnight_pacific_not_for_the_seconds_it_tells():
