@@ -3,16 +3,16 @@
 from collections.abc import Awaitable, Iterable, Sequence
 from typing import Protocol
 
-from batcher.domain.events import Event
+from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane, TokenLimit
 from batcher.domain.outcomes import PauseCause, Usage
-from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
+from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
 from batcher.domain.settings import Limits
 from batcher.domain.settlements import Settlement
-from batcher.domain.states import RefusedFor
+from batcher.domain.states import RefusalCause
 
 
 class Clock(Protocol):
@@ -49,7 +49,9 @@ class Queue(Protocol):
         """Return whether a commit mostly waits for the disk. If so, the next batch is written meanwhile."""
         ...
 
-    def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Awaitable[Claimed]:
+    def claim(
+        self, wants: Sequence[RouteDemand], *, most_bytes: int, alone: bool = False
+    ) -> Awaitable[ClaimResult]:
         """Claim requests for this holder, and settle on the way those whose answer is already known.
 
         Due retries come first, then fresh rows in file order. At most `most_bytes` of bodies are claimed, but at
@@ -57,7 +59,7 @@ class Queue(Protocol):
         """
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[RequestsSettled]]:
         """End claims, each only if this holder still holds that send. Settling a batch twice changes nothing.
 
         Returns the requests that were settled by it, followers included.
@@ -65,8 +67,8 @@ class Queue(Protocol):
         ...
 
     def exchange(
-        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
+        self, settlements: Sequence[Settlement], wants: Sequence[RouteDemand], *, most_bytes: int
+    ) -> Awaitable[tuple[Sequence[RequestsSettled], ClaimResult]]:
         """Settle a batch and claim the next one, in one commit instead of two."""
         ...
 
@@ -94,7 +96,7 @@ class Queue(Protocol):
         """Close those of the jobs whose requests are all settled; return them."""
         ...
 
-    async def add_active(self, jobs: Sequence[JobId], spent_us: int) -> None:
+    async def add_active(self, jobs: Sequence[JobId], active_us: int) -> None:
         """Add working time, in microseconds, to the jobs."""
         ...
 
@@ -193,7 +195,7 @@ class Budget(Protocol):
         """Report a success: the lane's adaptive concurrency may grow."""
         ...
 
-    def heed(self, lane: LaneKey, hints: RateHints) -> None:
+    def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
         """Adopt the limits that reply headers announce, never above what the user gave."""
         ...
 
@@ -204,7 +206,7 @@ class Budget(Protocol):
         wait_us: int | None,
         jitter: float,
         restart_ramp: bool,
-        why: RefusedFor | None = None,
+        why: RefusalCause | None = None,
     ) -> int:
         """Report a refusal: admit nothing for `wait_us` (None: our own growing wait) plus jitter, then ramp up.
 

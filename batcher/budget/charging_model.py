@@ -47,7 +47,7 @@ class Checkpoint(Struct, gc=False):
     uncorrected: float
     filled: int
     #: Everything charged and produced until then.
-    spent: float
+    charged: float
     #: By the rule, and scaled.
     cost: float
     scaled: float
@@ -143,8 +143,8 @@ class Hypothesis:
         lost = deficit - anchor.deficit + rate * span
         if self.after:
             lost -= mark.cost - anchor.mark.cost
-        spent = mark.spent - anchor.mark.spent
-        self.set_scale(moved_scale(self.scale, lost=lost, charged=spent))
+        charged = mark.charged - anchor.mark.charged
+        self.set_scale(moved_scale(self.scale, lost=lost, charged=charged))
         self.anchor = Anchor(sent_at, deficit, mark)
 
     def _is_full(self, mark: Checkpoint, deficit: float, rate: float) -> bool:

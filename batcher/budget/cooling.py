@@ -72,7 +72,7 @@ class Cooling:
             self.probe = Probe.DUE
 
     def refused(
-        self, now: float, *, told_s: float | None, jitter: float, epoch: int, is_daily: bool = False
+        self, now: float, *, stated_wait_s: float | None, jitter: float, epoch: int, is_daily: bool = False
     ) -> bool:
         """Handle a refusal of a request of `epoch`. Returns whether it was new, and so began the next epoch.
 
@@ -82,7 +82,7 @@ class Cooling:
         news = epoch == self.epoch
         if news:
             self.epoch += 1
-        wait_s = told_s if told_s is not None else own_wait_s(self._refusals) if news else None
+        wait_s = stated_wait_s if stated_wait_s is not None else own_wait_s(self._refusals) if news else None
         if wait_s is not None:
             self.hold_until(now + lengthened(wait_s, jitter), is_daily=is_daily)
         self._refusals += news

@@ -14,7 +14,7 @@ from batcher.budget.rate_search import PaceSearch
 from batcher.budget.tokens import Taken, TokenBudget
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
-from batcher.domain.states import RefusedFor
+from batcher.domain.states import RefusalCause
 from batcher.policy.rate import concurrency
 from batcher.policy.rate.charging import Need
 from batcher.policy.rate.concurrency import Climb
@@ -63,9 +63,9 @@ class HoldRequest(Struct, frozen=True, kw_only=True):
     """Why nothing is to be admitted for a while."""
 
     #: None: not a refusal, but a reason of our own to hold the lane.
-    why: RefusedFor | None = None
+    why: RefusalCause | None = None
     #: Seconds to wait; None if no time was stated.
-    told_s: float | None = None
+    stated_wait_s: float | None = None
     #: U(0, 1); only ever lengthens the wait.
     jitter: float = 0.0
     restart_ramp: bool = False
@@ -293,34 +293,34 @@ class LaneGate:
             self._adapt(place, refusal.why, refusal, now)
         self.look_again()
 
-    def _adapt(self, place: Place, why: RefusedFor, refusal: HoldRequest, now: float) -> None:
+    def _adapt(self, place: Place, why: RefusalCause, refusal: HoldRequest, now: float) -> None:
         """Adapt the limit that the provider says was exceeded: request rate, token rate or concurrency."""
         tokens = self.tokens
-        if self.requests is not None and why in {RefusedFor.REQUESTS, RefusedFor.UNSAID}:
+        if self.requests is not None and why in {RefusalCause.REQUESTS, RefusalCause.UNSAID}:
             self.requests.tighten(now)
         if tokens.is_limited and (
-            why is RefusedFor.TOKENS or (why is RefusedFor.UNSAID and self.requests is None)
+            why is RefusalCause.TOKENS or (why is RefusalCause.UNSAID and self.requests is None)
         ):
             tokens.refused(place.taken, None, now)
-        if why is RefusedFor.IN_FLIGHT and not refusal.restart_ramp:
+        if why is RefusalCause.IN_FLIGHT and not refusal.restart_ramp:
             self._ease(place, refusal, now)
         elif place.mark is not None and self._finds_out(why, place):
             self._count(place, place.mark, refusal, now)
         else:
             self._cool_down(place, refusal, now)
 
-    def _finds_out(self, why: RefusedFor, place: Place) -> bool:
+    def _finds_out(self, why: RefusalCause, place: Place) -> bool:
         """Return whether this is a refusal by a request rate that is not announced."""
-        if self.requests is not None or why is RefusedFor.DAY:
+        if self.requests is not None or why is RefusalCause.DAY:
             return False
-        if why is RefusedFor.AGAIN:
+        if why is RefusalCause.AGAIN:
             return place.probe and self._is_learned
-        return why is RefusedFor.REQUESTS or not self.tokens.is_limited
+        return why is RefusalCause.REQUESTS or not self.tokens.is_limited
 
     def _count(self, place: Place, mark: Refusal, refusal: HoldRequest, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
         hold_s = self.blind.refused(mark, now, probe=place.probe)
-        wait_s = max(hold_s, refusal.told_s or 0.0)
+        wait_s = max(hold_s, refusal.stated_wait_s or 0.0)
         if wait_s > 0:
             self.cooling.hold_until(now + lengthened(wait_s, refusal.jitter))
         if refusal.restart_ramp:
@@ -328,7 +328,7 @@ class LaneGate:
 
     def _ease(self, place: Place, refusal: HoldRequest, now: float) -> None:
         """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
-        if place.beside <= 1 or refusal.told_s is not None:
+        if place.beside <= 1 or refusal.stated_wait_s is not None:
             self._cool_down(place, refusal, now)
         elif place.at >= self._eased_at:
             self._eased_at = now
@@ -338,15 +338,17 @@ class LaneGate:
         epoch = self.cooling.epoch if place is None else place.epoch
         if not self.cooling.refused(
             now,
-            told_s=refusal.told_s,
+            stated_wait_s=refusal.stated_wait_s,
             jitter=refusal.jitter,
             epoch=epoch,
-            is_daily=refusal.why is RefusedFor.DAY,
+            is_daily=refusal.why is RefusalCause.DAY,
         ):
             return
         # That one request alone was refused says nothing about how many may be in flight.
         alone = place is not None and place.probe
-        self._restart(cut=not alone and (refusal.told_s is None or refusal.restart_ramp or not self._is_paced))
+        self._restart(
+            cut=not alone and (refusal.stated_wait_s is None or refusal.restart_ramp or not self._is_paced)
+        )
 
     def _restart(self, *, cut: bool) -> None:
         self._recent = 0
@@ -359,7 +361,7 @@ class LaneGate:
     def observe(self, hints: RateHints) -> None:
         """Use the headers of the request that came back last."""
         place, now = self._last_back, self._clock()
-        self.tokens.heed(hints, now)
+        self.tokens.adopt_hints(hints, now)
         if place is not None:
             binds = self.held_by(now, recent_s=RECENT_S) is BlockReason.TPM
             self.tokens.observe(place.taken, hints, place.usage, refused=place.refused, binds=binds, now=now)

@@ -17,7 +17,7 @@ from batcher.budget.limits import LaneLimits
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import RefusedFor
+from batcher.domain.states import RefusalCause
 from batcher.policy.rate.token_bucket import Pace, is_same_limit, requests_pace, tokens_pace
 from batcher.policy.tokens.oversized import is_never_admitted
 from batcher.ports import Clock, Reservation
@@ -126,10 +126,10 @@ class LaneBudgets:
         """Report a success: the level may grow, and our own waits start small again."""
         self._lane(lane).gate.answered()
 
-    def heed(self, lane: LaneKey, hints: RateHints) -> None:
+    def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
         """Adopt the limits that reply headers announce, and learn from the remaining amounts that they state."""
         known = self._lane(lane)
-        if known.limits.heed(hints):
+        if known.limits.adopt_hints(hints):
             _apply(known)
         known.gate.observe(hints)
         if hints.rpd and hints.remaining_requests_day == 0:
@@ -143,12 +143,12 @@ class LaneBudgets:
         wait_us: int | None,
         jitter: float,
         restart_ramp: bool,
-        why: RefusedFor | None = None,
+        why: RefusalCause | None = None,
     ) -> int:
         """Hold the lane; a wait of 0 or less states no time. Returns the end in UTC microseconds."""
         gate = self._lane(lane).gate
-        told_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
-        gate.refused(HoldRequest(why=why, told_s=told_s, jitter=jitter, restart_ramp=restart_ramp))
+        stated_wait_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
+        gate.refused(HoldRequest(why=why, stated_wait_s=stated_wait_s, jitter=jitter, restart_ramp=restart_ramp))
         return self._in_utc(max(gate.cooling.until, _loop_time()))
 
     def view(self, lane: LaneKey) -> LaneView:

@@ -14,7 +14,7 @@ from batcher.policy.rate.token_bucket import (
     part_to_take,
     passed,
     seconds_to_room,
-    spent,
+    take,
     took,
     without_room,
 )
@@ -59,7 +59,7 @@ class RateLimiter:
 
     def spend(self, amount: float, now: float) -> None:
         """Use what was taken for a request of `amount`; what exceeds it becomes debt."""
-        self._balance = spent(self._balance, amount * self._cost)
+        self._balance = take(self._balance, amount * self._cost)
         self._meter.add(amount, now)
 
     def give_back(self, amount: float, now: float) -> None:
@@ -67,7 +67,7 @@ class RateLimiter:
 
         The next request may use it while the bucket would have kept it.
         """
-        self._balance = spent(passed(self._balance, now - self._at, self.pace), -amount * self._cost)
+        self._balance = take(passed(self._balance, now - self._at, self.pace), -amount * self._cost)
         self._at = now
         self._meter.add(-amount, now)
 

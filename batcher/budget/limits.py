@@ -12,21 +12,21 @@ from batcher.policy.rate.token_bucket import in_force
 class LaneLimits:
     """Combines the two sources. A lane with neither is `LEARNED`: it has only what it estimates."""
 
-    __slots__ = ("_counted", "_is_told", "announced", "given")
+    __slots__ = ("_announces_tpm", "_counted", "announced", "given")
 
     def __init__(self, given: Limits, announced: KnownLimits) -> None:
         self.given = given
         #: By this run's headers, or by an earlier run's.
         self.announced = announced
         #: Whether a reply of this run announced a token limit; what an earlier run was announced may be outdated.
-        self._is_told = False
+        self._announces_tpm = False
         #: Requests and tokens per day that replies of this run announced without saying what remains.
         self._counted: tuple[float | None, float | None] = (None, None)
 
-    def heed(self, hints: RateHints) -> bool:
+    def adopt_hints(self, hints: RateHints) -> bool:
         """Remember what a reply announced; limits that it does not mention stay. Returns whether any is new."""
         known = self.announced
-        self._is_told = self._is_told or _known(hints.tpm) is not None
+        self._announces_tpm = self._announces_tpm or _known(hints.tpm) is not None
         rpd, tpd = self._counted
         self._counted = (
             _uncounted(hints.rpd, hints.remaining_requests_day, rpd),
@@ -68,7 +68,7 @@ class LaneLimits:
     def certain_tpm(self) -> TokenLimit | None:
         """Return the token limit that applies for certain."""
         given = self.given.tpm
-        announced = self.announced.tpm if self._is_told else None
+        announced = self.announced.tpm if self._announces_tpm else None
         if given is not None and (announced is None or given <= announced):
             return TokenLimit(tpm=given, source=LimitSource.GIVEN)
         return None if announced is None else TokenLimit(tpm=announced, source=LimitSource.ANNOUNCED)

@@ -131,7 +131,7 @@ class PaceSearch:
         if mark.at < self.cut_at:
             return 0.0
         self.cut_at = now
-        if self._tells_no_rate(now):
+        if self._is_uninformative(now):
             self.census = None
             return _UNRELATED_HOLD_S
         before = Refusal(mark.at, mark.admitted - 1, mark.rate)
@@ -146,7 +146,7 @@ class PaceSearch:
         self._next = now + hold_s + _BURST_S
         return hold_s
 
-    def _tells_no_rate(self, now: float) -> bool:
+    def _is_uninformative(self, now: float) -> bool:
         """Return whether refusals come as often as ever although the rate was cut. Then the search ends."""
         if self._ends is None:
             return True

@@ -146,7 +146,7 @@ class TokenBudget:
             self.output.give_back(taken.need.expected - usage.output_tokens, now)
         return total > 0 or self.input is not None or self.output is not None
 
-    def heed(self, hints: RateHints, now: float) -> None:
+    def adopt_hints(self, hints: RateHints, now: float) -> None:
         """Start the charging model if headers describe a bucket, at the provider's own rate."""
         if not hints.tpm or hints.remaining_tokens is None or self.total is None:
             return

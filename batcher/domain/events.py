@@ -30,7 +30,7 @@ class AttemptEnded(Struct, frozen=True, kw_only=True):
 
 
 class RequestsSettled(Struct, frozen=True, kw_only=True):
-    """Requests of a job were settled on disk: each is reported once, followers included."""
+    """Requests of one job were settled in one transaction, followers included; each is reported once."""
 
     job_id: JobId
     completed: Sequence[RequestId] = ()

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-from msgspec import Struct, field
+from msgspec import Struct
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 
 
@@ -61,7 +62,7 @@ class Claim(Struct, frozen=True, kw_only=True):
     #: Attempts before the last redrive: they count against no limit any more.
     sends_before: int = 0
     #: Attempts used so far; compared with `max_attempts`.
-    spent: int
+    attempts_used: int
     #: How many holders died while they held it.
     lost: int
     #: Timeouts of sent requests so far: the provider may have billed each.
@@ -84,30 +85,17 @@ class Route(Struct, frozen=True, kw_only=True):
     reuse_earlier: bool
 
 
-class Want(Struct, frozen=True, kw_only=True):
+class RouteDemand(Struct, frozen=True, kw_only=True):
     """How many requests of a route a worker can take now."""
 
     route: Route
     most: int
 
 
-class SettledIds(Struct, kw_only=True):
-    """Requests of one job that were settled in one transaction, followers included.
-
-    Filled while the transaction runs.
-    """
-
-    job_id: JobId
-    completed: list[RequestId] = field(default_factory=list)
-    dead_lettered: list[RequestId] = field(default_factory=list)
-    #: How many of `completed` were answered without a request of their own.
-    cached: int = 0
-
-
-class Claimed(Struct, frozen=True, kw_only=True):
+class ClaimResult(Struct, frozen=True, kw_only=True):
     """The result of a claim: requests to send, and requests that were answered from the cache on the way."""
 
     claims: Sequence[Claim]
-    settled: Sequence[SettledIds]
+    settled: Sequence[RequestsSettled]
     #: For routes that gave less than was wanted: when their next request is due (UTC µs); None: none is waiting.
     next_due: Mapping[RouteId, int | None]

@@ -22,7 +22,7 @@ class Requeue(Struct, frozen=True, kw_only=True):
 
     available_at: int | None
     #: Whether it uses up an attempt: refusals, pauses and local faults do not.
-    spent: bool
+    uses_attempt: bool
     #: Whether a sent request timed out. It is retried only once, since the provider may have billed it.
     timeout: bool = False
 

@@ -139,7 +139,7 @@ class ChargeRule(StrEnum):
     PRODUCED = "produced"
 
 
-class RefusedFor(StrEnum):
+class RefusalCause(StrEnum):
     """What a refusal says there was too much of."""
 
     REQUESTS = "requests"

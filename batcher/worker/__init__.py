@@ -4,6 +4,7 @@ worker       starts the loops and ends them
 run_state    what is in hand: jobs, routes, lanes, endpoints
 active_jobs  takes jobs up and lets them go
 claimer      claims by route and hands the claims to their lanes; closes finished jobs
+attempt_records  makes the record of an attempt, and the event that reports it
 dispatcher   one task a lane: admits requests in order, one at a time
 task_pool    the reusable tasks that carry requests out
 execute      one request: send, classify, decide

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Callable
 
 from batcher.domain.events import JobFinished
-from batcher.domain.requests import Claimed, Want
+from batcher.domain.requests import ClaimResult, RouteDemand
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.aio import wait_for
 from batcher.worker.heartbeat import write_active
 from batcher.worker.run_state import MOST_BYTES, JobRun, Lane, RouteRun, State
-from batcher.worker.settler import Settler, told
+from batcher.worker.settler import Settler
 
 #: How often an empty route is asked again, since other processes submit, redrive and cancel.
 _POLL_SECONDS = 1.0
@@ -50,7 +50,7 @@ class Claimer:
             if not moved:
                 await self._nap(began)
 
-    async def _claim(self, wants: list[Want], *, alone: bool = False) -> bool:
+    async def _claim(self, wants: list[RouteDemand], *, alone: bool = False) -> bool:
         # Rows claimed by a cancelled claim would have no owner, so the claim is awaited and its rows are handed
         # out.
         claiming = asyncio.ensure_future(
@@ -70,7 +70,7 @@ class Claimer:
         # A route gave all that was wanted, to be sent, answered or parked: it may have more.
         return bool(claimed.claims or claimed.settled) or len(claimed.next_due) < len(wants)
 
-    def _wants(self, now: float) -> list[Want]:
+    def _wants(self, now: float) -> list[RouteDemand]:
         """Return how many requests of each route its lane can take now; routes take turns at being first."""
         if self._state.held_bytes >= MOST_BYTES or self._state.alone is not None:
             return []
@@ -79,24 +79,24 @@ class Claimer:
             if route.ask_at <= now and route.lane.pause is None:
                 asking.setdefault(route.lane, []).append(route)
         return [
-            Want(route=each.route, most=max(1, room // len(routes)))
+            RouteDemand(route=each.route, most=max(1, room // len(routes)))
             for lane, routes in asking.items()
             if (room := lane.room) > 0
             for each in routes
         ]
 
-    def _willing(self) -> list[JobRun]:
+    def _jobs_to_claim(self) -> list[JobRun]:
         """Return the jobs of which more may be claimed: a slow consumer slows only its own job."""
         wanted = [job for job in self._state.jobs.values() if job.is_wanted]
         return [job for job in wanted if not self._events.is_behind(job.job.id)]
 
     def _in_turn(self) -> list[RouteRun]:
-        routes = [route for job in self._willing() for route in job.routes]
+        routes = [route for job in self._jobs_to_claim() for route in job.routes]
         self._turn += 1
         first = self._turn % len(routes) if routes else 0
         return routes[first:] + routes[:first]
 
-    def _hand_out(self, claimed: Claimed, wants: list[Want], *, alone: bool) -> None:
+    def _hand_out(self, claimed: ClaimResult, wants: list[RouteDemand], *, alone: bool) -> None:
         now, wall = _now(), self._clock.now()
         for want in wants:
             route = self._state.routes[want.route.id]
@@ -117,24 +117,24 @@ class Claimer:
                 self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         self._state.count(claimed.settled)
         for settled in claimed.settled:
-            self._events.emit(told(settled))
+            self._events.emit(settled)
 
     async def _close_finished(self) -> bool:
         """Close finished jobs; try a request that must run last and alone. Returns whether anything changed."""
         now = _now()
         for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
             self._forget(job)
-        spent = [job for job in self._state.jobs.values() if job.is_spent and job.look_at <= now]
-        for job in spent:
-            job.look_at = now + _POLL_SECONDS
-        over = [job for job in spent if job.is_dry]
+        exhausted = [job for job in self._state.jobs.values() if job.is_exhausted and job.check_at <= now]
+        for job in exhausted:
+            job.check_at = now + _POLL_SECONDS
+        over = [job for job in exhausted if job.is_dry]
         # Written before the job is closed, so that whoever sees it finished also sees its whole working time.
         await write_active(self._queue, over, now)
         finished = await self._queue.finish([job.job.id for job in over]) if over else []
         for job_id in finished:
             self._forget(self._state.jobs[job_id])
             self._events.emit(JobFinished(job_id=job_id))
-        left = [job for job in spent if job.job.id not in finished and job.is_wanted]
+        left = [job for job in exhausted if job.job.id not in finished and job.is_wanted]
         return bool(finished) or await self._try_alone(left)
 
     async def _try_alone(self, jobs: list[JobRun]) -> bool:
@@ -142,10 +142,12 @@ class Claimer:
         if not jobs or any(job.held for job in self._state.jobs.values()):
             return False
         open_ = [each for job in jobs for each in job.routes if each.lane.pause is None]
-        moved = bool(open_) and await self._claim([Want(route=each.route, most=1) for each in open_], alone=True)
+        moved = bool(open_) and await self._claim(
+            [RouteDemand(route=each.route, most=1) for each in open_], alone=True
+        )
         for job in jobs:
             paused = any(each.lane.pause is not None for each in job.routes)
-            job.is_stuck = paused and not moved and job.is_spent
+            job.is_stuck = paused and not moved and job.is_exhausted
         return moved
 
     def _forget(self, job: JobRun) -> None:

@@ -28,16 +28,16 @@ class Dispatcher:
         state: State,
         budget: Budget,
         settler: Settler,
-        crew: TaskPool,
+        task_pool: TaskPool,
         pauses: Pauses,
-        misfits: OversizedRequests,
+        oversized: OversizedRequests,
     ) -> None:
         self._state = state
         self._budget = budget
         self._settler = settler
-        self._crew = crew
+        self._task_pool = task_pool
         self._pauses = pauses
-        self._misfits = misfits
+        self._oversized = oversized
         self._time = asyncio.get_running_loop().time
 
     async def run(self, lane: Lane) -> None:
@@ -59,7 +59,7 @@ class Dispatcher:
             output_tokens=claim.est_output,
             bounded=names_maximum(claim.body, claim.est_output),
         )
-        if self._misfits.bury(lane, claim, charge):
+        if self._oversized.dead_letter(lane, claim, charge):
             return
         reservation = await self._budget.reserve(lane.key, charge)
         # The last wait is over; nothing else runs between here and the start of the request.
@@ -76,14 +76,14 @@ class Dispatcher:
 
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
-        lane.goes_out(unsettled=self._settler.unsettled)
-        self._state.depart(claim)
+        lane.record_sent(unsettled=self._settler.unsettled)
+        self._state.begin_sending(claim)
         probe = lane.endpoint.breaker.is_open
         if probe:
             lane.endpoint.probing = True
         if lane.room:
             self._state.wake.set()
-        self._crew.send(Dispatch(lane, claim, reservation, probe))
+        self._task_pool.send(Dispatch(lane, claim, reservation, probe))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]

@@ -6,29 +6,26 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from batcher.domain.events import AttemptEnded, BreakerChanged, LaneCooling
+from batcher.domain.events import BreakerChanged, LaneCooling
 from batcher.domain.exchange import Reply, TransportFault
-from batcher.domain.outcomes import Failure, Outcome, Success, Usage
+from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.requests import Claim
-from batcher.domain.settlements import AttemptRecord, DeadLetter, Decision, Requeue, Settlement
-from batcher.domain.states import AttemptKind, FailureKind, FaultKind
+from batcher.domain.settlements import DeadLetter, Decision, Requeue, Settlement
+from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.classify.classify import Standing, classify
 from batcher.policy.classify.rate_headers import rate_hints
-from batcher.policy.classify.refusal_cause import refused_for
+from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.structured_output import check_output
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
 from batcher.policy.retry.circuit_breaker import Breaker
-from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, provider_request_id, sends_without_attempt
+from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
 from batcher.ports import Budget, Clock, Events, Reservation
+from batcher.worker.attempt_records import ended, of_result, of_shutdown, was_sent
 from batcher.worker.pauses import Pauses
 from batcher.worker.run_state import Endpoint, JobRun, Lane, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import Dispatch
-
-#: How many bytes of a failed attempt's reply are kept.
-_KEPT_REPLY = 64 * 1024
-_KEPT_MESSAGE = 2_000
 
 #: Faults that say nothing about the endpoint.
 _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.REPLY_TOO_LARGE})
@@ -61,9 +58,9 @@ class Executor:
         # Cached, because `asyncio.get_running_loop` is a system call each time (Python 3.11).
         self._time = asyncio.get_running_loop().time
 
-    async def execute(self, errand: Dispatch) -> None:
+    async def execute(self, dispatch: Dispatch) -> None:
         """Send the claim and handle its result. If cancelled, give the claim back without using an attempt."""
-        lane, claim, reservation = errand.lane, errand.claim, errand.reservation
+        lane, claim, reservation = dispatch.lane, dispatch.claim, dispatch.reservation
         job = self._state.jobs[claim.job_id]
         assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
         sent_at, sent = self._clock.now(), self._time()
@@ -73,12 +70,14 @@ class Executor:
             result = await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
         except asyncio.CancelledError:
             self._budget.reconcile(reservation, None)
-            self._settler.add(_shut_down(claim, lane, sent_at, self._clock.now()))
+            record = of_shutdown(lane, sent_at=sent_at, ended_at=self._clock.now())
+            released = Requeue(available_at=None, uses_attempt=False)
+            self._settler.add(Settlement(claim=claim, decision=released, attempt=record))
             raise
         finally:
             lane.in_flight -= 1
-            del self._state.flying[claim.request_id]
-            if errand.probe:
+            del self._state.sending[claim.request_id]
+            if dispatch.probe:
                 lane.endpoint.probing = False
                 lane.endpoint.changed.set()
         self._conclude(lane, job, claim, reservation, result, sent)
@@ -108,12 +107,12 @@ class Executor:
             self._budget.reconcile(reservation, outcome.usage)
         decision = self._decide(lane, job, claim, result, outcome, standing)
         if isinstance(result, Reply):
-            self._budget.heed(lane.key, rate_hints(result.headers, host=endpoint.host))
+            self._budget.adopt_hints(lane.key, rate_hints(result.headers, host=endpoint.host))
         if before.is_open != endpoint.breaker.is_open:
             self._tell_breaker(endpoint, outcome)
-        record = _record(lane, result, outcome)
+        record = of_result(lane, result, outcome)
         self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
-        self._events.emit(_told(claim, lane, result, record))
+        self._events.emit(ended(claim, lane, record, latency_us=result.latency_us))
 
     def _decide(
         self,
@@ -142,8 +141,8 @@ class Executor:
             # an outage.
             lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
         )
-        if outcome.kind is FailureKind.TRANSIENT and (not _was_sent(result) or lane.endpoint.breaker.is_open):
-            return _unspent(decision, now_us)
+        if outcome.kind is FailureKind.TRANSIENT and (not was_sent(result) or lane.endpoint.breaker.is_open):
+            return _without_attempt(decision, now_us)
         return decision
 
     def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, standing: Standing) -> None:
@@ -169,7 +168,7 @@ class Executor:
             wait_us=refusal.retry_after_us,
             jitter=self._jitter(),
             restart_ramp=refusal.restart_ramp,
-            why=refused_for(refusal, again=sends_without_attempt(claim) > 1),
+            why=refusal_cause(refusal, again=sends_without_attempt(claim) > 1),
         )
         lane.stored = replace(lane.stored, cooling_until=until)
         self._settler.remember(lane)
@@ -202,81 +201,13 @@ def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Out
     return circuit_breaker.alive(before)
 
 
-def _unspent(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:
+def _without_attempt(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:
     """Return the decision for an outage: the row waits as long as it would have, but uses no attempt.
 
     The exception is a request that timed out twice: the provider may have billed it each time.
     """
     if isinstance(decision, Requeue):
-        return replace(decision, spent=False)
+        return replace(decision, uses_attempt=False)
     if decision.code == FaultKind.TIMEOUT:
         return decision
-    return Requeue(available_at=now_us + BASE_US, spent=False)
-
-
-def _was_sent(result: Reply | TransportFault) -> bool:
-    """Return whether the provider may have seen the request."""
-    return isinstance(result, Reply) or result.sent
-
-
-def _kind(outcome: Outcome) -> AttemptKind:
-    return AttemptKind.SUCCESS if isinstance(outcome, Success) else AttemptKind(outcome.kind.value)
-
-
-def _record(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> AttemptRecord:
-    reply = result if isinstance(result, Reply) else None
-    failure = outcome if isinstance(outcome, Failure) else None
-    return AttemptRecord(
-        lane_id=lane.stored.id,
-        sent_at=result.sent_at if _was_sent(result) else None,
-        # Not start plus latency: some event loops count in milliseconds, so the sum may lie after the settlement.
-        ended_at=result.ended_at,
-        status=reply.status if reply else None,
-        kind=_kind(outcome),
-        code=failure.code if failure else None,
-        message=failure.message[:_KEPT_MESSAGE] if failure else None,
-        retry_after_us=failure.retry_after_us if failure else None,
-        provider_request_id=provider_request_id(reply.headers) if reply else None,
-        usage=outcome.usage,
-        reply=reply.body[:_KEPT_REPLY] if reply and failure else None,
-    )
-
-
-def _shut_down(claim: Claim, lane: Lane, sent_at: int, ended_at: int) -> Settlement:
-    """Return the settlement of a request that was in flight at shutdown.
-
-    The provider may answer and bill it; no attempt is used.
-    """
-    attempt = AttemptRecord(
-        lane_id=lane.stored.id,
-        sent_at=sent_at,
-        ended_at=ended_at,
-        status=None,
-        kind=AttemptKind.TRANSIENT,
-        code="shutdown",
-        message="batcher was stopped while this request was in flight",
-        retry_after_us=None,
-        provider_request_id=None,
-        usage=Usage(),
-        reply=None,
-    )
-    return Settlement(claim=claim, decision=Requeue(available_at=None, spent=False), attempt=attempt)
-
-
-def _told(claim: Claim, lane: Lane, result: Reply | TransportFault, record: AttemptRecord) -> AttemptEnded:
-    return AttemptEnded(
-        job_id=claim.job_id,
-        line=claim.line,
-        custom_id=claim.custom_id,
-        send=claim.send,
-        lane=lane.key,
-        status=record.status,
-        kind=record.kind.value,
-        code=record.code,
-        message=record.message,
-        provider_request_id=record.provider_request_id,
-        latency_us=result.latency_us,
-        input_tokens=record.usage.input_tokens,
-        output_tokens=record.usage.output_tokens,
-        sent=_was_sent(result),
-    )
+    return Requeue(available_at=now_us + BASE_US, uses_attempt=False)

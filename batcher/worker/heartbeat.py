@@ -20,11 +20,13 @@ _BEAT_SECONDS = 1.0
 class Heartbeat:
     """The heartbeat of a runner."""
 
-    def __init__(self, *, queue: Queue, state: State, budget: Budget, roster: ActiveJobs, pauses: Pauses) -> None:
+    def __init__(
+        self, *, queue: Queue, state: State, budget: Budget, active_jobs: ActiveJobs, pauses: Pauses
+    ) -> None:
         self._queue = queue
         self._state = state
         self._budget = budget
-        self._roster = roster
+        self._active_jobs = active_jobs
         self._pauses = pauses
         #: Orders are followed in the order in which they were read.
         self._turn = asyncio.Lock()
@@ -49,7 +51,7 @@ class Heartbeat:
                 await self._save(lane)
             orders = await self._queue.beat(encode(self._snapshot()))
             if self._follows:
-                await self._roster.follow(orders)
+                await self._active_jobs.follow(orders)
 
     async def stop_following(self) -> None:
         """Stop adding and dropping jobs; returns when none is being added."""
@@ -63,7 +65,7 @@ class Heartbeat:
             in_flight=state.in_flight,
             lanes=[lane_snapshot(self._budget.view(key)) for key in state.lanes],
             rates={job_id: rate for job_id, job in state.jobs.items() if (rate := job.pace.per_second())},
-            flying=Counter(claim.job_id for claim in state.flying.values()),
+            sending=Counter(claim.job_id for claim in state.sending.values()),
             outages=[each.base_url for each in state.endpoints.values() if each.breaker.is_open],
         )
 
@@ -97,6 +99,6 @@ async def write_active(queue: Queue, jobs: Iterable[JobRun], now: float) -> None
     worked: defaultdict[int, list[JobId]] = defaultdict(list)
     for job in jobs:
         worked[job.take_active_us(now)].append(job.job.id)
-    for spent_us, of in sorted(worked.items()):
-        if spent_us > 0:
-            await queue.add_active(of, spent_us)
+    for active_us, of in sorted(worked.items()):
+        if active_us > 0:
+            await queue.add_active(of, active_us)

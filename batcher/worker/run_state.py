@@ -5,11 +5,12 @@ from collections import Counter, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import Claim, Route, SettledIds
+from batcher.domain.requests import Claim, Route
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.ports import InFlightLog, Sender
 
@@ -70,9 +71,9 @@ class Lane:
     in_flight: int = 0
     #: Recent requests in flight, as a decaying maximum: if all replies arrive at once, none is in flight for an
     #: instant.
-    lately_out: float = 0.0
+    recent_in_flight: float = 0.0
     #: The same, including answers of all lanes that are not on disk yet: a claim takes as long to reach the disk.
-    lately_unsettled: float = 0.0
+    recent_unsettled: float = 0.0
     pause: PauseCause | None = None
     #: Monotonic seconds of the last success, and since when there were only refusals and faults.
     answered_at: float = float("-inf")
@@ -82,15 +83,15 @@ class Lane:
     @property
     def room(self) -> int:
         """Return how many more claims it should have ready; 0 until half of them are used up."""
-        target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.lately_unsettled)))
+        target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.recent_unsettled)))
         ready = len(self.ready)
         return target - ready if ready <= target // 2 else 0
 
-    def goes_out(self, *, unsettled: int) -> None:
+    def record_sent(self, *, unsettled: int) -> None:
         """Record that a request is sent while `unsettled` answers wait to be on disk."""
         self.in_flight += 1
-        self.lately_out = max(self.in_flight, _FORGETS * self.lately_out)
-        self.lately_unsettled = max(self.in_flight + unsettled, _FORGETS * self.lately_unsettled)
+        self.recent_in_flight = max(self.in_flight, _FORGETS * self.recent_in_flight)
+        self.recent_unsettled = max(self.in_flight + unsettled, _FORGETS * self.recent_unsettled)
 
     def begin_failing(self, now: float) -> None:
         """Record that a request was refused or failed with a fault."""
@@ -126,7 +127,7 @@ class JobRun:
     #: Cancelled or no longer wanted: requests in flight finish, and nothing more is claimed.
     dropped: bool = False
     #: Monotonic seconds before which it is not checked for completion.
-    look_at: float = 0.0
+    check_at: float = 0.0
     #: Monotonic seconds up to which working time is accounted for; None before the first.
     active_to: float | None = None
     #: At the last check nothing could be claimed, not even alone: the rest is behind a pause.
@@ -153,14 +154,14 @@ class JobRun:
         return self.held == 0 and all(route.dry for route in self.routes)
 
     @property
-    def is_spent(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Return whether nothing is in hand and every route is either empty or paused."""
         return self.held == 0 and all(route.dry or route.lane.pause is not None for route in self.routes)
 
     @property
     def is_paused(self) -> bool:
         """Return whether all that is left of it waits for a person."""
-        return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_spent))
+        return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_exhausted))
 
 
 class NoInFlightLog:
@@ -187,7 +188,7 @@ class State:
     #: Bytes of the bodies of all claims in hand.
     held_bytes: int = 0
     #: Requests in flight.
-    flying: dict[RequestId, Claim] = field(default_factory=dict)
+    sending: dict[RequestId, Claim] = field(default_factory=dict)
     flights: InFlightLog = field(default_factory=NoInFlightLog)
     #: A request that runs by itself because several holders died with it; nothing else is claimed meanwhile.
     alone: RequestId | None = None
@@ -199,7 +200,7 @@ class State:
     @property
     def in_flight(self) -> int:
         """Return how many requests are in flight."""
-        return len(self.flying)
+        return len(self.sending)
 
     def take(self, claim: Claim) -> None:
         """Record a claim that came into hand."""
@@ -208,20 +209,20 @@ class State:
         job.is_stuck = False
         self.held_bytes += len(claim.body)
 
-    def depart(self, claim: Claim) -> None:
+    def begin_sending(self, claim: Claim) -> None:
         """Record that a claim is being sent."""
-        self.flying[claim.request_id] = claim
+        self.sending[claim.request_id] = claim
         self.flights.begin(claim)
 
-    def let_go(self, claim: Claim) -> None:
+    def release(self, claim: Claim) -> None:
         """Record that a claim's settlement is on disk."""
         self.jobs[claim.job_id].held -= 1
         self.held_bytes -= len(claim.body)
         if self.alone == claim.request_id:
             self.alone = None
-            self.jobs[claim.job_id].look_at = 0.0
+            self.jobs[claim.job_id].check_at = 0.0
 
-    def count(self, settled: Iterable[SettledIds]) -> None:
+    def count(self, settled: Iterable[RequestsSettled]) -> None:
         """Count settled requests."""
         for each in settled:
             job = self.jobs.get(each.job_id)

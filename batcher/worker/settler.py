@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId
-from batcher.domain.requests import Claim, Claimed, SettledIds, Want
+from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Release, Requeue, Settlement
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.aio import all_of, wait_for
@@ -25,18 +25,18 @@ from batcher.worker.run_state import Lane, State
 _LINGER = 0.01
 #: The same while other batches are being flushed: a few settlements committed alone would delay all later ones.
 _LINGER_BESIDE = 0.025
-_NOTHING = Claimed(claims=[], settled=[], next_due={})
+_NOTHING = ClaimResult(claims=[], settled=[], next_due={})
 
 
 class Ask(Struct, frozen=True, kw_only=True):
     """Requests that are wanted, and who waits for them."""
 
-    wants: Sequence[Want]
+    wants: Sequence[RouteDemand]
     most_bytes: int
     alone: bool
     #: A lane stands idle without them.
     urgent: bool
-    done: asyncio.Future[Claimed]
+    done: asyncio.Future[ClaimResult]
 
 
 class Settler:
@@ -79,11 +79,13 @@ class Settler:
         else:
             self._look()
 
-    async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool, urgent: bool) -> Claimed:
+    async def claim(
+        self, wants: Sequence[RouteDemand], *, most_bytes: int, alone: bool, urgent: bool
+    ) -> ClaimResult:
         """Claim with the next batch, until `run` has ended. One task at a time may claim. See `ports.Queue`."""
         if not self._claims:
             return _NOTHING
-        done: asyncio.Future[Claimed] = asyncio.get_running_loop().create_future()
+        done: asyncio.Future[ClaimResult] = asyncio.get_running_loop().create_future()
         self._ask = Ask(wants=wants, most_bytes=most_bytes, alone=alone, urgent=urgent, done=done)
         self._look()
         return await done
@@ -199,7 +201,7 @@ class Settler:
         cooled: list[Lane],
         ask: Ask | None,
         saving: Sequence[Awaitable[None]],
-        writing: asyncio.Future[tuple[Sequence[SettledIds], Claimed | None]],
+        writing: asyncio.Future[tuple[Sequence[RequestsSettled], ClaimResult | None]],
     ) -> None:
         """Wait for a commit, then notify everyone who waits for it."""
         try:
@@ -222,29 +224,29 @@ class Settler:
 
     def _write(
         self, group: Sequence[Settlement], ask: Ask | None
-    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed | None]]:
+    ) -> Awaitable[tuple[Sequence[RequestsSettled], ClaimResult | None]]:
         if group and ask is not None and not ask.alone:
             return self._queue.exchange(group, ask.wants, most_bytes=ask.most_bytes)
         return self._one_by_one(self._queue.settle(group) if group else None, ask)
 
     async def _one_by_one(
-        self, settling: Awaitable[Sequence[SettledIds]] | None, ask: Ask | None
-    ) -> tuple[Sequence[SettledIds], Claimed | None]:
+        self, settling: Awaitable[Sequence[RequestsSettled]] | None, ask: Ask | None
+    ) -> tuple[Sequence[RequestsSettled], ClaimResult | None]:
         settled = [] if settling is None else await settling
         if ask is None:
             return settled, None
         return settled, await self._queue.claim(ask.wants, most_bytes=ask.most_bytes, alone=ask.alone)
 
-    def _tell(self, settled: Iterable[SettledIds]) -> None:
+    def _tell(self, settled: Iterable[RequestsSettled]) -> None:
         self._state.count(settled)
         for each in settled:
-            self._events.emit(told(each))
+            self._events.emit(each)
 
     def _account(self, group: list[Settlement]) -> None:
         now, wall = asyncio.get_running_loop().time(), self._clock.now()
         self._state.flights.end(settlement.claim for settlement in group)
         for settlement in group:
-            self._state.let_go(settlement.claim)
+            self._state.release(settlement.claim)
             decision = settlement.decision
             if isinstance(decision, Requeue | Release):
                 due = decision.available_at if isinstance(decision, Requeue) else None
@@ -256,13 +258,3 @@ class Settler:
         route = self._state.routes[settlement.claim.route_id]
         route.ask_at = at if route.dry else min(route.ask_at, at)
         route.dry = False
-
-
-def told(settled: SettledIds) -> RequestsSettled:
-    """Return the event for requests that were settled."""
-    return RequestsSettled(
-        job_id=settled.job_id,
-        completed=settled.completed,
-        dead_lettered=settled.dead_lettered,
-        cached=settled.cached,
-    )

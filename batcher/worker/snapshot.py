@@ -35,7 +35,7 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     #: Requests of a job settled per second, recently.
     rates: Mapping[JobId, float]
     #: Requests of a job in flight; a job that has none is left out.
-    flying: Mapping[JobId, int] = {}
+    sending: Mapping[JobId, int] = {}
     #: Base URLs to which sending has stopped in an outage.
     outages: Sequence[str] = ()
 

@@ -30,35 +30,35 @@ class TaskPool:
         self._carry_out = carry_out
         self._tasks = tasks
         self._idle: list[tuple[asyncio.Task[None], asyncio.Future[Dispatch]]] = []
-        self._goes_home = False
+        self._is_closing = False
         #: Tasks that carry a request; a second signal cancels them.
         self.out: set[asyncio.Task[None]] = set()
 
-    def send(self, errand: Dispatch) -> None:
+    def send(self, dispatch: Dispatch) -> None:
         """Carry out a request; it begins when the caller next waits."""
         if self._idle:
             member, hand = self._idle.pop()
-            hand.set_result(errand)
+            hand.set_result(dispatch)
         else:
-            member = self._tasks.create_task(self._serve(errand))
+            member = self._tasks.create_task(self._serve(dispatch))
             member.add_done_callback(self.out.discard)
         self.out.add(member)
 
     def close_idle(self) -> None:
         """End the idle tasks now, and the others when their requests are back."""
-        self._goes_home = True
+        self._is_closing = True
         for _, hand in self._idle:
             hand.cancel()
         self._idle.clear()
 
-    async def _serve(self, errand: Dispatch) -> None:
+    async def _serve(self, dispatch: Dispatch) -> None:
         loop, me = asyncio.get_running_loop(), asyncio.current_task()
         assert me is not None  # noqa: S101 - for the type checker: this runs in a task
         while True:
-            await self._carry_out(errand)
-            if self._goes_home:
+            await self._carry_out(dispatch)
+            if self._is_closing:
                 return
             hand: asyncio.Future[Dispatch] = loop.create_future()
             self.out.discard(me)
             self._idle.append((me, hand))
-            errand = await hand
+            dispatch = await hand

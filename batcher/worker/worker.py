@@ -101,7 +101,7 @@ class Worker:
             self._claiming: list[asyncio.Task[None]] = []
             try:
                 for job_id in jobs:
-                    await self._roster.take_up(job_id, probe=job_id in probing)
+                    await self._active_jobs.take_up(job_id, probe=job_id in probing)
                 self._claiming = [tasks.create_task(self._intake.run())]
                 self._writing.append(tasks.create_task(self._beat.run()))
                 end = await self._until_end()
@@ -125,21 +125,21 @@ class Worker:
             events=events,
             jitter=self._jitter,
         )
-        crew = TaskPool(executor.execute, tasks)
-        misfits = OversizedRequests(budget=budget, settler=settler, clock=clock, events=events)
+        task_pool = TaskPool(executor.execute, tasks)
+        oversized = OversizedRequests(budget=budget, settler=settler, clock=clock, events=events)
         gate = Dispatcher(
             state=state,
             budget=budget,
             settler=settler,
-            crew=crew,
+            task_pool=task_pool,
             pauses=pauses,
-            misfits=misfits,
+            oversized=oversized,
         )
 
         def open_gate(lane: Lane) -> None:
             lane.gate = tasks.create_task(gate.run(lane))
 
-        roster = ActiveJobs(
+        active_jobs = ActiveJobs(
             state=state,
             queue=queue,
             budget=budget,
@@ -148,8 +148,8 @@ class Worker:
             pauses=pauses,
             open_gate=open_gate,
         )
-        self._settler, self._pauses, self._crew, self._roster = settler, pauses, crew, roster
-        self._beat = Heartbeat(queue=queue, state=state, budget=budget, roster=roster, pauses=pauses)
+        self._settler, self._pauses, self._task_pool, self._active_jobs = settler, pauses, task_pool, active_jobs
+        self._beat = Heartbeat(queue=queue, state=state, budget=budget, active_jobs=active_jobs, pauses=pauses)
         self._intake = Claimer(
             queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
         )
@@ -158,7 +158,7 @@ class Worker:
         """Return how many requests may be in flight: the concurrency, or twice the recent number."""
         if self._settings.concurrency is not None:
             return self._settings.concurrency
-        return 2 * max([_LEAST_OUT, *(round(lane.lately_out) for lane in self.state.lanes.values())])
+        return 2 * max([_LEAST_OUT, *(round(lane.recent_in_flight) for lane in self.state.lanes.values())])
 
     async def _until_end(self) -> End:
         while True:
@@ -176,13 +176,13 @@ class Worker:
         await self._beat.stop_following()
         gates = [lane.gate for lane in self.state.lanes.values() if lane.gate is not None]
         await cancel_all([*self._claiming, *gates])
-        self._crew.close_idle()
+        self._task_pool.close_idle()
         if drain:
             await self._let_flights_end()
         for lane in self.state.lanes.values():
             self._settler.release(lane)
         # Cancelled before they began: they were never sent.
-        for claim in self.state.flying.values():
+        for claim in self.state.sending.values():
             self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         await cancel_all(self._writing)
         await self._settler.finish()
@@ -191,7 +191,7 @@ class Worker:
         await self._beat.once()
 
     async def _let_flights_end(self) -> None:
-        out = set(self._crew.out)
+        out = set(self._task_pool.out)
         if not self._stop.is_set():
             self._events.emit(DrainStarted(in_flight=len(out), deadline=self._deadline))
         if not out:

@@ -9,7 +9,7 @@ import uvloop
 
 from batcher.domain.ids import HolderId
 from batcher.domain.jobs import Job
-from batcher.domain.requests import Claimed
+from batcher.domain.requests import ClaimResult
 from batcher.ports import Queue
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
@@ -74,7 +74,7 @@ def queue(writer: Writer, clock: ManualClock, me: HolderId) -> Queue:
 def ask(queue: Queue, database: Database):
     """Claims from all routes of the given jobs."""
 
-    async def claim(*of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> Claimed:
+    async def claim(*of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> ClaimResult:
         return await queue.claim(wants(routes_of(database, *of), most), most_bytes=most_bytes, alone=alone)
 
     return claim

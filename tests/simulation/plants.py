@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from batcher.budget import limiter
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId
 from batcher.domain.lanes import StoredLane
-from batcher.domain.requests import SettledIds
 from batcher.domain.settlements import Settlement
 from batcher.policy.rate.token_bucket import Balance, Pace
 from batcher.store.queue import lanes, settle
@@ -52,12 +52,12 @@ def burst_forgotten() -> AbstractContextManager[object]:
     return mock.patch.object(limiter, "drained", full)
 
 
-def _forcing(where: str) -> Callable[..., list[SettledIds]]:
+def _forcing(where: str) -> Callable[..., list[RequestsSettled]]:
     """The real settlement, after the rows were changed to match the claims."""
 
     def settled(
         connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
-    ) -> list[SettledIds]:
+    ) -> list[RequestsSettled]:
         for each in settlements:
             values: dict[str, Any] = {"id": each.claim.request_id, "holder": holder, "send": each.claim.send}
             connection.exec_driver_sql(_FORCE + where, values)

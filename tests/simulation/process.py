@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy import Connection
 
 from batcher.domain.errors import BatcherError, StoreError
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId
-from batcher.domain.requests import Claim, Claimed, SettledIds, Want
+from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Settlement
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
@@ -75,7 +76,7 @@ class Process:
         self.alive = False
         self.world.watcher.died(self)
         for writer in self._writers:
-            writer.bury()
+            writer.reject()
         if self._task is not None:
             self._task.cancel()
 
@@ -164,7 +165,7 @@ class SimWriter:
         done: asyncio.Future[T] = loop.create_future()
         self._waiting[done] = work
         if not self._process.alive:
-            self.bury()
+            self.reject()
         elif self._seconds == 0 or self.is_slow:
             self._commit(done, work)
         else:
@@ -172,7 +173,7 @@ class SimWriter:
             loop.call_at(self._free_at, self._commit, done, work)
         return done
 
-    def bury(self) -> None:
+    def reject(self) -> None:
         """Let the tasks that wait in a dead process fail with Died, so that they end."""
         waiting, self._waiting = self._waiting, {}
         for done in waiting:
@@ -214,13 +215,13 @@ def _operation(work: Callable[[Connection], Any]) -> str:
 class SimQueue(SqlQueue):
     """The real queue; it keeps the given settlements until they are known to be on disk."""
 
-    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[RequestsSettled]]:
         process = _giving(settlements)
         return _remembered(process, settlements, super().settle(settlements))
 
     def exchange(
-        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
+        self, settlements: Sequence[Settlement], wants: Sequence[RouteDemand], *, most_bytes: int
+    ) -> Awaitable[tuple[Sequence[RequestsSettled], ClaimResult]]:
         process = _giving(settlements)
         return _remembered(process, settlements, super().exchange(settlements, wants, most_bytes=most_bytes))
 

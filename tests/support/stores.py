@@ -8,12 +8,13 @@ from typing import Any
 
 from sqlalchemy import text
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.exchange import Reply
 from batcher.domain.ids import HolderId, LaneId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import Usage
-from batcher.domain.requests import BadLine, Claim, Claimed, Line, ParsedLine, Route, SettledIds, Want
+from batcher.domain.requests import BadLine, Claim, ClaimResult, Line, ParsedLine, Route, RouteDemand
 from batcher.domain.settings import JobSettings
 from batcher.domain.settlements import (
     AttemptRecord,
@@ -142,8 +143,8 @@ def routes_of(database: Database, *of: Job) -> list[Route]:
         return [route for job in of for route in jobs.routes_of(connection, job)]
 
 
-def wants(routes: Iterable[Route], most: int = 1000) -> list[Want]:
-    return [Want(route=route, most=most) for route in routes]
+def wants(routes: Iterable[Route], most: int = 1000) -> list[RouteDemand]:
+    return [RouteDemand(route=route, most=most) for route in routes]
 
 
 def new_holder(database: Database, *, pid: int = 1, now: int = START) -> HolderId:
@@ -197,10 +198,15 @@ def completed(held: Claim, body: bytes = b'{"ok": 1}', *, at: int = START) -> Se
 
 
 def requeued(
-    held: Claim, available_at: int | None = None, *, spent: bool = True, timeout: bool = False, at: int = START
+    held: Claim,
+    available_at: int | None = None,
+    *,
+    uses_attempt: bool = True,
+    timeout: bool = False,
+    at: int = START,
 ) -> Settlement:
-    kind = AttemptKind.TRANSIENT if spent else AttemptKind.RATE_LIMITED
-    decision = Requeue(available_at=available_at, spent=spent, timeout=timeout)
+    kind = AttemptKind.TRANSIENT if uses_attempt else AttemptKind.RATE_LIMITED
+    decision = Requeue(available_at=available_at, uses_attempt=uses_attempt, timeout=timeout)
     return _settled(held, decision, attempt_of(kind, status=429, code="busy", message="busy", ended_at=at))
 
 
@@ -225,14 +231,14 @@ class Holder:
     id: HolderId
     clock: ManualClock
 
-    def claim(self, *of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> Claimed:
+    def claim(self, *of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> ClaimResult:
         wanted = wants(routes_of(self.database, *of), most)
         with self.database.write() as connection:
             return claim.claim(
                 connection, wanted, holder=self.id, now=self.clock.at, most_bytes=most_bytes, alone=alone
             )
 
-    def settle(self, *settlements: Settlement) -> list[SettledIds]:
+    def settle(self, *settlements: Settlement) -> list[RequestsSettled]:
         with self.database.write() as connection:
             return settle.settle(connection, settlements, holder=self.id, now=self.clock.at)
 

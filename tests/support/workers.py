@@ -122,7 +122,7 @@ class DyingWriter(SlowWriter):
     def die(self) -> None:
         self._is_dead = True
 
-    def bury(self) -> None:
+    def reject(self) -> None:
         """Let go of whoever still waits, so that their tasks can end."""
         self._is_buried = True
         for done in self._hanging:

@@ -27,7 +27,7 @@ class Poisoned:
         #: Each row's text as it came in, by the run that sent it.
         self.runs: list[list[str]] = []
         self._mutex = threading.Lock()
-        self.flying = 0
+        self.sending = 0
         #: How many others were out when the poison came.
         self.beside: list[int] = []
 
@@ -35,15 +35,15 @@ class Poisoned:
         text = came.json["messages"][0]["content"]
         with self._mutex:
             self.runs[-1].append(text)
-            self.flying += 1
+            self.sending += 1
             if text == "poison":
-                self.beside.append(self.flying - 1)
+                self.beside.append(self.sending - 1)
         if text == "poison":
             assert self.program is not None
             os.kill(self.program.pid, signal.SIGKILL)
         time.sleep(0.05)
         with self._mutex:
-            self.flying -= 1
+            self.sending -= 1
         message = {"role": "assistant", "content": "x"}
         return Says(200, {"choices": [{"message": message, "finish_reason": "stop"}]})
 

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from batcher.domain.outcomes import Failure
-from batcher.domain.states import RefusedFor
+from batcher.domain.states import RefusalCause
 
 _IN_FLIGHT: Final = re.compile(
     r"\bconcurren|\bin[- ]flight\b|\bparallel\b|\bsimultaneous|\bpending requests\b|\bat once\b"
@@ -15,19 +15,19 @@ _TOKENS: Final = re.compile(r"\btokens? (?:per|a) |\bTPM\b|\btoken (?:rate )?lim
 _REQUESTS: Final = re.compile(r"\brequests? (?:per|a) |\bRPM\b|\brequest (?:rate )?limit", re.IGNORECASE)
 
 
-def refused_for(refusal: Failure, *, again: bool) -> RefusedFor:
+def refusal_cause(refusal: Failure, *, again: bool) -> RefusalCause:
     """Return the cause, from the code and the message of a refusal; a message that names both says nothing.
 
     `again`: the same request was refused before.
     """
     if refusal.daily:
-        return RefusedFor.DAY
+        return RefusalCause.DAY
     text = f"{refusal.code} {refusal.message}"
     if _IN_FLIGHT.search(text):
-        return RefusedFor.IN_FLIGHT
+        return RefusalCause.IN_FLIGHT
     tokens, requests = _TOKENS.search(text), _REQUESTS.search(text)
     if tokens is not None and requests is None:
-        return RefusedFor.TOKENS
+        return RefusalCause.TOKENS
     if again:
-        return RefusedFor.AGAIN
-    return RefusedFor.REQUESTS if tokens is None and requests is not None else RefusedFor.UNSAID
+        return RefusalCause.AGAIN
+    return RefusalCause.REQUESTS if tokens is None and requests is not None else RefusalCause.UNSAID

@@ -114,13 +114,13 @@ def _replace(data: bytes, search: _Search) -> bytes:
     for mask in _MASK.finditer(data):
         head = _head_before(data, search.masked, mask.start(), done)
         tail = _tail_after(data, search.masked, mask.end())
-        if _tells(head, tail, search.public):
+        if _reveals_key(head, tail, search.public):
             parts += (data[done : mask.start() - head], _MARK)
             done = mask.end() + tail
     return b"".join((*parts, data[done:])) if parts else data
 
 
-def _tells(head: int, tail: int, public: int) -> bool:
+def _reveals_key(head: int, tail: int, public: int) -> bool:
     """Return whether a masked spelling with this many leading and trailing characters reveals part of a key.
 
     Of the leading ones, the first `public` are not secret.

@@ -127,7 +127,7 @@ def took(balance: Balance, part: float) -> Balance:
     return Balance(balance.taken + part, balance.owed - part)
 
 
-def spent(balance: Balance, amount: float) -> Balance:
+def take(balance: Balance, amount: float) -> Balance:
     """Use `amount` for a request; a negative amount comes back, at most what is still in the bucket."""
     owed = balance.owed + amount
     unspent = -balance.taken

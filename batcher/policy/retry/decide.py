@@ -40,7 +40,7 @@ def decide(
         case FailureKind.PERMANENT:
             return DeadLetter(kind=outcome.kind, code=outcome.code)
         case FailureKind.BLOCKED:
-            return Requeue(available_at=None, spent=False)
+            return Requeue(available_at=None, uses_attempt=False)
         case FailureKind.RATE_LIMITED:
             return _after_refusal(outcome, claim, lane_answered=lane_answered)
         case FailureKind.TRANSIENT:
@@ -51,31 +51,31 @@ def decide(
 
 def sends_without_attempt(claim: Claim) -> int:
     """Return the sends that used no attempt, this one included: refusals, pauses, faults of our own."""
-    return claim.send - claim.sends_before - claim.spent - claim.lost
+    return claim.send - claim.sends_before - claim.attempts_used - claim.lost
 
 
 def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:
     """Settle a refusal: the lane's cool-down holds the row back, and it keeps its place in the order."""
     if lane_answered and sends_without_attempt(claim) >= MOST_REFUSALS:
         return DeadLetter(kind=outcome.kind, code="refused_too_often")
-    return Requeue(available_at=None, spent=False)
+    return Requeue(available_at=None, uses_attempt=False)
 
 
 def _after_fault(
     outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int
 ) -> Requeue | DeadLetter:
     if outcome.code == FaultKind.LOCAL:
-        return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), spent=False)
+        return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), uses_attempt=False)
     if outcome.code == FaultKind.STALE_CONNECTION and sends_without_attempt(claim) <= 1:
-        return Requeue(available_at=None, spent=False)
+        return Requeue(available_at=None, uses_attempt=False)
     timeout = outcome.code == FaultKind.TIMEOUT
     allowed = min(max_attempts, outcome.most_attempts or max_attempts)
-    if claim.spent + 1 >= allowed or (timeout and claim.timeouts >= 1):
+    if claim.attempts_used + 1 >= allowed or (timeout and claim.timeouts >= 1):
         return DeadLetter(kind=outcome.kind, code=outcome.code)
-    return Requeue(available_at=now_us + _wait_us(outcome, claim, jitter), spent=True, timeout=timeout)
+    return Requeue(available_at=now_us + _wait_us(outcome, claim, jitter), uses_attempt=True, timeout=timeout)
 
 
 def _wait_us(outcome: Failure, claim: Claim, jitter: float) -> int:
     """Return the backoff, never shorter than the server stated. Rows given the same time are spread by jitter."""
-    told = 0 if outcome.retry_after_us is None else outcome.retry_after_us + int(BASE_US * jitter / 2)
-    return max(told, backoff_us(claim.spent, jitter=jitter))
+    stated_us = 0 if outcome.retry_after_us is None else outcome.retry_after_us + int(BASE_US * jitter / 2)
+    return max(stated_us, backoff_us(claim.attempts_used, jitter=jitter))

@@ -84,6 +84,6 @@ def _settings(settings: JobSettings) -> list[tuple[str, str]]:
 
 
 def _row(part: Part, name: str) -> str:
-    told = part.evidence if part.fix is None else f"{part.evidence} → {part.fix}"
-    cell = one_line(told, _WIDTH).replace("|", "\\|")
+    text = part.evidence if part.fix is None else f"{part.evidence} → {part.fix}"
+    cell = one_line(text, _WIDTH).replace("|", "\\|")
     return f"| {name} | {_WORDS[part.ok]} | {part.seconds * 1000:.0f} | {cell} |"

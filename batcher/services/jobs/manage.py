@@ -96,13 +96,13 @@ def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
     with database.read() as connection:
         job = jobs.get(connection, job.id)
         claimed = job_counts.counts(connection, job).claimed
-    flying = in_flight(database, job.id, claimed)
+    sending = in_flight(database, job.id, claimed)
     return Cancelled(
         job=job,
         was_over=was_over,
         requests=cancelled,
-        in_flight=flying,
-        held=claimed - flying,
+        in_flight=sending,
+        held=claimed - sending,
         runner=live_runner(database),
     )
 

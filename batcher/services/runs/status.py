@@ -153,7 +153,7 @@ def in_flight(database: Database, job_id: JobId, claimed: int) -> int:
 
 def _in_flight(live: _Live, job_id: JobId, claimed: int) -> int:
     # The snapshot is up to a second old; rows that were settled since are no longer in flight.
-    return 0 if live.snapshot is None else min(claimed, live.snapshot.flying.get(job_id, 0))
+    return 0 if live.snapshot is None else min(claimed, live.snapshot.sending.get(job_id, 0))
 
 
 def _errors_file(job: Job, counts: Counts) -> str | None:

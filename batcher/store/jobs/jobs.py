@@ -175,10 +175,10 @@ def start(connection: Connection, job_id: JobId, *, now: int) -> None:
     connection.execute(update(jobs).where(jobs.c.id == job_id).values(started_at=started))
 
 
-def add_active(connection: Connection, job_ids: Iterable[JobId], spent_us: int) -> None:
+def add_active(connection: Connection, job_ids: Iterable[JobId], active_us: int) -> None:
     """Add working time to the jobs."""
     connection.execute(
-        update(jobs).where(jobs.c.id.in_(list(job_ids))).values(active_us=jobs.c.active_us + spent_us)
+        update(jobs).where(jobs.c.id.in_(list(job_ids))).values(active_us=jobs.c.active_us + active_us)
     )
 
 

@@ -5,11 +5,12 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import Claimed, Route, SettledIds, Want
+from batcher.domain.requests import ClaimResult, Route, RouteDemand
 from batcher.domain.settlements import Settlement
 from batcher.ports import Clock
 from batcher.store.jobs import jobs
@@ -32,7 +33,9 @@ class SqlQueue:
         """See `ports.Queue`."""
         return self._writer.is_slow
 
-    def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Awaitable[Claimed]:
+    def claim(
+        self, wants: Sequence[RouteDemand], *, most_bytes: int, alone: bool = False
+    ) -> Awaitable[ClaimResult]:
         """See `ports.Queue`."""
         now, holder = self._clock.now(), self._holder
         return self._writer.write(
@@ -41,7 +44,7 @@ class SqlQueue:
             )
         )
 
-    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[SettledIds]]:
+    def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[RequestsSettled]]:
         """See `ports.Queue`."""
         now, holder = self._clock.now(), self._holder
         return self._writer.write(
@@ -49,12 +52,12 @@ class SqlQueue:
         )
 
     def exchange(
-        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> Awaitable[tuple[Sequence[SettledIds], Claimed]]:
+        self, settlements: Sequence[Settlement], wants: Sequence[RouteDemand], *, most_bytes: int
+    ) -> Awaitable[tuple[Sequence[RequestsSettled], ClaimResult]]:
         """See `ports.Queue`."""
         now, holder = self._clock.now(), self._holder
 
-        def both(connection: Connection) -> tuple[Sequence[SettledIds], Claimed]:
+        def both(connection: Connection) -> tuple[Sequence[RequestsSettled], ClaimResult]:
             ended = settle.settle(connection, settlements, holder=holder, now=now)
             return ended, claim.claim(connection, wants, holder=holder, now=now, most_bytes=most_bytes)
 
@@ -98,9 +101,9 @@ class SqlQueue:
         now = self._clock.now()
         return await self._write(lambda connection: jobs.finish(connection, finished, now=now))
 
-    async def add_active(self, worked: Sequence[JobId], spent_us: int) -> None:
+    async def add_active(self, worked: Sequence[JobId], active_us: int) -> None:
         """See `ports.Queue`."""
-        await self._write(lambda connection: jobs.add_active(connection, worked, spent_us))
+        await self._write(lambda connection: jobs.add_active(connection, worked, active_us))
 
     async def _write(self, work: Callable[[Connection], T]) -> T:
         return await self._writer.write(work)

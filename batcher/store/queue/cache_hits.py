@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, null, select, update
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import RequestId
-from batcher.domain.requests import Route, SettledIds
+from batcher.domain.requests import Route
 from batcher.domain.states import RequestState
 from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.queue import single_flight
@@ -88,14 +89,16 @@ _select_fresh_ids = Compiled(
 )
 
 
-def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) -> tuple[list[Any], SettledIds]:
+def answer(
+    connection: Connection, route: Route, rows: Sequence[Any], now: int
+) -> tuple[list[Any], RequestsSettled]:
     """Settle the rows whose answer is known, with their followers; park those whose answer is in flight.
 
     Returns the rest, which must be sent. If no row needs to be sent, fresh ones after them are looked up, too.
     """
     sharing = [row.id for row in rows if row.may_have_answer]
     if not sharing:
-        return list(rows), SettledIds(job_id=route.job_id)
+        return list(rows), RequestsSettled(job_id=route.job_id)
     known = _answered(connection, route, sharing, now)
     if len(known) == len(rows):
         known += _answered_ahead(connection, route, now)
@@ -105,7 +108,7 @@ def answer(connection: Connection, route: Route, rows: Sequence[Any], now: int) 
     gone = set(known)
     gone |= _parked(connection, route, [each for each in sharing if each not in gone], now)
     to_send = [row for row in rows if row.id not in gone]
-    return to_send, SettledIds(job_id=route.job_id, completed=completed, cached=len(completed))
+    return to_send, RequestsSettled(job_id=route.job_id, completed=completed, cached=len(completed))
 
 
 def _answered_ahead(connection: Connection, route: Route, now: int) -> list[RequestId]:

@@ -25,8 +25,9 @@ from sqlalchemy import (
     update,
 )
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId, RequestId, RouteId
-from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
+from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
 from batcher.domain.states import RequestState
 from batcher.store.compiled import Compiled, CompiledJson, as_json_array, id_list, literal
 from batcher.store.queue.cache_hits import answer
@@ -128,19 +129,19 @@ _claim = Compiled(
 
 def claim(
     connection: Connection,
-    wants: Sequence[Want],
+    wants: Sequence[RouteDemand],
     *,
     holder: HolderId,
     now: int,
     most_bytes: int,
     alone: bool = False,
-) -> Claimed:
+) -> ClaimResult:
     """Claim what is wanted of each route, within `most_bytes` of bodies (one request always fits).
 
     `alone` claims a single suspect: a request with which several holders died runs last and by itself.
     """
     claims: list[Claim] = []
-    settled: list[SettledIds] = []
+    settled: list[RequestsSettled] = []
     next_due: dict[RouteId, int | None] = {}
     for want in wants:
         rows = _candidates(connection, want, now, alone=alone)
@@ -156,10 +157,10 @@ def claim(
             next_due[want.route.id] = next_in_line.scalar(connection, want.route.id)
         if claims and (most_bytes <= 0 or alone):
             break
-    return Claimed(claims=claims, settled=settled, next_due=next_due)
+    return ClaimResult(claims=claims, settled=settled, next_due=next_due)
 
 
-def _candidates(connection: Connection, want: Want, now: int, *, alone: bool) -> list[Any]:
+def _candidates(connection: Connection, want: RouteDemand, now: int, *, alone: bool) -> list[Any]:
     route, endpoint = want.route.id, want.route.endpoint_id
     if alone:
         return select_suspect.rows(connection, endpoint, route, now)
@@ -202,7 +203,7 @@ def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: Hol
             model=route.model,
             send=row.sends + 1,
             sends_before=row.sends_before,
-            spent=row.spent,
+            attempts_used=row.spent,
             lost=row.lost,
             timeouts=row.timeouts,
             revision=row.revision,

@@ -5,6 +5,7 @@ settlement is never undone, and settling the same batch twice changes nothing: a
 (it raised, but may be on disk) can be repeated.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,8 +13,8 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from batcher.domain.ids import HolderId, JobId
-from batcher.domain.requests import SettledIds
+from batcher.domain.events import RequestsSettled
+from batcher.domain.ids import HolderId, JobId, RequestId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import JobState, RequestState
 from batcher.store.compiled import Compiled, CompiledInsert, as_json_array, as_json_rows, id_list, literal
@@ -166,20 +167,32 @@ class _Tally:
     """The settled requests, by job."""
 
     def __init__(self) -> None:
-        self._by_job: dict[JobId, SettledIds] = {}
+        self._completed: dict[JobId, list[RequestId]] = {}
+        self._dead_lettered: dict[JobId, list[RequestId]] = {}
+        self._cached: Counter[JobId] = Counter()
 
-    def of(self, job_id: JobId) -> SettledIds:
-        if job_id not in self._by_job:
-            self._by_job[job_id] = SettledIds(job_id=job_id)
-        return self._by_job[job_id]
+    def completed(self, job_id: JobId, request_id: RequestId, *, cached: bool = False) -> None:
+        self._completed.setdefault(job_id, []).append(request_id)
+        self._cached[job_id] += cached
 
-    def result(self) -> list[SettledIds]:
-        return list(self._by_job.values())
+    def dead_lettered(self, job_id: JobId, request_id: RequestId) -> None:
+        self._dead_lettered.setdefault(job_id, []).append(request_id)
+
+    def result(self) -> list[RequestsSettled]:
+        return [
+            RequestsSettled(
+                job_id=job_id,
+                completed=self._completed.get(job_id, []),
+                dead_lettered=self._dead_lettered.get(job_id, []),
+                cached=self._cached[job_id],
+            )
+            for job_id in dict.fromkeys((*self._completed, *self._dead_lettered))
+        ]
 
 
 def settle(
     connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
-) -> list[SettledIds]:
+) -> list[RequestsSettled]:
     """Write the batch; return the requests that were settled by it, followers included."""
     asked = as_json_array(s.claim.request_id for s in settlements)
     (standing,) = _select_standing.rows(connection, asked, holder)
@@ -231,7 +244,7 @@ def _write_completes(
     # That each is still held, and by this send, was checked above, in this transaction.
     _complete_new.run(connection, now, first, holder)
     for s, _ in completes:
-        tally.of(s.claim.job_id).completed.append(s.claim.request_id)
+        tally.completed(s.claim.job_id, s.claim.request_id)
 
 
 def _response_row(response_id: int, settlement: Settlement, complete: Complete, now: int) -> tuple[Any, ...]:
@@ -264,7 +277,7 @@ def _write_dead_letters(
         ((letter.kind, letter.code, now, s.claim.request_id, holder, s.claim.send) for s, letter in dead),
     )
     for s, _ in dead:
-        tally.of(s.claim.job_id).dead_lettered.append(s.claim.request_id)
+        tally.dead_lettered(s.claim.job_id, s.claim.request_id)
 
 
 def _share_ends(
@@ -275,10 +288,9 @@ def _share_ends(
     now: int,
 ) -> None:
     for row in single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now):
-        tally.of(row.job_id).completed.append(row.id)
-        tally.of(row.job_id).cached += 1
+        tally.completed(row.job_id, row.id, cached=True)
     for row in single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now):
-        tally.of(row.job_id).dead_lettered.append(row.id)
+        tally.dead_lettered(row.job_id, row.id)
 
 
 def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:
@@ -292,7 +304,7 @@ def _write_back(connection: Connection, back: Sequence[Settlement], holder: Hold
         if settlement.claim.job_id in cancelled:
             given_up.append((int(isinstance(decision, Release)), now, *fence))
         elif isinstance(decision, Requeue):
-            requeued.append((decision.available_at, int(decision.spent), int(decision.timeout), *fence))
+            requeued.append((decision.available_at, int(decision.uses_attempt), int(decision.timeout), *fence))
         else:
             released.append(fence)
     _requeue.many(connection, requeued)

@@ -150,7 +150,7 @@ class Database:
         """
         with self._mutex, self._lock.held(), storage_errors(self.path):
             self._refuse_another_file()
-            self._mend()
+            self._restart_torn_log()
             self._writer.exec_driver_sql("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -197,7 +197,7 @@ class Database:
     def _failed(self, why: str) -> StoreError:
         return StoreError(f"the store {self.path} failed: {why}", hint=_advice(why))
 
-    def _mend(self) -> None:
+    def _restart_torn_log(self) -> None:
         """Begin a new log after a failed flush: the old one may have a gap, which would hide what comes after it.
 
         A checkpoint writes what the log holds in memory to the store's file, and flushes that.

@@ -79,11 +79,11 @@ class _Flushers:
         self._database = database
         self._pace = pace
         self._pool = ThreadPoolExecutor(_FLUSHES, thread_name_prefix="batcher-flush")
-        self._untold: deque[_Committed] = deque()
+        self._unreported: deque[_Committed] = deque()
         self._telling = threading.Lock()
 
     def give(self, committed: _Committed) -> None:
-        self._untold.append(committed)
+        self._unreported.append(committed)
         self._pool.submit(self._flush, committed)
 
     def _flush(self, committed: _Committed) -> None:
@@ -96,8 +96,8 @@ class _Flushers:
             error = failed
         self._pace.add(time.perf_counter() - began)
         with self._telling:
-            while self._untold and (error is not None or committed in self._untold):
-                self._untold.popleft().tell(error)
+            while self._unreported and (error is not None or committed in self._unreported):
+                self._unreported.popleft().tell(error)
 
     def close(self) -> None:
         """Return when everything given has been reported."""

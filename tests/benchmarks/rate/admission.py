@@ -89,9 +89,9 @@ async def admitting(state: Callable[[LaneGate], None]) -> tuple[float, float]:
         budgets.reconcile(place, USAGE)
         budgets.answered(LANE)
         if state is not without:
-            budgets.heed(LANE, HINTS)
+            budgets.adopt_hints(LANE, HINTS)
 
-    budgets.heed(LANE, HINTS)
+    budgets.adopt_hints(LANE, HINTS)
     state(gate)
     await whole()
     return await cheapest(lambda: budgets.reserve(LANE, CHARGE)), await cheapest(whole)

@@ -319,24 +319,24 @@ async def test_no_file_descriptors_left_is_a_local_fault(host: str):
 async def test_a_sender_that_is_closed_reports_a_local_fault():
     async with raw_server(hangs) as server:
         sender = await HttpSender(target(server.url()), StillClock()).__aenter__()
-        flying = asyncio.create_task(post(sender))
+        sending = asyncio.create_task(post(sender))
         while not server.seen:
             await asyncio.sleep(0.01)
         await sender.__aexit__(None, None, None)
-        assert summary(await flying) == (FaultKind.LOCAL, True)
+        assert summary(await sending) == (FaultKind.LOCAL, True)
         assert summary(await post(sender)) == (FaultKind.LOCAL, False)
 
 
 @pytest.mark.parametrize("handler", [hangs, drips])
 async def test_cancelling_passes_through_and_closes_the_connection(handler: Handler):
     async with raw_server(handler) as server, HttpSender(target(server.url()), StillClock()) as sender:
-        flying = asyncio.create_task(post(sender))
+        sending = asyncio.create_task(post(sender))
         while not server.seen:
             await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
-        flying.cancel()
+        sending.cancel()
         with pytest.raises(asyncio.CancelledError):
-            await flying
+            await sending
         with suppress(ConnectionResetError):
             assert await server.seen[0].reader.read() == b""
 

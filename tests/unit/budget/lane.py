@@ -9,7 +9,7 @@ from batcher.budget.lanes import LaneBudgets
 from batcher.domain.lanes import Charge, LaneKey, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import ChargeRule, RefusedFor
+from batcher.domain.states import ChargeRule, RefusalCause
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.ports import Reservation
 from batcher.simulate.buckets import Limiter, Rejected
@@ -121,14 +121,14 @@ async def run_lane(
             budgets.answered(lane)
         else:
             budgets.reconcile(place, None)
-            why, told_s = RefusedFor.IN_FLIGHT, None
+            why, stated_wait_s = RefusalCause.IN_FLIGHT, None
             if isinstance(ended, Rejected):
-                why = RefusedFor(ended.dimension) if named else RefusedFor.UNSAID
-                told_s = ended.retry_after_s if provider.retry_after else None
-            wait_us = None if told_s is None else int(told_s * 1e6)
+                why = RefusalCause(ended.dimension) if named else RefusalCause.UNSAID
+                stated_wait_s = ended.retry_after_s if provider.retry_after else None
+            wait_us = None if stated_wait_s is None else int(stated_wait_s * 1e6)
             budgets.cool_down(lane, wait_us=wait_us, jitter=0.5, restart_ramp=False, why=why)
             waiting.append((number, row))
-        budgets.heed(lane, hints)
+        budgets.adopt_hints(lane, hints)
 
     async with asyncio.TaskGroup() as group:
         while now() < until:

@@ -145,10 +145,10 @@ async def test_an_old_refusal_that_names_a_time_is_obeyed_after_the_cool_down_to
 
 async def test_a_request_that_waits_for_its_rate_does_not_slip_into_a_cool_down():
     budgets = opened(Limits(rpm=600))
-    flying = await take(budgets, 2)
+    sending = await take(budgets, 2)
     waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
     await asyncio.sleep(0.01)
-    refuse(budgets, flying[0], wait_s=9)
+    refuse(budgets, sending[0], wait_s=9)
     began = now()
     await waiting
     assert now() >= began + 9

@@ -103,16 +103,16 @@ async def test_a_day_that_begins_at_midnight_ends_there():
 
 async def test_of_an_announced_limit_what_the_provider_says_is_left_counts_and_else_our_own_count():
     budgets = opened()
-    budgets.heed(LANE, RateHints(rpd=5, remaining_requests_day=3))
+    budgets.adopt_hints(LANE, RateHints(rpd=5, remaining_requests_day=3))
     await sent(budgets, 8)
-    budgets.heed(LANE, RateHints(rpd=10))
+    budgets.adopt_hints(LANE, RateHints(rpd=10))
     await sent(budgets, 2)
     assert await is_held(budgets)
 
 
 async def test_a_limit_that_was_given_is_a_ceiling_over_the_announced_one():
     budgets = opened(Limits(rpd=5))
-    budgets.heed(LANE, RateHints(rpd=10))
+    budgets.adopt_hints(LANE, RateHints(rpd=10))
     await sent(budgets, 5)
     assert await is_held(budgets)
 

@@ -17,6 +17,6 @@ async def test_where_there_is_room_a_reservation_waits_for_nothing(hints):
     budgets.reconcile(first, None)
     budgets.answered(LANE)
     if hints is not None:
-        budgets.heed(LANE, hints)
+        budgets.adopt_hints(LANE, hints)
     with pytest.raises(StopIteration):
         budgets.reserve(LANE, charge(800)).send(None)

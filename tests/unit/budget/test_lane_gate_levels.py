@@ -25,12 +25,12 @@ async def room(budgets, lane=LANE):
 async def test_a_new_lane_has_eight_in_flight_until_the_first_success(limits):
     budgets = opened(limits)
     await asyncio.sleep(1)
-    flying = await take(budgets, 8)
+    sending = await take(budgets, 8)
     assert await is_held(budgets, seconds=3600)
-    finish(budgets, flying[0], answered=False)
+    finish(budgets, sending[0], answered=False)
     assert not await is_held(budgets)
     assert await room(budgets) == 1
-    finish(budgets, flying[1])
+    finish(budgets, sending[1])
     assert await room(budgets) == 2
 
 
@@ -146,19 +146,19 @@ async def test_the_level_never_falls_below_one():
 
 
 async def test_an_in_flight_limit_that_nobody_announced_is_found_with_few_refusals():
-    budgets, flying, refused, most = opened(), 0, 0, 0
+    budgets, sending, refused, most = opened(), 0, 0, 0
 
     async def exchange(place):
-        nonlocal flying, refused, most
-        flying += 1
-        most = max(most, flying)
-        if flying > 20:
-            flying -= 1
+        nonlocal sending, refused, most
+        sending += 1
+        most = max(most, sending)
+        if sending > 20:
+            sending -= 1
             refused += 1
             refuse(budgets, place)
             return
         await asyncio.sleep(1)
-        flying -= 1
+        sending -= 1
         finish(budgets, place)
 
     async with asyncio.TaskGroup() as group:
@@ -170,14 +170,14 @@ async def test_an_in_flight_limit_that_nobody_announced_is_found_with_few_refusa
 
 async def test_the_process_has_no_more_in_flight_than_it_was_given_and_lanes_take_turns():
     budgets = opened(most=3, lanes=[LANE, OTHER])
-    flying, most, sent = 0, 0, []
+    sending, most, sent = 0, 0, []
 
     async def exchange(place, lane):
-        nonlocal flying, most
-        flying += 1
-        most = max(most, flying)
+        nonlocal sending, most
+        sending += 1
+        most = max(most, sending)
         await asyncio.sleep(1)
-        flying -= 1
+        sending -= 1
         finish(budgets, place, lane=lane)
 
     async def gate(lane, group):

@@ -29,15 +29,15 @@ async def test_an_announced_limit_is_certain_once_this_run_has_heard_it():
     old = LaneMemory(limits=KnownLimits(tpm=60_000), charging=MAX)
     budgets = opened(memory=old)
     assert budgets.never_fits(LANE, HUGE) is None
-    budgets.heed(LANE, RateHints(tpm=60_000))
+    budgets.adopt_hints(LANE, RateHints(tpm=60_000))
     assert budgets.never_fits(LANE, HUGE) == TokenLimit(tpm=60_000, source=LimitSource.ANNOUNCED)
 
 
 async def test_of_a_given_and_an_announced_limit_the_lower_one_counts():
     budgets = opened(Limits(tpm=60_000))
-    budgets.heed(LANE, RateHints(tpm=90_000))
+    budgets.adopt_hints(LANE, RateHints(tpm=90_000))
     assert budgets.never_fits(LANE, HUGE) == GIVEN
-    budgets.heed(LANE, RateHints(tpm=30_000))
+    budgets.adopt_hints(LANE, RateHints(tpm=30_000))
     assert budgets.never_fits(LANE, HUGE) == TokenLimit(tpm=30_000, source=LimitSource.ANNOUNCED)
 
 

@@ -7,7 +7,7 @@ import pytest
 from batcher.domain.lanes import Charge, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import RefusedFor
+from batcher.domain.states import RefusalCause
 from tests.unit.budget.runs import LANE, charge, finish, is_held, now, opened, take
 
 APART = RateHints(tpm=8_000, input_tpm=60_000, output_tpm=8_000, remaining_tokens=8_000)
@@ -21,7 +21,7 @@ async def run(budgets, count, *, prompt, output, most=4000):
         await asyncio.sleep(0.2)
         budgets.reconcile(place, Usage(input_tokens=prompt, output_tokens=output))
         budgets.answered(LANE)
-        budgets.heed(LANE, APART)
+        budgets.adopt_hints(LANE, APART)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
@@ -52,7 +52,7 @@ async def test_a_daily_refusal_holds_the_lane_until_its_time_and_says_so():
     budgets = opened(Limits(rpm=600))
     (place,) = await take(budgets, 1)
     budgets.reconcile(place, None)
-    budgets.cool_down(LANE, wait_us=3_600_000_000, jitter=0.0, restart_ramp=False, why=RefusedFor.DAY)
+    budgets.cool_down(LANE, wait_us=3_600_000_000, jitter=0.0, restart_ramp=False, why=RefusalCause.DAY)
     view = budgets.view(LANE)
     assert view.binding == "day"
     assert view.cooling_until is not None
@@ -65,7 +65,7 @@ async def test_the_last_request_of_the_day_is_followed_by_the_next_share_of_it()
     budgets = opened()
     (place,) = await take(budgets, 1)
     finish(budgets, place)
-    budgets.heed(LANE, RateHints(rpd=1440, remaining_requests_day=0))
+    budgets.adopt_hints(LANE, RateHints(rpd=1440, remaining_requests_day=0))
     assert budgets.view(LANE).binding == "day"
     await budgets.reserve(LANE, charge())
     assert now() == pytest.approx(60, abs=0.1)
@@ -75,7 +75,7 @@ async def test_a_busy_server_named_by_its_refusal_gets_fewer_at_once_and_no_long
     budgets = opened()
     places = await take(budgets, 8)
     budgets.reconcile(places[7], None)
-    budgets.cool_down(LANE, wait_us=None, jitter=0.0, restart_ramp=False, why=RefusedFor.IN_FLIGHT)
+    budgets.cool_down(LANE, wait_us=None, jitter=0.0, restart_ramp=False, why=RefusalCause.IN_FLIGHT)
     assert await is_held(budgets)
     finish(budgets, places[0])
     finish(budgets, places[1])
@@ -90,9 +90,9 @@ async def test_a_hold_for_the_day_is_still_one_after_a_restart(by_refusal):
     first.reconcile(place, None)
     stored = None
     if by_refusal:
-        stored = first.cool_down(LANE, wait_us=60_000_000, jitter=0.0, restart_ramp=False, why=RefusedFor.DAY)
+        stored = first.cool_down(LANE, wait_us=60_000_000, jitter=0.0, restart_ramp=False, why=RefusalCause.DAY)
     else:
-        first.heed(LANE, RateHints(rpd=1440, remaining_requests_day=0))
+        first.adopt_hints(LANE, RateHints(rpd=1440, remaining_requests_day=0))
     memory = first.memory(LANE)
     await asyncio.sleep(20)
     assert first.memory(LANE) == memory

@@ -32,7 +32,7 @@ async def rate_of(budgets, count=200, tokens=0):
 )
 async def test_what_is_given_is_a_ceiling_and_what_is_announced_fills_in(given, hints, kept, source):
     budgets = opened(given)
-    budgets.heed(LANE, hints)
+    budgets.adopt_hints(LANE, hints)
     view = budgets.view(LANE)
     assert (Limits(rpm=view.rpm, tpm=view.tpm), view.source) == (kept, source)
 
@@ -40,7 +40,7 @@ async def test_what_is_given_is_a_ceiling_and_what_is_announced_fills_in(given, 
 async def test_an_announced_limit_takes_effect_at_once_and_starts_drained():
     budgets, limits = opened(), Limits(rpm=600)
     (place,) = await take(budgets, 1)
-    budgets.heed(LANE, RateHints(rpm=600))
+    budgets.adopt_hints(LANE, RateHints(rpm=600))
     finish(budgets, place)
     run = await work(budgets, [0] * 300, judge=Judge(limits))
     assert run.refused == 0
@@ -61,17 +61,17 @@ async def test_a_lowered_limit_is_followed_and_a_raised_one_too():
     budgets = opened()
     seen = []
     for rpm in (600, 300, 1200):
-        budgets.heed(LANE, RateHints(rpm=rpm))
+        budgets.adopt_hints(LANE, RateHints(rpm=rpm))
         seen.append(await rate_of(budgets))
     assert seen == pytest.approx([597, 298.5, 1194], rel=0.01)
 
 
 async def test_a_limit_that_trembles_is_not_made_anew():
     budgets = opened()
-    budgets.heed(LANE, RateHints(rpm=600, tpm=60_000))
+    budgets.adopt_hints(LANE, RateHints(rpm=600, tpm=60_000))
     await asyncio.sleep(1)  # a remade limiter would be drained again
     for rpm in (600.001, 599.9, 601, 600):
-        budgets.heed(LANE, RateHints(rpm=rpm, tpm=rpm * 100))
+        budgets.adopt_hints(LANE, RateHints(rpm=rpm, tpm=rpm * 100))
     assert not await is_held(budgets, tokens=450)
 
 

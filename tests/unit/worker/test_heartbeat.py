@@ -59,5 +59,5 @@ async def test_the_runner_tells_how_many_requests_of_each_job_are_out(rig: Rig):
     await asyncio.sleep(3.0)
     told = decode(table(rig.database, "holders")[-1]["snapshot"])
     assert told is not None
-    assert dict(told.flying) == {one.id: 3, two.id: 2}
+    assert dict(told.sending) == {one.id: 3, two.id: 2}
     await running

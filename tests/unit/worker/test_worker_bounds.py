@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from batcher.domain.errors import StoreError
-from batcher.domain.requests import Want
+from batcher.domain.requests import RouteDemand
 from batcher.domain.settlements import Settlement
 from batcher.simulate import SimulatedProvider
 from batcher.worker import claimer
@@ -114,7 +114,7 @@ async def test_replies_are_written_in_groups(rig: Rig):
         groups.append(len(group))
         return await settle(group)
 
-    async def counted_too(group: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int) -> Any:
+    async def counted_too(group: Sequence[Settlement], wants: Sequence[RouteDemand], *, most_bytes: int) -> Any:
         groups.append(len(group))
         return await exchange(group, wants, most_bytes=most_bytes)
 

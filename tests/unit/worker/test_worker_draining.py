@@ -162,6 +162,6 @@ async def test_a_killed_runner_costs_at_most_what_was_in_flight(rig: Rig, second
     assert max(row["lost"] for row in rig.rows()) <= 2
     assert {row["spent"] for row in rig.rows()} == {0}
     for writer, running in killed:
-        writer.bury()
+        writer.reject()
         await asyncio.wait({running})
         assert running.cancelled() or running.exception() is not None

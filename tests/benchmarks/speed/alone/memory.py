@@ -3,13 +3,13 @@
 import asyncio
 from collections.abc import Sequence
 
-from batcher.domain.events import Event
+from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply
 from batcher.domain.ids import JobId, LaneId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, LaneMemory, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import Claim, Claimed, Route, SettledIds, Want
+from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
 from batcher.domain.settlements import Settlement
 
 
@@ -51,26 +51,26 @@ class MemoryQueue:
     def _is_over(self) -> bool:
         return self.settled == len(self._claims)
 
-    async def claim(self, wants: Sequence[Want], *, most_bytes: int, alone: bool = False) -> Claimed:
+    async def claim(self, wants: Sequence[RouteDemand], *, most_bytes: int, alone: bool = False) -> ClaimResult:
         """See `ports.Queue`."""
         await asyncio.sleep(0)
         most = wants[0].most
         taken = self._claims[self._given : self._given + most]
         self._given += len(taken)
-        return Claimed(claims=taken, settled=(), next_due={} if len(taken) == most else {self._route.id: None})
+        return ClaimResult(claims=taken, settled=(), next_due={} if len(taken) == most else {self._route.id: None})
 
     disk_is_slow = False
 
-    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[SettledIds]:
+    async def settle(self, settlements: Sequence[Settlement]) -> Sequence[RequestsSettled]:
         """See `ports.Queue`."""
         await asyncio.sleep(0)
         self.settled += len(settlements)
-        done = SettledIds(job_id=self._job.id, completed=[each.claim.request_id for each in settlements])
+        done = RequestsSettled(job_id=self._job.id, completed=[each.claim.request_id for each in settlements])
         return [done]
 
     async def exchange(
-        self, settlements: Sequence[Settlement], wants: Sequence[Want], *, most_bytes: int
-    ) -> tuple[Sequence[SettledIds], Claimed]:
+        self, settlements: Sequence[Settlement], wants: Sequence[RouteDemand], *, most_bytes: int
+    ) -> tuple[Sequence[RequestsSettled], ClaimResult]:
         """See `ports.Queue`."""
         return await self.settle(settlements), await self.claim(wants, most_bytes=most_bytes)
 
@@ -97,5 +97,5 @@ class MemoryQueue:
         """See `ports.Queue`."""
         return list(finished) if self._is_over else []
 
-    async def add_active(self, worked: Sequence[JobId], spent_us: int) -> None:
+    async def add_active(self, worked: Sequence[JobId], active_us: int) -> None:
         """See `ports.Queue`."""

@@ -103,7 +103,7 @@ def _claimed(number: int, line: ParsedLine) -> Claim:
         path=line.path,
         model=line.model,
         send=1,
-        spent=0,
+        attempts_used=0,
         lost=0,
         timeouts=0,
         revision=0,
@@ -128,7 +128,7 @@ async def _admit(claims: Sequence[Claim]) -> None:
         place = await budgets.reserve(key, charge)
         budgets.reconcile(place, Usage(input_tokens=78, output_tokens=31))
         budgets.answered(key)
-        budgets.heed(key, hints)
+        budgets.adopt_hints(key, hints)
 
 
 async def _in_parallel(claims: Sequence[Claim], one: Callable[[Claim], Awaitable[None]]) -> None:

@@ -53,7 +53,7 @@ def leaders(database: Database) -> dict[str, str | None]:
     return {name: by_id.get(each["leader_id"]) for name, each in rows.items()}
 
 
-def bury(holder, job, *custom_ids: str) -> None:
+def reject(holder, job, *custom_ids: str) -> None:
     """These die; what else is claimed is given to nobody."""
     held = holder.claim(job).claims
     holder.settle(*(dead_lettered(each) for each in held if each.custom_id in custom_ids))
@@ -61,7 +61,7 @@ def bury(holder, job, *custom_ids: str) -> None:
 
 def test_an_edited_row_is_made_anew_around_its_body(database, holder):
     job = submit_rows(database, [row("a")])
-    bury(holder, job, "a")
+    reject(holder, job, "a")
     edit(database, 1, to="b")
     made = stored(database)["a"]
     assert (made["fingerprint"], made["size"], made["revision"]) == (
@@ -76,7 +76,7 @@ def test_an_edited_row_is_made_anew_around_its_body(database, holder):
 def test_every_former_body_is_kept(database, holder):
     job = submit_rows(database, [row("a")])
     for to in ("b", "c"):
-        bury(holder, job, "a")
+        reject(holder, job, "a")
         edit(database, 1, to=to)
     kept = [(each["request_id"], each["revision"], each["body"]) for each in table(database, "former_bodies")]
     assert kept == [(1, 0, body("a")), (1, 1, body("b"))]
@@ -94,12 +94,12 @@ def test_an_edited_row_and_one_of_its_new_body_that_waits_are_sent_once(database
 
 def test_an_edited_row_follows_a_row_of_its_new_body_that_is_on_its_way(database, holder):
     job = submit_rows(database, [row("dead"), row("flies")])
-    dead, flying = holder.claim(job).claims
+    dead, sending = holder.claim(job).claims
     holder.settle(dead_lettered(dead))
     edit(database, 1, to="flies")
     assert leaders(database) == {"dead": "flies", "flies": None}
     assert holder.claim(job).claims == []
-    holder.settle(completed(flying))
+    holder.settle(completed(sending))
     assert set(states(database).values()) == {"completed"}
 
 
@@ -128,7 +128,7 @@ def test_an_edited_leader_leaves_its_dead_followers_with_their_cause(database, h
 
 def test_edited_rows_that_become_the_same_are_sent_once(database, holder):
     job = submit_rows(database, [row("a"), row("b"), row("c")])
-    bury(holder, job, "a", "b", "c")
+    reject(holder, job, "a", "b", "c")
     edit(database, 1, 2, 3, to="same")
     assert leaders(database) == {"a": None, "b": "a", "c": "a"}
     assert names(holder.claim(job).claims) == ["a"]
@@ -137,7 +137,7 @@ def test_edited_rows_that_become_the_same_are_sent_once(database, holder):
 def test_rows_of_many_transactions_are_all_edited(database, holder, monkeypatch):
     monkeypatch.setattr("batcher.services.dead_letters.edit.AT_ONCE", 2)
     job = submit_rows(database, [row(f"r{n}") for n in range(5)])
-    bury(holder, job, *(f"r{n}" for n in range(5)))
+    reject(holder, job, *(f"r{n}" for n in range(5)))
     assert edit(database, 1, 2, 3, 4, 5, to="same").count == 5
     assert {each["revision"] for each in stored(database).values()} == {1}
     assert names(holder.claim(job).claims) == ["r0"]
@@ -146,7 +146,7 @@ def test_rows_of_many_transactions_are_all_edited(database, holder, monkeypatch)
 def test_one_refusal_among_many_changes_none_of_them(database, holder, monkeypatch):
     monkeypatch.setattr("batcher.services.dead_letters.edit.AT_ONCE", 2)
     job = submit_rows(database, [*(row(f"r{n}") for n in range(4)), Row("odd", body=b'{"model": "m"}')])
-    bury(holder, job, *(f"r{n}" for n in range(4)), "odd")
+    reject(holder, job, *(f"r{n}" for n in range(4)), "odd")
     before = stored(database)
     with pytest.raises(UsageError, match=r"nothing was changed: request 5: `messages` is missing"):
         choose(database, Filters(), edits("temperature=1"))
@@ -155,17 +155,17 @@ def test_one_refusal_among_many_changes_none_of_them(database, holder, monkeypat
 
 def test_many_refusals_are_counted_and_some_are_named(database, holder):
     job = submit_rows(database, numbered(12))
-    bury(holder, job, *(f"r{n}" for n in range(12)))
+    reject(holder, job, *(f"r{n}" for n in range(12)))
     with pytest.raises(UsageError, match=r"12 requests cannot be edited that way.*request 10: .*; and 2 more"):
         choose(database, Filters(), edits("user=x"))
 
 
 def test_what_another_has_edited_meanwhile_is_left_alone(database, holder):
     job = submit_rows(database, [row("a"), row("b")])
-    bury(holder, job, "a", "b")
+    reject(holder, job, "a", "b")
     chosen = choose(database, Filters(), edits("temperature=1"))
     edit(database, 1, to="theirs")
-    bury(holder, job, "a")
+    reject(holder, job, "a")
     assert put_back(database, chosen).count == 1
     assert states(database) == {"a": "dead_lettered", "b": "pending"}
     assert next(each["body"] for each in table(database, "bodies")) == body("theirs")
@@ -173,7 +173,7 @@ def test_what_another_has_edited_meanwhile_is_left_alone(database, holder):
 
 def test_what_another_has_put_back_meanwhile_is_not_put_back_twice(database, holder):
     job = submit_rows(database, [row("a")])
-    bury(holder, job, "a")
+    reject(holder, job, "a")
     chosen = choose(database, Filters(), edits("temperature=1"))
     put_back(database, RetryPlan(ids=[RequestId(1)]))
     assert put_back(database, chosen).count == 0
@@ -191,7 +191,7 @@ def test_only_dead_letters_are_discarded(database, holder):
 
 def test_the_smallest_is_the_first_of_the_shortest_bodies(database, holder):
     job = submit_rows(database, [row("a", "long"), row("b", "x"), row("c", "y")])
-    bury(holder, job, "a", "b", "c")
+    reject(holder, job, "a", "b", "c")
     with database.read() as connection:
         assert dead_letter_filters.smallest(connection, Filters()) == 2
         assert dead_letter_filters.smallest(connection, Filters(code="none")) is None

@@ -166,7 +166,7 @@ def test_a_retried_row_starts_anew_and_keeps_its_number_of_sends(database, holde
     assert (row["state"], row["sends"], row["spent"], row["timeouts"], row["lost"]) == ("pending", 2, 0, 0, 0)
     assert (row["settled_at"], row["failure_code"], row["failure_kind"]) == (None, None, None)
     (claim,) = holder.claim(job).claims
-    assert (claim.send, claim.spent) == (3, 0)
+    assert (claim.send, claim.attempts_used) == (3, 0)
     holder.settle(completed(claim))
     with database.read() as connection:
         history = listing.show(connection, RequestId(1)).history
@@ -225,19 +225,19 @@ def test_nobody_follows_a_follower_however_a_group_comes_back(database, holder, 
 
 def test_a_row_on_its_way_leads_those_that_are_retried_later(database, holder, group):
     retry(database, "f1")
-    (flying,) = holder.claim(group).claims
+    (sending,) = holder.claim(group).claims
     retry(database, "lead", "f2")
     assert leaders(database) == {"lead": "f1", "f1": None, "f2": "f1"}
     assert holder.claim(group).claims == []
-    holder.settle(completed(flying))
+    holder.settle(completed(sending))
     assert set(states(database).values()) == {"completed"}
 
 
 def test_a_row_that_leads_anew_after_it_followed_is_sent(database, holder, group):
     retry(database, "f1")
-    (flying,) = holder.claim(group).claims
+    (sending,) = holder.claim(group).claims
     retry(database, "lead")
-    holder.settle(requeued(flying, START + SECOND))
+    holder.settle(requeued(sending, START + SECOND))
     retry(database, "f2")
     assert leaders(database) == {"lead": None, "f1": "lead", "f2": "lead"}
     assert names(holder.claim(group).claims) == ["lead"]

@@ -106,7 +106,7 @@ def test_a_job_is_counted_whole_in_every_state(database, holder):
     job = submit_rows(database, rows)
     other = submit_rows(database, rows_named("x", "y"), name="other")
     lead, r0, r1, r2 = holder.claim(job, most=4).claims
-    holder.settle(completed(lead), dead_lettered(r0), requeued(r1, spent=False))
+    holder.settle(completed(lead), dead_lettered(r0), requeued(r1, uses_attempt=False))
     holder.settle(completed(holder.claim(other).claims[0]))
     with database.read() as connection:
         counted = job_counts.counts(connection, job)

@@ -49,7 +49,7 @@ async def test_a_claim_carries_what_a_worker_needs(database, ask, me):
         path="/v1/chat/completions",
         model="gpt",
         send=1,
-        spent=0,
+        attempts_used=0,
         lost=0,
         timeouts=0,
         revision=0,
@@ -196,7 +196,7 @@ async def test_releasing_gives_the_number_of_the_send_and_the_place_back(databas
 async def test_a_row_requeued_at_once_keeps_its_place_in_file_order(database, ask, queue):
     job = submit_rows(database, numbered(4))
     first, *_ = (await ask(job, most=2)).claims
-    await queue.settle([requeued(first, None, spent=False)])
+    await queue.settle([requeued(first, None, uses_attempt=False)])
     assert [(each.custom_id, each.send) for each in (await ask(job)).claims] == [("r0", 2), ("r2", 1), ("r3", 1)]
 
 
@@ -217,9 +217,9 @@ async def test_a_row_requeued_for_later_is_not_claimed_before_its_time(database,
 async def test_a_requeue_counts_what_it_cost(database, ask, queue, spent, timeout, expected):
     job = submit_rows(database, rows_named("a"))
     (claim,) = (await ask(job)).claims
-    await queue.settle([requeued(claim, spent=spent, timeout=timeout)])
+    await queue.settle([requeued(claim, uses_attempt=spent, timeout=timeout)])
     (again,) = (await ask(job)).claims
-    assert (again.spent, again.timeouts) == expected
+    assert (again.attempts_used, again.timeouts) == expected
     assert again.send == 2
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from sqlalchemy import text
 
+from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
-from batcher.domain.requests import Claim, Claimed, SettledIds
+from batcher.domain.requests import Claim, ClaimResult
 from batcher.domain.settlements import Settlement
 from batcher.store.dead_letters import edits, listing, redrive
 from batcher.store.jobs import jobs
@@ -215,7 +216,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(claimed.claims) <= 1
         self.settle(ends)
 
-    def learn(self, claimed: Claimed, *, alone: bool) -> None:
+    def learn(self, claimed: ClaimResult, *, alone: bool) -> None:
         names = {row["id"]: name for name, row in stored(self.database).items()}
         for settled in claimed.settled:
             assert settled.cached == len(settled.completed) > 0
@@ -232,7 +233,7 @@ class StoreMachine(RuleBasedStateMachine):
             assert row.not_before <= self.clock.at
             assert (row.lost >= SUSPECT_AFTER) == alone
             if row.shares and self.jobs[held.job_id].settings.reuse_earlier:
-                assert row.body not in self.flying()
+                assert row.body not in self.sending()
             row.state, row.sends = "claimed", row.sends + 1
             self.held[held.custom_id] = held
 
@@ -240,7 +241,7 @@ class StoreMachine(RuleBasedStateMachine):
         reuse = self.jobs[JobId(row.job)].settings.reuse_earlier
         return self.model.known(row, from_earlier=reuse)
 
-    def flying(self) -> set[bytes]:
+    def sending(self) -> set[bytes]:
         """Bodies in flight whose answer other rows may share."""
         return {claim.body for name, claim in self.held.items() if self.model.rows[name].shares}
 
@@ -262,7 +263,7 @@ class StoreMachine(RuleBasedStateMachine):
             group.append(self.decide(held, self.model.rows[name], end))
         return group
 
-    def hear(self, told: Sequence[SettledIds], before: Counter[str]) -> None:
+    def hear(self, told: Sequence[RequestsSettled], before: Counter[str]) -> None:
         after = self.model.count()
         assert sum(len(each.completed) for each in told) == after["completed"] - before["completed"]
         assert sum(len(each.dead_lettered) for each in told) == after["dead_lettered"] - before["dead_lettered"]
@@ -282,7 +283,7 @@ class StoreMachine(RuleBasedStateMachine):
         self.model.give_back(row)
         row.spent += end != "refused" and row.state == "pending"
         row.not_before = at + SECOND if end == "requeue later" else 0
-        return requeued(held, row.not_before or None, spent=end != "refused", at=at)
+        return requeued(held, row.not_before or None, uses_attempt=end != "refused", at=at)
 
     @precondition(lambda self: self.old)
     @rule(which=st.integers(0, 99), end=st.sampled_from([completed, dead_lettered, requeued]))

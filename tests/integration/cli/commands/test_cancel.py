@@ -27,7 +27,7 @@ def test_cancel_gives_up_what_is_pending_and_keeps_the_answers(folder):
 
 def test_cancel_tells_what_is_in_flight_from_what_a_runner_has_in_hand(folder):
     job = run_job(folder, rows(pending=6))
-    claimed_by_a_runner(folder, job, claimed=4, flying=1)
+    claimed_by_a_runner(folder, job, claimed=4, sending=1)
     with live_runner(folder):
         out = batcher("cancel", "1").out
     assert "2 rows will not be sent" in out
@@ -37,7 +37,7 @@ def test_cancel_tells_what_is_in_flight_from_what_a_runner_has_in_hand(folder):
 
 def test_cancel_of_what_a_dead_runner_had_claims_nothing_to_be_in_flight(folder):
     job = run_job(folder, rows(pending=3))
-    claimed_by_a_runner(folder, job, claimed=1, flying=1)
+    claimed_by_a_runner(folder, job, claimed=1, sending=1)
     out = batcher("cancel", "1").out
     assert "in flight" not in out
     assert "a runner died with 1 row claimed" in out

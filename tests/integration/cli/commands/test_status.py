@@ -117,7 +117,7 @@ def test_a_wanted_job_is_running_only_while_a_runner_lives(folder):
 
 def test_in_flight_is_what_was_sent_not_what_is_claimed(folder):
     job = run_job(folder, rows(answered=1, pending=9))
-    claimed_by_a_runner(folder, job, claimed=5, flying=2)
+    claimed_by_a_runner(folder, job, claimed=5, sending=2)
     with live_runner(folder):
         assert "10: 1 answered, 2 in flight, 7 pending" in batcher("status", "1").out
         whole = batcher("status", "1", "--json").json

@@ -1,8 +1,8 @@
 import pytest
 
 from batcher.domain.outcomes import Failure
-from batcher.domain.states import FailureKind, RefusedFor
-from batcher.policy.classify.refusal_cause import refused_for
+from batcher.domain.states import FailureKind, RefusalCause
+from batcher.policy.classify.refusal_cause import refusal_cause
 
 
 def refusal(message: str, *, code: str = "rate_limit_exceeded", daily: bool = False) -> Failure:
@@ -14,28 +14,28 @@ def refusal(message: str, *, code: str = "rate_limit_exceeded", daily: bool = Fa
     [
         (
             "Rate limit reached for gpt-4o in organization o on requests per min (RPM): Limit 3.",
-            RefusedFor.REQUESTS,
+            RefusalCause.REQUESTS,
         ),
-        ("Rate limit reached for gpt-4o in organization o on tokens per min (TPM): Limit 3.", RefusedFor.TOKENS),
-        ("This request would exceed your limit of 40,000 input tokens per minute.", RefusedFor.TOKENS),
-        ("Too many concurrent requests", RefusedFor.IN_FLIGHT),
-        ("server busy, please try again. maximum pending requests exceeded", RefusedFor.IN_FLIGHT),
-        ("Too many requests", RefusedFor.UNSAID),
-        ("requests per minute or tokens per minute exceeded", RefusedFor.UNSAID),
-        ("", RefusedFor.UNSAID),
+        ("Rate limit reached for gpt-4o in organization o on tokens per min (TPM): Limit 3.", RefusalCause.TOKENS),
+        ("This request would exceed your limit of 40,000 input tokens per minute.", RefusalCause.TOKENS),
+        ("Too many concurrent requests", RefusalCause.IN_FLIGHT),
+        ("server busy, please try again. maximum pending requests exceeded", RefusalCause.IN_FLIGHT),
+        ("Too many requests", RefusalCause.UNSAID),
+        ("requests per minute or tokens per minute exceeded", RefusalCause.UNSAID),
+        ("", RefusalCause.UNSAID),
     ],
 )
 def test_a_refusal_says_what_there_was_too_much_of(message, why):
-    assert refused_for(refusal(message), again=False) is why
+    assert refusal_cause(refusal(message), again=False) is why
 
 
 def test_a_daily_limit_is_one_whatever_the_words():
-    assert refused_for(refusal("on requests per day", daily=True), again=True) is RefusedFor.DAY
+    assert refusal_cause(refusal("on requests per day", daily=True), again=True) is RefusalCause.DAY
 
 
 @pytest.mark.parametrize(
     ("message", "why"),
-    [("requests per min", RefusedFor.AGAIN), ("", RefusedFor.AGAIN), ("tokens per min", RefusedFor.TOKENS)],
+    [("requests per min", RefusalCause.AGAIN), ("", RefusalCause.AGAIN), ("tokens per min", RefusalCause.TOKENS)],
 )
 def test_the_same_request_refused_again_says_nothing_about_a_rate(message, why):
-    assert refused_for(refusal(message), again=True) is why
+    assert refusal_cause(refusal(message), again=True) is why

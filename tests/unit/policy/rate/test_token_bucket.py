@@ -23,7 +23,7 @@ from batcher.policy.rate.token_bucket import (
     requests_pace,
     restarted,
     seconds_to_room,
-    spent,
+    take,
     tokens_pace,
     took,
     without_room,
@@ -81,7 +81,7 @@ def test_what_is_taken_fits_the_bucket_and_what_is_unspent_is_part_of_it(limit, 
             else:
                 balance = passed(balance, seconds_to_room(balance, part, pace), pace)
             assert 0 <= balance.taken <= pace.bucket * (1 + 1e-9)
-        balance = spent(spent(balance, amount * pace.bucket), back * pace.bucket)
+        balance = take(take(balance, amount * pace.bucket), back * pace.bucket)
         assert balance.owed >= -balance.taken
 
 

@@ -24,7 +24,7 @@ FIRST = Claim(
     path="/v1/chat/completions",
     model="m",
     send=1,
-    spent=0,
+    attempts_used=0,
     lost=0,
     timeouts=0,
     revision=0,
@@ -50,8 +50,8 @@ def decided(outcome, claimed=FIRST, *, jitter=0.0, max_attempts=6, lane_answered
 
 @pytest.mark.parametrize(("spent", "seconds"), [(0, 1), (1, 2), (2, 4), (4, 16)])
 def test_a_transient_failure_comes_back_after_its_backoff_and_spends_an_attempt(spent, seconds):
-    found = decided(fail(), claim(spent=spent, send=spent + 1))
-    assert found == Requeue(available_at=NOON + seconds * SECOND, spent=True)
+    found = decided(fail(), claim(attempts_used=spent, send=spent + 1))
+    assert found == Requeue(available_at=NOON + seconds * SECOND, uses_attempt=True)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_a_transient_failure_comes_back_after_its_backoff_and_spends_an_attempt(
 )
 def test_a_transient_failure_dies_when_its_attempts_are_spent(spent, max_attempts, most_attempts, dies):
     found = decided(
-        fail(most_attempts=most_attempts), claim(spent=spent, send=spent + 1), max_attempts=max_attempts
+        fail(most_attempts=most_attempts), claim(attempts_used=spent, send=spent + 1), max_attempts=max_attempts
     )
     assert isinstance(found, DeadLetter) is dies
     if dies:
@@ -81,28 +81,30 @@ def test_a_told_time_longer_than_the_backoff_is_kept_and_one_that_is_shorter_doe
 
 def test_a_timeout_is_tried_once_more_and_then_dies():
     timeout = fail(code="timeout")
-    assert decided(timeout) == Requeue(available_at=NOON + SECOND, spent=True, timeout=True)
-    assert decided(timeout, claim(send=2, spent=1, timeouts=1)) == DeadLetter(kind="transient", code="timeout")
+    assert decided(timeout) == Requeue(available_at=NOON + SECOND, uses_attempt=True, timeout=True)
+    assert decided(timeout, claim(send=2, attempts_used=1, timeouts=1)) == DeadLetter(
+        kind="transient", code="timeout"
+    )
 
 
 def test_other_failures_do_not_count_as_timeouts():
-    assert decided(fail(), claim(send=2, spent=1, timeouts=1)) == Requeue(
-        available_at=NOON + 2 * SECOND, spent=True
+    assert decided(fail(), claim(send=2, attempts_used=1, timeouts=1)) == Requeue(
+        available_at=NOON + 2 * SECOND, uses_attempt=True
     )
 
 
 @pytest.mark.parametrize("spent", [0, 5])
 def test_a_fault_of_this_machine_never_spends(spent):
-    found = decided(fail(code="local"), claim(spent=spent, send=spent + 90))
-    assert found == Requeue(available_at=NOON + SECOND, spent=False)
+    found = decided(fail(code="local"), claim(attempts_used=spent, send=spent + 90))
+    assert found == Requeue(available_at=NOON + SECOND, uses_attempt=False)
 
 
 def test_a_connection_that_was_closed_already_is_free_once_and_at_once():
     stale = fail(code="stale_connection")
-    free = Requeue(available_at=None, spent=False)
+    free = Requeue(available_at=None, uses_attempt=False)
     assert decided(stale) == free
-    assert decided(stale, claim(send=4, spent=2, lost=1)) == free
-    assert decided(stale, claim(send=2)) == Requeue(available_at=NOON + SECOND, spent=True)
+    assert decided(stale, claim(send=4, attempts_used=2, lost=1)) == free
+    assert decided(stale, claim(send=2)) == Requeue(available_at=NOON + SECOND, uses_attempt=True)
 
 
 @pytest.mark.parametrize(
@@ -110,16 +112,18 @@ def test_a_connection_that_was_closed_already_is_free_once_and_at_once():
     [(7, 6, 0, True), (8, 6, 1, True), (8, 6, 0, False), (7, 0, 6, True), (7, 0, 0, False)],
 )
 def test_sends_from_before_it_was_put_back_cost_a_row_nothing(send, sends_before, spent, free):
-    found = decided(fail(code="stale_connection"), claim(send=send, sends_before=sends_before, spent=spent))
+    found = decided(
+        fail(code="stale_connection"), claim(send=send, sends_before=sends_before, attempts_used=spent)
+    )
     assert isinstance(found, Requeue)
-    assert found.spent is not free
+    assert found.uses_attempt is not free
 
 
 def test_a_refusal_keeps_its_place_and_spends_nothing():
     found = decided(
         fail(FailureKind.RATE_LIMITED, "rate_limit_exceeded", retry_after_us=SECOND), lane_answered=True
     )
-    assert found == Requeue(available_at=None, spent=False)
+    assert found == Requeue(available_at=None, uses_attempt=False)
 
 
 @pytest.mark.parametrize(
@@ -136,16 +140,18 @@ def test_a_refusal_keeps_its_place_and_spends_nothing():
 )
 def test_a_row_refused_time_and_again_while_others_are_answered_dies(send, spent, lost, lane_answered, dies):
     found = decided(
-        fail(FailureKind.RATE_LIMITED, "x"), claim(send=send, spent=spent, lost=lost), lane_answered=lane_answered
+        fail(FailureKind.RATE_LIMITED, "x"),
+        claim(send=send, attempts_used=spent, lost=lost),
+        lane_answered=lane_answered,
     )
     expected = DeadLetter(kind="rate_limited", code="refused_too_often")
-    assert found == (expected if dies else Requeue(available_at=None, spent=False))
+    assert found == (expected if dies else Requeue(available_at=None, uses_attempt=False))
 
 
 def test_a_pause_gives_the_row_back_unspent_however_often():
     for send in (1, 100):
         found = decided(fail(FailureKind.BLOCKED, "invalid_api_key"), claim(send=send), lane_answered=True)
-        assert found == Requeue(available_at=None, spent=False)
+        assert found == Requeue(available_at=None, uses_attempt=False)
 
 
 def test_a_permanent_failure_dies_at_once_with_its_own_code():
@@ -182,9 +188,9 @@ JITTER = st.floats(0, 1, exclude_max=True)
 def test_nobody_is_sent_again_before_the_told_time_and_jitter_only_lengthens(
     outcome, spent, lost, unspent, jitter, lane_answered
 ):
-    claimed = claim(spent=spent, lost=lost, send=1 + spent + lost + unspent)
+    claimed = claim(attempts_used=spent, lost=lost, send=1 + spent + lost + unspent)
     found = decided(outcome, claimed, jitter=jitter, lane_answered=lane_answered)
-    if isinstance(found, Requeue) and found.spent:
+    if isinstance(found, Requeue) and found.uses_attempt:
         assert found.available_at is not None
         wait = found.available_at - NOON
         assert wait >= max(SECOND, outcome.retry_after_us or 0)
@@ -200,7 +206,7 @@ def test_refusals_and_pauses_never_spend_whatever_else_they_carry(outcome, max_a
         found = decided(
             msgspec.structs.replace(outcome, kind=kind), max_attempts=max_attempts, lane_answered=lane_answered
         )
-        assert found == Requeue(available_at=None, spent=False)
+        assert found == Requeue(available_at=None, uses_attempt=False)
 
 
 @given(st.lists(FAILURES, min_size=60, max_size=60), st.integers(1, 9), JITTER)
@@ -209,17 +215,17 @@ def test_attempts_that_are_spent_never_exceed_what_is_allowed(outcomes, max_atte
     for outcome in outcomes:
         found = decided(outcome, claimed, jitter=jitter, max_attempts=max_attempts)
         charged = isinstance(found, DeadLetter) and outcome.kind is FailureKind.TRANSIENT
-        spent += charged or (isinstance(found, Requeue) and found.spent)
+        spent += charged or (isinstance(found, Requeue) and found.uses_attempt)
         assert spent <= max_attempts
         if isinstance(found, DeadLetter):
             break
         claimed = claim(
             send=claimed.send + 1,
-            spent=claimed.spent + found.spent,
+            attempts_used=claimed.attempts_used + found.uses_attempt,
             timeouts=claimed.timeouts + found.timeout,
         )
         assert claimed.timeouts <= 1
-        assert sends_without_attempt(claimed) == claimed.send - claimed.spent
+        assert sends_without_attempt(claimed) == claimed.send - claimed.attempts_used
 
 
 @given(st.lists(FAULTS, min_size=12, max_size=12))
@@ -230,6 +236,8 @@ def test_a_row_that_only_ever_fails_is_settled_after_a_bounded_number_of_sends(o
         if isinstance(found, DeadLetter):
             return
         claimed = claim(
-            send=claimed.send + 1, spent=claimed.spent + found.spent, timeouts=claimed.timeouts + found.timeout
+            send=claimed.send + 1,
+            attempts_used=claimed.attempts_used + found.uses_attempt,
+            timeouts=claimed.timeouts + found.timeout,
         )
     pytest.fail("never settled")
