@@ -24,7 +24,7 @@ from batcher.services.jobs.reader_process import read_chunks
 from batcher.store.jobs import jobs
 from batcher.store.jobs import loading as stored_loading
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import loading_lock
+from batcher.store.sqlite.file_locks import LoadingLock
 
 
 class SubmitOptions(Struct, frozen=True, kw_only=True):
@@ -120,7 +120,7 @@ def _loading_lock_held(database: Database) -> Iterator[None]:
 
     If no other process holds it, first remove jobs whose loader was killed.
     """
-    lock = loading_lock(database.path)
+    lock = LoadingLock(database.path)
     try:
         with lock.held_if_free() as alone:
             if alone:

@@ -227,6 +227,8 @@ async def _run_here(
         flights.close()
     with database.write() as connection:
         runners.end(connection, holder, now=parts.clock.now())
+    # Only after the store knows that this runner has ended: until then, the log is what a restart goes by.
+    flights.remove_if_empty()
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
 
 

@@ -21,7 +21,8 @@ _PATIENCE_SECONDS = 0.5
 class SideLock:
     """A lock on a side file.
 
-    The file is created once and never removed while it is used: removing it would split the lock.
+    The file is never removed, because a process that opened it before would hold a lock that no other can see.
+    `LoadingLock` is the exception.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,12 +132,46 @@ def write_lock(store: Path) -> SideLock:
     return SideLock(_side_file(store, "write"))
 
 
-def loading_lock(store: Path) -> SideLock:
-    """Return the lock shared by all processes that load a job now.
+class LoadingLock(SideLock):
+    """The lock shared by all processes that load a job now; the last one removes the file.
 
-    If no process holds it, a half-loaded job is one whose loader died.
+    If no process holds it, a half-loaded job is one whose loader died. The file is removed under the exclusive
+    lock, so it stays while anyone holds the lock. Whoever locked a removed file notices and locks the new one.
     """
-    return SideLock(_side_file(store, "loading"))
+
+    def __init__(self, store: Path) -> None:
+        super().__init__(_side_file(store, "loading"))
+
+    def close(self) -> None:
+        """Release the lock, and remove the file if no other process holds the lock."""
+        if self._descriptor >= 0 and self._try(fcntl.LOCK_EX):
+            self.path.unlink(missing_ok=True)
+        super().close()
+
+    def _take(self, mode: int) -> None:
+        super()._take(mode)
+        while not self._is_current():
+            self._reopen()
+            super()._take(mode)
+
+    def _try(self, mode: int) -> bool:
+        while super()._try(mode):
+            if self._is_current():
+                return True
+            self._reopen()
+        return False
+
+    def _is_current(self) -> bool:
+        """Return whether the locked file is the one at the path."""
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self.path.stat())
+        except FileNotFoundError:
+            return False
+
+    def _reopen(self) -> None:
+        os.close(self._descriptor)
+        self._descriptor = -1
+        self._descriptor = open_side_file(self.path)
 
 
 class RunnerLock:

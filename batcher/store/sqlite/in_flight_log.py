@@ -64,6 +64,7 @@ class FileInFlightLog:
     """`ports.InFlightLog` on the file. If it cannot be written it records nothing, and so nothing wrong."""
 
     def __init__(self, store: Path, *, holder: HolderId, boot: str | None) -> None:
+        self._path = _file(store)
         self._slots: dict[tuple[RequestId, int], int] = {}
         self._free: list[int] = []
         #: The content of the file after its header.
@@ -74,7 +75,7 @@ class FileInFlightLog:
         if boot is None:
             return
         try:
-            self._descriptor = os.open(_file(store), os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             os.posix_fallocate(self._descriptor, 0, _HEAD.size + _SLOTS * _SLOT.size)
             os.pwrite(self._descriptor, _HEAD.pack(_MAGIC, holder, _padded(boot)), 0)
         except OSError:
@@ -114,6 +115,13 @@ class FileInFlightLog:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def remove_if_empty(self) -> None:
+        """Close the file, and remove it if no request is in flight, because it then adds nothing to the store."""
+        self.close()
+        if not self._slots:
+            with suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def _write(self, first: int, last: int) -> None:
         """Write these slots and those between to the file."""

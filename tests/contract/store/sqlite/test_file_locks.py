@@ -11,7 +11,7 @@ import pytest
 
 from batcher.domain.errors import RunnerBusy, StoreError
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
+from batcher.store.sqlite.file_locks import LoadingLock, RunnerLock
 from tests.support.stores import Row, submit_rows, table
 
 TOP = Path(__file__).parents[4]
@@ -193,3 +193,55 @@ def test_a_full_disk_is_told_as_one_and_loses_nothing(database):
     assert caught.value.hint is not None
     assert "free some space" in caught.value.hint
     assert name_of(database) == "before"
+
+
+def test_the_loading_lock_removes_its_file_when_the_last_holder_leaves(tmp_path):
+    store, file = tmp_path / "batcher.db", tmp_path / "batcher.db-loading"
+    first, second = LoadingLock(store), LoadingLock(store)
+    with second.shared():
+        with first.shared():
+            pass
+        first.close()
+        assert file.exists()
+    second.close()
+    assert not file.exists()
+
+
+def test_a_loading_lock_on_a_removed_file_is_taken_on_the_new_one(tmp_path):
+    store = tmp_path / "batcher.db"
+    early, other = LoadingLock(store), LoadingLock(store)
+    other.close()
+    late = LoadingLock(store)
+    with early.shared(), late.held_if_free() as alone:
+        assert not alone
+    with early.held_if_free() as alone:
+        assert alone
+    early.close()
+    late.close()
+    assert not (tmp_path / "batcher.db-loading").exists()
+
+
+def test_who_waits_for_a_loading_lock_gets_it_on_the_new_file(tmp_path):
+    store = tmp_path / "batcher.db"
+    holder, waiter = LoadingLock(store), LoadingLock(store)
+    taken, leave = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        with waiter.shared():
+            taken.set()
+            leave.wait(10)
+        waiter.close()
+
+    with holder.held():
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not taken.wait(0.2)
+        holder.path.unlink()
+    assert taken.wait(10)
+    probe = LoadingLock(store)
+    with probe.held_if_free() as alone:
+        assert not alone
+    leave.set()
+    thread.join()
+    probe.close()
+    holder.close()

@@ -85,6 +85,23 @@ def test_a_log_that_cannot_be_written_any_more_tells_nothing(tmp_path, claims):
     assert told(tmp_path) is None
 
 
+def test_the_file_is_removed_at_the_end_unless_a_request_is_in_flight(tmp_path, claims):
+    log = log_of(tmp_path)
+    log.begin(claims[0])
+    log.record()
+    log.remove_if_empty()
+    assert told(tmp_path) == SentClaims(
+        holder=HolderId(1), sends=frozenset({(claims[0].request_id, claims[0].send)})
+    )
+    log = log_of(tmp_path)
+    log.begin(claims[0])
+    log.record()
+    log.end([claims[0]])
+    log.remove_if_empty()
+    assert not (tmp_path / "batcher.db-flights").exists()
+    log.remove_if_empty()
+
+
 def test_where_no_log_can_be_made_all_goes_on_without(tmp_path, claims):
     (tmp_path / "batcher.db-flights").mkdir()
     log = log_of(tmp_path)
@@ -92,6 +109,7 @@ def test_where_no_log_can_be_made_all_goes_on_without(tmp_path, claims):
     log.record()
     log.end([claims[0]])
     assert told(tmp_path) is None
+    log.remove_if_empty()
 
 
 def test_the_log_outlives_a_killed_process(tmp_path):

@@ -15,7 +15,7 @@ import pytest
 from batcher.domain.errors import StoreError
 from batcher.store.sqlite import lock_wait
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import SideLock, loading_lock, write_lock
+from batcher.store.sqlite.file_locks import LoadingLock, SideLock, write_lock
 from tests.support.commands import batcher, job_file, line
 
 HOLD = """
@@ -103,7 +103,7 @@ def test_where_no_pid_was_left_it_says_how_to_find_the_holder(lock, caplog):
 
 @pytest.mark.usefixtures("impatient")
 def test_who_loads_a_job_waits_no_longer_than_who_writes(database):
-    theirs = loading_lock(database.path)
+    theirs = LoadingLock(database.path)
     with holding(theirs.path), pytest.raises(StoreError, match="has been writing"), theirs.shared():
         pass
     theirs.close()
