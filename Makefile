@@ -25,7 +25,7 @@ demo: $(STAMP) ## install, and run a job file to its results without a key
 	@echo && echo "The first answer, in .demo/chat.simulated.results.jsonl:" && head -n 1 .demo/chat.simulated.results.jsonl
 
 test: $(STAMP) ## the whole suite
-	$(BIN)/python -m pytest -q -n 2 $(PYTEST)
+	$(BIN)/python -m pytest -q -n 3 $(PYTEST)
 
 check: lint types layers docs ## all checks that must hold before a change lands
 	$(MAKE) test PYTEST='--cov --cov-report=term:skip-covered --cov-fail-under=$(COVERAGE_FLOOR)'

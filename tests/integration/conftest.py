@@ -17,5 +17,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-# A suite that was started by nohup would hand the program a SIGHUP that it must ignore.
+# A suite that was started by nohup, or in the background of a script, would make the program ignore these signals.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)

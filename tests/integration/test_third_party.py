@@ -79,6 +79,7 @@ def answered(status: dict[str, Any]) -> object:
     return status["counts"]["completed"]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_llmock_that_refuses_and_fails_is_answered_whole_and_finds_no_fault_with_us(tmp_path):
     llmock, port = tool("llmock", "llmock/bin"), free_port()
@@ -90,6 +91,7 @@ def test_llmock_that_refuses_and_fails_is_answered_whole_and_finds_no_fault_with
     assert report.returncode == 0, report.stdout.decode()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_aimock_that_drops_and_garbles_is_answered_whole(tmp_path):
     aimock, port = tool("llmock", "aimock/node_modules/.bin"), free_port()
@@ -116,6 +118,7 @@ def katan(folder: Path, *, at_once: int) -> Iterator[str]:
         yield url.replace("http:", "https:")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_katan_that_is_soon_overloaded_is_answered_whole_over_its_own_certificate(tmp_path):
     lines = [asked(f"row-{number}") for number in range(200)]
@@ -182,6 +185,7 @@ def simulating(name: str, **asked_for: object) -> dict[str, Any]:
     return asked(name, metadata={"simulate": asked_for})
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_behind_nginx_every_row_is_answered_or_dead_lettered_for_what_the_gateway_said(tmp_path):
     lines = [asked(f"row-{number}") for number in range(300)]
@@ -200,6 +204,7 @@ def test_behind_nginx_every_row_is_answered_or_dead_lettered_for_what_the_gatewa
     assert all("<html>" in reply["body"] for reply in dead.values())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_behind_nginx_a_provider_that_is_gone_for_a_while_costs_no_row(tmp_path):
     lines = [asked(f"row-{number}") for number in range(200)]

@@ -17,6 +17,7 @@ SEEDS, CHUNK = 200, 20
 MOST_SEEDS = 300
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_whatever_goes_wrong_every_row_comes_to_its_one_right_end(first: int) -> None:
     for seed in range(first, first + CHUNK):

@@ -213,6 +213,7 @@ def plan(rng: random.Random) -> Iterator[str]:
         yield from names
 
 
+@pytest.mark.long
 def test_killed_again_and_again_every_row_is_answered_once_and_little_is_sent_twice(tell) -> None:
     rng, lines = draws("kills"), mixed_rows(FORM.rows)
     file, journal = job_file(Path("j.jsonl"), *lines), Path("journal.jsonl")
