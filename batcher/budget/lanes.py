@@ -39,8 +39,8 @@ class LaneBudgets:
     """`ports.Budget` for the lanes of one process, in memory.
 
     For each request that was sent, the caller calls `reconcile` first, and then, before anything else of that
-    lane, `answered` or `cool_down` if they apply, and `adopt`. This order tells an old refusal from a new one, and
-    assigns a reading to its request. All on one event loop.
+    lane, `answered` or `cool_down` if they apply, and `adopt`. This order separates an old refusal from a new one,
+    and assigns a reading to its request. All on one event loop.
     """
 
     def __init__(self, clock: Clock, *, most_in_flight: int | None) -> None:

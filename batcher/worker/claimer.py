@@ -128,7 +128,7 @@ class Claimer:
         for job in exhausted:
             job.check_at = now + _POLL_SECONDS
         over = [job for job in exhausted if job.is_dry]
-        # Written before the job is closed, so that whoever sees it finished also sees its whole working time.
+        # Written before the job is closed, so that a reader who sees it finished also sees its whole working time.
         await write_active(self._queue, over, now)
         finished = await self._queue.finish([job.job.id for job in over]) if over else []
         for job_id in finished:

@@ -109,7 +109,7 @@ class Executor:
         if isinstance(result, Reply):
             self._budget.adopt_hints(lane.key, rate_hints(result.headers, host=endpoint.host))
         if before.is_open != endpoint.breaker.is_open:
-            self._tell_breaker(endpoint, outcome)
+            self._report_breaker(endpoint, outcome)
         record = of_result(lane, result, outcome)
         self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
         self._events.emit(ended(claim, lane, record, latency_us=result.latency_us))
@@ -174,7 +174,7 @@ class Executor:
         self._settler.remember(lane)
         self._events.emit(LaneCooling(lane=lane.key, until=until, code=refusal.code, message=refusal.message))
 
-    def _tell_breaker(self, endpoint: Endpoint, outcome: Outcome) -> None:
+    def _report_breaker(self, endpoint: Endpoint, outcome: Outcome) -> None:
         """Report a change of the circuit breaker: sending stopped, or it resumes with one request of each lane."""
         if not endpoint.breaker.is_open:
             for each in self._state.lanes.values():

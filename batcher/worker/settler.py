@@ -217,7 +217,7 @@ class Settler:
             self._written -= len(group)
             self._emptied.set()
         self._account(group)
-        self._tell(settled)
+        self._report(settled)
         if ask is not None and claimed is not None and not ask.done.done():
             ask.done.set_result(claimed)
         self._state.wake.set()
@@ -237,7 +237,7 @@ class Settler:
             return settled, None
         return settled, await self._queue.claim(ask.wants, most_bytes=ask.most_bytes, alone=ask.alone)
 
-    def _tell(self, settled: Iterable[RequestsSettled]) -> None:
+    def _report(self, settled: Iterable[RequestsSettled]) -> None:
         self._state.count(settled)
         for each in settled:
             self._events.emit(each)

@@ -16,7 +16,7 @@ from batcher.domain.states import FailureKind
 CODE: Final = "invalid_output"
 #: A request that asks for a format contains one of these; most do not, and cost only one search.
 _MARKS: Final = (b'"response_format"', b'"format"')
-_TOLD: Final = 300
+_KEPT_MESSAGE: Final = 300
 
 
 def check_output(success: Success, *, request: bytes, reply: bytes) -> Success | Failure:
@@ -82,7 +82,7 @@ def _flaw(content: str, schema: bytes) -> str | None:
     try:
         document = msgspec.json.decode(content)
     except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
-        return f"the answer is not JSON: {error}"[:_TOLD]
+        return f"the answer is not JSON: {error}"[:_KEPT_MESSAGE]
     validator = _validator(schema)
     if validator is None:
         return None
@@ -95,7 +95,7 @@ def _flaw(content: str, schema: bytes) -> str | None:
         return None
     if worst is None:
         return None
-    return f"the answer does not fit the schema at {worst.json_path}: {worst.message}"[:_TOLD]
+    return f"the answer does not fit the schema at {worst.json_path}: {worst.message}"[:_KEPT_MESSAGE]
 
 
 @lru_cache(maxsize=64)

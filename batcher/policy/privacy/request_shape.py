@@ -150,7 +150,7 @@ _NAMES: Final = (
         ]
     )
 )
-#: The members of these are named by whoever wrote the request.
+#: The members of these are named by the author of the request.
 _FREE: Final = frozenset({"properties", "metadata", "logit_bias"})
 
 

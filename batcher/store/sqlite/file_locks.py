@@ -136,7 +136,8 @@ class LoadingLock(SideLock):
     """The lock shared by all processes that load a job now; the last one removes the file.
 
     If no process holds it, a half-loaded job is one whose loader died. The file is removed under the exclusive
-    lock, so it stays while anyone holds the lock. Whoever locked a removed file notices and locks the new one.
+    lock, so it stays while anyone holds the lock. A process that locked a removed file notices and locks the new
+    one.
     """
 
     def __init__(self, store: Path) -> None:

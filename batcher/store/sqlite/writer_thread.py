@@ -29,13 +29,13 @@ Group = list[tuple[Work, Future[Any]]]
 _FLUSHES: Final = 4
 
 
-def _tell(done: Future[Any], result: object) -> None:
+def _report(done: Future[Any], result: object) -> None:
     """Resolve the future. Its waiter may have been cancelled; the work is on disk all the same."""
     if done.set_running_or_notify_cancel():
         done.set_result(result)
 
 
-def _tell_error(done: Future[Any], error: Exception) -> None:
+def _report_error(done: Future[Any], error: Exception) -> None:
     if done.set_running_or_notify_cancel():
         done.set_exception(error)
 
@@ -64,12 +64,12 @@ class _Committed:
         self._group = group
         self._results = results
 
-    def tell(self, error: Exception | None = None) -> None:
+    def report(self, error: Exception | None = None) -> None:
         for (_, done), result in zip(self._group, self._results, strict=True):
             if error is None:
-                _tell(done, result)
+                _report(done, result)
             else:
-                _tell_error(done, error)
+                _report_error(done, error)
 
 
 class _Flushers:
@@ -80,7 +80,7 @@ class _Flushers:
         self._pace = pace
         self._pool = ThreadPoolExecutor(_FLUSHES, thread_name_prefix="batcher-flush")
         self._unreported: deque[_Committed] = deque()
-        self._telling = threading.Lock()
+        self._reporting = threading.Lock()
 
     def give(self, committed: _Committed) -> None:
         self._unreported.append(committed)
@@ -95,9 +95,9 @@ class _Flushers:
         except StoreError as failed:
             error = failed
         self._pace.add(time.perf_counter() - began)
-        with self._telling:
+        with self._reporting:
             while self._unreported and (error is not None or committed in self._unreported):
-                self._unreported.popleft().tell(error)
+                self._unreported.popleft().report(error)
 
     def close(self) -> None:
         """Return when everything given has been reported."""
@@ -184,12 +184,12 @@ class StoreThread:
             self._flushers.give(committed)
         else:
             self._pace.add(self._database.commit_seconds)
-            committed.tell()
+            committed.report()
 
     def _fail(self, group: Group, error: Exception) -> None:
         """Run each piece by itself, so that a failing one does not affect the others."""
         if len(group) == 1:
-            _tell_error(group[0][1], error)
+            _report_error(group[0][1], error)
             return
         for item in group:
             self._commit([item])
