@@ -1,26 +1,42 @@
-"""batcher runs a file of LLM requests to the end.
+"""batcher runs a file of LLM requests to the end: at the provider's limit, every row answered once on disk.
 
-The way of one request:
+From Python:
+
+    import batcher
+
+    summary = batcher.run_file("job.jsonl", output="results.jsonl", rpm=500)
+    print(summary.completed, "answered")
+
+Run again, it continues where it stopped. In async code, `Batcher` yields each row as it finishes:
+
+    async with batcher.Batcher(limits=batcher.Limits(rpm=500)) as queue:
+        job = await queue.submit("job.jsonl")
+        async for result in queue.run(job):
+            print(result.custom_id, result.error or result.json())
+
+From a shell: `batcher run job.jsonl --rpm 500`, and `batcher --help`.
+
+The map of the code, along the path of one request:
 
     job file → read line → parse and check → store → claim → admit → send → classify → settle → export
 
-The rooms, each importing only what stands below it:
+Each package imports only from those below it:
 
     cli, api      surfaces: the command line, and `Batcher` and `run_file` for Python
-    app           builds concrete things
-    services      what every surface offers, one file a use
+    app           the composition root: constructs the concrete objects
+    services      what every surface offers, one module per use case
     config        flag > what the job remembers > environment > batcher.toml > default
-    worker        the loops: claim, admit, execute one request, settle in groups, drain
-    store         SQL; SQLite in WAL, one thread that commits in groups
-    sender        HTTP out
-    budget        the limits in force
-    files         JSONL in and out
-    simulate      a provider on loopback
-    ports         the seams of the worker
-    policy        the decisions: pure functions
-    domain        the words: frozen values
+    worker        the loops: claim, admit, execute one request, settle in batches, drain
+    store         SQL: SQLite in WAL mode, one thread that commits in batches
+    sender        sends HTTP requests
+    budget        the rate limits in force
+    files         reads and writes JSONL
+    simulate      a simulated provider on loopback
+    clock, ports  the system's clock, and the interfaces of the worker
+    policy        the decisions, as pure functions
+    domain        the terms, as frozen values
 
-Importing this package costs little: the public names are loaded when they are first used.
+Importing this package is cheap: the public names are loaded when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -63,3 +79,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands fo
     from importlib import import_module  # noqa: PLC0415 - only where a name is used
 
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names only, for completion and `help`."""
+    return [*__all__]

@@ -1,6 +1,7 @@
 """The shape of the code: no swollen module, no swollen function, and every folder says what it is for."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -67,3 +68,17 @@ def test_the_counter_sees_a_function_that_is_one_line_too_long() -> None:
     source = "class A:\n    async def f(self):\n" + "        x = 1\n" * 3
     assert list(long_functions(ast.parse(source), 4)) == []
     assert list(long_functions(ast.parse(source), 3)) == ["f has 4 lines"]
+
+
+#: `lazy_group` lists the commands, and `--help` describes them; `__main__` is the package run by `python -m`.
+MAPPED = [folder for folder in FOLDERS if folder != COMMANDS]
+
+
+@pytest.mark.parametrize("folder", MAPPED, ids=name_of)
+def test_the_map_of_a_package_names_every_module(folder: Path) -> None:
+    entries = [
+        entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").exists()
+    ]
+    modules = {name for name in entries if not name.startswith("__")}
+    map_ = ast.get_docstring(ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))) or ""
+    assert {name for name in modules if not re.search(rf"\b{name}\b", map_)} == set()

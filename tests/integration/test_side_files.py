@@ -4,7 +4,8 @@ import json
 import signal
 from pathlib import Path
 
-from tests.support.programs import batcher, provider_process, running
+from tests.support.commands import batcher
+from tests.support.programs import provider_process, running
 
 LOCKS = {"batcher.db-runner", "batcher.db-write"}
 
