@@ -18,7 +18,7 @@ from batcher.services.dead_letters import discard, retry
 from batcher.services.jobs.manage import cancel, delete
 from batcher.services.runs.run import RunEnd
 from batcher.services.runs.status import job_status
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.queue import settle
 from batcher.store.sqlite.database import Database

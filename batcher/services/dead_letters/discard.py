@@ -8,7 +8,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.services.dead_letters.retry import AT_ONCE, matching_ids
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import redrive
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.sqlite.database import Database
 
 

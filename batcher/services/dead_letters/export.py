@@ -13,7 +13,7 @@ from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results.export import check_files, write_lines
 from batcher.store.dead_letters import export
 from batcher.store.dead_letters import filters as dead_letter_filters
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 

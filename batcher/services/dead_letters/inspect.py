@@ -11,7 +11,9 @@ from batcher.policy.output.advice import advice
 from batcher.services.jobs.manage import find
 from batcher.services.runs.status import timestamp
 from batcher.store.dead_letters import listing
-from batcher.store.dead_letters.listing import Attempt, Filters, Letter
+from batcher.store.dead_letters.filters import Filters
+from batcher.store.dead_letters.listing import Letter
+from batcher.store.reports.attempt_columns import Attempt
 from batcher.store.sqlite.database import Database
 
 

@@ -17,7 +17,7 @@ from batcher.services.jobs.manage import live_runner
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.services.runs.status import JobStatus, job_status
 from batcher.store.dead_letters import filters
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database

@@ -14,7 +14,7 @@ from batcher.services.dead_letters.edit import CheckedEdits
 from batcher.services.jobs.manage import live_runner
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import redrive
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 

@@ -10,7 +10,8 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.policy.output.advice import advice, advice_in_figures, by_code
 from batcher.policy.output.token_overflow import Figures, read_overflow, together
 from batcher.store.dead_letters import listing, summary
-from batcher.store.dead_letters.listing import Filters, Letter
+from batcher.store.dead_letters.filters import Filters
+from batcher.store.dead_letters.listing import Letter
 from batcher.store.dead_letters.summary import Group
 from batcher.store.sqlite.database import Database
 

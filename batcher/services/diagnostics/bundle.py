@@ -1,7 +1,7 @@
 """`batcher bundle`: one zip for a support desk. The same store and the same time give the same bytes."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from io import BytesIO
 from pathlib import Path
@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
-from msgspec.structs import replace
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
@@ -28,6 +27,8 @@ from batcher.services.diagnostics.versions import versions
 from batcher.services.jobs.manage import find
 from batcher.services.results.export import check_places
 from batcher.services.runs.status import job_status, timestamp
+from batcher.store.dead_letters import summary
+from batcher.store.dead_letters.summary import Group
 from batcher.store.jobs import jobs
 from batcher.store.reports import support
 from batcher.store.reports.support import Asked
@@ -113,7 +114,7 @@ def _gather(
     with database.read() as connection:
         total = support.attempt_count(connection, job, choice.request)
         tried = support.attempts_of(connection, job, choice.request, limit=MOST_ATTEMPTS)
-        causes = support.causes(connection, job, choice.request)
+        groups = summary.groups(connection, job.id, choice.request)
         failed = support.failed_requests(connection, job, choice.request, limit=_MOST_SHAPES)
         chosen = failed or support.first_requests(connection, job, choice.request, limit=_FEW_SHAPES)
         asked = support.asked(connection, chosen)
@@ -126,14 +127,14 @@ def _gather(
     shown = asked if choice.with_content and (failed or choice.request) else []
     content, content_left = content_members(shown, tried, most_bytes=_MOST_CONTENT)
     left_out = [f"{total - len(tried):,} older attempts (of {total:,})"] if total > len(tried) else []
-    dead = sum(cause.count for cause in causes)
+    dead = sum(group.count for group in groups)
     if dead > len(asked):
         left_out.append(f"the shapes of {dead - len(asked):,} dead letters (of {dead:,})")
     left_out += content_left
     by_number = {each.request: each for each in asked}
     members = {
         "attempts.jsonl": lines,
-        "dead_letters.json": _json([replace(cause, code=name_like(cause.code) or "") for cause in causes]),
+        "dead_letters.json": _json(_causes(groups)),
         "job.json": _json(_about_job(database, job, now=now, with_content=choice.with_content)),
         "shapes.json": _json([_shape(by_number[number]) for number in chosen]),
         "versions.json": _json(versions()),
@@ -143,6 +144,24 @@ def _gather(
     first = by_number[chosen[0]] if chosen else None
     members["README.md"] = readme(job, about, left_out, first, has_content=choice.with_content).encode()
     return members, left_out
+
+
+def _causes(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """Return the causes over all routes, the most frequent first. `example` is the first dead letter of each."""
+    causes: dict[tuple[str, str, int | None], list[Group]] = {}
+    for group in groups:
+        causes.setdefault((group.kind, group.code, group.status), []).append(group)
+    entries = [
+        {
+            "kind": kind,
+            "code": name_like(code) or "",
+            "status": status,
+            "count": sum(group.count for group in same),
+            "example": min(group.first for group in same),
+        }
+        for (kind, code, status), same in causes.items()
+    ]
+    return sorted(entries, key=lambda entry: (-entry["count"], entry["example"]))
 
 
 def _about_job(database: Database, job: Job, *, now: int, with_content: bool) -> dict[str, Any]:

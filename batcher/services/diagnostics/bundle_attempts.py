@@ -11,7 +11,7 @@ from batcher.policy.privacy.prompt_scrubber import Prompt, prompt_of, without_qu
 from batcher.policy.privacy.request_shape import PUBLIC_WORDS
 from batcher.policy.privacy.sanitize import sanitize_json
 from batcher.services.runs.status import timestamp
-from batcher.store.reports.support import Asked, Tried
+from batcher.store.reports.support import Asked, JobAttempt
 
 MOST_ATTEMPTS: Final = 2_000
 
@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._:/=+-]{1,100}")
 Bodies = Callable[[RequestId], Sequence[bytes]]
 
 
-def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool) -> bytes:
+def attempt_lines(tried: Sequence[JobAttempt], bodies: Bodies, *, with_content: bool) -> bytes:
     """Write one JSON line per attempt.
 
     Text that repeats the prompt is removed from messages unless content is requested.
@@ -34,7 +34,7 @@ def attempt_lines(tried: Sequence[Tried], bodies: Bodies, *, with_content: bool)
 
 
 def content_members(
-    asked: Sequence[Asked], tried: Sequence[Tried], *, most_bytes: int
+    asked: Sequence[Asked], tried: Sequence[JobAttempt], *, most_bytes: int
 ) -> tuple[dict[str, bytes], list[str]]:
     """Return file names and contents.
 
@@ -45,8 +45,8 @@ def content_members(
     for each in asked:
         replies = {
             f"content/request-{each.request}.reply-{attempt.send}.txt": attempt.reply
-            for attempt in tried
-            if attempt.request == each.request and attempt.reply is not None
+            for attempt in (one.attempt for one in tried)
+            if attempt.request_id == each.request and attempt.reply is not None
         }
         found = {f"content/request-{each.request}.body.json": each.body, **replies}
         size = sum(map(len, found.values()))
@@ -59,14 +59,15 @@ def content_members(
     return members, left
 
 
-def _line(attempt: Tried, bodies: Bodies, *, with_content: bool) -> dict[str, Any]:
+def _line(sent: JobAttempt, bodies: Bodies, *, with_content: bool) -> dict[str, Any]:
     """Return one line. Ids and codes are kept if they have the form of ids and codes."""
+    attempt = sent.attempt
     line = {
-        "request": attempt.request,
-        "line": attempt.line,
+        "request": attempt.request_id,
+        "line": sent.line,
         "attempt": attempt.send,
-        "url": attempt.url,
-        "model": attempt.model,
+        "url": sent.url,
+        "model": sent.model,
         "sent": timestamp(attempt.sent_at),
         "ended": timestamp(attempt.ended_at),
         "latency_seconds": None if attempt.sent_at is None else (attempt.ended_at - attempt.sent_at) / 1e6,
@@ -76,19 +77,19 @@ def _line(attempt: Tried, bodies: Bodies, *, with_content: bool) -> dict[str, An
         "message": attempt.message,
         "retry_after_seconds": None if attempt.retry_after_us is None else attempt.retry_after_us / 1e6,
         "provider_request_id": name_like(attempt.provider_request_id),
-        "client_request_id": f"{attempt.public_id}-{attempt.request}-{attempt.send}",
+        "client_request_id": f"{sent.public_id}-{attempt.request_id}-{attempt.send}",
         "tokens": {"input": attempt.input_tokens, "output": attempt.output_tokens},
     }
     if with_content:
-        return {**line, "custom_id": attempt.custom_id}
+        return {**line, "custom_id": sent.custom_id}
     if attempt.message is not None:
-        line["message"] = without_quotations(attempt.message, _prompt(attempt, bodies))
+        line["message"] = without_quotations(attempt.message, _prompt(sent, bodies))
     return line
 
 
-def _prompt(attempt: Tried, bodies: Bodies) -> Prompt:
-    keep = [*PUBLIC_WORDS, attempt.model]
-    return prompt_of(bodies(attempt.request), more=[attempt.custom_id], keep=keep)
+def _prompt(sent: JobAttempt, bodies: Bodies) -> Prompt:
+    keep = [*PUBLIC_WORDS, sent.model]
+    return prompt_of(bodies(sent.attempt.request_id), more=[sent.custom_id], keep=keep)
 
 
 def name_like(text: str | None) -> str | None:

@@ -7,8 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.store.compiled import as_json_array, id_list
-from batcher.store.dead_letters.filters import narrowed
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters, narrowed
 from batcher.store.schema import bodies, endpoints, jobs, requests, routes
 
 #: Rows fetched at once; their bodies are in memory together.

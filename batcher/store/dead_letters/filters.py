@@ -2,29 +2,44 @@
 
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, Select, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.compiled import as_json_array, id_list, literal
-from batcher.store.dead_letters.listing import Filters
 from batcher.store.reports.attempt_columns import with_last_attempt
 from batcher.store.schema import attempts, requests
 
 DEAD = literal(RequestState.DEAD_LETTERED.value)
 
 
+class Filters(Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant; None: any."""
+
+    job: JobId | None = None
+    kind: str | None = None
+    code: str | None = None
+    status: int | None = None
+    requests: tuple[RequestId, ...] = ()
+
+
 def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:
     """Restrict a query of requests to those dead letters. Joins the last attempt if a status is asked for."""
     query = query.where(requests.c.state == DEAD)
-    if filters.status is not None:
-        query = with_last_attempt(query).where(attempts.c.status == filters.status)
+    return matching(query if filters.status is None else with_last_attempt(query), filters)
+
+
+def matching(query: Select[Any], filters: Filters) -> Select[Any]:
+    """Restrict a query of requests of any state. With a status, the query must have joined the last attempt."""
     if filters.job is not None:
         query = query.where(requests.c.job_id == filters.job)
     if filters.kind is not None:
         query = query.where(requests.c.failure_kind == filters.kind)
     if filters.code is not None:
         query = query.where(requests.c.failure_code == filters.code)
+    if filters.status is not None:
+        query = query.where(attempts.c.status == filters.status)
     if filters.requests:
         query = query.where(requests.c.id.in_(id_list("ids"))).params(ids=as_json_array(filters.requests))
     return query

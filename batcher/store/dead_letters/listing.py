@@ -9,23 +9,13 @@ from sqlalchemy import Connection, Select, and_, case, func, null, or_, select, 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_json_array, id_list, literal
+from batcher.store.compiled import as_json_array, id_list
+from batcher.store.dead_letters.filters import DEAD, Filters, matching
 from batcher.store.jobs.id_range import of_job
-from batcher.store.reports.attempt_columns import is_of_its_leader, seen, with_last_attempt
+from batcher.store.reports.attempt_columns import Attempt, is_of_its_leader, seen, with_last_attempt
 from batcher.store.schema import attempts, bodies, jobs, requests, routes
 
-_DEAD = literal(RequestState.DEAD_LETTERED.value)
 _LIVE = (RequestState.PENDING.value, RequestState.CLAIMED.value)
-
-
-class Filters(Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant; None: any."""
-
-    job: JobId | None = None
-    kind: str | None = None
-    code: str | None = None
-    status: int | None = None
-    requests: tuple[RequestId, ...] = ()
 
 
 class Letter(Struct, frozen=True, kw_only=True):
@@ -42,26 +32,6 @@ class Letter(Struct, frozen=True, kw_only=True):
     attempts: int
     provider_request_id: str | None
     dead_lettered_at: int
-
-
-class Attempt(Struct, frozen=True, kw_only=True):
-    """The record of one attempt. Times are UTC microseconds."""
-
-    #: The request that was sent: the row itself, or its leader.
-    request_id: RequestId
-    send: int
-    revision: int
-    sent_at: int | None
-    ended_at: int
-    status: int | None
-    kind: str
-    code: str | None
-    message: str | None
-    retry_after_us: int | None
-    provider_request_id: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    reply: bytes | None
 
 
 class Shown(Struct, frozen=True, kw_only=True):
@@ -89,26 +59,12 @@ def _letters(filters: Filters) -> Select[Any]:
         attempts.c.provider_request_id,
         func.coalesce(requests.c.settled_at, 0).label("dead_lettered_at"),
     )
-    return _narrow(with_last_attempt(query), filters)
-
-
-def _narrow(query: Select[Any], filters: Filters) -> Select[Any]:
-    if filters.job is not None:
-        query = query.where(requests.c.job_id == filters.job)
-    if filters.kind is not None:
-        query = query.where(requests.c.failure_kind == filters.kind)
-    if filters.code is not None:
-        query = query.where(requests.c.failure_code == filters.code)
-    if filters.status is not None:
-        query = query.where(attempts.c.status == filters.status)
-    if filters.requests:
-        query = query.where(requests.c.id.in_(id_list("ids"))).params(ids=as_json_array(filters.requests))
-    return query
+    return matching(with_last_attempt(query), filters)
 
 
 def letters(connection: Connection, filters: Filters, *, limit: int | None) -> list[Letter]:
     """Return dead letters in file order, job by job."""
-    query = _letters(filters).where(requests.c.state == _DEAD).order_by(requests.c.job_id, requests.c.id)
+    query = _letters(filters).where(requests.c.state == DEAD).order_by(requests.c.job_id, requests.c.id)
     if limit is not None:
         query = query.limit(limit)
     return [Letter(**row) for row in connection.execute(query).mappings()]
@@ -118,7 +74,7 @@ def count(connection: Connection, filters: Filters) -> int:
     """Return how many dead letters the filters match."""
     query = (
         _letters(filters)
-        .where(requests.c.state == _DEAD)
+        .where(requests.c.state == DEAD)
         .with_only_columns(func.count(), maintain_column_froms=True)
     )
     return int(connection.execute(query).scalar_one())
@@ -167,7 +123,7 @@ def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
     values = {"ids": as_json_array(ids)}
     put_back = (
         update(requests)
-        .where(chosen, requests.c.state == _DEAD)
+        .where(chosen, requests.c.state == DEAD)
         .values(
             state=RequestState.PENDING.value,
             sends_before=requests.c.sends,

@@ -8,14 +8,14 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.compiled import as_json_array, id_list
 from batcher.store.dead_letters import listing
-from batcher.store.dead_letters.filters import DEAD
+from batcher.store.dead_letters.filters import DEAD, Filters
 from batcher.store.jobs import jobs
 from batcher.store.schema import requests
 
 
 def put_back(connection: Connection, ids: Sequence[RequestId]) -> tuple[int, list[JobId]]:
     """Put those that are dead letters now back to pending; return how many, and their jobs, which are open."""
-    chosen = listing.Filters(requests=tuple(ids))
+    chosen = Filters(requests=tuple(ids))
     still_dead = listing.count(connection, chosen) if ids else 0
     job_ids = listing.retry(connection, ids) if still_dead else []
     for job_id in job_ids:

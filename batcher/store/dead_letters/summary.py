@@ -7,8 +7,7 @@ from msgspec import Struct
 from sqlalchemy import Connection, Select, case, func, select
 
 from batcher.domain.ids import JobId, RequestId
-from batcher.store.dead_letters.filters import DEAD
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import DEAD, Filters
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, endpoints, jobs, requests, routes
 
@@ -32,9 +31,9 @@ class Group(Struct, frozen=True, kw_only=True):
     first: RequestId
 
 
-def groups(connection: Connection, job: JobId | None) -> list[Group]:
-    """Return every cause by route, of one job or of all."""
-    grouped = _grouped(job).subquery()
+def groups(connection: Connection, job: JobId | None, request: RequestId | None = None) -> list[Group]:
+    """Return every cause by route: of all jobs, of one, or of one request."""
+    grouped = _grouped(job, request).subquery()
     query = (
         select(grouped, routes.c.path, routes.c.model, endpoints.c.base_url)
         .join(routes, routes.c.id == grouped.c.route_id)
@@ -46,11 +45,11 @@ def groups(connection: Connection, job: JobId | None) -> list[Group]:
     return [Group(**{name: row[name] for name in Group.__struct_fields__}) for row in rows]
 
 
-def _grouped(job: JobId | None) -> Select[Any]:
+def _grouped(job: JobId | None, request: RequestId | None) -> Select[Any]:
     cause = (requests.c.failure_code, requests.c.failure_kind, attempts.c.status, requests.c.route_id)
     query = with_last_attempt(
         select(
-            requests.c.failure_code.label("code"),
+            func.coalesce(requests.c.failure_code, "").label("code"),
             func.coalesce(requests.c.failure_kind, "").label("kind"),
             attempts.c.status,
             requests.c.route_id,
@@ -61,6 +60,8 @@ def _grouped(job: JobId | None) -> Select[Any]:
     ).where(requests.c.state == DEAD)
     if job is not None:
         query = query.where(requests.c.job_id == job)
+    if request is not None:
+        query = query.where(requests.c.id == request)
     return query.group_by(*cause)
 
 

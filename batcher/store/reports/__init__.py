@@ -2,7 +2,7 @@
 
 job_counts       counts of a job by state, for `status`
 results          a job's answers and failures in input order
-support          attempts, causes and bodies, for a bundle
+support          attempts and bodies, for a bundle
 cache            the answers kept for reuse
 attempt_columns  columns that several reports derive from the attempts
 """

@@ -1,15 +1,38 @@
-"""Columns derived from attempts: why a request failed, and how often a provider has seen it.
+"""What reports read of attempts: the record itself, why a request failed, and how often a provider has seen it.
 
 A request failed by its own last attempt, or by its leader's if it only followed.
 """
 
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_, select
 
+from batcher.domain.ids import RequestId
 from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.compiled import literal
 from batcher.store.schema import attempts, requests
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """The record of one attempt. Times are UTC microseconds."""
+
+    #: The request that was sent: the row itself, or its leader.
+    request_id: RequestId
+    send: int
+    revision: int
+    sent_at: int | None
+    ended_at: int
+    status: int | None
+    kind: str
+    code: str | None
+    message: str | None
+    retry_after_us: int | None
+    provider_request_id: str | None
+    input_tokens: int | None
+    output_tokens: int | None
+    reply: bytes | None
+
 
 #: Attempts of the row that was sent for this one, up to their common end. A leader that is retried alone goes on
 #: without its dead followers: what happens to it then does not concern them.

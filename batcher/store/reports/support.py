@@ -1,7 +1,6 @@
-"""What a support desk needs of a job: attempts, causes, bodies, and the version of SQLite."""
+"""What a support desk needs of a job: attempts, bodies, and the version of SQLite."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
@@ -12,43 +11,20 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.compiled import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import within
-from batcher.store.reports.attempt_columns import with_last_attempt
+from batcher.store.reports.attempt_columns import Attempt
 from batcher.store.schema import attempts, bodies, former_bodies, jobs, requests, routes
 
 
-class Tried(Struct, frozen=True, kw_only=True):
-    """One attempt and its row. Times are UTC microseconds."""
+class JobAttempt(Struct, frozen=True, kw_only=True):
+    """One attempt and the row that was sent."""
 
-    request: RequestId
+    attempt: Attempt
     line: int
     custom_id: str
     #: Of the job; the attempts' X-Client-Request-Id begins with it.
     public_id: str
     url: str
     model: str
-    send: int
-    revision: int
-    sent_at: int | None
-    ended_at: int
-    status: int | None
-    kind: str
-    code: str | None
-    message: str | None
-    retry_after_us: int | None
-    provider_request_id: str | None
-    input_tokens: int | None
-    output_tokens: int | None
-    reply: bytes | None
-
-
-class CauseCount(Struct, frozen=True, kw_only=True):
-    """Dead letters of one cause. `example` is the first of them."""
-
-    kind: str
-    code: str
-    status: int | None
-    count: int
-    example: RequestId
 
 
 class Asked(Struct, frozen=True, kw_only=True):
@@ -85,19 +61,18 @@ def attempt_count(connection: Connection, job: Job, request: RequestId | None) -
     return int(connection.execute(query.where(_sent_for(job, request))).scalar_one())
 
 
-def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[Tried]:
+def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[JobAttempt]:
     """Return attempts of the job, or of one request of it: failures before successes, the newest first."""
-    columns: list[ColumnElement[Any]] = [
-        requests.c.id.label("request"),
-        requests.c.line,
-        requests.c.custom_id,
-        jobs.c.public_id,
-        routes.c.path.label("url"),
-        routes.c.model,
-    ]
-    columns += [attempts.c[name] for name in Tried.__struct_fields__[len(columns) :]]
+    of_attempt = Attempt.__struct_fields__
     query = (
-        select(*columns)
+        select(
+            *(attempts.c[name] for name in of_attempt),
+            requests.c.line,
+            requests.c.custom_id,
+            jobs.c.public_id,
+            routes.c.path.label("url"),
+            routes.c.model,
+        )
         .select_from(attempts)
         .join(requests, requests.c.id == attempts.c.request_id)
         .join(routes, routes.c.id == requests.c.route_id)
@@ -111,26 +86,17 @@ def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, 
         )
         .limit(limit)
     )
-    return [Tried(**row) for row in connection.execute(query).mappings()]
-
-
-def causes(connection: Connection, job: Job, request: RequestId | None) -> list[CauseCount]:
-    """Return the dead letters by cause, the most frequent first."""
-    count = func.count().label("count")
-    kind, code = requests.c.failure_kind, requests.c.failure_code
-    query = with_last_attempt(
-        select(
-            func.coalesce(kind, "").label("kind"),
-            func.coalesce(code, "").label("code"),
-            attempts.c.status,
-            count,
-            func.min(requests.c.id).label("example"),
+    return [
+        JobAttempt(
+            attempt=Attempt(**{name: row[name] for name in of_attempt}),
+            line=row["line"],
+            custom_id=row["custom_id"],
+            public_id=row["public_id"],
+            url=row["url"],
+            model=row["model"],
         )
-    )
-    dead = requests.c.state == literal(RequestState.DEAD_LETTERED.value)
-    grouped = query.where(_meant(job, request), dead).group_by(kind, code, attempts.c.status)
-    ordered = grouped.order_by(count.desc(), func.min(requests.c.id))
-    return [CauseCount(**row) for row in connection.execute(ordered).mappings()]
+        for row in connection.execute(query).mappings()
+    ]
 
 
 def failed_requests(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[RequestId]:

@@ -11,7 +11,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.states import FailureKind
 
 if TYPE_CHECKING:
-    from batcher.store.dead_letters.listing import Filters
+    from batcher.store.dead_letters.filters import Filters
     from batcher.store.sqlite.database import Database
 
 F = TypeVar("F", bound=Callable[..., Any])

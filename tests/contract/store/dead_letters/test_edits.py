@@ -12,7 +12,7 @@ from batcher.services.dead_letters import retry
 from batcher.services.dead_letters.retry import RetryPlan, choose, put_back
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import listing, redrive
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     SECOND,

@@ -7,7 +7,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.store.dead_letters import listing
-from batcher.store.dead_letters.listing import Filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 from tests.support.stores import (

@@ -8,6 +8,7 @@ from batcher.domain.errors import UnknownJob
 from batcher.domain.requests import BadLine
 from batcher.domain.states import JobState
 from batcher.store.dead_letters import listing
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import runners
 from batcher.store.reports import results
@@ -208,7 +209,7 @@ def test_a_job_that_is_being_loaded_is_invisible(database, holder):
         assert jobs.unfinished(connection) == []
         assert jobs.by_source(connection, digest, BASE_URL) is None
         assert jobs.by_path(connection, "/somewhere/half.jsonl", BASE_URL, but_not=b"other") is None
-        assert listing.letters(connection, listing.Filters(), limit=None) == []
+        assert listing.letters(connection, Filters(), limit=None) == []
         for ask in (
             lambda: jobs.get(connection, job_id),
             lambda: jobs.find(connection, str(job_id)),

@@ -10,6 +10,7 @@ from batcher.domain.ids import JobId
 from batcher.store.compiled import Compiled
 from batcher.store.dead_letters import edits, listing, summary
 from batcher.store.dead_letters import filters as dead_letter_filters
+from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits, claim, runners, settle, single_flight
 from batcher.store.reports import job_counts, results
@@ -144,9 +145,7 @@ def test_a_job_is_exported_without_sorting_it(database, job):
 
 
 @pytest.mark.usefixtures("job")
-@pytest.mark.parametrize(
-    "filters", [listing.Filters(), listing.Filters(code="bad_request")], ids=["all", "by code"]
-)
+@pytest.mark.parametrize("filters", [Filters(), Filters(code="bad_request")], ids=["all", "by code"])
 def test_dead_letters_are_found_by_their_index_in_its_order(database, filters):
     plans = recorded(database, lambda c: listing.letters(c, filters, limit=100))
     assert "USING INDEX ix_requests_dead" in plans
@@ -166,11 +165,11 @@ def test_a_rescue_looks_only_at_what_is_claimed(database):
     [
         lambda c: summary.groups(c, None),
         lambda c: summary.groups(c, JobId(1)),
-        lambda c: list(summary.said(c, listing.Filters(code="bad_request", kind="permanent", status=400))),
-        lambda c: dead_letter_filters.ids(c, listing.Filters()),
-        lambda c: dead_letter_filters.ids(c, listing.Filters(status=400)),
-        lambda c: dead_letter_filters.by_job(c, listing.Filters(code="bad_request")),
-        lambda c: dead_letter_filters.smallest(c, listing.Filters()),
+        lambda c: list(summary.said(c, Filters(code="bad_request", kind="permanent", status=400))),
+        lambda c: dead_letter_filters.ids(c, Filters()),
+        lambda c: dead_letter_filters.ids(c, Filters(status=400)),
+        lambda c: dead_letter_filters.by_job(c, Filters(code="bad_request")),
+        lambda c: dead_letter_filters.smallest(c, Filters()),
     ],
     ids=["groups", "groups of a job", "said", "ids", "ids by status", "by job", "smallest"],
 )
