@@ -13,7 +13,8 @@ from batcher.domain.requests import ClaimResult
 from batcher.ports import Queue
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import InlineWriter, StoreThread, Writer
+from batcher.store.sqlite.writer_thread import StoreThread, Writer
+from tests.support.inline_writer import InlineWriter
 from tests.support.stores import (
     PLENTY,
     Holder,

@@ -23,9 +23,10 @@ from batcher.store.jobs import jobs, loading
 from batcher.store.queue import pauses, runners
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import InlineWriter, Writer
+from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import End, Worker, WorkerSettings
 from tests.support import stores
+from tests.support.inline_writer import InlineWriter
 from tests.support.providers import FakeProvider
 from tests.support.virtual_time import VirtualClock
 

@@ -193,27 +193,3 @@ class StoreThread:
             return
         for item in group:
             self._commit([item])
-
-
-class InlineWriter:
-    """The writer of a simulation: each piece of work is its own transaction, run when it is given."""
-
-    is_slow = False
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """Do the work now; what is awaited is already on disk."""
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        try:
-            with self._database.write() as connection:
-                result = work(connection)
-        except Exception as error:  # noqa: BLE001 - every error belongs to the one who waits
-            done.set_exception(error)
-        else:
-            done.set_result(result)
-        return done
-
-    def close(self) -> None:
-        """Do nothing; all work is done."""

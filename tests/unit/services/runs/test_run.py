@@ -19,7 +19,8 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import runners
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.writer_thread import InlineWriter, Writer
+from batcher.store.sqlite.writer_thread import Writer
+from tests.support.inline_writer import InlineWriter
 from tests.support.providers import Arrived, FakeProvider, chats
 from tests.support.workers import BrokenWriter, Recorder, Rig, now
 
