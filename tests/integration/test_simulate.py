@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator
 from io import BytesIO
 from pathlib import Path
@@ -167,15 +166,12 @@ async def test_a_hang_holds_the_reply_back_and_a_client_that_leaves_ends_it(
 
 async def test_hundreds_wait_at_the_same_time(client: aiohttp.ClientSession) -> None:
     async with SimulatedServer(SimulatedProvider(latency=0.5, latency_sigma=0)) as server:
-        started = time.monotonic()
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(post(client, server, chat(str(n)))) for n in range(300)]
-        elapsed = time.monotonic() - started
         seen = await stats(client, server)
     assert {task.result()[0] for task in tasks} == {200}
     assert seen["peak_in_flight"] > 100
     assert seen["distinct_bodies"] == 300
-    assert elapsed < 20
 
 
 async def test_stopping_does_not_wait_for_a_reply_that_hangs(client: aiohttp.ClientSession) -> None:
@@ -183,9 +179,8 @@ async def test_stopping_does_not_wait_for_a_reply_that_hangs(client: aiohttp.Cli
     hanging = asyncio.create_task(post(client, server, asking(hang=60)))
     while not server.journal.stats().in_flight:
         await asyncio.sleep(0.01)
-    started = time.monotonic()
-    await server.stop()
-    assert time.monotonic() - started < 5
+    async with asyncio.timeout(30):
+        await server.stop()
     with pytest.raises(aiohttp.ClientError):
         await hanging
     await server.stop()

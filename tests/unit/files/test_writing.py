@@ -145,6 +145,7 @@ def test_a_target_that_can_be_written_passes_the_check(tmp_path):
     check_target(tmp_path / "new")
     (tmp_path / "old").write_bytes(b"")
     check_target(tmp_path / "old")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"], "the check leaves nothing behind"
 
 
 def test_a_name_of_full_length_can_be_written(tmp_path):

@@ -107,6 +107,7 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_was(tmp_path, make)
 def test_an_empty_file_becomes_a_store(tmp_path):
     (tmp_path / "batcher.db").touch()
     open_store(tmp_path).close()
+    assert (tmp_path / "batcher.db").read_bytes().startswith(b"SQLite format 3")
 
 
 def test_a_folder_is_no_store(tmp_path):
