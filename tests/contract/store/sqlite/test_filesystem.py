@@ -111,7 +111,7 @@ def test_where_the_system_tells_nothing_no_place_is_refused(tmp_path, monkeypatc
 def test_this_machine_tells_what_holds_a_folder(tmp_path) -> None:
     found = mount_of(tmp_path.resolve(), filesystem._mounts())
     assert found is not None
-    assert os.stat(found.place).st_dev == tmp_path.stat().st_dev
+    assert Path(found.place).stat().st_dev == tmp_path.stat().st_dev
 
 
 # --- what can only be read ---
