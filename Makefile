@@ -64,7 +64,7 @@ bench-rate: $(STAMP) ## at the limit and never over it: utilization and refusals
 bench: $(STAMP) ## as fast as the loop under it, in flat memory: asked and measured (CASES="run submit", or all)
 	$(BIN)/python -m tests.benchmarks.speed $(CASES)
 
-profile: $(STAMP) ## where the time of a run goes: lines, rooms, a flame graph (build/profile.svg)
+profile: $(STAMP) ## where the time of a run goes: lines, packages, a flame graph (build/profile.svg)
 	test -x build/tools/profile/bin/py-spy || { $(PYTHON) -m venv build/tools/profile && build/tools/profile/bin/pip install --quiet py-spy; }
 	$(BIN)/python -m tests.benchmarks.speed.profile
 

@@ -3,7 +3,7 @@
 import time
 from typing import Final
 
-#: It never steps, and it goes on while the machine sleeps, if the system has such a clock.
+#: It is never adjusted, and it continues while the machine sleeps, if the system has such a clock.
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _WALL_AT_ZERO: Final = time.time_ns() - time.clock_gettime_ns(_STEADY)
 

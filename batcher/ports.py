@@ -73,7 +73,7 @@ class Queue(Protocol):
         ...
 
     async def beat(self, snapshot: str) -> Orders:
-        """Record that this holder is alive and what it is doing; return which jobs people want."""
+        """Record that this holder is alive and what it is doing; return which jobs are requested."""
         ...
 
     async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:

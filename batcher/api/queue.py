@@ -26,7 +26,7 @@ from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
 from batcher.services.results.export import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
 from batcher.services.runs.status import JobStatus, job_status
-from batcher.services.store.open_store import made
+from batcher.services.store.open_store import open_or_create
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
@@ -101,7 +101,7 @@ class Batcher:
         self._streams: list[Stream] = []
 
     async def __aenter__(self) -> Self:
-        self._open = made(self._process.db, SystemClock())
+        self._open = open_or_create(self._process.db, SystemClock())
         with translate_errors():
             self._database = self._open.__enter__()
         return self

@@ -30,7 +30,7 @@ class ResultError(Struct, frozen=True, kw_only=True):
     Attributes:
         code: The provider's error code, or one of batcher's own.
         message: The provider's message, without the key.
-        kind: `permanent` or `transient`; whether another attempt could have helped.
+        kind: `permanent`, `transient` or `rate_limited`: which kind of failure used up its attempts.
         attempts: Number of requests that were sent for the row.
     """
 
@@ -93,11 +93,11 @@ class Summary(Struct, frozen=True, kw_only=True):
         rejected: Invalid lines that were skipped.
         cached: Rows that were answered without a request of their own.
         attempts: Requests sent.
-        rate_limited: Requests that were rejected with a 429.
+        rate_limited: Requests that were refused by a rate limit or for lack of capacity.
         input_tokens: Tokens of all prompts, as the provider counted them.
         output_tokens: Tokens of all answers, as the provider counted them.
         results: Path of the results file.
-        errors: Path of the errors file; None if there are no dead letters.
+        errors: Path of the errors file; None if every row was answered and no line was skipped.
     """
 
     job: int

@@ -45,7 +45,7 @@ class Arrivals:
         return job_id == self._job_id and len(self._waiting) >= _MOST_WAITING
 
     def take(self) -> list[RequestId]:
-        """Return the next rows, oldest first; [] if none wait."""
+        """Return the next rows, oldest first; [] if there are none."""
         page, self._waiting = self._waiting[:_PAGE], self._waiting[_PAGE:]
         if page and self._control.worker is not None:
             self._control.worker.wake()

@@ -42,11 +42,11 @@ _BURST_S, _LEAST_BURST_S, _BURST_CUT = 1.0, 0.2, 0.95
 class Checkpoint(Struct, gc=False):
     """The state of a hypothesis when a request was sent, and what the request cost according to it."""
 
-    belief: "Hypothesis"
+    hypothesis: "Hypothesis"
     #: The deficit, without the corrections made until then.
     uncorrected: float
     filled: int
-    #: Everything charged and produced until then.
+    #: Tokens charged and produced by then, in total.
     charged: float
     #: By the rule, and scaled.
     cost: float
@@ -57,15 +57,15 @@ class SentRequest(Struct, gc=False):
     """A request in flight."""
 
     at: float
-    marks: list[Checkpoint]
+    checkpoints: list[Checkpoint]
 
 
-class Anchor(Struct, gc=False):
-    """The reading from which the scale is measured on."""
+class ScaleBaseline(Struct, gc=False):
+    """The reading at which the current measurement of the scale began."""
 
     at: float
     deficit: float
-    mark: Checkpoint
+    checkpoint: Checkpoint
 
 
 class Hypothesis:
@@ -89,7 +89,7 @@ class Hypothesis:
         self.rule, self.after = rule, after
         self.deficit = self.corrected = self.score = self.charged = self.produced = 0.0
         self.filled = 0
-        self.anchor: Anchor | None = None
+        self.anchor: ScaleBaseline | None = None
         self.set_scale(scale)
 
     def set_scale(self, scale: float) -> None:
@@ -114,41 +114,43 @@ class Hypothesis:
             self.produced += tokens
 
     def read(
-        self, mark: Checkpoint, sent_at: float, deficit: float, rate: float, *, refused: bool, fresh: bool
+        self, checkpoint: Checkpoint, sent_at: float, deficit: float, rate: float, *, refused: bool, fresh: bool
     ) -> None:
-        """Use a reading: the header said `deficit` when the request of `mark` arrived."""
-        own = mark.scaled if self.after and not refused else 0.0
+        """Update with a reading: the deficit that the reply's header reported for the request of `checkpoint`."""
+        own = checkpoint.scaled if self.after and not refused else 0.0
         # Corrections made since it was sent are already included; otherwise every reply in flight would correct
         # the same error again.
-        error = deficit - max(0.0, mark.uncorrected + self.corrected) - own
+        error = deficit - max(0.0, checkpoint.uncorrected + self.corrected) - own
         self.score = SCORE_DECAY * self.score + surprise(error, rate)
         if not fresh:
             return
-        if not (error < 0 and self.filled != mark.filled):
+        if not (error < 0 and self.filled != checkpoint.filled):
             part = error if refused else CORRECTION * error
             self.corrected += part
             self.deficit += part
-        self._measure(mark, sent_at, deficit, rate, refused=refused)
+        self._measure(checkpoint, sent_at, deficit, rate, refused=refused)
 
-    def _measure(self, mark: Checkpoint, sent_at: float, deficit: float, rate: float, *, refused: bool) -> None:
+    def _measure(
+        self, checkpoint: Checkpoint, sent_at: float, deficit: float, rate: float, *, refused: bool
+    ) -> None:
         """Measure the scale between two readings with neither a refusal nor a full bucket in between."""
         anchor = self.anchor
-        full = self._is_full(mark, deficit, rate)
-        if refused or full or anchor is None or anchor.mark.filled != mark.filled:
-            self.anchor = None if refused or full else Anchor(sent_at, deficit, mark)
+        full = self._is_full(checkpoint, deficit, rate)
+        if refused or full or anchor is None or anchor.checkpoint.filled != checkpoint.filled:
+            self.anchor = None if refused or full else ScaleBaseline(sent_at, deficit, checkpoint)
             return
         span = sent_at - anchor.at
         if span < SCALE_SPAN_S:
             return
         lost = deficit - anchor.deficit + rate * span
         if self.after:
-            lost -= mark.cost - anchor.mark.cost
-        charged = mark.charged - anchor.mark.charged
+            lost -= checkpoint.cost - anchor.checkpoint.cost
+        charged = checkpoint.charged - anchor.checkpoint.charged
         self.set_scale(moved_scale(self.scale, lost=lost, charged=charged))
-        self.anchor = Anchor(sent_at, deficit, mark)
+        self.anchor = ScaleBaseline(sent_at, deficit, checkpoint)
 
-    def _is_full(self, mark: Checkpoint, deficit: float, rate: float) -> bool:
-        return deficit - (mark.scaled if self.after else 0.0) <= 0.002 * rate
+    def _is_full(self, checkpoint: Checkpoint, deficit: float, rate: float) -> bool:
+        return deficit - (checkpoint.scaled if self.after else 0.0) <= 0.002 * rate
 
 
 class ChargingModel:
@@ -161,14 +163,14 @@ class ChargingModel:
         self._burst = _BURST_S * rate
         self.at = now
         self._scale = scale
-        self._beliefs = self._all_beliefs()
-        self._best = self._beliefs[0]
+        self._hypotheses = self._all_hypotheses()
+        self._best = self._hypotheses[0]
         self._choose_best()
         self._readings = self._unchanged = 0
         self._newest = -inf
         self._full_since, self._full = now, 0
 
-    def _all_beliefs(self) -> list[Hypothesis]:
+    def _all_hypotheses(self) -> list[Hypothesis]:
         return [
             Hypothesis(rule, after=after, scale=self._scale if rule is self.rule else 1.0)
             for rule in ChargeRule
@@ -183,7 +185,7 @@ class ChargingModel:
     @property
     def charges_maximum(self) -> bool:
         """Return whether a request is known to be charged for its maximum output, by whichever rule."""
-        if self.rule is not None or self._readings < FIRST_READINGS or len(self._beliefs) == 1:
+        if self.rule is not None or self._readings < FIRST_READINGS or len(self._hypotheses) == 1:
             return self.rule is not None and self.rule is not ChargeRule.PRODUCED
         others = min(self._best_of(rule).score for rule in ChargeRule if rule is not ChargeRule.PRODUCED)
         return self._best_of(ChargeRule.PRODUCED).score - others >= FIRST_GAP
@@ -191,14 +193,14 @@ class ChargingModel:
     def _pass(self, now: float) -> None:
         if now == self.at:
             return
-        drained, floor = self.rate * (now - self.at), -FULL_FOR_S * self.rate
+        initial_balance, floor = self.rate * (now - self.at), -FULL_FOR_S * self.rate
         self.at = now
-        for belief in self._beliefs:
-            before = belief.deficit
-            left = before - drained
+        for hypothesis in self._hypotheses:
+            before = hypothesis.deficit
+            left = before - initial_balance
             if left <= 0.0 < before:
-                belief.filled += 1
-            belief.deficit = left if left > floor else floor  # noqa: FURB136 - speed: at every admission
+                hypothesis.filled += 1
+            hypothesis.deficit = left if left > floor else floor  # noqa: FURB136 - speed: at every admission
 
     def wait(self, need: Need, now: float) -> float:
         """Return the seconds until the provider's bucket should have room; 0 if it has."""
@@ -211,35 +213,35 @@ class ChargingModel:
     def sent(self, need: Need, now: float) -> SentRequest:
         """Charge a request that is being sent. The returned value is passed back when it comes back."""
         self._pass(now)
-        return SentRequest(now, [belief.sent(need.prompt, need.most) for belief in self._beliefs])
+        return SentRequest(now, [hypothesis.sent(need.prompt, need.most) for hypothesis in self._hypotheses])
 
     def cancelled(self, sent: SentRequest) -> None:
         """Undo the charge of a request that was not sent after all."""
-        for mark in sent.marks:
-            mark.belief.deficit -= mark.scaled
-            mark.belief.charged -= mark.cost
+        for checkpoint in sent.checkpoints:
+            checkpoint.hypothesis.deficit -= checkpoint.scaled
+            checkpoint.hypothesis.charged -= checkpoint.cost
 
-    def came_back(
+    def on_reply(
         self, sent: SentRequest, deficit: float | None, *, refused: bool, output: float, binds: bool, now: float
     ) -> float:
-        """Use a reply: by how much its header said the bucket was short, and what it produced.
+        """Update with a reply: the deficit that its header reported, and the tokens that it produced.
 
         `binds`: our own limit is what holds requests back. Returns the tokens that were overcharged so far, if a
         cheaper rule is adopted now for the first time.
         """
         self._pass(now)
-        for mark in sent.marks:
+        for checkpoint in sent.checkpoints:
             if refused:
-                mark.belief.deficit -= mark.scaled
+                checkpoint.hypothesis.deficit -= checkpoint.scaled
             else:
-                mark.belief.output(output)
+                checkpoint.hypothesis.output(output)
         return 0.0 if deficit is None else self._read(sent, deficit, refused=refused, binds=binds, now=now)
 
     def _read(self, sent: SentRequest, deficit: float, *, refused: bool, binds: bool, now: float) -> float:
         fresh = sent.at >= self._newest - _STALE_S
         self._newest = max(self._newest, sent.at)
-        for mark in sent.marks:
-            mark.belief.read(mark, sent.at, deficit, self.rate, refused=refused, fresh=fresh)
+        for checkpoint in sent.checkpoints:
+            checkpoint.hypothesis.read(checkpoint, sent.at, deficit, self.rate, refused=refused, fresh=fresh)
         self._readings += 1
         self._unchanged += 1
         self._note_fullness(sent, deficit, binds=binds and not refused, now=now)
@@ -248,12 +250,19 @@ class ChargingModel:
             if self.charges_maximum:
                 # For short prompts `sum` and `max` agree; the more expensive one is safe.
                 self.rule = self._best.rule
-            self._beliefs = [self._best]
+            self._hypotheses = [self._best]
         return credit
 
     def _note_fullness(self, sent: SentRequest, deficit: float, *, binds: bool, now: float) -> None:
-        """Lower a scale or a rule that is too expensive: its sign is a bucket that is always full."""
-        own = next((mark.scaled for mark in sent.marks if mark.belief is self._best and self._best.after), 0.0)
+        """Lower a scale or a rule that is too expensive, which a bucket that is always full indicates."""
+        own = next(
+            (
+                checkpoint.scaled
+                for checkpoint in sent.checkpoints
+                if checkpoint.hypothesis is self._best and self._best.after
+            ),
+            0.0,
+        )
         if not binds or deficit - own > 0.002 * self.rate:
             self._full_since, self._full = now, 0
             return
@@ -263,8 +272,8 @@ class ChargingModel:
             self._full_since, self._full = now, 0
 
     def _choose(self) -> float:
-        """Adopt the rule that predicted best, if it is clearly better. Returns as `came_back` does."""
-        if len(self._beliefs) == 1:
+        """Adopt the rule that predicted best, if it is clearly better. Returns as `on_reply` does."""
+        if len(self._hypotheses) == 1:
             return 0.0
         scores = {rule: self._best_of(rule).score for rule in ChargeRule}
         best, *others = sorted(scores, key=scores.__getitem__)
@@ -283,22 +292,24 @@ class ChargingModel:
         self._best = self._best_of(self.rule or ChargeRule.SUM)
 
     def _best_of(self, rule: ChargeRule) -> Hypothesis:
-        return min((each for each in self._beliefs if each.rule is rule), key=lambda each: each.score)
+        return min((each for each in self._hypotheses if each.rule is rule), key=lambda each: each.score)
 
-    def doubt(self, sent: SentRequest, deficit: float | None) -> None:
+    def on_token_refusal(self, sent: SentRequest, deficit: float | None) -> None:
         """Handle a refusal for tokens: every rule is possible again, and the provider's burst may be smaller."""
-        cost = next((mark.scaled for mark in sent.marks if mark.belief is self._best), None)
+        cost = next(
+            (checkpoint.scaled for checkpoint in sent.checkpoints if checkpoint.hypothesis is self._best), None
+        )
         if deficit is not None and cost is not None and cost < NEARLY_ALL * self._burst:
             reached = deficit + cost
             if reached < self._burst:
                 self._burst = max(_LEAST_BURST_S * self.rate, _BURST_CUT * reached)
         self._unchanged = 0
-        if len(self._beliefs) > 1:
+        if len(self._hypotheses) > 1:
             return
         kept = self._best
         self._scale = kept.scale
-        self._beliefs = [kept, *(each for each in self._all_beliefs() if _differs(each, kept))]
-        for each in self._beliefs[1:]:
+        self._hypotheses = [kept, *(each for each in self._all_hypotheses() if _differs(each, kept))]
+        for each in self._hypotheses[1:]:
             each.deficit = kept.deficit
 
 

@@ -57,7 +57,7 @@ class Cooling:
         return True
 
     def probe_back(self, *, sent: bool) -> None:
-        """The probe came back, or was not sent; in the latter case another must be."""
+        """Record that the probe came back. If it was not sent, the next request becomes the probe."""
         if self.probe is Probe.OUT:
             self.probe = Probe.NONE if sent else Probe.DUE
 

@@ -95,8 +95,8 @@ class Day:
 
     def come_back(self, tokens: float, usage: Usage | None) -> None:
         """Correct the count of a request that came back: its usage, or zero if it was not answered."""
-        took = 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
-        self._tokens += took - tokens
+        acquired = 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
+        self._tokens += acquired - tokens
 
     def use(self, now: float) -> DayUse:
         """Return what the next run should know."""

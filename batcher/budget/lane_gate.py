@@ -35,7 +35,7 @@ from batcher.policy.rate.token_bucket import (
 RECENT_S = 1.0
 
 
-class Place(Struct, eq=False):
+class GateReservation(Struct, eq=False):
     """A `Reservation`: what one request has taken, until it is cancelled or comes back.
 
     Built by position, because keyword arguments cost time at every admission.
@@ -59,7 +59,7 @@ class Place(Struct, eq=False):
     refused: bool = False
 
 
-class HoldRequest(Struct, frozen=True, kw_only=True):
+class CoolDownRequest(Struct, frozen=True, kw_only=True):
     """Why nothing is to be admitted for a while."""
 
     #: None: not a refusal, but a reason of our own to hold the lane.
@@ -102,9 +102,9 @@ class LaneGate:
         self._resting: Blocker | None = None
         self._held_by: BlockReason | None = None
         self._held_at = -inf
-        self._last_back: Place | None = None
+        self._last_back: GateReservation | None = None
 
-    def try_to_enter(self, charge: Charge) -> Place | None:
+    def try_to_enter(self, charge: Charge) -> GateReservation | None:
         """Admit a request of this charge if none came before it and nothing keeps it waiting.
 
         Returns None otherwise.
@@ -114,7 +114,7 @@ class LaneGate:
         need, now = self.tokens.estimates.need(charge), self._clock()
         return self._admit(charge, need, now) if self._hold(need, now) is None else None
 
-    async def enter(self, charge: Charge) -> Place:
+    async def enter(self, charge: Charge) -> GateReservation:
         """Wait until a request of this charge may be sent, then admit it."""
         self._queued += 1
         try:
@@ -123,14 +123,14 @@ class LaneGate:
         finally:
             self._queued -= 1
 
-    async def _wait_and_enter(self, charge: Charge) -> Place:
+    async def _wait_and_enter(self, charge: Charge) -> GateReservation:
         clock, estimates = self._clock, self.tokens.estimates
         try:
             while (hold := self._hold(need := estimates.need(charge), now := clock())) is not None:
                 await self._rest(hold)
             return self._admit(charge, need, now)
         finally:
-            self._slots.leave(self.look_again)
+            self._slots.leave(self.recheck)
 
     def _hold(self, need: Need, now: float) -> Blocker | None:
         """Return why a request cannot be sent now. None: it can, and what it needs has been taken."""
@@ -146,7 +146,7 @@ class LaneGate:
             return Blocker(BlockReason.LEARNED, seconds)
         if self.tokens.is_limited and (hold := self.tokens.hold(need, now)) is not None:
             return hold
-        return None if slots.most is None or slots.has_room(self.look_again) else Blocker(BlockReason.PROCESS)
+        return None if slots.most is None or slots.has_room(self.recheck) else Blocker(BlockReason.PROCESS)
 
     def _hold_for_time(self, need: Need, now: float) -> Blocker | None:
         """Return a cool-down, or an exhausted daily quota."""
@@ -155,13 +155,13 @@ class LaneGate:
             return Blocker(BlockReason.DAY if cooling.is_daily else BlockReason.PROVIDER, seconds)
         return Blocker(BlockReason.DAY, seconds) if (seconds := self.day.wait(need, now)) > 0 else None
 
-    def _admit(self, charge: Charge, need: Need, now: float) -> Place:
+    def _admit(self, charge: Charge, need: Need, now: float) -> GateReservation:
         if self.requests is not None:
             self.requests.spend(1.0, now)
         self._slots.take()
         self.in_flight += 1
         self._recent += 1
-        return Place(
+        return GateReservation(
             self.key,
             now,
             self.tokens.spend(charge, need, now),
@@ -181,8 +181,8 @@ class LaneGate:
         loop = asyncio.get_running_loop()
         self._wake = loop.create_future()
         self._resting = hold
-        (self._slots.queue_up if hold.why is BlockReason.PROCESS else self._slots.leave)(self.look_again)
-        timer = None if hold.seconds is None else loop.call_later(_timed(hold.seconds, loop), self.look_again)
+        (self._slots.queue_up if hold.why is BlockReason.PROCESS else self._slots.leave)(self.recheck)
+        timer = None if hold.seconds is None else loop.call_later(_timed(hold.seconds, loop), self.recheck)
         try:
             await self._wake
         finally:
@@ -191,7 +191,7 @@ class LaneGate:
             self._wake = self._resting = None
             self._held_by, self._held_at = hold.why, loop.time()
 
-    def look_again(self) -> None:
+    def recheck(self) -> None:
         """Wake the waiting request, because something changed that it depends on."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
@@ -219,13 +219,13 @@ class LaneGate:
     @property
     def _is_learned(self) -> bool:
         """Return whether the pace is an estimated one."""
-        return self.requests is None and self.blind.census is not None
+        return self.requests is None and self.blind.state is not None
 
     @property
     def _is_paced(self) -> bool:
         return self.requests is not None or self.tokens.is_limited or self._is_learned
 
-    def cancel(self, place: Place) -> None:
+    def cancel(self, place: GateReservation) -> None:
         """Give everything back: nothing was sent."""
         now = self._clock()
         if self.requests is not None:
@@ -237,9 +237,9 @@ class LaneGate:
         # Headers that arrive now belong to no admitted request.
         self._last_back = None
         self._leave(place, sent=False)
-        self.look_again()
+        self.recheck()
 
-    def come_back(self, place: Place, usage: Usage | None) -> None:
+    def come_back(self, place: GateReservation, usage: Usage | None) -> None:
         """Free the slot of a request that is over."""
         returned = self.tokens.come_back(place.taken, usage, self._clock())
         self.day.come_back(place.of_the_day, usage)
@@ -251,9 +251,9 @@ class LaneGate:
             self._resting is not None
             and self._resting.why in {BlockReason.LEVEL, BlockReason.PROVIDER, BlockReason.DAY}
         ):
-            self.look_again()
+            self.recheck()
 
-    def _leave(self, place: Place, *, sent: bool) -> None:
+    def _leave(self, place: GateReservation, *, sent: bool) -> None:
         place.held = False
         self.in_flight -= 1
         if not self._is_old(place):
@@ -274,16 +274,16 @@ class LaneGate:
         if self._is_old(place) or not self._level_binds():
             return
         self.level = grown(self.level, self._cap, paced=self._is_paced)
-        self.look_again()
+        self.recheck()
 
-    def _is_old(self, place: Place | None) -> bool:
+    def _is_old(self, place: GateReservation | None) -> bool:
         return place is not None and place.epoch != self.cooling.epoch
 
     def _level_binds(self) -> bool:
         resting_for_level = self._resting is not None and self._resting.why is BlockReason.LEVEL
         return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
 
-    def refused(self, refusal: HoldRequest) -> None:
+    def refused(self, refusal: CoolDownRequest) -> None:
         """Report that the request that came back last was refused, or hold the lane for another reason."""
         place, now = self._last_back, self._clock()
         if place is None or refusal.why is None:
@@ -291,9 +291,9 @@ class LaneGate:
         else:
             place.refused = True
             self._adapt(place, refusal.why, refusal, now)
-        self.look_again()
+        self.recheck()
 
-    def _adapt(self, place: Place, why: RefusalCause, refusal: HoldRequest, now: float) -> None:
+    def _adapt(self, place: GateReservation, why: RefusalCause, refusal: CoolDownRequest, now: float) -> None:
         """Adapt the limit that the provider says was exceeded: request rate, token rate or concurrency."""
         tokens = self.tokens
         if self.requests is not None and why in {RefusalCause.REQUESTS, RefusalCause.UNSAID}:
@@ -303,21 +303,21 @@ class LaneGate:
         ):
             tokens.refused(place.taken, None, now)
         if why is RefusalCause.IN_FLIGHT and not refusal.restart_ramp:
-            self._ease(place, refusal, now)
-        elif place.mark is not None and self._finds_out(why, place):
+            self._reduce_concurrency(place, refusal, now)
+        elif place.mark is not None and self._is_unannounced_rate(why, place):
             self._count(place, place.mark, refusal, now)
         else:
             self._cool_down(place, refusal, now)
 
-    def _finds_out(self, why: RefusalCause, place: Place) -> bool:
-        """Return whether this is a refusal by a request rate that is not announced."""
+    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation) -> bool:
+        """Return whether an unannounced request rate caused this refusal."""
         if self.requests is not None or why is RefusalCause.DAY:
             return False
         if why is RefusalCause.AGAIN:
             return place.probe and self._is_learned
         return why is RefusalCause.REQUESTS or not self.tokens.is_limited
 
-    def _count(self, place: Place, mark: Refusal, refusal: HoldRequest, now: float) -> None:
+    def _count(self, place: GateReservation, mark: Refusal, refusal: CoolDownRequest, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
         hold_s = self.blind.refused(mark, now, probe=place.probe)
         wait_s = max(hold_s, refusal.stated_wait_s or 0.0)
@@ -326,7 +326,7 @@ class LaneGate:
         if refusal.restart_ramp:
             self._restart(cut=True)
 
-    def _ease(self, place: Place, refusal: HoldRequest, now: float) -> None:
+    def _reduce_concurrency(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
         """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
         if place.beside <= 1 or refusal.stated_wait_s is not None:
             self._cool_down(place, refusal, now)
@@ -334,7 +334,7 @@ class LaneGate:
             self._eased_at = now
             self.level = eased(self.level, place.beside - 1)
 
-    def _cool_down(self, place: Place | None, refusal: HoldRequest, now: float) -> None:
+    def _cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> None:
         epoch = self.cooling.epoch if place is None else place.epoch
         if not self.cooling.refused(
             now,

@@ -11,7 +11,7 @@ from batcher.budget.blockers import BlockReason
 from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling
 from batcher.budget.daily_quota import Day
-from batcher.budget.lane_gate import RECENT_S, HoldRequest, LaneGate, Place
+from batcher.budget.lane_gate import RECENT_S, CoolDownRequest, GateReservation, LaneGate
 from batcher.budget.limiter import RateLimiter
 from batcher.budget.limits import LaneLimits
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
@@ -148,7 +148,9 @@ class LaneBudgets:
         """Hold the lane; a wait of 0 or less states no time. Returns the end in UTC microseconds."""
         gate = self._lane(lane).gate
         stated_wait_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
-        gate.refused(HoldRequest(why=why, stated_wait_s=stated_wait_s, jitter=jitter, restart_ramp=restart_ramp))
+        gate.refused(
+            CoolDownRequest(why=why, stated_wait_s=stated_wait_s, jitter=jitter, restart_ramp=restart_ramp)
+        )
         return self._in_utc(max(gate.cooling.until, _loop_time()))
 
     def view(self, lane: LaneKey) -> LaneView:
@@ -228,7 +230,7 @@ def _apply(lane: LaneBudget) -> None:
     if before == KnownLimits() != lane.applied:
         gate.forget_level()
     if lane.applied != before or is_another_day:
-        gate.look_again()
+        gate.recheck()
 
 
 def _in_force(before: float | None, now: float | None) -> float | None:
@@ -278,8 +280,8 @@ def _binding(why: BlockReason | None) -> str:
             return why.value
 
 
-def _place(reservation: Reservation) -> Place:
-    if not isinstance(reservation, Place):
+def _place(reservation: Reservation) -> GateReservation:
+    if not isinstance(reservation, GateReservation):
         raise TypeError(f"not a reservation of this budget: {reservation!r}")
     return reservation
 

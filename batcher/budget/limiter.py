@@ -8,14 +8,14 @@ from batcher.policy.rate.token_bucket import (
     FULL_MARGIN,
     Balance,
     Pace,
+    acquired,
     cut_margin,
-    drained,
     extra_cost,
+    initial_balance,
     part_to_take,
     passed,
     seconds_to_room,
     take,
-    took,
     without_room,
 )
 
@@ -34,7 +34,7 @@ class RateLimiter:
     def __init__(self, pace: Pace, *, now: float, debt: float = 0.0) -> None:
         self.pace = pace
         self._ceiling = AsyncLimiter(pace.bucket, pace.bucket / pace.rate)
-        self._balance: Balance = drained(pace, debt=debt)
+        self._balance: Balance = initial_balance(pace, debt=debt)
         self._at = now
         self._meter = Meter(now)
         self._margin = FULL_MARGIN
@@ -51,7 +51,7 @@ class RateLimiter:
         self._at = now
         while (part := part_to_take(balance, amount, pace)) and self._ceiling.has_capacity(part):
             _acquire(self._ceiling, part)
-            balance = took(balance, part)
+            balance = acquired(balance, part)
         if part:
             balance = without_room(balance, part, pace)
         self._balance = balance
@@ -72,7 +72,7 @@ class RateLimiter:
         self._meter.add(-amount, now)
 
     def tighten(self, now: float) -> None:
-        """Handle a refusal: use a little less than the limit until time has shown that it was chance."""
+        """Handle a refusal: use a little less than the limit until the margin has recovered."""
         self._margin = cut_margin(self._margin, now)
         self._cost = extra_cost(self._margin, now)
 

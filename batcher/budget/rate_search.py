@@ -6,7 +6,16 @@ See docs/rate-limits.md#unannounced-limits.
 from collections import deque
 from math import inf
 
-from batcher.policy.rate.rate_search import Census, Refusal, begun, idled, rate_at, refused, remembered, unrefused
+from batcher.policy.rate.rate_search import (
+    RateSearchState,
+    Refusal,
+    after_idling,
+    after_quiet,
+    rate_at,
+    refused,
+    restored,
+    started,
+)
 
 #: Seconds' worth of the rate that may be sent at once.
 _BURST_S = 0.1
@@ -19,8 +28,8 @@ _FIRST_WAIT_S, _MOST_WAIT_S = 0.1, 5.0
 #: A probe that was not refused within this many times the usual delay of a refusal was accepted; and the least
 #: delay, in seconds.
 _PATIENCE, _LEAST_PATIENCE_S = 2.5, 0.05
-#: If that many of so many requests were refused although the rate was cut to this share of the first, the refusals
-#: are unrelated to the rate. At a true limit a cut rate is refused once in a hundred.
+#: If 6 of the last 40 requests were refused although the rate was cut to half of the first, the refusals are
+#: unrelated to the rate. At a true limit, a rate cut by half is refused once in a hundred.
 _LOOKED_AT, _MOST_REFUSED, _MUCH_CUT = 40, 6, 0.5
 #: Seconds to hold the lane after such a refusal.
 _UNRELATED_HOLD_S = 0.5
@@ -43,12 +52,12 @@ class PaceSearch:
         "_refused",
         "_sent",
         "_waits",
-        "census",
         "cut_at",
+        "state",
     )
 
     def __init__(self, now: float, *, estimate: float | None = None) -> None:
-        self.census: Census | None = None if estimate is None else remembered(estimate, now)
+        self.state: RateSearchState | None = None if estimate is None else restored(estimate, now)
         self.cut_at = -inf
         self._sent = self._refused = 0
         self._lately: deque[float] = deque()
@@ -64,11 +73,11 @@ class PaceSearch:
     @property
     def estimate(self) -> float | None:
         """Return the requests per second that the provider accepts, as far as is known."""
-        return None if self.census is None else self.census.estimate
+        return None if self.state is None else self.state.estimate
 
     def rate(self, now: float) -> float | None:
         """Return the present rate in requests per second; None: unlimited."""
-        return None if self.census is None else rate_at(self.census, now)
+        return None if self.state is None else rate_at(self.state, now)
 
     def utilization(self, now: float) -> float | None:
         """Return the present rate as a share of the estimate."""
@@ -82,7 +91,7 @@ class PaceSearch:
 
     def wait(self, now: float) -> float:
         """Return the seconds until the next request may be sent."""
-        if self.census is None:
+        if self.state is None:
             return 0.0
         wait = self._next - _BURST_S - now
         return wait if wait > _ROUNDING_S else 0.0
@@ -91,13 +100,13 @@ class PaceSearch:
         """Count a request that is being sent. Returns the input for `refused` if it is refused."""
         self._sent += 1
         idle, self._last = now - self._last, now
-        if self.census is None:
+        if self.state is None:
             return Refusal(now, self._sent - self._refused, self._count_lately(now))
-        rate = rate_at(self.census, now)
+        rate = rate_at(self.state, now)
         if idle > _IDLE_S + 2.0 / rate:
             # Too few rows or connections, or a hold: no reason to try a higher rate.
-            self.census = idled(self.census, idle)
-        self.census = unrefused(self.census, now)
+            self.state = after_idling(self.state, idle)
+        self.state = after_quiet(self.state, now)
         self._next = max(self._next, now) + 1.0 / rate
         return Refusal(now, self._sent - self._refused, rate)
 
@@ -115,7 +124,7 @@ class PaceSearch:
     def answered(self) -> None:
         """Report a success: our own waits start small again."""
         self._waits = 0
-        if self.census is not None and self._ends is not None:
+        if self.state is not None and self._ends is not None:
             self._ends.append(False)
 
     def refused(self, mark: Refusal, now: float, *, probe: bool) -> float:
@@ -132,16 +141,16 @@ class PaceSearch:
             return 0.0
         self.cut_at = now
         if self._is_uninformative(now):
-            self.census = None
+            self.state = None
             return _UNRELATED_HOLD_S
         before = Refusal(mark.at, mark.admitted - 1, mark.rate)
-        if self.census is None:
+        if self.state is None:
             self._first_rate = before.rate
-            self.census = begun(before, now)
+            self.state = started(before, now)
         else:
-            self.census = refused(self.census, before, now)
+            self.state = refused(self.state, before, now)
         self._lately.clear()
-        hold_s = 1.0 / rate_at(self.census, now)
+        hold_s = 1.0 / rate_at(self.state, now)
         # What the provider refuses it does not charge; nothing is sent in a burst after the hold.
         self._next = now + hold_s + _BURST_S
         return hold_s
@@ -150,10 +159,10 @@ class PaceSearch:
         """Return whether refusals come as often as ever although the rate was cut. Then the search ends."""
         if self._ends is None:
             return True
-        if self.census is None:
+        if self.state is None:
             return False
         self._ends.append(True)
         often = len(self._ends) == _LOOKED_AT and sum(self._ends) >= _MOST_REFUSED
-        if often and rate_at(self.census, now) < _MUCH_CUT * self._first_rate:
+        if often and rate_at(self.state, now) < _MUCH_CUT * self._first_rate:
             self._ends = None
         return self._ends is None

@@ -166,7 +166,7 @@ class TokenBudget:
         output = 0.0 if usage is None or usage.output_tokens is None else float(usage.output_tokens)
         deficit = self._fullness.deficit(hints)
         slower = self.total.pace.rate < 0.98 * observer.rate
-        credit = observer.came_back(
+        credit = observer.on_reply(
             sent, deficit, refused=refused, output=output, binds=binds and not slower, now=now
         )
         if credit > 0:
@@ -176,7 +176,9 @@ class TokenBudget:
         """Handle a refusal for tokens: the charging model may be wrong."""
         if self.observer is not None:
             if taken.observer is self.observer and taken.sent is not None:
-                self.observer.doubt(taken.sent, None if hints is None else self._fullness.deficit(hints))
+                self.observer.on_token_refusal(
+                    taken.sent, None if hints is None else self._fullness.deficit(hints)
+                )
             return
         self._rule, self._scale = None, 1.0
         for dimension in (self.total, self.input, self.output):

@@ -132,7 +132,7 @@ def _parse(raw: bytes, source: str) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise ConfigError(
             _syntax_message(str(error), source, last_line=raw.rstrip().count(b"\n") + 1),
-            hint='write settings as TOML: rpm = 500, base_url = "https://…", one a line',
+            hint='write settings as TOML: rpm = 500, base_url = "https://…", one per line',
         ) from error
 
 

@@ -38,7 +38,7 @@ def store_path(value: object, where: str) -> str:
 def _sqlite_path(scheme: str, rest: str, where: str) -> str:
     """Return what follows `sqlite:///`: a relative path, or an absolute one after a fourth slash."""
     if scheme.partition("+")[0] in _POSTGRES:
-        raise ConfigError(f"{where}: PostgreSQL comes later; use a file", hint=_ADVICE)
+        raise ConfigError(f"{where}: PostgreSQL is not supported yet; use a file", hint=_ADVICE)
     if scheme not in _SQLITE:
         raise ConfigError(f"{where}: the store can be a path or a sqlite:/// URL and nothing else", hint=_ADVICE)
     host, _, path = rest.partition("/")

@@ -1,4 +1,7 @@
-"""Merges the layers into `JobSettings` and `ProcessSettings`. Pure, but for the working directory of a CA file."""
+"""Merges the layers into `JobSettings` and `ProcessSettings`.
+
+Pure, except that a relative CA path uses the working directory.
+"""
 
 from collections.abc import Iterable, Mapping
 from functools import reduce

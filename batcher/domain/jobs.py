@@ -87,7 +87,7 @@ class Runner(Struct, frozen=True, kw_only=True):
 
 
 class Orders(Struct, frozen=True, kw_only=True):
-    """What people want the runner to do, as the store says."""
+    """Which jobs the runner is to run, as the store says."""
 
     #: Wanted, unfinished jobs with the versions of their settings, oldest first.
     jobs: dict[JobId, int]

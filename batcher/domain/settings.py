@@ -66,7 +66,7 @@ class JobSettings(Struct, frozen=True, kw_only=True):
 class ProcessSettings(Struct, frozen=True, kw_only=True):
     """What belongs to the process and is not remembered."""
 
-    #: Path of the SQLite file, or an SQLAlchemy URL.
+    #: Path of the SQLite file.
     db: str = "batcher.db"
     #: Most requests in flight; None: adaptive.
     concurrency: int | None = None

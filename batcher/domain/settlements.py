@@ -28,7 +28,7 @@ class Requeue(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """Failed for good, kept with its whole history; followers are dead-lettered with it."""
+    """Failed permanently, kept with its whole history; followers are dead-lettered with it."""
 
     kind: str
     code: str

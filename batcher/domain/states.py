@@ -12,7 +12,7 @@ class RequestState(StrEnum):
     CLAIMED = "claimed"
     #: Answered; nothing moves it on.
     COMPLETED = "completed"
-    #: Failed for good; `dlq retry` and `dlq discard` move it on.
+    #: Failed permanently; `dlq retry` and `dlq discard` move it on.
     DEAD_LETTERED = "dead_lettered"
     #: Given up by a person; nothing moves it on.
     CANCELLED = "cancelled"

@@ -114,12 +114,12 @@ def _kind_of_exchange(error: Exception, progress: Progress) -> FaultKind:
     if isinstance(error, ClientPayloadError):
         return FaultKind.PROTOCOL if isinstance(error.__cause__, ContentEncodingError) else FaultKind.RESET
     if isinstance(error, (ServerDisconnectedError, OSError)):
-        stale = progress.reused and not progress.answered and _closed_unheard(error)
+        stale = progress.reused and not progress.answered and _closed_before_reply(error)
         return FaultKind.STALE_CONNECTION if stale else FaultKind.RESET
     return FaultKind.PROTOCOL
 
 
-def _closed_unheard(error: Exception) -> bool:
+def _closed_before_reply(error: Exception) -> bool:
     """Return whether the peer closed without sending a byte.
 
     If a reply had begun, aiohttp's error carries its head.

@@ -50,7 +50,7 @@ class Direction(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def asked(self) -> bool:
-        """Return whether anything is requested."""
+        """Return whether any fault is requested."""
         return self != _NOTHING
 
 

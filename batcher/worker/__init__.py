@@ -2,16 +2,16 @@
 
 worker       starts the loops and ends them
 run_state    what is in hand: jobs, routes, lanes, endpoints
-active_jobs  takes jobs up and lets them go
+active_jobs  starts and stops jobs
 claimer      claims by route and hands the claims to their lanes; closes finished jobs
 attempt_records  makes the record of an attempt, and the event that reports it
-dispatcher   one task a lane: admits requests in order, one at a time
+dispatcher   one task per lane: admits requests in order, one at a time
 task_pool    the reusable tasks that carry requests out
 execute      one request: send, classify, decide
 settler      writes settlements in groups, and claims with each group
 pauses       stops what waits for a person
 oversized    requests that can never fit a limit of their lane
-heartbeat    once a second: reports progress, learns what people want
+heartbeat    once a second: reports progress, reads which jobs are requested
 snapshot     what a runner writes down for `status` in another process
 aio          waiting for events and tasks
 """

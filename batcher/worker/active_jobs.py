@@ -55,18 +55,18 @@ class ActiveJobs:
             del self._versions[job_id]
         for job_id, version in orders.jobs.items():
             if self._versions.get(job_id) != version or job_id not in self._state.jobs:
-                await self._try_to_take_up(job_id)
+                await self._try_to_start(job_id)
         # The limits of a finished job no longer apply to its lanes.
         self._limit(self._state.lanes.values())
 
-    async def _try_to_take_up(self, job_id: JobId) -> None:
+    async def _try_to_start(self, job_id: JobId) -> None:
         try:
-            await self.take_up(job_id)
+            await self.start_job(job_id)
         except UnknownJob:
             # Deleted since the orders were read.
             return
 
-    async def take_up(self, job_id: JobId, *, probe: bool = False) -> None:
+    async def start_job(self, job_id: JobId, *, probe: bool = False) -> None:
         """Start the job, or continue it under its new settings; ends its pauses in memory.
 
         `probe`: the job was paused, so one request goes first, alone. A finished job is skipped.

@@ -42,13 +42,13 @@ class Claimer:
         while True:
             self._state.wake.clear()
             began = _now()
-            wants = self._wants(began)
+            wants = self._demand(began)
             moved = bool(wants) and await self._claim(wants)
             moved = await self._close_finished() or moved
             if self._state.is_over:
                 self._over()
             if not moved:
-                await self._nap(began)
+                await self._wait_for_work(began)
 
     async def _claim(self, wants: list[RouteDemand], *, alone: bool = False) -> bool:
         # Rows claimed by a cancelled claim would have no owner, so the claim is awaited and its rows are handed
@@ -70,7 +70,7 @@ class Claimer:
         # A route gave all that was wanted, to be sent, answered or parked: it may have more.
         return bool(claimed.claims or claimed.settled) or len(claimed.next_due) < len(wants)
 
-    def _wants(self, now: float) -> list[RouteDemand]:
+    def _demand(self, now: float) -> list[RouteDemand]:
         """Return how many requests of each route its lane can take now; routes take turns at being first."""
         if self._state.held_bytes >= MOST_BYTES or self._state.alone is not None:
             return []
@@ -155,11 +155,11 @@ class Claimer:
         for each in job.routes:
             del self._state.routes[each.route.id]
 
-    async def _nap(self, began: float) -> None:
+    async def _wait_for_work(self, began: float) -> None:
         """Wait until something happens, or until a route may have requests again.
 
-        A route that could be asked when this round `began` has been asked, or its lane has no room; then the lane
-        wakes the claimer.
+        Only routes with a later `ask_at` than `began` count. All others were asked in this round or have a lane
+        without room, and such a lane wakes the claimer itself.
         """
         later = [each.ask_at for each in self._state.routes.values() if each.ask_at > began]
         seconds = min(later, default=began + _POLL_SECONDS) - _now()

@@ -12,7 +12,7 @@ from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Decision, Requeue, Settlement
 from batcher.domain.states import FailureKind, FaultKind
-from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.classify import ReplyContext, classify
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.structured_output import check_output
@@ -92,10 +92,10 @@ class Executor:
         sent: float,
     ) -> None:
         endpoint, before = lane.endpoint, lane.endpoint.breaker
-        standing = Standing(
+        context = ReplyContext(
             host=endpoint.host, endpoint_answered=before.answered, lane_answered=lane.answered_at > sent
         )
-        outcome = classify(result, path=claim.path, standing=standing)
+        outcome = classify(result, path=claim.path, context=context)
         if isinstance(outcome, Success) and isinstance(result, Reply) and job.job.settings.validate_output:
             outcome = check_output(outcome, request=claim.body, reply=result.body)
         endpoint.breaker = _breaker_after(before, result, outcome, self._time())
@@ -105,7 +105,7 @@ class Executor:
             self._budget.cancel(reservation)
         else:
             self._budget.reconcile(reservation, outcome.usage)
-        decision = self._decide(lane, job, claim, result, outcome, standing)
+        decision = self._decide(lane, job, claim, result, outcome, context)
         if isinstance(result, Reply):
             self._budget.adopt_hints(lane.key, rate_hints(result.headers, host=endpoint.host))
         if before.is_open != endpoint.breaker.is_open:
@@ -121,7 +121,7 @@ class Executor:
         claim: Claim,
         result: Reply | TransportFault,
         outcome: Outcome,
-        standing: Standing,
+        context: ReplyContext,
     ) -> Decision:
         if isinstance(outcome, Success):
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
@@ -129,7 +129,7 @@ class Executor:
             lane.answered_at = self._time()
             lane.failing_since = None
             return complete(outcome, result)
-        self._react(lane, job, claim, outcome, standing)
+        self._react(lane, job, claim, outcome, context)
         now_us = self._clock.now()
         decision = decide(
             outcome,
@@ -145,10 +145,10 @@ class Executor:
             return _without_attempt(decision, now_us)
         return decision
 
-    def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, standing: Standing) -> None:
+    def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, context: ReplyContext) -> None:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
-                self._state.refusals[claim.request_id] += standing.lane_answered
+                self._state.refusals[claim.request_id] += context.lane_answered
                 lane.begin_failing(self._time())
                 self._cool_down(lane, claim, outcome)
             case FailureKind.BLOCKED:

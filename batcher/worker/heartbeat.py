@@ -1,4 +1,4 @@
-"""Once a second: records that the runner is alive and what it is doing, and learns what people want."""
+"""Once a second: records that the runner is alive and what it is doing, and reads which jobs are requested."""
 
 import asyncio
 from collections import Counter, defaultdict
@@ -45,7 +45,7 @@ class Heartbeat:
             self._watch_silence(loop.time())
 
     async def once(self) -> None:
-        """Write the snapshot; read and follow what people want."""
+        """Write the snapshot; read which jobs are requested, and apply changes."""
         async with self._turn:
             for lane in list(self._state.lanes.values()):
                 await self._save(lane)

@@ -115,5 +115,5 @@ def silent(lane: Lane, seconds: float) -> PauseCause:
         scope=PauseScope.LANE,
         reason=PauseReason.ENDPOINT,
         message=f"{lane.endpoint.base_url}: {model} answered nothing for {seconds:.0f} s",
-        fix="see the provider's status page; `batcher resume -v` goes on and shows what every attempt comes to",
+        fix="see the provider's status page; `batcher resume -v` continues and shows the result of every attempt",
     )

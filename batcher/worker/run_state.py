@@ -27,7 +27,7 @@ _PACE_MARKS = 30
 
 
 class SettlementRate:
-    """Requests settled per second, over the last half minute."""
+    """Measures the settled requests per second, as an average over 30 seconds."""
 
     def __init__(self) -> None:
         self.settled = 0
@@ -130,7 +130,7 @@ class JobRun:
     check_at: float = 0.0
     #: Monotonic seconds up to which working time is accounted for; None before the first.
     active_to: float | None = None
-    #: At the last check nothing could be claimed, not even alone: the rest is behind a pause.
+    #: At the last check nothing could be claimed, not even alone: the remaining rows are paused.
     is_stuck: bool = False
 
     def take_active_us(self, now: float) -> int:

@@ -28,19 +28,19 @@ _LINGER_BESIDE = 0.025
 _NOTHING = ClaimResult(claims=[], settled=[], next_due={})
 
 
-class Ask(Struct, frozen=True, kw_only=True):
+class ClaimRequest(Struct, frozen=True, kw_only=True):
     """Requests that are wanted, and who waits for them."""
 
     wants: Sequence[RouteDemand]
     most_bytes: int
     alone: bool
-    #: A lane stands idle without them.
+    #: A lane is idle until they arrive.
     urgent: bool
     done: asyncio.Future[ClaimResult]
 
 
 class Settler:
-    """The broker of settlements and claims: collects them and commits them together.
+    """Collects settlements and claims, and commits them together.
 
     `most` is the concurrency: at most `most` requests are in flight, and at most twice as many are sent and not on
     disk. While one batch is committed at a time, requests in flight and settlements collected are together at most
@@ -57,7 +57,7 @@ class Settler:
         self._most = most
         self._waiting: list[Settlement] = []
         self._cooled: list[Lane] = []
-        self._ask: Ask | None = None
+        self._ask: ClaimRequest | None = None
         #: False once `run` has ended: rows claimed after that would have no owner.
         self._claims = True
         self._arrived = asyncio.Event()
@@ -75,7 +75,7 @@ class Settler:
         """Queue a settlement; it is committed with the next batch."""
         self._waiting.append(settlement)
         if self._runs and self._queue.disk_is_slow and len(self._waiting) >= self._share:
-            self._give()
+            self._start_commit()
         else:
             self._look()
 
@@ -86,7 +86,7 @@ class Settler:
         if not self._claims:
             return _NOTHING
         done: asyncio.Future[ClaimResult] = asyncio.get_running_loop().create_future()
-        self._ask = Ask(wants=wants, most_bytes=most_bytes, alone=alone, urgent=urgent, done=done)
+        self._ask = ClaimRequest(wants=wants, most_bytes=most_bytes, alone=alone, urgent=urgent, done=done)
         self._look()
         return await done
 
@@ -160,16 +160,16 @@ class Settler:
             self._arrived.clear()
             self._due.clear()
             return
-        writing = self._give()
+        writing = self._start_commit()
         if not self._queue.disk_is_slow:
             await asyncio.wait({writing})
 
     async def finish(self) -> None:
         """Return when everything queued is on disk. `run` must have ended."""
         while self._waiting:
-            await self._give()
+            await self._start_commit()
 
-    def _give(self) -> asyncio.Task[None]:
+    def _start_commit(self) -> asyncio.Task[None]:
         """Start committing everything queued so far.
 
         If the commit fails, the batch goes back to the front of the queue.
@@ -181,7 +181,7 @@ class Settler:
         ask, self._ask = self._ask, None
         saving = [self._queue.save_lane(lane.stored) for lane in dict.fromkeys(cooled)]
         written = asyncio.ensure_future(self._write(group, ask))
-        writing = asyncio.ensure_future(self._see_to(group, cooled, ask, saving, written))
+        writing = asyncio.ensure_future(self._await_commit(group, cooled, ask, saving, written))
         self._written += len(group)
         self._writing[writing] = None
         writing.add_done_callback(self._has_written)
@@ -195,11 +195,11 @@ class Settler:
             self._arrived.set()
             self._due.set()
 
-    async def _see_to(
+    async def _await_commit(
         self,
         group: list[Settlement],
         cooled: list[Lane],
-        ask: Ask | None,
+        ask: ClaimRequest | None,
         saving: Sequence[Awaitable[None]],
         writing: asyncio.Future[tuple[Sequence[RequestsSettled], ClaimResult | None]],
     ) -> None:
@@ -223,14 +223,14 @@ class Settler:
         self._state.wake.set()
 
     def _write(
-        self, group: Sequence[Settlement], ask: Ask | None
+        self, group: Sequence[Settlement], ask: ClaimRequest | None
     ) -> Awaitable[tuple[Sequence[RequestsSettled], ClaimResult | None]]:
         if group and ask is not None and not ask.alone:
             return self._queue.exchange(group, ask.wants, most_bytes=ask.most_bytes)
         return self._one_by_one(self._queue.settle(group) if group else None, ask)
 
     async def _one_by_one(
-        self, settling: Awaitable[Sequence[RequestsSettled]] | None, ask: Ask | None
+        self, settling: Awaitable[Sequence[RequestsSettled]] | None, ask: ClaimRequest | None
     ) -> tuple[Sequence[RequestsSettled], ClaimResult | None]:
         settled = [] if settling is None else await settling
         if ask is None:

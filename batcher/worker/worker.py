@@ -101,20 +101,20 @@ class Worker:
             self._claiming: list[asyncio.Task[None]] = []
             try:
                 for job_id in jobs:
-                    await self._active_jobs.take_up(job_id, probe=job_id in probing)
+                    await self._active_jobs.start_job(job_id, probe=job_id in probing)
                 self._claiming = [tasks.create_task(self._intake.run())]
                 self._writing.append(tasks.create_task(self._beat.run()))
                 end = await self._until_end()
-                await self._wind_up(drain=end is End.DRAINED)
+                await self._shut_down(drain=end is End.DRAINED)
             except asyncio.CancelledError:
                 self.stop()
-                await self._wind_up(drain=True)
+                await self._shut_down(drain=True)
                 raise
         return end
 
     def _build(self, tasks: asyncio.TaskGroup) -> None:
         state, queue, events, budget, clock = self.state, self._queue, self._events, self._budget, self._clock
-        settler = Settler(queue=queue, state=state, clock=clock, events=events, most=self._most_out)
+        settler = Settler(queue=queue, state=state, clock=clock, events=events, most=self._max_in_flight)
         pauses = Pauses(queue=queue, state=state, settler=settler, events=events)
         executor = Executor(
             state=state,
@@ -154,7 +154,7 @@ class Worker:
             queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
         )
 
-    def _most_out(self) -> int:
+    def _max_in_flight(self) -> int:
         """Return how many requests may be in flight: the concurrency, or twice the recent number."""
         if self._settings.concurrency is not None:
             return self._settings.concurrency
@@ -171,7 +171,7 @@ class Worker:
                 return End.OVER
             self._over.clear()
 
-    async def _wind_up(self, *, drain: bool) -> None:
+    async def _shut_down(self, *, drain: bool) -> None:
         """Claim and send nothing more, let requests in flight finish, and write everything to the store."""
         await self._beat.stop_following()
         gates = [lane.gate for lane in self.state.lanes.values() if lane.gate is not None]

@@ -26,7 +26,7 @@ def test_a_class_name_has_one_meaning() -> None:
 
 
 def is_named_after(test: Path, folder: Path) -> bool:
-    """Whether the folder has a module or a sub-room that the test is named after, an aspect behind it or not."""
+    """Whether the folder has a module or a subpackage that the test is named after, an aspect behind it or not."""
     name = test.stem.removeprefix("test_")
     places = [entry.stem for entry in folder.iterdir() if entry.suffix == ".py" or entry.is_dir()]
     return any(name == place or name.startswith(f"{place}_") for place in places)
@@ -34,7 +34,7 @@ def is_named_after(test: Path, folder: Path) -> bool:
 
 @pytest.mark.parametrize("test", TESTS, ids=lambda test: str(test.relative_to(ROOT)))
 def test_a_test_is_named_after_a_module_in_the_same_place(test: Path) -> None:
-    rooms = test.parent.relative_to(ROOT / "tests").parts[1:]
-    top = ROOT / "tests" if rooms[:1] in (("support",), ("benchmarks",)) else PACKAGE
-    assert top.joinpath(*rooms).is_dir()
-    assert is_named_after(test, top.joinpath(*rooms))
+    parts = test.parent.relative_to(ROOT / "tests").parts[1:]
+    top = ROOT / "tests" if parts[:1] in (("support",), ("benchmarks",)) else PACKAGE
+    assert top.joinpath(*parts).is_dir()
+    assert is_named_after(test, top.joinpath(*parts))

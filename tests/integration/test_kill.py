@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batcher.services.store.open_store import opened
+from batcher.services.store.open_store import open_existing
 from batcher.store.jobs.loading import half_loaded
 from tests.support.commands import batcher, job_file
 from tests.support.jobs import rows as answered_rows
@@ -56,7 +56,7 @@ def test_a_submit_that_is_killed_leaves_no_half_job_and_the_next_run_works() -> 
     again = batcher("submit", file, "--simulate", "--json")
     assert again.code == 0
     assert again.json["counts"]["pending"] == 30_000
-    with opened("batcher.db") as database, database.read() as connection:
+    with open_existing("batcher.db") as database, database.read() as connection:
         assert half_loaded(connection) == []
         assert connection.exec_driver_sql("SELECT count(*) FROM requests").scalar() == 30_000
     assert batcher("run", job_file(Path("k.jsonl"), *rows(3, "other")), "--simulate").code == 0

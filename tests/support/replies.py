@@ -5,16 +5,16 @@ from collections.abc import Mapping
 
 from batcher.domain.exchange import Reply
 from batcher.domain.outcomes import Failure, Outcome, Success
-from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.classify import ReplyContext, classify
 
 #: 2026-11-22T12:00:00Z
 NOON = 1_795_348_800 * 1_000_000
 CHAT = "/v1/chat/completions"
 HOST = "api.openai.com"
-FRESH = Standing(host=HOST, endpoint_answered=False, lane_answered=False)
-BUSY = Standing(host=HOST, endpoint_answered=True, lane_answered=True)
+FRESH = ReplyContext(host=HOST, endpoint_answered=False, lane_answered=False)
+BUSY = ReplyContext(host=HOST, endpoint_answered=True, lane_answered=True)
 #: The endpoint has answered, this lane not since the request was sent.
-KNOWN = Standing(host=HOST, endpoint_answered=True, lane_answered=False)
+KNOWN = ReplyContext(host=HOST, endpoint_answered=True, lane_answered=False)
 
 
 def reply(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:
@@ -37,9 +37,9 @@ def judged(
     headers: Mapping[str, str] | None = None,
     *,
     path: str = CHAT,
-    standing: Standing = KNOWN,
+    context: ReplyContext = KNOWN,
 ) -> Outcome:
-    return classify(reply(status, body, headers), path=path, standing=standing)
+    return classify(reply(status, body, headers), path=path, context=context)
 
 
 def failure(
@@ -48,9 +48,9 @@ def failure(
     headers: Mapping[str, str] | None = None,
     *,
     path: str = CHAT,
-    standing: Standing = KNOWN,
+    context: ReplyContext = KNOWN,
 ) -> Failure:
-    outcome = judged(status, body, headers, path=path, standing=standing)
+    outcome = judged(status, body, headers, path=path, context=context)
     assert isinstance(outcome, Failure), outcome
     return outcome
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from batcher.domain.ids import JobId
 from batcher.domain.states import JobState
-from batcher.services.store.open_store import opened
+from batcher.services.store.open_store import open_existing
 from batcher.simulate.draws import digest
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
@@ -159,7 +159,7 @@ def errors_of(results: Path) -> Path:
 @contextmanager
 def looked_into(store: Path = STORE) -> Iterator[Database]:
     """The store as it stands."""
-    with opened(str(store)) as database:
+    with open_existing(str(store)) as database:
         yield database
 
 

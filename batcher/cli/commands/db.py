@@ -12,6 +12,17 @@ if TYPE_CHECKING:
     from batcher.services.store.maintain import StoreCheck
 
 _GROUP_EPILOG = """\b
+Files beside the store:
+  batcher.db-wal, -shm  SQLite's log and its index; answers may be in the log alone
+  batcher.db-write      lock of the process that writes
+  batcher.db-runner     lock of the process that runs jobs, with its pid
+  batcher.db-loading    lock of the processes that load a job, while they do
+  batcher.db-flights    requests in flight, during a run and after a crash
+
+Do not delete them while a process uses the store. The locks -write and -runner are always there. To copy a store,
+use `batcher db backup`.
+
+\b
 Examples:
   batcher db check
   batcher db backup monday.db
@@ -22,20 +33,9 @@ Examples:
 @click.group(epilog=_GROUP_EPILOG)
 @shared
 def db() -> None:
-    r"""Check, back up or upgrade the store.
+    """Check, back up or upgrade the store.
 
     The store is one SQLite file: batcher.db, unless --db, BATCHER_DB or batcher.toml names another.
-
-    \b
-    Files beside it:
-      batcher.db-wal, -shm  SQLite's log and its index; answers may be in the log alone
-      batcher.db-write      lock of the process that writes
-      batcher.db-runner     lock of the process that runs jobs, with its pid
-      batcher.db-loading    lock of the processes that load a job, while they do
-      batcher.db-flights    requests in flight, during a run and after a crash
-
-    The locks -write and -runner stay: a removed lock would not be seen by a process that has opened it. Do not
-    delete any of these files while a process uses the store. To copy a store, use `batcher db backup`.
     """
 
 

@@ -35,7 +35,7 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
     from batcher.cli.flows.run import run_to_end  # noqa: PLC0415
     from batcher.cli.flows.selection import apply_flags, select_jobs  # noqa: PLC0415
     from batcher.services.jobs.manage import require_store  # noqa: PLC0415
-    from batcher.services.store.open_store import exists, made  # noqa: PLC0415
+    from batcher.services.store.open_store import exists, open_or_create  # noqa: PLC0415
 
     process = session.process(concurrency=flags.concurrency)
     parts = make_parts()
@@ -44,7 +44,7 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
     if not exists(process.db):
         _say_no_jobs(as_json=as_json)
         return 0
-    with made(process.db, parts.clock) as database:
+    with open_or_create(process.db, parts.clock) as database:
         jobs = select_jobs(database, named)
         if not jobs:
             _say_no_jobs(as_json=as_json)

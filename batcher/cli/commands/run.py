@@ -33,11 +33,11 @@ def run(session: Session, *, given: FileOptions, flags: Flags) -> int:
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.cli.flows.run import run_to_end  # noqa: PLC0415
     from batcher.cli.flows.submit import store  # noqa: PLC0415
-    from batcher.services.store.open_store import made  # noqa: PLC0415
+    from batcher.services.store.open_store import open_or_create  # noqa: PLC0415
 
     process = session.process(concurrency=flags.concurrency)
     parts = make_parts()
-    with made(process.db, parts.clock) as database:
+    with open_or_create(process.db, parts.clock) as database:
         options = replace(given, quiet=session.quiet, runs=True)
         job = store(database, options, flags, environ=os.environ, config=session.file(), clock=parts.clock)
         return run_to_end(database, [job], parts, session, concurrency=process.concurrency, as_json=given.as_json)

@@ -31,10 +31,10 @@ def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
     from batcher.cli.flows.submit import store  # noqa: PLC0415
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.runs.status import job_status  # noqa: PLC0415
-    from batcher.services.store.open_store import made  # noqa: PLC0415
+    from batcher.services.store.open_store import open_or_create  # noqa: PLC0415
 
     clock = SystemClock()
-    with made(session.db, clock) as database:
+    with open_or_create(session.db, clock) as database:
         options = replace(given, quiet=session.quiet)
         job = store(database, options, flags, environ=os.environ, config=session.file(), clock=clock)
         if given.as_json:

@@ -282,7 +282,7 @@ def display(*, quiet: bool) -> Iterator[Display | None]:
 
 
 async def run_display(shown: Display, progress: RunProgress) -> None:
-    """Update the display until cancelled. If the terminal is closed, the display ends and the run goes on."""
+    """Update the display until cancelled. If the terminal is closed, the display ends and the run continues."""
     with suppress(OSError):
         while True:
             progress.sample_rates()

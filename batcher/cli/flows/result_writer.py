@@ -36,7 +36,8 @@ class ResultWriter:
         while True:
             job_id = await self._finished.get()
             if len(self._jobs) > 1:
-                # On a thread, so that the run goes on. The file is replaced atomically, also if this is cancelled.
+                # On a thread, so that the run continues. The file is replaced atomically, also if this is
+                # cancelled.
                 await asyncio.to_thread(self._write, job_id)
 
     def write_the_rest(self) -> list[Job]:

@@ -15,13 +15,13 @@ from batcher.domain.states import FailureKind
 Document = Mapping[str, object]
 
 
-class Finding(Enum):
+class AnswerKind(Enum):
     """The kind of an answer."""
 
     #: Something to deliver.
-    WHOLE = auto()
+    COMPLETE = auto()
     #: Deliverable, but ended by a token limit, even if all the tokens went into reasoning.
-    CUT = auto()
+    TRUNCATED = auto()
     #: Withheld by a content filter, which would withhold the same request again.
     FILTERED = auto()
     #: The provider says that generating failed.
@@ -36,13 +36,13 @@ class Finding(Enum):
 
 #: What makes a chat message an answer. A refusal is one, as the API documents; tool calls have no content.
 _MESSAGE_PARTS: Final = ("tool_calls", "refusal", "function_call", "audio", "images")
-_BY_FINISH_REASON: Final[Mapping[str, Finding]] = {
-    "length": Finding.CUT,
-    "content_filter": Finding.FILTERED,
-    "error": Finding.FAILED,
+_BY_FINISH_REASON: Final[Mapping[str, AnswerKind]] = {
+    "length": AnswerKind.TRUNCATED,
+    "content_filter": AnswerKind.FILTERED,
+    "error": AnswerKind.FAILED,
 }
 #: If none of several choices can be delivered, the first of these gives the reason.
-_WORST_FIRST: Final = (Finding.FILTERED, Finding.FAILED, Finding.EMPTY)
+_WORST_FIRST: Final = (AnswerKind.FILTERED, AnswerKind.FAILED, AnswerKind.EMPTY)
 
 _GEMINI_FILTERED: Final = (
     "SAFETY",
@@ -54,73 +54,73 @@ _GEMINI_FILTERED: Final = (
 )
 
 
-def _chat(document: Document) -> Finding:
+def _chat(document: Document) -> AnswerKind:
     return _choices(document, _chat_choice)
 
 
-def _text(document: Document) -> Finding:
+def _text(document: Document) -> AnswerKind:
     return _choices(document, _text_choice)
 
 
-def _choices(document: Document, judge: Callable[[Document], Finding]) -> Finding:
+def _choices(document: Document, judge: Callable[[Document], AnswerKind]) -> AnswerKind:
     """Judge several choices: with n > 1 one deliverable choice makes an answer, truncated if any choice is."""
     choices = document.get("choices")
     if not isinstance(choices, list) or not choices:
-        return Finding.NO_CHOICES
+        return AnswerKind.NO_CHOICES
     if len(choices) == 1:
-        return judge(choices[0]) if isinstance(choices[0], dict) else Finding.EMPTY
+        return judge(choices[0]) if isinstance(choices[0], dict) else AnswerKind.EMPTY
     findings = [judge(choice) for choice in choices if isinstance(choice, dict)]
-    if Finding.WHOLE in findings or Finding.CUT in findings:
-        return Finding.CUT if Finding.CUT in findings else Finding.WHOLE
-    return next((finding for finding in _WORST_FIRST if finding in findings), Finding.EMPTY)
+    if AnswerKind.COMPLETE in findings or AnswerKind.TRUNCATED in findings:
+        return AnswerKind.TRUNCATED if AnswerKind.TRUNCATED in findings else AnswerKind.COMPLETE
+    return next((finding for finding in _WORST_FIRST if finding in findings), AnswerKind.EMPTY)
 
 
-def _chat_choice(choice: Document) -> Finding:
+def _chat_choice(choice: Document) -> AnswerKind:
     ended = _ended(choice)
     if ended is not None:
         return ended
     message = choice.get("message")
     if not isinstance(message, dict):
-        return Finding.EMPTY
+        return AnswerKind.EMPTY
     if message.get("content"):
-        return Finding.WHOLE
-    return Finding.WHOLE if any(message.get(part) for part in _MESSAGE_PARTS) else Finding.EMPTY
+        return AnswerKind.COMPLETE
+    return AnswerKind.COMPLETE if any(message.get(part) for part in _MESSAGE_PARTS) else AnswerKind.EMPTY
 
 
-def _ended(choice: Document) -> Finding | None:
+def _ended(choice: Document) -> AnswerKind | None:
     reason = choice.get("finish_reason")
     return _BY_FINISH_REASON.get(reason) if isinstance(reason, str) else None
 
 
-def _text_choice(choice: Document) -> Finding:
-    return _ended(choice) or (Finding.WHOLE if choice.get("text") else Finding.EMPTY)
+def _text_choice(choice: Document) -> AnswerKind:
+    return _ended(choice) or (AnswerKind.COMPLETE if choice.get("text") else AnswerKind.EMPTY)
 
 
-def _embeddings(document: Document) -> Finding:
+def _embeddings(document: Document) -> AnswerKind:
     data = document.get("data")
     items = data if isinstance(data, list) else []
     whole = bool(items) and all(isinstance(item, dict) and item.get("embedding") for item in items)
-    return Finding.WHOLE if whole else Finding.EMPTY
+    return AnswerKind.COMPLETE if whole else AnswerKind.EMPTY
 
 
-def _moderations(document: Document) -> Finding:
-    return Finding.WHOLE if document.get("results") else Finding.EMPTY
+def _moderations(document: Document) -> AnswerKind:
+    return AnswerKind.COMPLETE if document.get("results") else AnswerKind.EMPTY
 
 
-def _responses(document: Document) -> Finding:
+def _responses(document: Document) -> AnswerKind:
     match document.get("status"):
         case "failed" | "cancelled":
-            return Finding.FAILED
+            return AnswerKind.FAILED
         case "queued" | "in_progress":
-            return Finding.UNFINISHED
+            return AnswerKind.UNFINISHED
         case "incomplete":
             details = document.get("incomplete_details")
             reason = details.get("reason") if isinstance(details, dict) else None
-            return Finding.FILTERED if reason == "content_filter" else Finding.CUT
+            return AnswerKind.FILTERED if reason == "content_filter" else AnswerKind.TRUNCATED
         case _:
             output = document.get("output")
             items = output if isinstance(output, list) else []
-            return Finding.WHOLE if any(map(_says_something, items)) else Finding.EMPTY
+            return AnswerKind.COMPLETE if any(map(_says_something, items)) else AnswerKind.EMPTY
 
 
 def _says_something(item: object) -> bool:
@@ -134,37 +134,37 @@ def _says_something(item: object) -> bool:
     return any(isinstance(part, dict) and (part.get("text") or part.get("refusal")) for part in parts)
 
 
-def _messages(document: Document) -> Finding:
+def _messages(document: Document) -> AnswerKind:
     """Judge an answer of Anthropic's own API."""
     match document.get("stop_reason"):
         case "max_tokens" | "model_context_window_exceeded":
-            return Finding.CUT
+            return AnswerKind.TRUNCATED
         case "refusal" | "pause_turn":
-            return Finding.WHOLE
+            return AnswerKind.COMPLETE
         case _:
-            return Finding.WHOLE if document.get("content") else Finding.EMPTY
+            return AnswerKind.COMPLETE if document.get("content") else AnswerKind.EMPTY
 
 
-def _gemini(document: Document) -> Finding:
+def _gemini(document: Document) -> AnswerKind:
     """Judge an answer of Gemini's own API; without candidates the prompt itself was blocked."""
     candidates = document.get("candidates")
     first = candidates[0] if isinstance(candidates, list) and candidates else None
     if not isinstance(first, dict):
         feedback = document.get("promptFeedback")
         blocked = isinstance(feedback, dict) and feedback.get("blockReason")
-        return Finding.FILTERED if blocked else Finding.NO_CHOICES
+        return AnswerKind.FILTERED if blocked else AnswerKind.NO_CHOICES
     reason = first.get("finishReason")
     if reason == "MAX_TOKENS":
-        return Finding.CUT
+        return AnswerKind.TRUNCATED
     if reason in _GEMINI_FILTERED:
-        return Finding.FILTERED
+        return AnswerKind.FILTERED
     content = first.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
-    return Finding.WHOLE if parts and reason in ("STOP", None) else Finding.EMPTY
+    return AnswerKind.COMPLETE if parts and reason in ("STOP", None) else AnswerKind.EMPTY
 
 
 #: By the end of the path, the most frequent first. For any other path a JSON object is an answer.
-_JUDGES: Final[tuple[tuple[str, Callable[[Document], Finding]], ...]] = (
+_JUDGES: Final[tuple[tuple[str, Callable[[Document], AnswerKind]], ...]] = (
     ("/chat/completions", _chat),
     ("/completions", _text),
     ("/embeddings", _embeddings),
@@ -175,12 +175,12 @@ _JUDGES: Final[tuple[tuple[str, Callable[[Document], Finding]], ...]] = (
 )
 
 
-def judge_answer(document: Document, path: str) -> Finding:
+def judge_answer(document: Document, path: str) -> AnswerKind:
     """Return the kind of the answer. `document` is the parsed body, without a top-level error."""
     for suffix, judge in _JUDGES:
         if path.endswith(suffix):
             return judge(document)
-    return Finding.WHOLE
+    return AnswerKind.COMPLETE
 
 
 #: An empty answer is requested once more (the model may have been starting), not six times, as it is billed.
@@ -195,16 +195,18 @@ class _Flaw(Struct, frozen=True):
     most_attempts: int | None = None
 
 
-_FLAWS: Final[Mapping[Finding, _Flaw]] = {
-    Finding.FILTERED: _Flaw(
+_FLAWS: Final[Mapping[AnswerKind, _Flaw]] = {
+    AnswerKind.FILTERED: _Flaw(
         FailureKind.PERMANENT, "content_filter", "the provider's content filter withheld the answer"
     ),
-    Finding.FAILED: _Flaw(FailureKind.TRANSIENT, "generation_failed", "the provider says that generating failed"),
-    Finding.UNFINISHED: _Flaw(
+    AnswerKind.FAILED: _Flaw(
+        FailureKind.TRANSIENT, "generation_failed", "the provider says that generating failed"
+    ),
+    AnswerKind.UNFINISHED: _Flaw(
         FailureKind.TRANSIENT, "not_finished", "the provider sent an answer that is not finished"
     ),
-    Finding.NO_CHOICES: _Flaw(FailureKind.TRANSIENT, "no_choices", "the reply has no choices", _ONCE_MORE),
-    Finding.EMPTY: _Flaw(FailureKind.TRANSIENT, "empty_answer", "the reply has no content", _ONCE_MORE),
+    AnswerKind.NO_CHOICES: _Flaw(FailureKind.TRANSIENT, "no_choices", "the reply has no choices", _ONCE_MORE),
+    AnswerKind.EMPTY: _Flaw(FailureKind.TRANSIENT, "empty_answer", "the reply has no content", _ONCE_MORE),
 }
 
 
@@ -212,9 +214,9 @@ def read_answer(document: Document, path: str) -> Outcome:
     """Return the outcome of a 2xx whose body is a JSON object without an error. Its usage is kept either way."""
     finding = judge_answer(document, path)
     usage = usage_of(document)
-    if finding is Finding.WHOLE:
+    if finding is AnswerKind.COMPLETE:
         return Success(usage=usage)
-    if finding is Finding.CUT:
+    if finding is AnswerKind.TRUNCATED:
         return Success(usage=usage, truncated=True)
     flaw = _FLAWS[finding]
     return Failure(

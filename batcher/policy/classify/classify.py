@@ -11,15 +11,15 @@ from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.answers import Document, read_answer, usage_of
 from batcher.policy.classify.error_body import SUCCESS, Evidence, evidence_from, parse_json, unwrapped
-from batcher.policy.classify.failures import Case, Standing, named
+from batcher.policy.classify.failures import Case, ReplyContext, named
 from batcher.policy.classify.rules import first_match
 
-__all__ = ["Standing", "classify"]
+__all__ = ["ReplyContext", "classify"]
 
 _ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
 
 
-def classify(result: Reply | TransportFault, *, path: str, standing: Standing) -> Outcome:
+def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext) -> Outcome:
     """Return the outcome of one attempt; never raises. `path` is the request's, under `/v1/`."""
     match result:
         case TransportFault():
@@ -27,10 +27,10 @@ def classify(result: Reply | TransportFault, *, path: str, standing: Standing) -
         case Reply():
             document = parse_json(result.body)
             if result.status not in SUCCESS:
-                return _of_error(result, evidence_from(result, document), standing)
+                return _of_error(result, evidence_from(result, document), context)
             if isinstance(document, dict) and not _is_error(document):
                 return read_answer(document, path)
-            return _of_odd_success(result, document, standing)
+            return _of_odd_success(result, document, context)
         case _:
             assert_never(result)
 
@@ -56,18 +56,18 @@ def _of_fault(fault: TransportFault) -> Failure:
     return Failure(kind=kind, code=fault.kind.value, message=fault.message)
 
 
-def _of_error(reply: Reply, evidence: Evidence, standing: Standing) -> Failure:
-    case = Case(evidence=evidence, standing=standing, now_us=reply.ended_at)
+def _of_error(reply: Reply, evidence: Evidence, context: ReplyContext) -> Failure:
+    case = Case(evidence=evidence, context=context, now_us=reply.ended_at)
     return first_match(case).outcome(case)
 
 
-def _of_odd_success(reply: Reply, document: object, standing: Standing) -> Failure:
+def _of_odd_success(reply: Reply, document: object, context: ReplyContext) -> Failure:
     """Judge a 2xx with an error by the status that the error stands for, and one that is no object as it is."""
     evidence = evidence_from(reply, document)
     root = unwrapped(document)
     if not isinstance(root, dict) or not _is_error(root):
-        return _of_error(reply, evidence, standing)
-    outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), standing)
+        return _of_error(reply, evidence, context)
+    outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), context)
     return replace(outcome, usage=usage_of(root))
 
 

@@ -17,7 +17,7 @@ _REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422})
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 
-class Standing(Struct, frozen=True, kw_only=True):
+class ReplyContext(Struct, frozen=True, kw_only=True):
     """What else is known when a reply arrives."""
 
     #: Host of the endpoint: the same header means different limits at different providers.
@@ -32,7 +32,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """A reply that is not an answer, and what else is known."""
 
     evidence: Evidence
-    standing: Standing
+    context: ReplyContext
     #: UTC microseconds at which the reply arrived.
     now_us: int
 
@@ -78,7 +78,7 @@ def refused(case: Case) -> Failure:
         kind=FailureKind.RATE_LIMITED,
         code=code_of(case.evidence),
         message=message_of(case.evidence),
-        retry_after_us=retry_after_us(case.evidence, case.now_us, host=case.standing.host),
+        retry_after_us=retry_after_us(case.evidence, case.now_us, host=case.context.host),
         restart_ramp=named(case.evidence, error_codes.RAMP),
     )
 
@@ -115,13 +115,13 @@ def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> 
 
 def blocked_unless_answered(case: Case, *, reason: PauseReason, fix: str) -> Failure:
     """Pause the lane, unless it has answered another request since: then this request is at fault."""
-    if case.standing.lane_answered:
+    if case.context.lane_answered:
         return permanent(case)
     return blocked(case, scope=PauseScope.LANE, reason=reason, fix=fix)
 
 
-_GO_ON = "then run `batcher resume`"
-_LOOK = "check with `batcher doctor` that it works"
+_THEN_RESUME = "then run `batcher resume`"
+_THEN_DOCTOR = "check with `batcher doctor` that it works"
 _OTHER_MODEL = (
     "`batcher doctor` lists the models; resume once it is fixed, or `batcher cancel JOB` and submit the file "
     "with another model"
@@ -130,35 +130,35 @@ _OTHER_MODEL = (
 
 def fix_only(fix: str) -> str:
     """Return a fix without the steps after it, for `doctor`, which is asked about no job."""
-    for next_step in (f", {_GO_ON}", f", {_LOOK}", f"; {_LOOK}", f": {_OTHER_MODEL}"):
+    for next_step in (f", {_THEN_RESUME}", f", {_THEN_DOCTOR}", f"; {_THEN_DOCTOR}", f": {_OTHER_MODEL}"):
         fix = fix.removesuffix(next_step)
     return fix
 
 
 def pause_for_credit(case: Case) -> Failure:
     """Pause: no prepaid credit, or billing is off."""
-    fix = f"add credit or turn billing on in the provider's console, {_GO_ON}"
+    fix = f"add credit or turn billing on in the provider's console, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.QUOTA, fix=fix)
 
 
 def pause_for_spend_cap(case: Case) -> Failure:
     """Pause: a spending cap is reached; a person raises it, or it is reset with the month."""
-    fix = f"raise the spending limit in the provider's console or wait for its reset, {_GO_ON}"
+    fix = f"raise the spending limit in the provider's console or wait for its reset, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.SPEND_CAP, fix=fix)
 
 
 def pause_for_key(case: Case) -> Failure:
     """Pause: the key is wrong or revoked, or its account is on hold."""
     fix = (
-        "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default), see that "
-        f"its account is in order, {_LOOK}, {_GO_ON}"
+        "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default), check "
+        f"that its account is active, {_THEN_DOCTOR}, {_THEN_RESUME}"
     )
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
 
 
 def pause_for_proxy(case: Case) -> Failure:
     """Pause: the proxy of the environment asks for a login (407)."""
-    fix = f"put the proxy's user and password into HTTPS_PROXY, or name the host in NO_PROXY, {_GO_ON}"
+    fix = f"put the proxy's user and password into HTTPS_PROXY, or name the host in NO_PROXY, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
@@ -166,7 +166,7 @@ def pause_for_base_url(case: Case) -> Failure:
     """Pause: what answers at the address is not the API."""
     location = case.evidence.headers.get("location", "").partition("?")[0]
     towards = f" (it redirects to {location[:200]})" if location else ""
-    fix = f"check --base-url: it usually ends in /v1{towards}; {_LOOK}, {_GO_ON}"
+    fix = f"check --base-url: it usually ends in /v1{towards}; {_THEN_DOCTOR}, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
@@ -178,25 +178,25 @@ def pause_for_model(case: Case) -> Failure:
 
 def pause_for_permission(case: Case) -> Failure:
     """Pause: the key has no permission for this."""
-    fix = f"give the key or its project the permission (model, region, network rules), {_GO_ON}"
+    fix = f"give the key or its project the permission (model, region, network rules), {_THEN_RESUME}"
     return blocked_unless_answered(case, reason=PauseReason.CREDENTIALS, fix=fix)
 
 
 def pause_for_zero_limit(case: Case) -> Failure:
     """Pause: the limit is zero rather than used up, so the plan does not include the model."""
-    fix = f"the plan allows no requests for this model: change the plan or the model, {_GO_ON}"
+    fix = f"the plan allows no requests for this model: change the plan or the model, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=fix)
 
 
 def pause_for_refusal(case: Case) -> Failure:
     """Pause: the provider says that a retry will not help (429 with x-should-retry: false)."""
-    fix = f"see the account's limits and billing in the provider's console, {_GO_ON}"
+    fix = f"see the account's limits and billing in the provider's console, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.LANE, reason=PauseReason.QUOTA, fix=fix)
 
 
 def pause_for_page(case: Case) -> Failure:
     """Pause: a page instead of an answer from an endpoint that has answered before: a firewall, or a login."""
-    if case.standing.lane_answered:
+    if case.context.lane_answered:
         return permanent(case)
-    fix = f"a proxy or firewall answers in place of the provider: find out what it objects to, {_GO_ON}"
+    fix = f"a proxy or firewall answers in place of the provider: find out what it objects to, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)

@@ -44,7 +44,7 @@ def no_credit(case: Case) -> bool:
     return too_low or of_organization or named(said, error_codes.NO_CREDIT | error_codes.ANTHROPIC_BILLING)
 
 
-def account(case: Case) -> bool:
+def account_disabled(case: Case) -> bool:
     """The account is off, on hold, or not allowed from here."""
     return named(case.evidence, error_codes.ACCOUNT)
 
@@ -100,7 +100,7 @@ def context_forbidden(case: Case) -> bool:
 
 def wrong_address(case: Case) -> bool:
     """Nothing has been answered yet, and the reply is not an API's: the base URL is wrong."""
-    if case.standing.endpoint_answered:
+    if case.context.endpoint_answered:
         return False
     said = case.evidence
     page = said.is_html and 400 <= said.status < 500 and said.status not in _AGAIN | _TOO_LARGE | {429}
@@ -148,7 +148,7 @@ def daily(case: Case) -> bool:
     if said.status != 429:
         return False
     by_source = said.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY
-    by_header = rate_hints(said.headers, host=case.standing.host).remaining_requests_day == 0
+    by_header = rate_hints(said.headers, host=case.context.host).remaining_requests_day == 0
     return by_source or by_header or gemini_daily(case) or _PER_DAY.search(said.message) is not None
 
 
@@ -180,17 +180,17 @@ def overloaded(case: Case) -> bool:
 # --- the rest
 
 
-def no_use(case: Case) -> bool:
+def retry_is_forbidden(case: Case) -> bool:
     """The provider says that a retry will not help; its SDKs obey this before the status."""
     return case.evidence.headers.get("x-should-retry") == "false"
 
 
-def no_use_waiting(case: Case) -> bool:
+def retry_is_forbidden_at_429(case: Case) -> bool:
     """The same for a 429: it is about the lane, not the request."""
-    return case.evidence.status == 429 and no_use(case)
+    return case.evidence.status == 429 and retry_is_forbidden(case)
 
 
-def again(case: Case) -> bool:
+def is_retryable(case: Case) -> bool:
     """Server faults (except 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
     said = case.evidence
     failed_there = said.status >= 500 and said.status != 501
@@ -211,9 +211,9 @@ def page_for_an_answer(case: Case) -> bool:
     """A success that is a page or a text: a login page, a captive portal, the wrong address."""
     said = case.evidence
     no_json_promised = said.content_type != "" and "json" not in said.content_type
-    return no_object(case) and said.message != "" and (said.is_html or no_json_promised)
+    return is_not_json_object(case) and said.message != "" and (said.is_html or no_json_promised)
 
 
-def no_object(case: Case) -> bool:
+def is_not_json_object(case: Case) -> bool:
     """A 2xx; the rules see it only if its body is not a JSON object."""
     return case.evidence.status in SUCCESS

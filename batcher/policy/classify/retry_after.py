@@ -18,7 +18,7 @@ _SECOND: Final = 1_000_000
 _DAY: Final = 86_400 * _SECOND
 #: Longer waits are cut to this: after a week the server is asked again.
 LONGEST_WAIT_US: Final = 7 * _DAY
-#: Beyond this it is not a wait but a point in time instead of a duration.
+#: A longer value is a timestamp, not a duration.
 _ABSURD_US: Final = 400 * _DAY
 #: X-RateLimit-Reset is a point in time in milliseconds; some gateways send it in seconds.
 _SMALLEST_MILLISECONDS: Final = 10**11

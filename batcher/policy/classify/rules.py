@@ -70,44 +70,44 @@ def _bad_answer(case: Case) -> Failure:
 
 
 def _page_once_more(case: Case) -> Failure:
-    if not case.standing.endpoint_answered:
+    if not case.context.endpoint_answered:
         return failures.pause_for_base_url(case)
     return replace(_bad_answer(case), most_attempts=_FEW)
 
 
 RULES: Final[tuple[Rule, ...]] = (
     # A 2xx whose body is not a JSON object.
-    Rule("a page for an answer", predicates.page_for_an_answer, _page_once_more),
-    Rule("answer cut short", predicates.no_object, _bad_answer),
-    # Money first: these arrive with 400, 401, 402, 403 and 429, and a retry never helps.
+    Rule("HTML page instead of an answer", predicates.page_for_an_answer, _page_once_more),
+    Rule("answer cut short", predicates.is_not_json_object, _bad_answer),
+    # Billing first: these arrive with 400, 401, 402, 403 and 429, and a retry never helps.
     Rule("spending cap reached", predicates.spend_cap, failures.pause_for_spend_cap),
     Rule("no credit", predicates.no_credit, failures.pause_for_credit),
-    Rule("account needs a person", predicates.account, failures.pause_for_key),
-    Rule("OpenRouter's budget in flight", predicates.in_flight_budget, _refused_in_flight),
-    Rule("OpenRouter's cap of the key", predicates.key_cap, failures.pause_for_spend_cap),
+    Rule("account disabled", predicates.account_disabled, failures.pause_for_key),
+    Rule("OpenRouter's in-flight budget", predicates.in_flight_budget, _refused_in_flight),
+    Rule("OpenRouter's key limit", predicates.key_cap, failures.pause_for_spend_cap),
     Rule("payment required", _status(402), failures.pause_for_credit),
     # Then what stops every request of the key, the endpoint or the model.
     Rule("bad key", predicates.bad_key, failures.pause_for_key),
     Rule("Google's billing or region", predicates.google_billing, failures.pause_for_credit),
-    Rule("the proxy wants a login", _status(407), failures.pause_for_proxy),
+    Rule("proxy login required", _status(407), failures.pause_for_proxy),
     Rule("flagged content", predicates.moderated, permanent),
-    Rule("prompt over the window at 403", predicates.context_forbidden, permanent),
-    Rule("nothing answered, and no API there", predicates.wrong_address, failures.pause_for_base_url),
+    Rule("context length exceeded at 403", predicates.context_forbidden, permanent),
+    Rule("wrong base URL", predicates.wrong_address, failures.pause_for_base_url),
     Rule("unknown model", predicates.unknown_model, failures.pause_for_model),
     Rule("service tier not allowed", predicates.service_tier, failures.pause_for_permission),
-    Rule("a page forbids it", predicates.forbidden_page, failures.pause_for_page),
+    Rule("HTML page at 403", predicates.forbidden_page, failures.pause_for_page),
     Rule("no permission", _status(403), failures.pause_for_permission),
     # Limits.
     Rule("never fits the limit", predicates.never_fits, _too_large),
-    Rule("limit of the day", predicates.daily, _refused_for_today),
-    Rule("limit of zero", predicates.zero_limit, failures.pause_for_zero_limit),
-    Rule("refused, and waiting will not help", predicates.no_use_waiting, failures.pause_for_refusal),
-    Rule("the provider says: not again", predicates.no_use, permanent),
+    Rule("daily limit", predicates.daily, _refused_for_today),
+    Rule("zero limit", predicates.zero_limit, failures.pause_for_zero_limit),
+    Rule("429 with x-should-retry: false", predicates.retry_is_forbidden_at_429, failures.pause_for_refusal),
+    Rule("x-should-retry: false", predicates.retry_is_forbidden, permanent),
     Rule("too many requests", _status(429), refused),
     Rule("overloaded", predicates.overloaded, refused),
     # Faults that may pass on a retry.
-    Rule("took too long there", predicates.took_too_long, _few_times),
-    Rule("server fault, conflict, timeout", predicates.again, transient),
+    Rule("provider timeout", predicates.took_too_long, _few_times),
+    Rule("server fault, conflict, timeout", predicates.is_retryable, transient),
     # What remains is wrong with this request: 400, 404, 405, 413, 414, 415, 422, 424, 431, 501, 3xx…
     Rule("the request is at fault", _always, permanent),
 )

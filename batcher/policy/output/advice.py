@@ -71,7 +71,7 @@ _BY_CODE: Final[Mapping[str, str]] = {
         f"{_MAX_TOKENS}; or another model: {_OTHER_MODEL}; or a changed prompt: {_AS_FILE}."
     ),
     "worker_lost": (
-        "The program died each time while this row was in flight, also when it ran alone. Look at its size with "
+        "The program died each time while this row was in flight, even when it ran alone. Look at its size with "
         f"`batcher dlq show REQUEST` and report it; with more memory, {_AGAIN}."
     ),
     "invalid_request_error": (
@@ -79,8 +79,8 @@ _BY_CODE: Final[Mapping[str, str]] = {
         "or take it out with --unset PATH; --probe tries one row first."
     ),
     "tls": (
-        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own. Check the base URL; "
-        f"then {_AGAIN} and `batcher resume --ca-file FILE`."
+        "The TLS handshake fails: a wrong host name, an old certificate, or a company's own authority. Check the "
+        f"base URL; then {_AGAIN} and `batcher resume --ca-file FILE`."
     ),
     "dns": f"The host's name does not resolve. Check the base URL and the network, then {_AGAIN}.",
 }

@@ -1,4 +1,4 @@
-"""A request without its words: structure, types and lengths, for someone who must not read it.
+"""The structure of a request, without its text: types and lengths.
 
 Documented parameter names, values from a closed set of words, and numbers that tune a request are kept. Everything
 else that a person or a program wrote is replaced by its length.

@@ -19,17 +19,23 @@ NEARLY_ALL = 0.8
 #: Shares of the provider's burst that may be missing when a request is sent: including it, and before it.
 ALLOWED, LEAST_ALLOWED = 0.5, 0.1
 
-#: Weight of the past in a hypothesis' score, and the most that one reading adds to it.
-SCORE_DECAY, MOST_SURPRISE = 0.95, 25.0
-#: The spread of readings: in tokens, and as a share of a second of budget.
+#: Weight of the past in a hypothesis' score.
+SCORE_DECAY = 0.95
+#: The most that one reading adds to a score.
+MOST_SURPRISE = 25.0
+#: The expected error of a reading: at least this many tokens, or this share of a second of budget.
 LEAST_SPREAD, SPREAD = 2.0, 0.005
 #: The share of an error that a reading corrects; the reading of a refusal is up to date.
 CORRECTION = 0.25
 #: Readings before the first choice, and how much better a rule must score at the first choice and at later ones.
 FIRST_READINGS, FIRST_GAP, LATER_GAP = 3, 12.0, 40.0
 
-#: Bounds of the scale, how far a measurement moves it, and the difference from which on it is used.
-LEAST_SCALE, MOST_SCALE, SCALE_WEIGHT, SCALE_MATTERS = 0.3, 2.5, 0.2, 0.04
+#: Bounds of the scale.
+LEAST_SCALE, MOST_SCALE = 0.3, 2.5
+#: Weight of one measurement of the scale.
+SCALE_WEIGHT = 0.2
+#: A scale that differs less from 1 is not used.
+SCALE_MATTERS = 0.04
 #: Seconds between the two readings that measure the scale.
 SCALE_SPAN_S = 1.0
 #: A provider that is always full while we wait for our own limit charges less than we assume.
@@ -103,7 +109,10 @@ def surprise(error: float, rate: float) -> float:
 
 
 def allowed_deficit(cost: float, burst: float, rate: float) -> float:
-    """Return the deficit allowed if a request of `cost` is sent; if negative, it was full for that long."""
+    """Return the deficit allowed when a request of `cost` is sent.
+
+    A negative one means that the bucket must have been full for the corresponding time.
+    """
     if cost >= NEARLY_ALL * burst:
         return -FULL_FOR_S * rate
     return max(ALLOWED * burst - cost, LEAST_ALLOWED * burst)

@@ -17,11 +17,13 @@ PROBE_S, MOST_PROBE = 15.0, 4.0
 #: Seconds of the upward trial without a refusal after which the estimate was too low, and the share of the rate
 #: that replaces it.
 UNREFUSED_S, UNREFUSED_SHARE = 20.0, 0.7
-#: What must lie between two refusals for a count to be valid: seconds, and units of a request.
+#: A count between two refusals is valid if at least this many seconds and requests lie between them.
 LEAST_SPAN_S, LEAST_COUNT = 1.0, 8.0
-#: An early refusal: the cut, how many times the count the rate can be at most, and the least span in seconds.
+#: For a refusal that comes too early for a count: the cut, the maximum rate as a multiple of the count, and the
+#: minimum span in seconds.
 EARLY_CUT, EARLY_MOST, EARLY_SPAN_S = 0.85, 2.0, 0.2
-#: Seconds of quiet: after a guess, at first, and at most either of these (the second in requests).
+#: How long the rate is held before it is raised, in seconds: after a guess, after the first counts, and later. The
+#: last number is in requests; the longer of both holds.
 SHORT_QUIET_S, FIRST_QUIET_S, QUIET_S, QUIET_COUNT = 1.0, 5.0, 20.0, 200.0
 #: A count moves the estimate by its share of this many seconds, twice that upward; beyond a tenth it replaces it.
 MEMORY_S, UPWARD, NEWS = 30.0, 2.0, 0.10
@@ -35,7 +37,7 @@ class Refusal(Struct, frozen=True):
     rate: float
 
 
-class Census(Struct, frozen=True, kw_only=True):
+class RateSearchState(Struct, frozen=True, kw_only=True):
     """The state of the search."""
 
     #: Since when the rate follows `rate_at`.
@@ -54,66 +56,66 @@ class Census(Struct, frozen=True, kw_only=True):
     unit: float = 1.0
 
 
-def rate_at(census: Census, now: float) -> float:
+def rate_at(state: RateSearchState, now: float) -> float:
     """Return the rate to send at, in units per second."""
-    passed = max(0.0, now - census.since)
-    estimate = census.estimate
+    passed = max(0.0, now - state.since)
+    estimate = state.estimate
     if estimate is None:
-        return census.rate * float(SEEK_GROWTH ** min(passed, 60.0))
-    tried = passed - census.quiet
+        return state.rate * float(SEEK_GROWTH ** min(passed, 60.0))
+    tried = passed - state.quiet
     if tried < 0.0:
         return CRUISE * estimate
-    if census.early:
+    if state.early:
         # A guess below the limit: the sooner it is left the better.
         return CRUISE * estimate * float(SEEK_GROWTH ** min(tried, 60.0))
     return estimate * min(MOST_PROBE, PROBE_FROM + float((tried / PROBE_S) ** 3))
 
 
-def begun(refusal: Refusal, now: float, *, unit: float = 1.0) -> Census:
+def started(refusal: Refusal, now: float, *, unit: float = 1.0) -> RateSearchState:
     """Return the state after the first refusal."""
-    return Census(since=now, rate=max(1e-3, FIRST_CUT * refusal.rate), noted=refusal, unit=unit)
+    return RateSearchState(since=now, rate=max(1e-3, FIRST_CUT * refusal.rate), noted=refusal, unit=unit)
 
 
-def remembered(estimate: float, now: float) -> Census:
+def restored(estimate: float, now: float) -> RateSearchState:
     """Return the state for an estimate of an earlier run."""
-    return Census(since=now, rate=estimate, estimate=estimate, noted=Refusal(now, 0.0, estimate))
+    return RateSearchState(since=now, rate=estimate, estimate=estimate, noted=Refusal(now, 0.0, estimate))
 
 
-def unrefused(census: Census, now: float) -> Census:
+def after_quiet(state: RateSearchState, now: float) -> RateSearchState:
     """Return the state while nothing is refused: a long trial without a refusal shows that the limit is higher."""
-    if census.estimate is None or now - census.since - census.quiet < UNREFUSED_S:
-        return census
-    rate = rate_at(census, now)
-    return replace(census, since=now, estimate=UNREFUSED_SHARE * rate, quiet=0.0)
+    if state.estimate is None or now - state.since - state.quiet < UNREFUSED_S:
+        return state
+    rate = rate_at(state, now)
+    return replace(state, since=now, estimate=UNREFUSED_SHARE * rate, quiet=0.0)
 
 
-def idled(census: Census, seconds: float) -> Census:
+def after_idling(state: RateSearchState, seconds: float) -> RateSearchState:
     """Return the state if the rate did not limit sending for `seconds`: it does not grow by that time."""
-    return replace(census, since=census.since + seconds)
+    return replace(state, since=state.since + seconds)
 
 
-def refused(census: Census, refusal: Refusal, now: float) -> Census:
+def refused(state: RateSearchState, refusal: Refusal, now: float) -> RateSearchState:
     """Return the state after a refusal of a request that was sent after the last cut."""
-    count, span = refusal.admitted - census.noted.admitted, refusal.at - census.noted.at
-    if span >= LEAST_SPAN_S and count >= LEAST_COUNT * census.unit:
-        return _counted(census, refusal, count / span, span, now)
+    count, span = refusal.admitted - state.noted.admitted, refusal.at - state.noted.at
+    if span >= LEAST_SPAN_S and count >= LEAST_COUNT * state.unit:
+        return _counted(state, refusal, count / span, span, now)
     rate = EARLY_CUT * refusal.rate
     if span >= EARLY_SPAN_S:
         # Below 0 if requests that were in flight when the count began were refused as well.
-        rate = min(rate, EARLY_MOST * (max(0.0, count) + census.unit) / span)
+        rate = min(rate, EARLY_MOST * (max(0.0, count) + state.unit) / span)
     estimate = max(1e-3, rate / CRUISE)
-    return replace(census, since=now, estimate=estimate, quiet=SHORT_QUIET_S, early=True)
+    return replace(state, since=now, estimate=estimate, quiet=SHORT_QUIET_S, early=True)
 
 
-def _counted(census: Census, refusal: Refusal, found: float, span: float, now: float) -> Census:
-    old = census.estimate
-    if old is None or census.early or abs(found - old) > NEWS * old:
-        # More than estimated: the bucket was full for a while, and even this is not all of the limit.
+def _counted(state: RateSearchState, refusal: Refusal, found: float, span: float, now: float) -> RateSearchState:
+    old = state.estimate
+    if old is None or state.early or abs(found - old) > NEWS * old:
+        # More than estimated: the bucket was full for a while, so the true limit is higher still.
         more = old is not None and found > old
         quiet = SHORT_QUIET_S if more else FIRST_QUIET_S
-        return replace(census, since=now, estimate=found, quiet=quiet, noted=refusal, early=False)
+        return replace(state, since=now, estimate=found, quiet=quiet, noted=refusal, early=False)
     weight = min(1.0, span / MEMORY_S)
     weight = min(1.0, weight * UPWARD) if found > old else weight
     estimate = old + weight * (found - old)
-    longest = max(QUIET_S, QUIET_COUNT * census.unit / estimate)
-    return replace(census, since=now, estimate=estimate, quiet=min(2 * census.quiet, longest), noted=refusal)
+    longest = max(QUIET_S, QUIET_COUNT * state.unit / estimate)
+    return replace(state, since=now, estimate=estimate, quiet=min(2 * state.quiet, longest), noted=refusal)

@@ -13,8 +13,11 @@ BURST_S = 0.5
 AHEAD = 1 / 16
 #: Share of a limit that is used: it keeps "never more than the limit in 60 s" true in spite of jitter.
 MARGIN = 0.995
-#: What a refusal leaves of the margin (at most one a second counts), its floor, and what a second restores.
-MARGIN_CUT, LEAST_MARGIN, MARGIN_RECOVERY = 0.985, 0.6, 0.0003
+#: A refusal multiplies the margin by this, at most once per second.
+MARGIN_CUT = 0.985
+LEAST_MARGIN = 0.6
+#: What each second restores of the margin.
+MARGIN_RECOVERY = 0.0003
 #: Up to here a provider's second of saved budget is one request: no slack, so requests are spaced a little
 #: further.
 NO_SLACK_RPM = 60.0
@@ -41,7 +44,8 @@ GENTLE = 0.125
 #: Seconds of our own first wait, doubled by each further refusal without a success in between, and its maximum.
 OWN_WAIT_S = 1.0
 MOST_OWN_WAIT_S = 60.0
-#: Jitter adds up to a tenth of a wait, within these bounds in seconds: an hour need not spread by minutes.
+#: Jitter adds up to a tenth of a wait, within these bounds in seconds, so that long waits do not spread by
+#: minutes.
 JITTER = 0.1
 LEAST_JITTER_S = 0.010
 MOST_JITTER_S = 0.250
@@ -92,13 +96,13 @@ def tokens_pace(tpm: float) -> Pace:
     return Pace(rate=rate, bucket=bucket, part=bucket / 2, ahead=AHEAD * bucket)
 
 
-def drained(pace: Pace, *, debt: float = 0.0) -> Balance:
-    """Return the initial state of a gate: as if a bucketful had just been sent, plus an earlier gate's debt."""
+def initial_balance(pace: Pace, *, debt: float = 0.0) -> Balance:
+    """Return the initial balance: the bucket is empty, and an earlier gate's debt is added."""
     return Balance(0.0, pace.bucket + max(0.0, debt))
 
 
 def passed(balance: Balance, seconds: float, pace: Pace) -> Balance:
-    """Let `seconds` pass: they empty the bucket, then pay debt. What is taken and unused expires with it."""
+    """Let `seconds` pass: units that were taken and not used expire first, then debt is paid."""
     spare = seconds * pace.rate - balance.taken
     if spare < 0:
         return Balance(-spare, balance.owed if balance.owed > spare else spare)  # noqa: FURB136 - speed
@@ -122,7 +126,7 @@ def part_to_take(balance: Balance, amount: float, pace: Pace) -> float:
     return missing if missing < pace.part else pace.part  # noqa: FURB136 - speed
 
 
-def took(balance: Balance, part: float) -> Balance:
+def acquired(balance: Balance, part: float) -> Balance:
     """Record that `part` was taken from the bucket."""
     return Balance(balance.taken + part, balance.owed - part)
 
@@ -191,10 +195,10 @@ def is_same_limit(one: float | None, other: float | None) -> bool:
 class Level(Struct, frozen=True):
     """How many requests a lane may have in flight."""
 
-    #: For those sent since the last refusal; fractions add up to growth.
+    #: Maximum in flight of the requests sent since the last refusal. Its fraction accumulates growth.
     limit: float = FIRST_LEVEL
-    #: For all, while `limit` ramps up to it after a refusal, and where growth becomes gentle; None: no refusal
-    #: yet.
+    #: Maximum in flight of all requests while `limit` ramps up to it after a refusal; growth is slower above it.
+    #: None before the first refusal.
     target: float | None = None
 
     @property

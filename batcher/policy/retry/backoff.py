@@ -1,4 +1,4 @@
-"""How long a request waits before a retry: exponential backoff, capped, and never shorter than computed."""
+"""How long a request waits before a retry: exponential backoff, capped; jitter only lengthens it."""
 
 from typing import Final
 

@@ -26,9 +26,9 @@ class Permission(StrEnum):
     """What may be sent now."""
 
     SEND = "send"
-    #: Nothing until `next_probe`.
+    #: Send nothing until `next_probe`.
     WAIT = "wait"
-    #: One request, alone.
+    #: Send one request alone.
     PROBE = "probe"
     #: Pause the endpoint, for a person to act.
     GIVE_UP = "give_up"

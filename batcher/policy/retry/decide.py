@@ -13,7 +13,7 @@ from batcher.domain.settlements import Complete, DeadLetter, Requeue
 from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.retry.backoff import BASE_US, backoff_us
 
-#: A row refused this often, while others of its lane are answered, is refused for what it is.
+#: A row refused this often, while others of its lane are answered, is refused because of its own content or size.
 MOST_REFUSALS: Final = 20
 #: The headers in which providers return their own request id, the best first.
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
@@ -35,7 +35,7 @@ def provider_request_id(headers: Mapping[str, str]) -> str | None:
 def decide(
     outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int, lane_answered: bool
 ) -> Requeue | DeadLetter:
-    """Return the settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see `Standing`."""
+    """Return the settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see `ReplyContext`."""
     match outcome.kind:
         case FailureKind.PERMANENT:
             return DeadLetter(kind=outcome.kind, code=outcome.code)

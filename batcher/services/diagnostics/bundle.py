@@ -31,7 +31,7 @@ from batcher.store.dead_letters import summary
 from batcher.store.dead_letters.summary import Group
 from batcher.store.jobs import jobs
 from batcher.store.reports import support
-from batcher.store.reports.support import Asked
+from batcher.store.reports.support import RequestWithBodies
 from batcher.store.sqlite.database import Database
 
 #: Requests whose structure or content is included: this many, and fewer if nothing in the job failed.
@@ -117,10 +117,14 @@ def _gather(
         groups = summary.groups(connection, job.id, choice.request)
         failed = support.failed_requests(connection, job, choice.request, limit=_MOST_SHAPES)
         chosen = failed or support.first_requests(connection, job, choice.request, limit=_FEW_SHAPES)
-        asked = support.asked(connection, chosen)
+        asked = support.requests_with_bodies(connection, chosen)
 
         def bodies(number: RequestId) -> list[bytes]:
-            return [body for each in support.asked(connection, [number]) for body in (each.body, *each.former)]
+            return [
+                body
+                for each in support.requests_with_bodies(connection, [number])
+                for body in (each.body, *each.former)
+            ]
 
         lines = attempt_lines(tried, bodies, with_content=choice.with_content)
     # For a job without failures no prompt is needed. For a request that was named, it is.
@@ -180,7 +184,7 @@ def _about_job(database: Database, job: Job, *, now: int, with_content: bool) ->
     return {"batch": job.public_id, "settings": settings, "status": status}
 
 
-def _shape(asked: Asked) -> dict[str, Any]:
+def _shape(asked: RequestWithBodies) -> dict[str, Any]:
     return {
         "request": asked.request,
         "line": asked.line,

@@ -11,7 +11,7 @@ from batcher.policy.privacy.prompt_scrubber import Prompt, prompt_of, without_qu
 from batcher.policy.privacy.request_shape import PUBLIC_WORDS
 from batcher.policy.privacy.sanitize import sanitize_json
 from batcher.services.runs.status import timestamp
-from batcher.store.reports.support import Asked, JobAttempt
+from batcher.store.reports.support import JobAttempt, RequestWithBodies
 
 MOST_ATTEMPTS: Final = 2_000
 
@@ -34,7 +34,7 @@ def attempt_lines(tried: Sequence[JobAttempt], bodies: Bodies, *, with_content: 
 
 
 def content_members(
-    asked: Sequence[Asked], tried: Sequence[JobAttempt], *, most_bytes: int
+    asked: Sequence[RequestWithBodies], tried: Sequence[JobAttempt], *, most_bytes: int
 ) -> tuple[dict[str, bytes], list[str]]:
     """Return file names and contents.
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from batcher.domain.jobs import Job
 from batcher.policy.urls import request_url, shown_base_url
-from batcher.store.reports.support import Asked
+from batcher.store.reports.support import RequestWithBodies
 
 #: The default address of `batcher simulate`.
 _SIMULATED: Final = "http://127.0.0.1:8000/v1"
@@ -17,7 +17,12 @@ _CLOSING: Final = (
 
 
 def readme(
-    job: Job, members: Mapping[str, str], left_out: Sequence[str], asked: Asked | None, *, has_content: bool
+    job: Job,
+    members: Mapping[str, str],
+    left_out: Sequence[str],
+    asked: RequestWithBodies | None,
+    *,
+    has_content: bool,
 ) -> str:
     """Return the README in Markdown.
 
@@ -38,7 +43,7 @@ def readme(
     return "\n".join([*lines, ""])
 
 
-def curl_line(job: Job, asked: Asked, body_file: str) -> str:
+def curl_line(job: Job, asked: RequestWithBodies, body_file: str) -> str:
     """Return one shell line that sends the request again. The key is given as its variable."""
     settings = job.settings
     base_url = _SIMULATED if settings.simulate else job.base_url
@@ -48,7 +53,7 @@ def curl_line(job: Job, asked: Asked, body_file: str) -> str:
     return f"curl -sS -i {shlex.quote(url)} {' '.join(headers)} --data-binary @{body_file}"
 
 
-def _how(job: Job, asked: Asked, *, has_content: bool) -> list[str]:
+def _how(job: Job, asked: RequestWithBodies, *, has_content: bool) -> list[str]:
     body = f"request-{asked.request}.body.json"
     if has_content:
         body = f"content/{body}"

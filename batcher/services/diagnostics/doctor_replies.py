@@ -14,7 +14,7 @@ from batcher.domain.lanes import RateHints
 from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.settings import Limits
 from batcher.domain.states import FailureKind, FaultKind, PauseReason, PauseScope
-from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.classify import ReplyContext, classify
 from batcher.policy.classify.error_body import NOT_JSON, SUCCESS, parse_json, read_evidence, unwrapped
 from batcher.policy.classify.failures import fix_only
 from batcher.policy.privacy.sanitize import one_line
@@ -91,7 +91,7 @@ def read_models(result: Result, given: str | None, *, host: str) -> ModelList:
     if names is not None:
         fix = "load or deploy a model there, or name one with --model"
         return ModelList(check=skipped("its list of models is empty") if given else bad("no model is served", fix))
-    outcome = classify(result, path=MODELS, standing=_nothing_known(host))
+    outcome = classify(result, path=MODELS, context=_nothing_known(host))
     evidence = _said(result, outcome)
     is_key = _is_of_key(outcome)
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
@@ -120,7 +120,7 @@ def read_request(result: Result, model: str, *, host: str) -> CheckResult:
     """Interpret the reply to the tiny request: answered, or why not."""
     if isinstance(result, TransportFault):
         return bad(result.message, fix_for_fault(result.kind))
-    outcome = classify(result, path=CHAT, standing=_nothing_known(host))
+    outcome = classify(result, path=CHAT, context=_nothing_known(host))
     is_answer = isinstance(outcome, Success) or outcome.code in _ANSWERED_ALL_THE_SAME
     if not is_answer:
         return bad(_said(result, outcome), _fix(outcome))
@@ -141,7 +141,7 @@ def read_rejection(result: Result, *, host: str) -> CheckResult:
     if result.status in SUCCESS and is_object and not evidence.message:
         fix = "bad rows will be answered, and billed, as if they were good: check your rows with `batcher check`"
         return bad(f"a request without messages is accepted: HTTP {result.status}", fix)
-    outcome = classify(result, path=CHAT, standing=_nothing_known(host))
+    outcome = classify(result, path=CHAT, context=_nothing_known(host))
     if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
         return bad(_said(result, outcome), _fix(outcome))
     fix = (
@@ -231,5 +231,5 @@ def _figure(value: float | None) -> str:
     return "?" if value is None else f"{value:,.15g}"
 
 
-def _nothing_known(host: str) -> Standing:
-    return Standing(host=host, endpoint_answered=False, lane_answered=False)
+def _nothing_known(host: str) -> ReplyContext:
+    return ReplyContext(host=host, endpoint_answered=False, lane_answered=False)

@@ -1,4 +1,4 @@
-"""The versions of the program and what it runs on: the first thing that a support desk asks for."""
+"""The versions of the program and what it runs on."""
 
 import platform
 import sys

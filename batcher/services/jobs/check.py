@@ -66,7 +66,7 @@ def check_file(source: Source, settings: JobSettings, *, url: str | None, most_e
     for line in checked_lines(read_lines(source, name=source.name), url):
         check.take(line)
     if not check.lines:
-        raise InputError(f"{source.name} holds no request", source=source.name, hint="one JSON request a line")
+        raise InputError(f"{source.name} holds no request", source=source.name, hint="one JSON request per line")
     models = sorted(check.models.values(), key=lambda each: (each.model, each.url))
     _set_limits(models, settings)
     slowest = max(models, key=lambda each: -1 if each.seconds is None else each.seconds, default=None)

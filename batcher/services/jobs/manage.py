@@ -10,7 +10,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.ports import Clock
 from batcher.services.runs.status import in_flight
-from batcher.services.store.open_store import NO_STORE_HINT, exists, opened
+from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
@@ -46,7 +46,7 @@ def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
     """
     if not exists(path):
         raise _no_store(path, "there is no job yet" if named is None else f"there is no job {named}")
-    with opened(path) as database:
+    with open_existing(path) as database:
         yield database, find(database, named)
 
 
@@ -68,7 +68,7 @@ def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Database
         yield None
         return
     if job is None:
-        with opened(path) as database:
+        with open_existing(path) as database:
             yield database
         return
     with opened_for(path, job) as (database, _):

@@ -190,7 +190,7 @@ class _Loading:
             self._abandoned = True
             _remove(self._database, job_id)
             with self._database.write() as connection:
-                stored_loading.give_number_back(connection, job_id)
+                stored_loading.release_number(connection, job_id)
             raise
         if opened.id != job_id:
             _remove(self._database, job_id)
@@ -248,5 +248,5 @@ class _Loading:
                 ),
             )
         if not self._good_count:
-            raise InputError(f"{name} holds no request", source=name, hint="one JSON request a line")
+            raise InputError(f"{name} holds no request", source=name, hint="one JSON request per line")
         self.rejected = self._bad_count

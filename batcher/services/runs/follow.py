@@ -28,7 +28,7 @@ class Totals(Struct, frozen=True, kw_only=True):
 
 
 class JobFollower:
-    """Report the totals of the followed jobs once a second."""
+    """Reports the totals of the followed jobs once a second."""
 
     def __init__(self, database: Database, followed: Sequence[JobId], report: Callable[[Totals], None]) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class JobFollower:
         self._report = report
 
     async def run(self, until: Callable[[], bool]) -> None:
-        """Report until cancelled, until `until` returns True, or until one of the jobs is deleted."""
+        """Report until cancelled, or until `until` returns True or one of the jobs is deleted."""
         with suppress(UnknownJob):
             await self._follow(until)
 

@@ -169,7 +169,7 @@ async def _watch(database: Database, wanted: Sequence[JobId], control: RunContro
 
 
 def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
-    """Mark the jobs as wanted again: a runner that starts clears the marks of its predecessor."""
+    """Mark the jobs as wanted again: a runner that starts resets the marks of its predecessor."""
     with database.read() as connection:
         found = [jobs.get(connection, job_id) for job_id in wanted]
     forgotten = [job.id for job in found if job.state is JobState.OPEN and not job.wanted]

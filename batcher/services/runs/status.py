@@ -36,7 +36,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
 
 
 class TokenTotals(Struct, frozen=True, kw_only=True):
-    """TokenTotals as providers counted them, of all attempts."""
+    """Tokens of all attempts, as providers counted them."""
 
     input: int
     output: int

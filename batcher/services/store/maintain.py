@@ -8,10 +8,10 @@ from msgspec import Struct
 from batcher.domain.errors import StoreError, UsageError
 from batcher.files.writing import check_target, remove_left_over
 from batcher.ports import Clock
-from batcher.services.store.open_store import NO_STORE_HINT, exists, made
+from batcher.services.store.open_store import NO_STORE_HINT, exists, open_or_create
 from batcher.store.sqlite import maintenance, migrate
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.read_only import open_to_look
+from batcher.store.sqlite.read_only import open_for_reading
 
 
 class Upgraded(Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ def upgrade(path: str, clock: Clock) -> Upgraded:
     Raises StoreError if there is no store, its schema is newer, or a runner is using it.
     """
     before = _revision(path)
-    with made(path, clock):
+    with open_or_create(path, clock):
         return Upgraded(before=before, after=migrate.HEAD)
 
 
@@ -50,7 +50,7 @@ def check(path: str) -> StoreCheck:
     _require(path)
     revision, counts = None, {}
     try:
-        with closing(open_to_look(Path(path))) as database, database.read() as connection:
+        with closing(open_for_reading(Path(path))) as database, database.read() as connection:
             revision = migrate.check_known(connection, database.path)
             problems = maintenance.problems(connection)
             if not problems and revision == migrate.HEAD:
@@ -90,7 +90,7 @@ def backup(path: str, target: str, *, replace: bool) -> int:
             hint="name another file",
         )
     remove_left_over(place)
-    with closing(open_to_look(Path(path))) as database:
+    with closing(open_for_reading(Path(path))) as database:
         maintenance.backup(database, place, replace=replace)
     return place.stat().st_size
 

@@ -11,7 +11,7 @@ from batcher.ports import Clock
 from batcher.store.sqlite import migrate
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.read_only import open_to_look
+from batcher.store.sqlite.read_only import open_for_reading
 
 #: What to do if no store is at the path.
 NO_STORE_HINT: Final = "`batcher run FILE` creates one; or name another store with --db or BATCHER_DB"
@@ -26,14 +26,14 @@ def exists(path: str) -> bool:
 
 
 @contextmanager
-def opened(path: str) -> Iterator[Database]:
+def open_existing(path: str) -> Iterator[Database]:
     """Open an existing store, read-only if it cannot be written.
 
     Raises StoreError if it is missing or not current.
     """
     if not exists(path):
         raise StoreError(f"there is no store at {path}", hint=NO_STORE_HINT)
-    database = open_to_look(Path(path))
+    database = open_for_reading(Path(path))
     try:
         migrate.require_current(database)
         yield database
@@ -42,7 +42,7 @@ def opened(path: str) -> Iterator[Database]:
 
 
 @contextmanager
-def made(path: str, clock: Clock) -> Iterator[Database]:
+def open_or_create(path: str, clock: Clock) -> Iterator[Database]:
     """Open the store; create or upgrade it if needed, which briefly takes the runner's lock."""
     database = Database(Path(path))
     try:

@@ -1,9 +1,9 @@
-"""Dead letters: requests that failed for good, kept with their whole history.
+"""Dead letters: requests that failed permanently, kept with their whole history.
 
 listing   a page of dead letters, and one with its attempts
 filters   which dead letters a command means
 summary   dead letters grouped by cause
-redrive   back to pending, or discarded, a chunk a transaction
+redrive   back to pending, or discarded, one chunk per transaction
 edits     a request with a new body
 export    dead letters as lines of a job file
 """

@@ -1,4 +1,4 @@
-"""Changes the bodies of dead letters: the row is built again around its body, and the former body is kept."""
+"""Changes the bodies of dead letters: derived columns are computed again, and the former body is kept."""
 
 from collections.abc import Sequence
 from itertools import groupby

@@ -1,4 +1,4 @@
-"""Lists dead letters, shows one with its whole history, and puts them back to pending."""
+"""Lists dead letters, shows one with its whole history, and requeues them."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -102,7 +102,7 @@ def show(connection: Connection, request: RequestId) -> Shown:
 
 
 def _history(connection: Connection, request: RequestId) -> list[Attempt]:
-    """Return the row's own attempts; if it followed after them, also its leader's up to their common end."""
+    """Return the row's own attempts; for a follower, then those of its leader up to their common end."""
     columns = [attempts.c[name] for name in Attempt.__struct_fields__]
     own = select(*columns).where(attempts.c.request_id == request).order_by(attempts.c.send)
     leaders = (

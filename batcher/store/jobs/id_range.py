@@ -8,7 +8,7 @@ from batcher.store.schema import requests
 
 
 def of_job(column: ColumnElement[int]) -> ColumnElement[int]:
-    """Return a job_id to compare with, without its index.
+    """Return the job_id as an expression that the index of (job_id, custom_id) does not match.
 
     Left to choose, SQLite uses the index of (job_id, custom_id) instead of the range of ids, and sorts the whole
     job for every page of it (measured for a page of a job of 30,000 rows: 15 ms, by the range 1 ms).

@@ -299,7 +299,7 @@ def remove_job_row(connection: Connection, job_id: JobId) -> None:
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
 
 
-def give_number_back(connection: Connection, job_id: JobId) -> None:
+def release_number(connection: Connection, job_id: JobId) -> None:
     """Reuse the number of a refused and removed job, which no one has seen, unless a later job has begun."""
     given_back = text("UPDATE sqlite_sequence SET seq = :id - 1 WHERE name = 'jobs' AND seq = :id")
     connection.execute(given_back, {"id": job_id})

@@ -86,7 +86,7 @@ def _has_answered(connection: Connection, endpoint_id: EndpointId) -> bool:
 
 
 def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
-    """Store what a restart must know, so that it takes no second budget and ends no cool-down early."""
+    """Store what a restart must know, so that it does not use a budget twice or end a cool-down early."""
     connection.execute(
         update(lanes)
         .where(lanes.c.id == lane.id)

@@ -14,7 +14,7 @@ from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.sqlite.in_flight_log import SentClaims
 
-#: After three holders lost while others were in flight, and two while it ran alone, the request kills its worker.
+#: Losses after which a request is dead-lettered as `worker_lost`: three beside others, then two alone.
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2
 
 _CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)

@@ -57,7 +57,7 @@ _RESPONSE = (
 _insert_responses = CompiledInsert(
     insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE
 )
-# All answers of a batch at once, which are the last ones of their table.
+# All answers of a batch at once: they have the highest ids of the table.
 _new = responses.c.id >= bindparam("first")
 _upsert = sqlite_insert(cache).from_select(
     ["endpoint_id", "fingerprint", "response_id", "created_at"],

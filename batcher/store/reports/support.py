@@ -27,7 +27,7 @@ class JobAttempt(Struct, frozen=True, kw_only=True):
     model: str
 
 
-class Asked(Struct, frozen=True, kw_only=True):
+class RequestWithBodies(Struct, frozen=True, kw_only=True):
     """A request as it was last sent, and the bodies it had before redrives edited them."""
 
     request: RequestId
@@ -118,7 +118,7 @@ def first_requests(connection: Connection, job: Job, request: RequestId | None, 
     return [RequestId(row) for row in connection.execute(query).scalars()]
 
 
-def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:
+def requests_with_bodies(connection: Connection, ids: Sequence[RequestId]) -> list[RequestWithBodies]:
     """Return these requests with their bodies, by number."""
     named = {"ids": as_json_array(ids)}
     before: dict[int, list[bytes]] = {}
@@ -143,7 +143,7 @@ def asked(connection: Connection, ids: Sequence[RequestId]) -> list[Asked]:
         .order_by(requests.c.id)
     )
     return [
-        Asked(**row, former=tuple(before.get(row["request"], ())))
+        RequestWithBodies(**row, former=tuple(before.get(row["request"], ())))
         for row in connection.execute(query, named).mappings()
     ]
 

@@ -168,7 +168,7 @@ class Database:
                 self.flush()
 
     def flush_beside(self, beside: bool) -> None:
-        """From now on `write(flush=False)` leaves flushing to its caller, or (False) no longer does."""
+        """Set whether `write(flush=False)` leaves flushing to its caller."""
         with self._mutex, storage_errors(self.path):
             # Set first: if the switch is interrupted, commits are flushed twice rather than not at all.
             self._flushes = True

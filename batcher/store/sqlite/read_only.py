@@ -16,7 +16,7 @@ from batcher.store.sqlite.database import Database, identity, make_engine, refus
 _HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
 
 
-def open_to_look(path: Path) -> Database:
+def open_for_reading(path: Path) -> Database:
     """Return the store for commands that mostly read; if it cannot be written, one whose `write` raises."""
     folder = path.parent
     is_writable = os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)

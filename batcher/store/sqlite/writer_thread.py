@@ -2,7 +2,7 @@
 
 There is no timer: while one batch commits the next one gathers. The event loop never waits for a disk. On a disk
 that is slow to flush, batches are flushed in parallel, several at a time, while the next one is written. `Writer`
-is a seam: production hands work to a thread; a simulation runs it inline, because a jumping clock must not race a
+is the interface: a simulation in virtual time runs the work inline instead, because its clock must not race a
 thread.
 """
 
@@ -126,8 +126,8 @@ class StoreThread:
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
         """Queue the work; await the result to know that it is on disk.
 
-        Work may run twice, the first time in vain: if another piece of its batch fails, the transaction is rolled
-        back. It must keep nothing of a run except what it returns.
+        Work may run twice: if another piece of its batch fails, the transaction is rolled back and repeated. So it
+        must keep no state except what it returns.
         """
         if self._closed:
             raise RuntimeError("the store's thread has ended; nothing more can be written")

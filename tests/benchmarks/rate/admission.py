@@ -60,7 +60,7 @@ def settled(gate: LaneGate) -> None:
     observer = gate.tokens.observer
     assert observer is not None
     observer.rule = ChargeRule.SUM
-    observer._beliefs = [observer._best]
+    observer._hypotheses = [observer._best]
 
 
 def learning(gate: LaneGate) -> None:
@@ -68,7 +68,7 @@ def learning(gate: LaneGate) -> None:
     observer = gate.tokens.observer
     assert observer is not None
     observer._unchanged = -(10**9)
-    assert len(observer._beliefs) == 6
+    assert len(observer._hypotheses) == 6
 
 
 def without(gate: LaneGate) -> None:

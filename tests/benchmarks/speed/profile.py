@@ -1,7 +1,8 @@
 """`python -m tests.benchmarks.speed.profile [--rows N]`: where the time of a run goes (py-spy).
 
-Writes a flame graph to build/profile.svg and prints two tables: the lines that were at work, and the rooms of the
-program that had it done, libraries counted with the room that called them. A sample is a thread that is not idle.
+Writes a flame graph to build/profile.svg and prints two tables: the lines that were at work, and the packages of
+the program that had it done, libraries counted with the package that called them. A sample is a thread that is
+not idle.
 """
 
 import argparse

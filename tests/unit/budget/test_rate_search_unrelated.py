@@ -74,7 +74,7 @@ def refuse_until_given_up(blind: PaceSearch, *, every: int, seconds: float) -> i
             blind.answered()
         else:
             blind.refused(mark, at + 0.001, probe=False)
-            if blind.census is None and number > every:
+            if blind.state is None and number > every:
                 return number
     return None
 

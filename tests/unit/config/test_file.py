@@ -157,7 +157,7 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(tmp_path: Path, text: str,
         ("[cache]\nmode = 'on'", "cache.mode must be all, deterministic or off, not 'on'"),
         ("[run]\nconcurrency = 0", "run.concurrency must be at least 1, not 0"),
         ("[run]\nmax_cost = 2.5", "run.max_cost is not supported yet: batcher knows no prices"),
-        ("[store]\ndb = 'postgresql://ann:hunter2@db/x'", "store.db: PostgreSQL comes later; use a file"),
+        ("[store]\ndb = 'postgresql://ann:hunter2@db/x'", "store.db: PostgreSQL is not supported yet; use a file"),
     ],
 )
 def test_a_wrong_value_names_the_file_the_key_and_what_is_expected(tmp_path: Path, text: str, says: str) -> None:

@@ -127,9 +127,9 @@ def test_rpm_and_tpm_of_a_model_stand_together() -> None:
 @pytest.mark.parametrize(
     ("db", "says"),
     [
-        ("postgresql://ann:hunter2@db/x", "--db: PostgreSQL comes later; use a file"),
-        ("postgresql+psycopg://ann:hunter2@db/x", "--db: PostgreSQL comes later; use a file"),
-        ("POSTGRES://ann:hunter2@db/x", "--db: PostgreSQL comes later; use a file"),
+        ("postgresql://ann:hunter2@db/x", "--db: PostgreSQL is not supported yet; use a file"),
+        ("postgresql+psycopg://ann:hunter2@db/x", "--db: PostgreSQL is not supported yet; use a file"),
+        ("POSTGRES://ann:hunter2@db/x", "--db: PostgreSQL is not supported yet; use a file"),
         ("mysql://ann:hunter2@db/x", "--db: the store can be a path or a sqlite:/// URL"),
         ("sqlite://", "--db: the store must be a file"),
         ("sqlite:///", "--db: the store must be a file"),
@@ -151,7 +151,7 @@ def test_a_store_that_is_no_file_is_refused_without_its_password(db: str, says: 
 
 
 def test_the_variable_of_the_store_is_named_in_its_error() -> None:
-    with pytest.raises(ConfigError, match=r"^BATCHER_DB: PostgreSQL comes later"):
+    with pytest.raises(ConfigError, match=r"^BATCHER_DB: PostgreSQL is not supported yet"):
         resolve_process(Flags(), {"BATCHER_DB": "postgresql://db/x"}, FileSettings())
 
 

@@ -31,7 +31,7 @@ Examples:
 def dlq() -> None:
     """Inspect, edit and retry dead letters.
 
-    A dead letter is a row that failed for good. It is kept with all its attempts.
+    A dead letter is a row that failed permanently. It is kept with all its attempts.
     """
 
 

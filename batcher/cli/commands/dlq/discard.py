@@ -1,4 +1,4 @@
-"""`batcher dlq discard`: cancel dead letters for good."""
+"""`batcher dlq discard`: cancel dead letters permanently."""
 
 import click
 
@@ -21,7 +21,7 @@ Examples:
 @shared
 @click.pass_obj
 def discard(session: Session, *, selection: LetterSelection, yes: bool) -> int:
-    """Cancel dead letters for good.
+    """Cancel dead letters permanently.
 
     Give REQUEST numbers, filters, or --all. Asks for confirmation first. Jobs and rows with the same body do not
     change. Results and errors files that are written later leave the discarded rows out.

@@ -1,4 +1,4 @@
-"""LetterSelection dead letters a command means: by number, by filters, or all."""
+"""Selects dead letters: by number, by filters, or all."""
 
 from collections.abc import Callable
 from functools import update_wrapper

@@ -17,7 +17,7 @@ from batcher.domain.outcomes import Success, Usage
 from batcher.domain.requests import Claim, ParsedLine, Route
 from batcher.domain.settings import JobSettings, Limits
 from batcher.domain.states import JobState
-from batcher.policy.classify.classify import Standing, classify
+from batcher.policy.classify.classify import ReplyContext, classify
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.structured_output import check_output
 from batcher.policy.tokens.estimate import names_maximum
@@ -168,9 +168,9 @@ async def _send(claims: Sequence[Claim], base_url: str) -> None:
 
 
 def _classify(claims: Sequence[Claim]) -> None:
-    standing = Standing(host="127.0.0.1", endpoint_answered=True, lane_answered=True)
+    context = ReplyContext(host="127.0.0.1", endpoint_answered=True, lane_answered=True)
     for claim in claims:
-        outcome = classify(_REPLY, path=_CHAT, standing=standing)
+        outcome = classify(_REPLY, path=_CHAT, context=context)
         assert isinstance(outcome, Success)
         check_output(outcome, request=claim.body, reply=_REPLY.body)
         rate_hints(_REPLY.headers, host="127.0.0.1")

@@ -24,7 +24,7 @@ def test_who_comes_second_waits_until_the_store_is_made(tmp_path):
 
     maker = threading.Timer(0.3, make)
     maker.start()
-    with open_store.made(str(path), ManualClock()) as second:
+    with open_store.open_or_create(str(path), ManualClock()) as second:
         assert migrate.is_current(second)
     maker.join()
     first.close()
@@ -36,7 +36,7 @@ def test_a_runner_that_stays_is_named(tmp_path, monkeypatch):
     lock.acquire()
     with (
         pytest.raises(StoreError, match="must be upgraded, but a runner"),
-        open_store.made(str(tmp_path / "batcher.db"), ManualClock()),
+        open_store.open_or_create(str(tmp_path / "batcher.db"), ManualClock()),
     ):
         pass
     lock.close()

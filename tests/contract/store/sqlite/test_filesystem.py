@@ -15,7 +15,7 @@ from batcher.services.store import open_store as opening
 from batcher.store.sqlite import filesystem, migrate
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.filesystem import Mount, is_shared, mount_of
-from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_to_look, runner_is_live
+from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading, runner_is_live
 from tests.support.stores import open_store
 
 MOUNTS = r"""
@@ -149,7 +149,7 @@ def test_a_store_that_cannot_be_written_is_read_without_a_trace(tmp_path) -> Non
     open_store(tmp_path).close()
     for part in tmp_path.glob("batcher.db-*"):
         part.unlink()
-    with opening.opened(str(tmp_path / "batcher.db")) as database:
+    with opening.open_existing(str(tmp_path / "batcher.db")) as database:
         assert database.is_read_only
         assert version(database)
         with pytest.raises(StoreError) as caught, database.write():
@@ -161,7 +161,7 @@ def test_a_store_that_cannot_be_written_is_read_without_a_trace(tmp_path) -> Non
 
 @pytest.mark.usefixtures("unwritable")
 def test_what_stands_in_the_log_is_read_too(tmp_path) -> None:
-    with closing(open_to_look(left_open(tmp_path))) as database:
+    with closing(open_for_reading(left_open(tmp_path))) as database:
         assert version(database) == "in the log"
 
 
@@ -170,7 +170,7 @@ def test_a_log_that_cannot_be_read_is_said_and_never_passed_over(tmp_path) -> No
     path = left_open(tmp_path)
     path.with_name("batcher.db-shm").unlink()
     with pytest.raises(StoreError, match="was not closed") as caught:
-        open_to_look(path)
+        open_for_reading(path)
     assert "batcher.db-wal" in (caught.value.hint or "")
 
 
@@ -184,7 +184,7 @@ def test_a_foreign_file_is_refused_also_where_it_can_only_be_read(tmp_path, cont
     else:
         path.write_bytes(content)
     with pytest.raises(ForeignStore):
-        open_to_look(path)
+        open_for_reading(path)
 
 
 def test_an_older_store_that_can_only_be_read_says_so(tmp_path) -> None:

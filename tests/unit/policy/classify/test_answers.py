@@ -230,9 +230,9 @@ WHOLE = msgspec.json.encode(chat_reply())
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/rerank"])
-@pytest.mark.parametrize("standing", [FRESH, KNOWN])
-def test_a_body_that_is_no_whole_json_object_is_never_delivered(body, path, standing):
-    found = failure(200, body, path=path, standing=standing)
+@pytest.mark.parametrize("context", [FRESH, KNOWN])
+def test_a_body_that_is_no_whole_json_object_is_never_delivered(body, path, context):
+    found = failure(200, body, path=path, context=context)
     assert (found.kind, found.code) == (RETRY, "invalid_json")
 
 
@@ -249,16 +249,16 @@ def test_a_204_is_tried_again():
 @pytest.mark.parametrize("kind", ["text/html; charset=utf-8", "text/plain", ""])
 def test_a_login_page_pauses_the_endpoint_before_any_answer_and_is_tried_few_times_after(kind):
     page = b"\n<html><head><title>Sign in</title></head></html>"
-    first = failure(200, page, {"content-type": kind}, standing=FRESH)
+    first = failure(200, page, {"content-type": kind}, context=FRESH)
     assert first.pause is not None
     assert first.pause.scope is PauseScope.ENDPOINT
     assert "Sign in" in first.message
-    later = failure(200, page, {"content-type": kind}, standing=KNOWN)
+    later = failure(200, page, {"content-type": kind}, context=KNOWN)
     assert (later.kind, later.code, later.most_attempts) == (RETRY, "html_reply", 3)
 
 
 def test_a_text_in_place_of_json_pauses_the_endpoint_before_any_answer():
-    first = failure(200, b"Ollama is running", {"content-type": "text/plain"}, standing=FRESH)
+    first = failure(200, b"Ollama is running", {"content-type": "text/plain"}, context=FRESH)
     assert first.pause is not None
     assert "Ollama is running" in first.pause.message
     assert failure(200, b"Ollama is running", {"content-type": "text/plain"}).code == "invalid_json"
@@ -294,7 +294,7 @@ def test_geminis_own_usage_is_read():
 @pytest.mark.parametrize("kind", list(FaultKind))
 def test_a_fault_of_the_transport_is_transient_but_for_a_reply_that_is_too_large(kind):
     fault = TransportFault(kind=kind, message="why", sent_at=1, ended_at=NOON, latency_us=2, sent=True)
-    found = classify(fault, path="/v1/chat/completions", standing=FRESH)
+    found = classify(fault, path="/v1/chat/completions", context=FRESH)
     assert isinstance(found, Failure)
     assert found.kind is (DEAD if kind is FaultKind.REPLY_TOO_LARGE else RETRY)
     assert (found.code, found.message) == (kind.value, "why")
@@ -343,4 +343,4 @@ def test_classifying_never_raises_whatever_json_comes(body, status, path):
 
 @given(st.binary(max_size=40), st.integers(100, 599))
 def test_classifying_never_raises_whatever_bytes_come(body, status):
-    assert classify(reply(status, body), path="/v1/responses", standing=KNOWN) is not None
+    assert classify(reply(status, body), path="/v1/responses", context=KNOWN) is not None

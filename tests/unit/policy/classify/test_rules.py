@@ -3,7 +3,7 @@
 import pytest
 
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
-from batcher.policy.classify.classify import Standing
+from batcher.policy.classify.classify import ReplyContext
 from tests.support.replies import (
     BUSY,
     FRESH,
@@ -42,7 +42,7 @@ SECOND = 1_000_000
 @pytest.mark.parametrize("status", [400, 401, 403, 429])
 @pytest.mark.parametrize("place", ["code", "kind"])
 def test_a_code_of_money_pauses_the_key_at_any_status_and_in_either_place(code, status, place):
-    found = failure(status, openai_error(**{place: code}), {"retry-after": "1"}, standing=BUSY)
+    found = failure(status, openai_error(**{place: code}), {"retry-after": "1"}, context=BUSY)
     assert found.kind is PAUSE
     assert found.pause is not None
     assert found.pause.scope is PauseScope.KEY
@@ -105,7 +105,7 @@ def test_a_code_of_money_pauses_the_key_at_any_status_and_in_either_place(code, 
     ],
 )
 def test_anthropics_ways_to_say_money_pause_the_key_before_400_or_429_is_looked_at(status, body, reason):
-    found = failure(status, body, standing=BUSY)
+    found = failure(status, body, context=BUSY)
     assert found.kind is PAUSE
     assert found.pause is not None
     assert (found.pause.scope, found.pause.reason) == (PauseScope.KEY, reason)
@@ -237,15 +237,15 @@ def test_every_failure_has_a_code_and_a_message(rule, status, body, headers, kin
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405])
 @pytest.mark.parametrize("body", [PAGE, b"", {"detail": "Not Found"}, b"404 page not found"])
 def test_no_api_at_the_address_pauses_the_endpoint_until_it_has_answered_once(status, body):
-    first = failure(status, body, standing=FRESH)
+    first = failure(status, body, context=FRESH)
     assert first.pause is not None
     assert (first.pause.scope, first.pause.reason) == (PauseScope.ENDPOINT, PauseReason.ENDPOINT)
     assert "--base-url" in first.pause.fix
-    assert failure(status, body, standing=KNOWN).kind is DEAD
+    assert failure(status, body, context=KNOWN).kind is DEAD
 
 
 def test_a_redirect_names_where_it_leads_without_its_query():
-    found = failure(302, b"", {"location": "https://login.example.org/?token=abc"}, standing=FRESH)
+    found = failure(302, b"", {"location": "https://login.example.org/?token=abc"}, context=FRESH)
     assert found.pause is not None
     assert "https://login.example.org/" in found.pause.fix
     assert "abc" not in found.pause.fix
@@ -253,19 +253,19 @@ def test_a_redirect_names_where_it_leads_without_its_query():
 
 @pytest.mark.parametrize("status", [400, 403, 406, 410])
 def test_a_page_at_4xx_before_any_answer_pauses_the_endpoint(status):
-    found = failure(status, b"<html><title>nginx</title></html>", standing=FRESH)
+    found = failure(status, b"<html><title>nginx</title></html>", context=FRESH)
     assert found.pause is not None
     assert found.pause.scope is PauseScope.ENDPOINT
 
 
 @pytest.mark.parametrize("status", [413, 414, 431])
 def test_a_proxys_page_about_size_is_the_requests_own_fault_even_before_any_answer(status):
-    assert failure(status, PAGE, standing=FRESH).kind is DEAD
+    assert failure(status, PAGE, context=FRESH).kind is DEAD
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
 def test_a_gateways_page_at_5xx_is_transient_even_before_any_answer(status):
-    found = failure(status, PAGE, standing=FRESH)
+    found = failure(status, PAGE, context=FRESH)
     assert (found.kind, found.code) == (RETRY, f"http_{status}")
     assert "502 Bad Gateway" in found.message
 
@@ -282,29 +282,29 @@ def test_a_gateways_page_at_5xx_is_transient_even_before_any_answer(status):
 def test_model_and_permission_errors_pause_the_lane_unless_it_answered_since(status, body):
     for endpoint_answered in (False, True):
         found = failure(
-            status, body, standing=Standing(host=HOST, endpoint_answered=endpoint_answered, lane_answered=False)
+            status, body, context=ReplyContext(host=HOST, endpoint_answered=endpoint_answered, lane_answered=False)
         )
         assert found.pause is not None
         assert found.pause.scope is PauseScope.LANE
-    assert failure(status, body, standing=BUSY).kind is DEAD
+    assert failure(status, body, context=BUSY).kind is DEAD
 
 
 def test_a_firewalls_page_at_403_pauses_the_endpoint_unless_others_were_answered_since():
-    found = failure(403, PAGE, standing=KNOWN)
+    found = failure(403, PAGE, context=KNOWN)
     assert found.pause is not None
     assert found.pause.scope is PauseScope.ENDPOINT
-    assert failure(403, PAGE, standing=BUSY).kind is DEAD
+    assert failure(403, PAGE, context=BUSY).kind is DEAD
 
 
 def test_a_proxy_that_wants_a_login_pauses_the_endpoint():
-    found = failure(407, PAGE, standing=BUSY)
+    found = failure(407, PAGE, context=BUSY)
     assert found.pause is not None
     assert found.pause.scope is PauseScope.ENDPOINT
     assert "HTTPS_PROXY" in found.pause.fix
 
 
 def test_a_bad_key_pauses_whatever_was_answered_before():
-    found = failure(401, openai_error("invalid_api_key"), standing=BUSY)
+    found = failure(401, openai_error("invalid_api_key"), context=BUSY)
     assert found.pause is not None
     assert (found.pause.scope, found.pause.reason) == (PauseScope.KEY, PauseReason.CREDENTIALS)
     assert "--api-key-env" in found.pause.fix
@@ -369,8 +369,8 @@ def test_a_daily_refusal_is_marked_and_keeps_the_told_time(body, headers):
 def test_groqs_request_headers_count_a_day_at_groq_alone():
     body = openai_error("rate_limit_exceeded", "requests", "Rate limit reached")
     headers = {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "0", "retry-after": "2"}
-    groq = Standing(host="api.groq.com", endpoint_answered=True, lane_answered=False)
-    assert failure(429, body, headers, standing=groq).daily
+    groq = ReplyContext(host="api.groq.com", endpoint_answered=True, lane_answered=False)
+    assert failure(429, body, headers, context=groq).daily
     assert not failure(429, body, headers).daily
 
 

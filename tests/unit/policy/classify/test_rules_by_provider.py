@@ -472,7 +472,7 @@ def test_the_time_is_found_where_the_provider_puts_it(status, body, seconds):
     ],
 )
 def test_openrouters_credit_and_cap_pause_the_key(body, reason):
-    found = failure(402, body, standing=BUSY)
+    found = failure(402, body, context=BUSY)
     assert found.pause is not None
     assert (found.pause.scope, found.pause.reason) == (PauseScope.KEY, reason)
 

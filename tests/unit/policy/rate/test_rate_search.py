@@ -5,45 +5,45 @@ from hypothesis import strategies as st
 from batcher.policy.rate.rate_search import (
     EARLY_CUT,
     MOST_PROBE,
-    Census,
+    RateSearchState,
     Refusal,
-    begun,
-    idled,
+    after_idling,
+    after_quiet,
     rate_at,
     refused,
-    remembered,
-    unrefused,
+    restored,
+    started,
 )
 
-FOUND = Census(since=100.0, rate=30.0, estimate=30.0, quiet=10.0, noted=Refusal(100.0, 900.0, 33.0))
+FOUND = RateSearchState(since=100.0, rate=30.0, estimate=30.0, quiet=10.0, noted=Refusal(100.0, 900.0, 33.0))
 
 
 def test_the_first_refusal_halves_the_rate_and_then_it_is_sought_by_a_tenth_a_second():
-    census = begun(Refusal(10.0, 80.0, 60.0), 10.0)
-    assert [rate_at(census, at) for at in (10.0, 11.0, 12.0)] == pytest.approx([30.0, 33.0, 36.3])
+    state = started(Refusal(10.0, 80.0, 60.0), 10.0)
+    assert [rate_at(state, at) for at in (10.0, 11.0, 12.0)] == pytest.approx([30.0, 33.0, 36.3])
 
 
 def test_what_was_let_in_between_two_refusals_by_the_time_between_them_is_the_limit():
-    census = refused(begun(Refusal(10.0, 80.0, 60.0), 10.0), Refusal(14.0, 200.0, 40.0), 14.1)
-    assert census.estimate == 30.0
-    assert rate_at(census, 14.1) == pytest.approx(29.4)
+    state = refused(started(Refusal(10.0, 80.0, 60.0), 10.0), Refusal(14.0, 200.0, 40.0), 14.1)
+    assert state.estimate == 30.0
+    assert rate_at(state, 14.1) == pytest.approx(29.4)
 
 
 def test_a_refusal_that_comes_too_soon_to_count_only_cuts():
-    census = refused(FOUND, Refusal(100.1, 903.0, 32.0), 100.1)
-    assert rate_at(census, 100.1) == pytest.approx(EARLY_CUT * 32.0)
-    assert (census.early, census.noted) == (True, FOUND.noted)
+    state = refused(FOUND, Refusal(100.1, 903.0, 32.0), 100.1)
+    assert rate_at(state, 100.1) == pytest.approx(EARLY_CUT * 32.0)
+    assert (state.early, state.noted) == (True, FOUND.noted)
 
 
 def test_far_below_the_rate_an_early_refusal_bounds_it_by_what_was_counted():
-    census = refused(begun(Refusal(0.0, 3.0, 30.0), 0.0), Refusal(2.0, 5.0, 15.0), 2.0)
-    assert rate_at(census, 2.0) == pytest.approx(3.0)
+    state = refused(started(Refusal(0.0, 3.0, 30.0), 0.0), Refusal(2.0, 5.0, 15.0), 2.0)
+    assert rate_at(state, 2.0) == pytest.approx(3.0)
 
 
 def test_requests_that_were_counted_as_let_in_and_refused_after_all_do_not_make_the_estimate_nothing():
     """Eight were on their way when the first refusal was noted; six of them were refused as well."""
-    census = refused(begun(Refusal(0.0, 8.0, 30.0), 0.0), Refusal(2.0, 3.0, 15.0), 2.0)
-    assert rate_at(census, 2.0) == pytest.approx(1.0)
+    state = refused(started(Refusal(0.0, 8.0, 30.0), 0.0), Refusal(2.0, 3.0, 15.0), 2.0)
+    assert rate_at(state, 2.0) == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -57,9 +57,9 @@ def test_requests_that_were_counted_as_let_in_and_refused_after_all_do_not_make_
     ],
 )
 def test_a_count_moves_the_estimate_by_its_length(span, count, estimate, quiet):
-    census = refused(FOUND, Refusal(100.0 + span, 900.0 + count, 33.0), 100.0 + span)
-    assert census.estimate == pytest.approx(estimate)
-    assert census.quiet == quiet
+    state = refused(FOUND, Refusal(100.0 + span, 900.0 + count, 33.0), 100.0 + span)
+    assert state.estimate == pytest.approx(estimate)
+    assert state.quiet == quiet
 
 
 def test_after_the_quiet_the_rate_is_tried_upward_faster_and_faster():
@@ -68,13 +68,13 @@ def test_after_the_quiet_the_rate_is_tried_upward_faster_and_faster():
 
 
 def test_a_trial_that_nothing_refuses_makes_the_estimate_higher():
-    assert unrefused(FOUND, 129.0) is FOUND
-    after = unrefused(FOUND, 130.0)
+    assert after_quiet(FOUND, 129.0) is FOUND
+    after = after_quiet(FOUND, 130.0)
     assert after.estimate == pytest.approx(0.7 * rate_at(FOUND, 130.0))
 
 
 def test_idle_time_is_no_reason_to_send_faster():
-    assert rate_at(idled(FOUND, 50.0), 150.0) == rate_at(FOUND, 100.0)
+    assert rate_at(after_idling(FOUND, 50.0), 150.0) == rate_at(FOUND, 100.0)
 
 
 @given(
@@ -82,9 +82,9 @@ def test_idle_time_is_no_reason_to_send_faster():
     steps=st.lists(st.tuples(st.floats(0, 100), st.floats(0, 1e4), st.booleans()), max_size=40),
 )
 def test_the_rate_is_always_above_nothing(estimate, steps):
-    census, at, admitted = remembered(estimate, 0.0), 0.0, 0.0
+    state, at, admitted = restored(estimate, 0.0), 0.0, 0.0
     for seconds, count, is_refused in steps:
         at, admitted = at + seconds, admitted + count
-        rate = rate_at(census, at)
-        census = refused(census, Refusal(at, admitted, rate), at) if is_refused else unrefused(census, at)
-        assert rate_at(census, at) > 0
+        rate = rate_at(state, at)
+        state = refused(state, Refusal(at, admitted, rate), at) if is_refused else after_quiet(state, at)
+        assert rate_at(state, at) > 0

@@ -8,12 +8,13 @@ from batcher.policy.rate.token_bucket import (
     MARGIN,
     Balance,
     Level,
+    acquired,
     cut_margin,
-    drained,
     eased,
     extra_cost,
     grown,
     in_force,
+    initial_balance,
     is_same_limit,
     lengthened,
     own_wait_s,
@@ -25,7 +26,6 @@ from batcher.policy.rate.token_bucket import (
     seconds_to_room,
     take,
     tokens_pace,
-    took,
     without_room,
 )
 
@@ -72,12 +72,12 @@ def test_a_pace_uses_at_least_99_percent_of_its_limit_and_never_all_of_it(limit,
 def test_what_is_taken_fits_the_bucket_and_what_is_unspent_is_part_of_it(limit, steps):
     """Amounts are in buckets; a negative one comes back."""
     pace = tokens_pace(limit)
-    balance = drained(pace)
+    balance = initial_balance(pace)
     for seconds, amount, back in steps:
         balance = passed(balance, seconds, pace)
         while (part := part_to_take(balance, amount * pace.bucket, pace)) > 0:
             if balance.taken + part <= pace.bucket * (1 + 1e-12):
-                balance = took(balance, part)
+                balance = acquired(balance, part)
             else:
                 balance = passed(balance, seconds_to_room(balance, part, pace), pace)
             assert 0 <= balance.taken <= pace.bucket * (1 + 1e-9)
