@@ -37,7 +37,7 @@ def run_file(
 
     Args:
         path: The job file.
-        output: The results file. Default: `FILE.results.jsonl` beside the job file.
+        output: The results file; the job remembers it. Default: `FILE.results.jsonl` beside the job file.
         rpm: Requests per minute, for every model.
         tpm: Tokens per minute, for every model.
         name: The job's name. Default: the file's name.
@@ -50,7 +50,8 @@ def run_file(
         How the job ended, and which files were written.
 
     Raises:
-        InputError: Lines are invalid, or the file cannot be read.
+        InputError: Lines are invalid, or the file cannot be read. A file that was stored before, with its invalid
+            lines skipped, is not checked again.
         ConfigError: A setting is invalid, or there is no key to send.
         Paused: Someone must act before the job can continue.
     """

@@ -1,6 +1,7 @@
 """`batcher check`: check a job file without storing or sending it."""
 
 import os
+import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -70,7 +71,8 @@ def _say(checked: "Checked") -> None:
     _say_repeats(checked)
     _say_time(checked)
     if checked.invalid:
-        skip = ", or skip them with `batcher run FILE --skip-invalid`" if checked.valid else ""
+        name = "-" if checked.file == "<stdin>" else shlex.quote(checked.file)
+        skip = f", or skip them with `batcher run {name} --skip-invalid`" if checked.valid else ""
         say(f"→ fix the invalid lines{skip}")
 
 

@@ -64,7 +64,7 @@ def upgrade(session: Session) -> None:
 def check(session: Session, *, as_json: bool) -> int:
     """Check the whole store for damage.
 
-    Reads every page, index and reference, so a large store takes a while. It may run while a job is running. Exits
+    Reads every page, index and reference, so a large store takes a while. It is safe while a job is running. Exits
     with 1 if the store is damaged.
     """
     from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
@@ -82,7 +82,7 @@ def check(session: Session, *, as_json: bool) -> int:
 def backup(session: Session, *, file: str, force: bool) -> None:
     """Copy the store to FILE.
 
-    The copy is a complete store. It may be made while a job is running.
+    The copy is a complete store. It is safe while a job is running.
     """
     from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
 

@@ -22,7 +22,7 @@ Examples:
 def delete(session: Session, *, named: str, yes: bool) -> int:
     """Delete a job and its answers from the store.
 
-    JOB is a number or a unique name. Files that were written stay, and so does an answer that rows of other jobs
+    JOB is a number or a unique name. Result files stay, and so does an answer that rows of other jobs
     share. Asks for confirmation first.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used

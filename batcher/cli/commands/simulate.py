@@ -61,7 +61,7 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
     type=click.Choice([rule.value for rule in ChargeRule]),
     default=ChargeRule.MAX.value,
     show_default=True,
-    help="Charge for tokens: prompt plus max_tokens, the larger of the two, or as produced.",
+    help="How tokens are charged: prompt plus max_tokens (sum), the larger of both (max), or as produced.",
 )
 @click.option(
     "--burst",
@@ -69,7 +69,7 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
     default=1.0,
     show_default=True,
     metavar="S",
-    help="Seconds of unused budget that a burst may use.",
+    help="Seconds of unused limit that can be saved up for a burst.",
 )
 @click.option("--no-headers", is_flag=True, help="Do not announce limits in response headers.")
 @click.option("--no-retry-after", is_flag=True, help="Do not send Retry-After with a 429.")

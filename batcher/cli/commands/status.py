@@ -27,7 +27,7 @@ Examples:
 def status(session: Session, *, named: str | None, as_json: bool) -> None:
     """Show all jobs, or one job in detail.
 
-    JOB is a number or a unique name. The command may be used while a job is running.
+    JOB is a number or a unique name. It is safe while a job is running.
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import manage  # noqa: PLC0415

@@ -26,7 +26,8 @@ Examples:
 def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
     """Check and store a job file, to run it later.
 
-    Prints the number of the job. If the file already has a job, that job is used and takes over the given options.
+    Prints the number of the job. If the file already has a job, that job is used, and the given options replace
+    its own.
     """
     from batcher.cli.flows.submit import store  # noqa: PLC0415
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used

@@ -49,7 +49,7 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option(
         "--cache",
         type=click.Choice(["all", "deterministic", "off"]),
-        help="Which rows with the same body share one answer.  [default: all]",
+        help="Reuse answers: all, deterministic (temperature 0 or a seed) or off.  [default: all]",
     ),
     click.option("--no-cache", is_flag=True, default=None, help="Same as --cache off."),
     click.option(

@@ -18,7 +18,7 @@ _SHARED: list[Callable[[Any], Any]] = [
     click.option("--db", metavar="PATH", help="Path of the store.  [env: BATCHER_DB; default: batcher.db]"),
     click.option("--config", metavar="FILE", help="Settings file.  [default: batcher.toml, if it exists]"),
     click.option("-v", "--verbose", count=True, help="Log every attempt."),
-    click.option("-q", "--quiet", is_flag=True, default=None, help="Do not show progress."),
+    click.option("-q", "--quiet", is_flag=True, default=None, help="Show no progress, only the result."),
     click.option("--debug", is_flag=True, default=None, help="Show a traceback with an error."),
     click.option("--log-file", metavar="FILE", help="Append the log to this file instead of stderr."),
     click.option("--log-format", type=click.Choice(["text", "json"]), help="Log format.  [default: text]"),

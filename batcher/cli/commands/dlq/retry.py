@@ -32,7 +32,11 @@ Examples:
     help="Set a value in the body: PATH is dotted (messages.0.content), VALUE is JSON or plain text.",
 )
 @click.option("--unset", "unsets", multiple=True, metavar="PATH", help="Remove a value from the body.")
-@click.option("--probe", is_flag=True, help="Send the smallest first, and requeue the others if it is answered.")
+@click.option(
+    "--probe",
+    is_flag=True,
+    help="Send one row now as a test, the smallest; requeue the others only if it is answered.",
+)
 @shared
 @click.pass_obj
 def retry(
