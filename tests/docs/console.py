@@ -26,12 +26,13 @@ _KEY = "sk-documentation-0123456789"
 _PLACEHOLDER_URL = "http://127.0.0.1:8000/v1"
 _EXIT = re.compile(r"\s*# exit (\d+)$")
 _COMMENT = re.compile(r"\s+#(?! exit \d).*$")
-#: What another run prints differently: times, durations, ids, process numbers, rates.
+#: What another run prints differently: times, durations, ids, process numbers, rates, sizes of archives.
 _VARIES = [
     (re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+Z"), "…"),
     (re.compile(r"\b(took +|after |worked on +|takes +)?\d[\d.,]* s\b"), r"\1… s"),
     (re.compile(r"req_[0-9a-f]{8,}"), "req_…"),
     (re.compile(r"pid \d+"), "pid …"),
+    (re.compile(r"\([\d.]+ kB, (\d+ files)"), r"(… kB, \1"),
     (re.compile(r'("\w*seconds": )[\d.]+'), r"\1…"),
 ]
 
