@@ -15,11 +15,11 @@ from batcher.api.sources import Rows, open_rows
 from batcher.api.stream import Arrivals, Stream
 from batcher.app import make_parts
 from batcher.clock import SystemClock
-from batcher.config import Flags, find_headers, find_key, load_file, resolve_job, resolve_process
-from batcher.domain.errors import Paused, UsageError
+from batcher.config import Flags, checks, find_headers, find_key, load_file, resolve_job, resolve_process
+from batcher.domain.errors import ConfigError, Paused, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.settings import JobSettings, Limits
+from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import ShownState
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
@@ -92,7 +92,9 @@ class Batcher:
             concurrency=concurrency,
         )
         self._flags, self._file = flags, file
-        self._limits, self._model_limits = limits, model_limits
+        self._limits = None if limits is None else _checked(limits, "limits")
+        of_models = (model_limits or {}).items()
+        self._model_limits = {model: _checked(own, f"model_limits[{model!r}]") for model, own in of_models}
         self._process = resolve_process(flags, os.environ, file)
         self._settings = self._resolve(None)
         self._api_key = api_key
@@ -255,12 +257,21 @@ class Batcher:
         return environ
 
 
-def _with_limits(
-    settings: JobSettings, limits: Limits | None, model_limits: Mapping[str, Limits] | None
-) -> JobSettings:
+def _checked(limits: object, where: str) -> Limits:
+    """Return the limits with their numbers checked. Raises ConfigError."""
+    if not isinstance(limits, Limits):
+        kind = type(limits).__name__
+        raise ConfigError(f"{where} must be Limits, not {kind}", hint="write batcher.Limits(rpm=500, tpm=200_000)")
+    given = {name: getattr(limits, name) for name in LIMIT_NAMES}
+    return Limits(
+        **{name: checks.optional(value, checks.positive, f"{where}.{name}") for name, value in given.items()}
+    )
+
+
+def _with_limits(settings: JobSettings, limits: Limits | None, model_limits: Mapping[str, Limits]) -> JobSettings:
     if limits is not None:
         settings = replace(settings, limits=limits)
-    if model_limits is not None:
+    if model_limits:
         settings = replace(settings, model_limits={**settings.model_limits, **model_limits})
     return settings
 

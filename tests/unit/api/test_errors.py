@@ -1,8 +1,10 @@
 """Errors of the Python API name its arguments, not the flags of commands."""
 
+from typing import cast
+
 import pytest
 
-from batcher import Batcher
+from batcher import Batcher, Limits
 from batcher.api.errors import to_python_names
 from batcher.domain.errors import ConfigError
 
@@ -34,6 +36,11 @@ def test_flags_become_arguments_and_commands_stay(told: str, in_words: str):
         ({"timeout": -1.0}, "timeout must"),
         ({"max_attempts": 0}, "max_attempts must"),
         ({"base_url": "no"}, "base_url"),
+        ({"limits": Limits(rpm=0)}, "limits.rpm must be greater than 0, not 0"),
+        ({"limits": Limits(tpm=-1)}, "limits.tpm must be greater than 0, not -1"),
+        ({"limits": Limits(rpm=cast("float", "200k"))}, "limits.rpm must be a number, not a string"),
+        ({"limits": 500}, "limits must be Limits, not int"),
+        ({"model_limits": {"m": Limits(rpd=0)}}, "model_limits['m'].rpd must be greater than 0"),
     ],
 )
 def test_a_wrong_argument_is_named_as_it_was_given(tmp_path, monkeypatch, settings, begins):
