@@ -29,6 +29,7 @@ Each package imports only from those below it:
     worker        the loops: claim, admit, execute one request, settle in batches, drain
     store         SQL: SQLite in WAL mode, one thread that commits in batches
     sender        sends HTTP requests
+    validator     validates structured output in a child process
     budget        the rate limits in force
     files         reads and writes JSONL
     simulate      a simulated provider on loopback

@@ -14,6 +14,7 @@ from batcher.ports import Sender
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 from batcher.services.runs.run import Parts
 from batcher.simulate import SimulatedProvider
+from batcher.validator.process import ValidatorProcess
 
 T = TypeVar("T")
 
@@ -59,6 +60,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         writer=StoreThread,
         sender=sender,
         simulator=_simulator,
+        validator=ValidatorProcess,
         jitter=random.Random().random,  # noqa: S311 - jitter is no secret
     )
 

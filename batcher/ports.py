@@ -8,7 +8,7 @@ from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane, TokenLimit
-from batcher.domain.outcomes import PauseCause, Usage
+from batcher.domain.outcomes import Failure, PauseCause, Success, Usage
 from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
 from batcher.domain.settings import Limits
 from batcher.domain.settlements import Settlement
@@ -130,6 +130,17 @@ class Sender(Protocol):
         """Do one exchange. Never raises for what a server or the network did; only cancellation passes through.
 
         `path` is a plain path under `/v1/`; `body` is sent unchanged.
+        """
+        ...
+
+
+class OutputValidator(Protocol):
+    """Validates answers against the format that their requests ask for."""
+
+    async def validate(self, success: Success, *, request: bytes, reply: bytes) -> Success | Failure:
+        """Return the success, or a failure if the answer is not in the requested format. Takes bounded time.
+
+        An answer that cannot be validated is a success with `unchecked` set.
         """
         ...
 

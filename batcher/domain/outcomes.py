@@ -28,6 +28,8 @@ class Success(Struct, frozen=True, kw_only=True):
     #: The answer was cut at its token limit (`finish_reason: length`): delivered, counted, not retried. See
     #: docs/providers.md#answers.
     truncated: bool = False
+    #: A format was requested and the answer could not be validated against it: delivered and counted.
+    unchecked: bool = False
 
 
 class Failure(Struct, frozen=True, kw_only=True):

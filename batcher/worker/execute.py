@@ -4,23 +4,25 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.domain.events import BreakerChanged, LaneCooling
 from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.lanes import RateHints
 from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Decision, Requeue, Settlement
-from batcher.domain.states import FailureKind, FaultKind
-from batcher.policy.classify.classify import ReplyContext, classify
+from batcher.domain.states import FailureKind, FaultKind, RefusalCause
+from batcher.policy.classify.classify import ReplyContext, classify, internal_error
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause
-from batcher.policy.classify.structured_output import check_output
+from batcher.policy.classify.structured_output import unchecked
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
-from batcher.ports import Budget, Clock, Events, Reservation
+from batcher.ports import Budget, Clock, Events, OutputValidator
 from batcher.worker.attempt_records import ended, of_result, of_shutdown, was_sent
 from batcher.worker.pauses import Pauses
 from batcher.worker.run_state import Endpoint, JobRun, Lane, State
@@ -32,6 +34,18 @@ _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.
 _SERVER_ERROR = 500
 #: The code of a single request that is larger than the limit itself (`batcher/policy/classify/rules.py`).
 _TOO_LARGE = "request_too_large"
+
+
+class Judged(Struct, frozen=True, kw_only=True):
+    """What a result means, and what was known when it arrived."""
+
+    outcome: Outcome
+    context: ReplyContext
+    hints: RateHints | None = None
+    #: Set if the outcome is a refusal by a rate limit.
+    refusal_cause: RefusalCause | None = None
+    #: The run is being stopped: raised once the result is settled.
+    cancelled: asyncio.CancelledError | None = None
 
 
 class Executor:
@@ -46,8 +60,10 @@ class Executor:
         pauses: Pauses,
         clock: Clock,
         events: Events,
+        validator: OutputValidator,
         jitter: Callable[[], float],
     ) -> None:
+        self._validator = validator
         self._state = state
         self._budget = budget
         self._settler = settler
@@ -60,76 +76,88 @@ class Executor:
 
     async def execute(self, dispatch: Dispatch) -> None:
         """Send the claim and handle its result. If cancelled, give the claim back without using an attempt."""
-        lane, claim, reservation = dispatch.lane, dispatch.claim, dispatch.reservation
-        job = self._state.jobs[claim.job_id]
-        assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
-        sent_at, sent = self._clock.now(), self._time()
-        name = f"{job.job.public_id}-{claim.request_id}-{claim.send}"
-        self._state.flights.record()
+        lane, sent = dispatch.lane, self._time()
         try:
-            result = await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
-        except asyncio.CancelledError:
-            self._budget.reconcile(reservation, None)
-            record = of_shutdown(lane, sent_at=sent_at, ended_at=self._clock.now())
-            released = Requeue(available_at=None, uses_attempt=False)
-            self._settler.add(Settlement(claim=claim, decision=released, attempt=record))
-            raise
+            result = await self._send(dispatch)
+            judged = await self._judge(dispatch, result, lane_answered=lane.answered_at > sent)
         finally:
             lane.in_flight -= 1
-            del self._state.sending[claim.request_id]
+            del self._state.sending[dispatch.claim.request_id]
             if dispatch.probe:
                 lane.endpoint.probing = False
                 lane.endpoint.changed.set()
-        self._conclude(lane, job, claim, reservation, result, sent)
+        self._conclude(dispatch, result, judged)
+        if judged.cancelled is not None:
+            raise judged.cancelled
 
-    def _conclude(
-        self,
-        lane: Lane,
-        job: JobRun,
-        claim: Claim,
-        reservation: Reservation,
-        result: Reply | TransportFault,
-        sent: float,
-    ) -> None:
-        endpoint, before = lane.endpoint, lane.endpoint.breaker
+    async def _send(self, dispatch: Dispatch) -> Reply | TransportFault:
+        claim, job = dispatch.claim, self._state.jobs[dispatch.claim.job_id]
+        assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
+        sent_at = self._clock.now()
+        name = f"{job.job.public_id}-{claim.request_id}-{claim.send}"
+        self._state.flights.record()
+        try:
+            return await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
+        except asyncio.CancelledError:
+            self._budget.reconcile(dispatch.reservation, None)
+            record = of_shutdown(dispatch.lane, sent_at=sent_at, ended_at=self._clock.now())
+            released = Requeue(available_at=None, uses_attempt=False)
+            self._settler.add(Settlement(claim=claim, decision=released, attempt=record))
+            raise
+
+    async def _judge(self, dispatch: Dispatch, result: Reply | TransportFault, *, lane_answered: bool) -> Judged:
+        """Find out what the result means.
+
+        All code that reads text of others is called here, so that its faults cost one row.
+        """
+        claim, endpoint = dispatch.claim, dispatch.lane.endpoint
         context = ReplyContext(
-            host=endpoint.host, endpoint_answered=before.answered, lane_answered=lane.answered_at > sent
+            host=endpoint.host, endpoint_answered=endpoint.breaker.answered, lane_answered=lane_answered
         )
-        outcome = classify(result, path=claim.path, context=context)
-        if isinstance(outcome, Success) and isinstance(result, Reply) and job.job.settings.validate_output:
-            outcome = check_output(outcome, request=claim.body, reply=result.body)
+        try:
+            outcome = classify(result, path=claim.path, context=context)
+            hints = rate_hints(result.headers, host=endpoint.host) if isinstance(result, Reply) else None
+            validates = self._state.jobs[claim.job_id].job.settings.validate_output
+            if validates and isinstance(outcome, Success) and isinstance(result, Reply):
+                outcome = await self._validator.validate(outcome, request=claim.body, reply=result.body)
+            cause = _refusal_cause(outcome, claim)
+        except asyncio.CancelledError as error:
+            # Only validating waits. The answer is here and paid for, so it is delivered unchecked.
+            assert isinstance(outcome, Success)  # noqa: S101 - for the type checker
+            return Judged(outcome=unchecked(outcome), context=context, hints=hints, cancelled=error)
+        except Exception as error:  # noqa: BLE001 - whatever a reply makes fail costs its row, never the run
+            return Judged(outcome=internal_error(error), context=context)
+        return Judged(outcome=outcome, context=context, hints=hints, refusal_cause=cause)
+
+    def _conclude(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> None:
+        lane, claim, outcome = dispatch.lane, dispatch.claim, judged.outcome
+        endpoint, before = lane.endpoint, lane.endpoint.breaker
         endpoint.breaker = _breaker_after(before, result, outcome, self._time())
         # The budget gets the reply and its meaning together, so that it can recognize an old refusal.
         if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
             # It was never admitted, so it owes no tokens; charging it could block the lane for minutes.
-            self._budget.cancel(reservation)
+            self._budget.cancel(dispatch.reservation)
         else:
-            self._budget.reconcile(reservation, outcome.usage)
-        decision = self._decide(lane, job, claim, result, outcome, context)
-        if isinstance(result, Reply):
-            self._budget.adopt_hints(lane.key, rate_hints(result.headers, host=endpoint.host))
+            self._budget.reconcile(dispatch.reservation, outcome.usage)
+        decision = self._decide(dispatch, result, judged)
+        if judged.hints is not None:
+            self._budget.adopt_hints(lane.key, judged.hints)
         if before.is_open != endpoint.breaker.is_open:
             self._report_breaker(endpoint, outcome)
         record = of_result(lane, result, outcome)
         self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
         self._events.emit(ended(claim, lane, record, latency_us=result.latency_us))
 
-    def _decide(
-        self,
-        lane: Lane,
-        job: JobRun,
-        claim: Claim,
-        result: Reply | TransportFault,
-        outcome: Outcome,
-        context: ReplyContext,
-    ) -> Decision:
+    def _decide(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> Decision:
+        lane, claim, outcome = dispatch.lane, dispatch.claim, judged.outcome
+        job = self._state.jobs[claim.job_id]
         if isinstance(outcome, Success):
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
             self._budget.answered(lane.key)
             lane.answered_at = self._time()
             lane.failing_since = None
             return complete(outcome, result)
-        self._react(lane, job, claim, outcome, context)
+        self._react(lane, job, claim, outcome, judged)
         now_us = self._clock.now()
         decision = decide(
             outcome,
@@ -145,12 +173,12 @@ class Executor:
             return _without_attempt(decision, now_us)
         return decision
 
-    def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, context: ReplyContext) -> None:
+    def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, judged: Judged) -> None:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
-                self._state.refusals[claim.request_id] += context.lane_answered
+                self._state.refusals[claim.request_id] += judged.context.lane_answered
                 lane.begin_failing(self._time())
-                self._cool_down(lane, claim, outcome)
+                self._cool_down(lane, outcome, judged.refusal_cause)
             case FailureKind.BLOCKED:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
                 self._pauses.begin(outcome.pause, lane, job)
@@ -162,13 +190,13 @@ class Executor:
             case _:
                 assert_never(outcome.kind)
 
-    def _cool_down(self, lane: Lane, claim: Claim, refusal: Failure) -> None:
+    def _cool_down(self, lane: Lane, refusal: Failure, cause: RefusalCause | None) -> None:
         until = self._budget.cool_down(
             lane.key,
             wait_us=refusal.retry_after_us,
             jitter=self._jitter(),
             restart_ramp=refusal.restart_ramp,
-            why=refusal_cause(refusal, again=sends_without_attempt(claim) > 1),
+            why=cause,
         )
         lane.stored = replace(lane.stored, cooling_until=until)
         self._settler.remember(lane)
@@ -187,6 +215,12 @@ class Executor:
                 endpoint=endpoint.base_url, open=endpoint.breaker.is_open, since=self._clock.now(), message=message
             )
         )
+
+
+def _refusal_cause(outcome: Outcome, claim: Claim) -> RefusalCause | None:
+    if isinstance(outcome, Success) or outcome.kind is not FailureKind.RATE_LIMITED:
+        return None
+    return refusal_cause(outcome, again=sends_without_attempt(claim) > 1)
 
 
 def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Outcome, now: float) -> Breaker:

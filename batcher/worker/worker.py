@@ -10,7 +10,7 @@ from batcher.domain.events import DrainStarted
 from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.domain.settlements import Release, Settlement
-from batcher.ports import Budget, Clock, Events, InFlightLog, Queue
+from batcher.ports import Budget, Clock, Events, InFlightLog, OutputValidator, Queue
 from batcher.worker.active_jobs import ActiveJobs, Senders
 from batcher.worker.aio import cancel_all, first_of
 from batcher.worker.claimer import Claimer
@@ -55,6 +55,7 @@ class Worker:
         events: Events,
         senders: Senders,
         settings: WorkerSettings,
+        validator: OutputValidator,
         jitter: Callable[[], float],
         flights: InFlightLog | None = None,
     ) -> None:
@@ -65,6 +66,7 @@ class Worker:
         self._events = events
         self._senders = senders
         self._settings = settings
+        self._validator = validator
         self._jitter = jitter
         self._over = asyncio.Event()
         self._drain = asyncio.Event()
@@ -123,6 +125,7 @@ class Worker:
             pauses=pauses,
             clock=clock,
             events=events,
+            validator=self._validator,
             jitter=self._jitter,
         )
         task_pool = TaskPool(executor.execute, tasks)

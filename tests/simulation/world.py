@@ -34,6 +34,7 @@ from tests.simulation.process import Process, SimFlights, SimQueue
 from tests.simulation.provider import SimProvider
 from tests.simulation.scenario import DiskFault, Scenario
 from tests.simulation.watcher import Watcher
+from tests.support.inline_validator import inline_validator
 from tests.support.one_engine import one_engine
 
 BASE_URL = "http://127.0.0.1:9/v1"
@@ -185,6 +186,7 @@ class World:
             writer=process.writer,
             sender=sender,
             simulator=_no_simulator,
+            validator=inline_validator,
             jitter=self.scenario.random.random,
         )
 

@@ -18,7 +18,7 @@ from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import Line, ParsedLine
 from batcher.policy.input.deduplication import fingerprint
 from batcher.policy.input.line_parser import parse_line
-from batcher.ports import InFlightLog, Sender
+from batcher.ports import InFlightLog, OutputValidator, Sender
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import pauses, runners
 from batcher.store.queue.adapter import SqlQueue
@@ -26,6 +26,7 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import End, Worker, WorkerSettings
 from tests.support import stores
+from tests.support.inline_validator import InlineValidator
 from tests.support.inline_writer import InlineWriter
 from tests.support.providers import FakeProvider
 from tests.support.virtual_time import VirtualClock
@@ -210,6 +211,7 @@ class Rig:
         concurrency: int | None = None,
         writer: Writer | None = None,
         flights: InFlightLog | None = None,
+        validator: OutputValidator | None = None,
     ) -> Worker:
         """A new runner in place of the one before, which may have died."""
         with self.database.write() as connection:
@@ -223,6 +225,7 @@ class Rig:
             events=self.events,
             senders=self.senders or self._provider_for,
             settings=WorkerSettings(concurrency=concurrency),
+            validator=validator or InlineValidator(),
             jitter=lambda: self.jitter,
             flights=flights,
         )

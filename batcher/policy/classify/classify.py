@@ -1,6 +1,7 @@
 """Turns a reply or a transport fault into an outcome. The rules are a table in `rules.py`."""
 
 import re
+import traceback
 from typing import Final, assert_never
 
 from msgspec.structs import replace
@@ -14,8 +15,11 @@ from batcher.policy.classify.error_body import SUCCESS, Evidence, evidence_from,
 from batcher.policy.classify.failures import Case, ReplyContext, named
 from batcher.policy.classify.rules import first_match
 
-__all__ = ["ReplyContext", "classify"]
+__all__ = ["ReplyContext", "classify", "internal_error"]
 
+#: The code of a row that our own code failed on.
+INTERNAL_ERROR: Final = "internal_error"
+_KEPT_TRACE: Final = 1_500
 _ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
 
 
@@ -33,6 +37,13 @@ def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext
             return _of_odd_success(result, document, context)
         case _:
             assert_never(result)
+
+
+def internal_error(error: Exception) -> Failure:
+    """Return the outcome of a reply on which our own code failed: a dead letter that keeps the trace."""
+    trace = "".join(traceback.format_exception(error))
+    message = f"batcher failed on this reply: {type(error).__name__}\n{trace[-_KEPT_TRACE:]}"
+    return Failure(kind=FailureKind.PERMANENT, code=INTERNAL_ERROR, message=message)
 
 
 def _of_fault(fault: TransportFault) -> Failure:

@@ -4,39 +4,85 @@ It is requested by `response_format` (chat completions) or `text.format` (respon
 `json_schema` with a schema. Refusals and tool calls are answers of another kind and pass.
 """
 
+import re
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from batcher.domain.outcomes import Failure, Success
 from batcher.domain.states import FailureKind
 
 CODE: Final = "invalid_output"
-#: A request that asks for a format contains one of these; most do not, and cost only one search.
+#: A request that asks for a format contains one of these.
 _MARKS: Final = (b'"response_format"', b'"format"')
 _KEPT_MESSAGE: Final = 300
+#: Numbers are compared as decimals: as floats, 19.99 is no multiple of 0.01.
+_decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
+_DECIMAL: Final = re.compile(r"Decimal\('([^']*)'\)")
+_FENCE: Final = re.compile(r"\s*```[a-zA-Z]*\s*\n(.*)\n\s*```\s*", re.DOTALL)
+
+
+class UncheckableError(Exception):
+    """An answer cannot be validated, although its provider accepted the request: `str` says why."""
+
+
+def asks_for_json(request: bytes) -> bool:
+    """Return whether the request may ask for a format. Most do not, and cost only this search."""
+    return any(mark in request for mark in _MARKS)
 
 
 def check_output(success: Success, *, request: bytes, reply: bytes) -> Success | Failure:
     """Return the success, or a failure if the answer is not what the request asked for.
 
+    Schemas and answers are written by others, so this may take unbounded time: see `batcher.validator`.
+    """
+    if not asks_for_json(request):
+        return success
+    try:
+        return judge(success, flaw_in(reply, request=request))
+    except UncheckableError:
+        return unchecked(success)
+
+
+def judge(success: Success, flaw: str | None) -> Success | Failure:
+    """Return the outcome of an answer with this flaw.
+
     A malformed answer may come out right on a retry; one that was cut at its token limit would be cut again.
     """
-    if not any(mark in request for mark in _MARKS):
+    if flaw is None:
         return success
-    schema = _asked(msgspec.json.decode(request))
-    if schema is None:
-        return success
-    for content in _contents(msgspec.json.decode(reply)):
-        flaw = _flaw(content, schema)
-        if flaw is not None and success.truncated:
-            flaw += "; the answer was cut at its token limit: allow more tokens"
-        if flaw is not None:
-            kind = FailureKind.PERMANENT if success.truncated else FailureKind.TRANSIENT
-            return Failure(kind=kind, code=CODE, message=flaw, usage=success.usage)
-    return success
+    if success.truncated:
+        flaw += "; the answer was cut at its token limit: allow more tokens"
+    kind = FailureKind.PERMANENT if success.truncated else FailureKind.TRANSIENT
+    return Failure(kind=kind, code=CODE, message=flaw, usage=success.usage)
+
+
+def unchecked(success: Success) -> Success:
+    """Return the outcome of an answer that cannot be validated: it is delivered, and counted."""
+    return replace(success, unchecked=True)
+
+
+def flaw_in(reply: bytes, *, request: bytes) -> str | None:
+    """Return what is wrong with the answer, and where; None if nothing is, or if no format was requested.
+
+    Raises UncheckableError if it cannot be validated.
+    """
+    try:
+        schema = _asked(msgspec.json.decode(request))
+        if schema is None:
+            return None
+        flaws = [_flaw(content, schema) for content in _contents(msgspec.json.decode(reply))]
+        # With n > 1, one good choice makes an answer.
+        return None if None in flaws else next(iter(flaws), None)
+    except UncheckableError:
+        raise
+    except Exception as error:
+        # A schema, an answer or a regular expression of others may make a library raise anything.
+        raise UncheckableError(f"{type(error).__name__}: {error}"[:_KEPT_MESSAGE]) from error
 
 
 def _asked(body: Any) -> bytes | None:  # noqa: ANN401 - a JSON document
@@ -80,38 +126,47 @@ def _output_parts(reply: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _flaw(content: str, schema: bytes) -> str | None:
     """Return what is wrong with the content, and where; None if nothing is."""
     try:
-        document = msgspec.json.decode(content)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError) as error:
+        document = _decode(_unfenced(content))
+    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
         return f"the answer is not JSON: {error}"[:_KEPT_MESSAGE]
     validator = _validator(schema)
-    if validator is None:
-        return None
     from jsonschema.exceptions import best_match  # noqa: PLC0415 - only if an answer is validated against a schema
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415
 
-    try:
-        worst = best_match(validator.iter_errors(document))
-    except Unresolvable:
-        return None
+    worst = best_match(validator.iter_errors(document))
     if worst is None:
         return None
-    return f"the answer does not fit the schema at {worst.json_path}: {worst.message}"[:_KEPT_MESSAGE]
+    message = _DECIMAL.sub(r"\1", worst.message)
+    return f"the answer does not fit the schema at {worst.json_path}: {message}"[:_KEPT_MESSAGE]
+
+
+def _unfenced(content: str) -> str:
+    """Return the content without a Markdown code fence around it, which many models write."""
+    fenced = _FENCE.fullmatch(content)
+    return fenced[1] if fenced else content
 
 
 @lru_cache(maxsize=64)
 def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema is imported here alone
-    """Return a validator, cached per schema.
-
-    None: the schema itself is unusable, although the provider accepted it.
+    """Return a validator, cached per schema. Raises UncheckableError if the schema itself is unusable.
 
     References are resolved only within the schema: nothing is fetched.
     """
     from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - costs 0.1 s; few jobs need it
+    from jsonschema.validators import extend  # noqa: PLC0415
     from referencing import Registry  # noqa: PLC0415
 
-    document = msgspec.json.decode(schema)
+    document = _decode(schema)
     try:
         Draft202012Validator.check_schema(document)
-    except SchemaError:
-        return None
-    return Draft202012Validator(document, registry=Registry())
+    except SchemaError as error:
+        raise UncheckableError(f"the schema is invalid: {error.message}"[:_KEPT_MESSAGE]) from error
+    types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
+    validator = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    return validator(document, registry=Registry())
+
+
+def _is_integer(_checker: object, instance: object) -> bool:
+    """Return whether a number is an integer; JSON Schema counts 1.0 as one."""
+    if isinstance(instance, Decimal):
+        return instance == instance.to_integral_value()
+    return isinstance(instance, int) and not isinstance(instance, bool)

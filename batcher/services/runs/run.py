@@ -14,7 +14,7 @@ from batcher.domain.errors import BatcherError, RunnerBusy
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
-from batcher.ports import Budget, Clock, Events, Sender
+from batcher.ports import Budget, Clock, Events, OutputValidator, Sender
 from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
@@ -42,6 +42,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     sender: Callable[[Job, str], AbstractAsyncContextManager[Sender]]
     #: Starts the simulated provider; entering the context returns its base URL.
     simulator: Callable[[], AbstractAsyncContextManager[str]]
+    #: Makes the validator of structured output.
+    validator: Callable[[], AbstractAsyncContextManager[OutputValidator]]
     #: Returns a uniform random number in [0, 1).
     jitter: Callable[[], float]
 
@@ -210,6 +212,7 @@ async def _run_here(
                 events=events,
                 senders=_Senders(stack, parts).of,
                 settings=WorkerSettings(concurrency=concurrency),
+                validator=await stack.enter_async_context(parts.validator()),
                 jitter=parts.jitter,
                 flights=flights,
             )

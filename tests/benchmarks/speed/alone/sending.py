@@ -30,6 +30,7 @@ from tests.benchmarks.speed.alone.door import parsed
 from tests.benchmarks.speed.alone.memory import AtOnce, Deaf, MemoryQueue
 from tests.benchmarks.speed.bench import CONCURRENCY
 from tests.benchmarks.speed.provider import REPLY
+from tests.support.inline_validator import InlineValidator
 
 #: Seconds after which a worker that does not end is an error.
 _PATIENCE: Final = 120.0
@@ -197,6 +198,7 @@ async def _work(claims: Sequence[Claim]) -> None:
         events=Deaf(),
         senders=sender,
         settings=WorkerSettings(concurrency=CONCURRENCY),
+        validator=InlineValidator(),
         jitter=lambda: 0.0,
     )
     async with asyncio.timeout(_PATIENCE):

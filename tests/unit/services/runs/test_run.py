@@ -20,6 +20,7 @@ from batcher.store.queue import runners
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.writer_thread import Writer
+from tests.support.inline_validator import inline_validator
 from tests.support.inline_writer import InlineWriter
 from tests.support.providers import Arrived, FakeProvider, chats
 from tests.support.workers import BrokenWriter, Recorder, Rig, now
@@ -42,6 +43,7 @@ class House:
             writer=self._writer,
             sender=self._sender,
             simulator=self._simulator,
+            validator=inline_validator,
             jitter=lambda: 0.5,
         )
 
