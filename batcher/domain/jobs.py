@@ -48,6 +48,10 @@ class Counts(Struct, frozen=True, kw_only=True):
     cached: int = 0
     #: Requests sent.
     attempts: int = 0
+    #: Answers that were delivered although something is odd: see `AnswerMark`.
+    truncated: int = 0
+    empty: int = 0
+    unchecked: int = 0
     rate_limited: int = 0
     input_tokens: int = 0
     output_tokens: int = 0

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from batcher.domain.states import FailureKind, PauseReason, PauseScope
+from batcher.domain.states import AnswerMark, FailureKind, PauseReason, PauseScope
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -28,8 +28,22 @@ class Success(Struct, frozen=True, kw_only=True):
     #: The answer was cut at its token limit (`finish_reason: length`): delivered, counted, not retried. See
     #: docs/providers.md#answers.
     truncated: bool = False
+    #: It was cut before its first word.
+    empty: bool = False
     #: A format was requested and the answer could not be validated against it: delivered and counted.
     unchecked: bool = False
+
+    @property
+    def marks(self) -> AnswerMark:
+        """What is odd about it."""
+        marks = AnswerMark(0)
+        if self.truncated:
+            marks |= AnswerMark.TRUNCATED
+        if self.empty:
+            marks |= AnswerMark.EMPTY
+        if self.unchecked:
+            marks |= AnswerMark.UNCHECKED
+        return marks
 
 
 class Failure(Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ from batcher.domain.exchange import Reply
 from batcher.domain.ids import LaneId
 from batcher.domain.outcomes import Usage
 from batcher.domain.requests import Claim
-from batcher.domain.states import AttemptKind
+from batcher.domain.states import AnswerMark, AttemptKind
 
 
 class Complete(Struct, frozen=True, kw_only=True):
@@ -15,6 +15,8 @@ class Complete(Struct, frozen=True, kw_only=True):
     reply: Reply
     usage: Usage
     provider_request_id: str | None
+    #: What is odd about it.
+    marks: AnswerMark = AnswerMark(0)
 
 
 class Requeue(Struct, frozen=True, kw_only=True):

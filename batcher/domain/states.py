@@ -1,6 +1,6 @@
 """The closed sets of words: states, kinds, scopes and modes. The database repeats them as CHECKs."""
 
-from enum import StrEnum
+from enum import IntFlag, StrEnum
 
 
 class RequestState(StrEnum):
@@ -160,3 +160,14 @@ class LimitSource(StrEnum):
     GIVEN = "given"
     ANNOUNCED = "announced"
     LEARNED = "learned"
+
+
+class AnswerMark(IntFlag):
+    """What is odd about an answer that is delivered all the same."""
+
+    #: Cut at its token limit.
+    TRUNCATED = 1
+    #: Cut before its first word: all its tokens went into reasoning.
+    EMPTY = 2
+    #: It could not be validated against the requested format.
+    UNCHECKED = 4

@@ -135,6 +135,8 @@ requests = Table(
     Column("failure_kind", Text),
     Column("failure_code", Text),
     Column("settled_at", Integer),
+    # What is odd about its answer: an `AnswerMark`.
+    Column("marks", Integer, nullable=False, server_default="0"),
     CheckConstraint(_one_of("state", RequestState), name="state"),
     CheckConstraint("(state = 'claimed') = (holder_id IS NOT NULL)", name="claimed_has_holder"),
     CheckConstraint("(state = 'completed') = (response_id IS NOT NULL)", name="completed_has_response"),
@@ -227,6 +229,8 @@ cache = Table(
     Column("fingerprint", LargeBinary(16), primary_key=True),
     Column("response_id", Integer, ForeignKey("responses.id"), nullable=False),
     Column("created_at", Integer, nullable=False),
+    # Of the answer, as in `requests`: here, because reading it must not touch the answer's body.
+    Column("marks", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )
 

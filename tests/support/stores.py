@@ -25,7 +25,7 @@ from batcher.domain.settlements import (
     Requeue,
     Settlement,
 )
-from batcher.domain.states import AttemptKind
+from batcher.domain.states import AnswerMark, AttemptKind
 from batcher.policy.input.deduplication import fingerprint
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import claim, lanes, runners, settle
@@ -190,10 +190,15 @@ def _settled(held: Claim, decision: Decision, attempt: AttemptRecord | None) -> 
     return Settlement(claim=held, decision=decision, attempt=attempt)
 
 
-def completed(held: Claim, body: bytes = b'{"ok": 1}', *, at: int = START) -> Settlement:
+_UNMARKED = AnswerMark(0)
+
+
+def completed(
+    held: Claim, body: bytes = b'{"ok": 1}', *, at: int = START, marks: AnswerMark = _UNMARKED
+) -> Settlement:
     reply = Reply(status=200, headers={}, body=body, sent_at=at - 250_000, ended_at=at, latency_us=250_000)
     usage = Usage(input_tokens=3, output_tokens=4)
-    decision = Complete(reply=reply, usage=usage, provider_request_id="req_1")
+    decision = Complete(reply=reply, usage=usage, provider_request_id="req_1", marks=marks)
     return _settled(held, decision, attempt_of(AttemptKind.SUCCESS, ended_at=at))
 
 

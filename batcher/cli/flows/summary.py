@@ -12,6 +12,7 @@ from batcher.domain.states import ShownState
 from batcher.policy.input.deduplication import advice
 from batcher.ports import Clock
 from batcher.services.jobs.repeats import random_repeats
+from batcher.services.results import odd_answers
 from batcher.services.results.export import Exported
 from batcher.services.runs.status import JobStatus, job_status
 from batcher.store.sqlite.database import Database
@@ -76,6 +77,10 @@ def _say_status(database: Database, job: Job, status: JobStatus, written: Export
         say(f"  results   {display_path(written.results)}")
         if written.errors:
             say(f"  errors    {display_path(written.errors)}")
+    for note in odd_answers.notes(
+        database, job, truncated=status.truncated, empty=status.empty, unchecked=status.unchecked
+    ):
+        say(f"note: {note}")
     repeated = random_repeats(database, job) if status.cached else 0
     if repeated:
         say(f"note: {advice(repeated)}")
@@ -85,8 +90,14 @@ def _say_status(database: Database, job: Job, status: JobStatus, written: Export
 def row_counts(status: JobStatus) -> list[str]:
     """Describe the rows of a job: `90 answered (3 cached)`, then each other count that is not zero."""
     counts = status.counts
-    cached = f" ({number(status.cached)} cached)" if status.cached else ""
-    texts = [f"{number(counts['completed'])} answered{cached}"]
+    kinds = (
+        (status.cached, "cached"),
+        (status.truncated, "truncated"),
+        (status.empty, "empty"),
+        (status.unchecked, "unchecked"),
+    )
+    of_them = ", ".join(f"{number(count)} {kind}" for count, kind in kinds if count)
+    texts = [f"{number(counts['completed'])} answered{f' ({of_them})' if of_them else ''}"]
     if status.in_flight:
         texts.append(f"{number(status.in_flight)} in flight")
     if pending := counts["pending"] + counts["claimed"] - status.in_flight:

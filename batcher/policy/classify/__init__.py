@@ -7,6 +7,7 @@ failures           the outcomes that the rules make, the pauses among them
 error_body         every shape of an error body in one form
 error_codes        the codes that providers send, grouped by what they call for
 answers            what kind of answer a 200 holds, by path
+finish_reasons     how a generation ended: one table over all providers
 structured_output  whether an answer fits the JSON format that its request asked for
 retry_after        when the server says to come back
 durations          the spellings of durations

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from batcher.domain.outcomes import Failure, Outcome, Success, Usage
 from batcher.domain.states import FailureKind
+from batcher.policy.classify.finish_reasons import Ending, ending_of
 
 Document = Mapping[str, object]
 
@@ -20,8 +21,10 @@ class AnswerKind(Enum):
 
     #: Something to deliver.
     COMPLETE = auto()
-    #: Deliverable, but ended by a token limit, even if all the tokens went into reasoning.
+    #: Deliverable, but ended by a token limit.
     TRUNCATED = auto()
+    #: The same, before the first word: all the tokens went into reasoning.
+    TRUNCATED_EMPTY = auto()
     #: Withheld by a content filter, which would withhold the same request again.
     FILTERED = auto()
     #: The provider says that generating failed.
@@ -36,22 +39,12 @@ class AnswerKind(Enum):
 
 #: What makes a chat message an answer. A refusal is one, as the API documents; tool calls have no content.
 _MESSAGE_PARTS: Final = ("tool_calls", "refusal", "function_call", "audio", "images")
-_BY_FINISH_REASON: Final[Mapping[str, AnswerKind]] = {
-    "length": AnswerKind.TRUNCATED,
-    "content_filter": AnswerKind.FILTERED,
-    "error": AnswerKind.FAILED,
+_UNUSABLE: Final[Mapping[Ending, AnswerKind]] = {
+    Ending.FILTERED: AnswerKind.FILTERED,
+    Ending.INTERRUPTED: AnswerKind.FAILED,
 }
 #: If none of several choices can be delivered, the first of these gives the reason.
 _WORST_FIRST: Final = (AnswerKind.FILTERED, AnswerKind.FAILED, AnswerKind.EMPTY)
-
-_GEMINI_FILTERED: Final = (
-    "SAFETY",
-    "RECITATION",
-    "BLOCKLIST",
-    "PROHIBITED_CONTENT",
-    "SPII",
-    "LANGUAGE",
-)
 
 
 def _chat(document: Document) -> AnswerKind:
@@ -71,29 +64,32 @@ def _choices(document: Document, judge: Callable[[Document], AnswerKind]) -> Ans
         return judge(choices[0]) if isinstance(choices[0], dict) else AnswerKind.EMPTY
     findings = [judge(choice) for choice in choices if isinstance(choice, dict)]
     if AnswerKind.COMPLETE in findings or AnswerKind.TRUNCATED in findings:
-        return AnswerKind.TRUNCATED if AnswerKind.TRUNCATED in findings else AnswerKind.COMPLETE
+        is_cut = not {AnswerKind.TRUNCATED, AnswerKind.TRUNCATED_EMPTY}.isdisjoint(findings)
+        return AnswerKind.TRUNCATED if is_cut else AnswerKind.COMPLETE
+    if AnswerKind.TRUNCATED_EMPTY in findings:
+        return AnswerKind.TRUNCATED_EMPTY
     return next((finding for finding in _WORST_FIRST if finding in findings), AnswerKind.EMPTY)
 
 
 def _chat_choice(choice: Document) -> AnswerKind:
-    ended = _ended(choice)
-    if ended is not None:
-        return ended
     message = choice.get("message")
-    if not isinstance(message, dict):
-        return AnswerKind.EMPTY
-    if message.get("content"):
-        return AnswerKind.COMPLETE
-    return AnswerKind.COMPLETE if any(message.get(part) for part in _MESSAGE_PARTS) else AnswerKind.EMPTY
-
-
-def _ended(choice: Document) -> AnswerKind | None:
-    reason = choice.get("finish_reason")
-    return _BY_FINISH_REASON.get(reason) if isinstance(reason, str) else None
+    parts = message if isinstance(message, dict) else {}
+    holds = bool(parts.get("content")) or any(parts.get(part) for part in _MESSAGE_PARTS)
+    return _judged(choice.get("finish_reason"), holds=holds)
 
 
 def _text_choice(choice: Document) -> AnswerKind:
-    return _ended(choice) or (AnswerKind.COMPLETE if choice.get("text") else AnswerKind.EMPTY)
+    return _judged(choice.get("finish_reason"), holds=bool(choice.get("text")))
+
+
+def _judged(reason: object, *, holds: bool) -> AnswerKind:
+    """Judge by the finish reason, and by whether there is something to deliver."""
+    ending = ending_of(reason)
+    if ending is Ending.CUT:
+        return AnswerKind.TRUNCATED if holds else AnswerKind.TRUNCATED_EMPTY
+    if ending is not None:
+        return _UNUSABLE[ending]
+    return AnswerKind.COMPLETE if holds else AnswerKind.EMPTY
 
 
 def _embeddings(document: Document) -> AnswerKind:
@@ -116,11 +112,15 @@ def _responses(document: Document) -> AnswerKind:
         case "incomplete":
             details = document.get("incomplete_details")
             reason = details.get("reason") if isinstance(details, dict) else None
-            return AnswerKind.FILTERED if reason == "content_filter" else AnswerKind.TRUNCATED
+            cut_or_worse = reason if ending_of(reason) else "max_output_tokens"
+            return _judged(cut_or_worse, holds=_has_output(document))
         case _:
-            output = document.get("output")
-            items = output if isinstance(output, list) else []
-            return AnswerKind.COMPLETE if any(map(_says_something, items)) else AnswerKind.EMPTY
+            return AnswerKind.COMPLETE if _has_output(document) else AnswerKind.EMPTY
+
+
+def _has_output(document: Document) -> bool:
+    output = document.get("output")
+    return any(map(_says_something, output if isinstance(output, list) else []))
 
 
 def _says_something(item: object) -> bool:
@@ -136,13 +136,13 @@ def _says_something(item: object) -> bool:
 
 def _messages(document: Document) -> AnswerKind:
     """Judge an answer of Anthropic's own API."""
-    match document.get("stop_reason"):
-        case "max_tokens" | "model_context_window_exceeded":
-            return AnswerKind.TRUNCATED
-        case "refusal" | "pause_turn":
-            return AnswerKind.COMPLETE
-        case _:
-            return AnswerKind.COMPLETE if document.get("content") else AnswerKind.EMPTY
+    content, reason = document.get("content"), document.get("stop_reason")
+    if reason in {"refusal", "pause_turn"}:
+        return AnswerKind.COMPLETE
+    is_thought_alone = isinstance(content, list) and all(
+        isinstance(part, dict) and "thinking" in str(part.get("type")) for part in content
+    )
+    return _judged(reason, holds=bool(content) and not (is_thought_alone and ending_of(reason) is Ending.CUT))
 
 
 def _gemini(document: Document) -> AnswerKind:
@@ -153,14 +153,9 @@ def _gemini(document: Document) -> AnswerKind:
         feedback = document.get("promptFeedback")
         blocked = isinstance(feedback, dict) and feedback.get("blockReason")
         return AnswerKind.FILTERED if blocked else AnswerKind.NO_CHOICES
-    reason = first.get("finishReason")
-    if reason == "MAX_TOKENS":
-        return AnswerKind.TRUNCATED
-    if reason in _GEMINI_FILTERED:
-        return AnswerKind.FILTERED
     content = first.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
-    return AnswerKind.COMPLETE if parts and reason in ("STOP", None) else AnswerKind.EMPTY
+    return _judged(first.get("finishReason"), holds=bool(parts))
 
 
 #: By the end of the path, the most frequent first. For any other path a JSON object is an answer.
@@ -216,8 +211,8 @@ def read_answer(document: Document, path: str) -> Outcome:
     usage = usage_of(document)
     if finding is AnswerKind.COMPLETE:
         return Success(usage=usage)
-    if finding is AnswerKind.TRUNCATED:
-        return Success(usage=usage, truncated=True)
+    if finding in {AnswerKind.TRUNCATED, AnswerKind.TRUNCATED_EMPTY}:
+        return Success(usage=usage, truncated=True, empty=finding is AnswerKind.TRUNCATED_EMPTY)
     flaw = _FLAWS[finding]
     return Failure(
         kind=flaw.kind, code=flaw.code, message=flaw.message, usage=usage, most_attempts=flaw.most_attempts

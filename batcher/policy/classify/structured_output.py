@@ -5,7 +5,7 @@ It is requested by `response_format` (chat completions) or `text.format` (respon
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -161,8 +161,20 @@ def _validator(schema: bytes) -> Any:  # noqa: ANN401 - jsonschema is imported h
     except SchemaError as error:
         raise UncheckableError(f"the schema is invalid: {error.message}"[:_KEPT_MESSAGE]) from error
     types = Draft202012Validator.TYPE_CHECKER.redefine("integer", _is_integer)
-    validator = extend(Draft202012Validator, type_checker=types)  # type: ignore[no-untyped-call]
+    keywords = {name: _or_null(Draft202012Validator.VALIDATORS[name]) for name in ("type", "enum", "const")}
+    validator = extend(Draft202012Validator, keywords, type_checker=types)  # type: ignore[no-untyped-call]
     return validator(document, registry=Registry())
+
+
+def _or_null(keyword: Callable[..., Iterator[Any] | None]) -> Callable[..., Iterator[Any]]:
+    """Let `"nullable": true` of OpenAPI's schemas, which JSON Schema does not know, allow null."""
+
+    def check(validator: object, value: object, instance: object, schema: Mapping[str, Any]) -> Iterator[Any]:
+        if instance is None and schema.get("nullable") is True:
+            return
+        yield from keyword(validator, value, instance, schema) or ()
+
+    return check
 
 
 def _is_integer(_checker: object, instance: object) -> bool:

@@ -6,7 +6,9 @@ from typing import Final, NoReturn
 import msgspec
 
 from batcher.domain.requests import BadLine
+from batcher.domain.states import AnswerMark
 
+_UNMARKED: Final = AnswerMark(0)
 _SPACES: Final = b" \t\r\n"
 _encode: Final = msgspec.json.Encoder().encode
 _skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
@@ -23,13 +25,14 @@ def result_line(
     attempts: int,
     latency_us: int,
     answered_by: tuple[int, str] | None,
+    marks: AnswerMark = _UNMARKED,
 ) -> bytes:
     """Return the line of an answered row. `answered_by` is (job, custom_id) of the row whose answer it shares."""
     return b'{"id": %b, "custom_id": %b, "response": %b, "error": null, "batcher": %b}\n' % (
         _encode(request_id_public),
         _encode(custom_id),
         _response(status, provider_request_id, body),
-        _facts(cached=cached, attempts=attempts, latency_us=latency_us, answered_by=answered_by),
+        _facts(cached=cached, attempts=attempts, latency_us=latency_us, answered_by=answered_by, marks=marks),
     )
 
 
@@ -106,12 +109,21 @@ def _error(*, code: str | None, message: str | None, kind: str, attempts: int) -
     )
 
 
-def _facts(*, cached: bool, attempts: int, latency_us: int, answered_by: tuple[int, str] | None) -> bytes:
+def _facts(
+    *,
+    cached: bool,
+    attempts: int,
+    latency_us: int,
+    answered_by: tuple[int, str] | None,
+    marks: AnswerMark = _UNMARKED,
+) -> bytes:
     facts = b'{"cached": %b, "attempts": %d, "latency_seconds": %b' % (
         b"true" if cached else b"false",
         attempts,
         _encode(latency_us / 1_000_000),
     )
+    for mark in marks:
+        facts += b', "%b": true' % str(mark.name).lower().encode()
     if answered_by is None:
         return facts + b"}"
     job, custom_id = answered_by

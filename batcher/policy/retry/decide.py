@@ -21,7 +21,12 @@ _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-
 
 def complete(success: Success, reply: Reply) -> Complete:
     """Return the settlement of an answer."""
-    return Complete(reply=reply, usage=success.usage, provider_request_id=provider_request_id(reply.headers))
+    return Complete(
+        reply=reply,
+        usage=success.usage,
+        provider_request_id=provider_request_id(reply.headers),
+        marks=success.marks,
+    )
 
 
 def provider_request_id(headers: Mapping[str, str]) -> str | None:

@@ -65,6 +65,12 @@ def stated_output(body: bytes) -> int | None:
     return min((value for name in _MAXIMA if type(value := document.get(name)) is int and value > 0), default=None)
 
 
+def maximum_field(body: bytes) -> str | None:
+    """Return the name under which a body states its maximum output; None if it states none."""
+    document = _decode(body)
+    return next((name for name in _MAXIMA if isinstance(document, dict) and document.get(name) is not None), None)
+
+
 def text_chat_tokens(spoken: list[str], *, messages: int, model: str) -> int:
     """Return the input tokens of a plain-text chat: what its messages say, roles included, without names."""
     return min(_MOST, _CHAT_TOKENS + _MESSAGE_TOKENS * messages + _of_texts(spoken, model))

@@ -104,6 +104,7 @@ def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
                 attempts=row.attempts,
                 latency_us=row.latency_us,
                 answered_by=row.answered_by,
+                marks=row.marks,
             )
 
 

@@ -56,6 +56,10 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     #: Requests in flight now. The rest of `counts.claimed` is held by the runner and not sent yet.
     in_flight: int
     rate_limited: int
+    #: Answers cut at their token limit, those of them that are empty, and answers that could not be validated.
+    truncated: int
+    empty: int
+    unchecked: int
     rejected: int
     tokens: TokenTotals
     cost_usd: float | None
@@ -112,6 +116,9 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         attempts=counts.attempts,
         in_flight=_in_flight(live, job.id, counts.claimed),
         rate_limited=counts.rate_limited,
+        truncated=counts.truncated,
+        empty=counts.empty,
+        unchecked=counts.unchecked,
         rejected=counts.rejected,
         tokens=TokenTotals(
             input=counts.input_tokens,

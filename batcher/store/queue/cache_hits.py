@@ -37,6 +37,7 @@ _answer = (
         state=literal(RequestState.COMPLETED.value),
         response_id=cache.c.response_id,
         cached=literal(1),
+        marks=cache.c.marks,
         available_at=null(),
         settled_at=bindparam("now"),
     )

@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId, JobId, RequestId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
-from batcher.domain.states import JobState, RequestState
+from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.compiled import Compiled, CompiledInsert, as_json_array, as_json_rows, id_list, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import attempts, cache, jobs, requests, responses
@@ -57,6 +57,12 @@ _RESPONSE = (
 _insert_responses = CompiledInsert(
     insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE
 )
+# The cache is keyed by endpoint and fingerprint; without both, the whole of it would be searched.
+_of_request = tuple_(cache.c.endpoint_id, cache.c.fingerprint).in_(
+    select(responses.c.endpoint_id, requests.c.fingerprint)
+    .join(requests, requests.c.id == responses.c.request_id)
+    .where(requests.c.id == bindparam("id_"), responses.c.id == bindparam("response"))
+)
 # All answers of a batch at once: they have the highest ids of the table.
 _new = responses.c.id >= bindparam("first")
 _upsert = sqlite_insert(cache).from_select(
@@ -68,9 +74,28 @@ _upsert = sqlite_insert(cache).from_select(
 _cache_new = Compiled(
     _upsert.on_conflict_do_update(
         index_elements=["endpoint_id", "fingerprint"],
-        set_={"response_id": _upsert.excluded.response_id, "created_at": _upsert.excluded.created_at},
+        set_={
+            "response_id": _upsert.excluded.response_id,
+            "created_at": _upsert.excluded.created_at,
+            "marks": literal(0),
+        },
     ),
     "first",
+)
+# Few answers have marks, so they are written by themselves.
+_mark = Compiled(
+    update(requests).where(requests.c.id == bindparam("id_")).values(marks=bindparam("marks")), "marks", "id_"
+)
+_mark_cached = Compiled(
+    update(cache)
+    .where(cache.c.response_id == bindparam("response"), _of_request)
+    .values(marks=bindparam("marks")),
+    "marks",
+    "response",
+    "id_",
+)
+_forget_cached = Compiled(
+    cache.delete().where(cache.c.response_id == bindparam("response"), _of_request), "response", "id_"
 )
 _ATTEMPT = (
     "request_id",
@@ -243,8 +268,19 @@ def _write_completes(
     _cache_new.run(connection, first)
     # That each is still held, and by this send, was checked above, in this transaction.
     _complete_new.run(connection, now, first, holder)
+    _write_marks(connection, [(s, c.marks, made[s.claim.request_id]) for s, c in completes if c.marks])
     for s, _ in completes:
         tally.completed(s.claim.job_id, s.claim.request_id)
+
+
+def _write_marks(connection: Connection, marked: Sequence[tuple[Settlement, AnswerMark, int]]) -> None:
+    """Write what is odd about these answers, with their numbers. An empty one serves no other request."""
+    _mark.many(connection, [(marks.value, s.claim.request_id) for s, marks, _ in marked])
+    for s, marks, response in marked:
+        if marks & AnswerMark.EMPTY:
+            _forget_cached.run(connection, response, s.claim.request_id)
+        else:
+            _mark_cached.run(connection, marks.value, response, s.claim.request_id)
 
 
 def _response_row(response_id: int, settlement: Settlement, complete: Complete, now: int) -> tuple[Any, ...]:

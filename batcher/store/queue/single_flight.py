@@ -31,7 +31,10 @@ _share_end = (
 )
 _complete = Compiled(
     _share_end.values(
-        state=literal(RequestState.COMPLETED.value), response_id=_leader.c.response_id, cached=literal(1)
+        state=literal(RequestState.COMPLETED.value),
+        response_id=_leader.c.response_id,
+        cached=literal(1),
+        marks=_leader.c.marks,
     ),
     "now",
     "leaders",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Row, and_, case, func, select
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
-from batcher.domain.states import AttemptKind, RequestState
+from batcher.domain.states import AnswerMark, AttemptKind, RequestState
 from batcher.store.jobs.id_range import of_job, within
 from batcher.store.reports.attempt_columns import never_sent
 from batcher.store.schema import attempts, bodies, jobs, rejected, requests, routes
@@ -20,7 +20,11 @@ def counts(connection: Connection, job: Job) -> Counts:
     summed = [
         func.coalesce(func.sum(column), 0).label(column.name) for column in (requests.c.cached, requests.c.sends)
     ]
-    rows = connection.execute(select(func.count().label("total"), *in_state, *summed).where(within(job))).one()
+    marked = [
+        func.count().filter(requests.c.marks.op("&")(mark.value) != 0).label(str(mark.name)) for mark in AnswerMark
+    ]
+    query = select(func.count().label("total"), *in_state, *summed, *marked).where(within(job))
+    rows = connection.execute(query).one()
     sent = _attempts(connection, job)
     return Counts(
         total=rows.total,
@@ -32,6 +36,9 @@ def counts(connection: Connection, job: Job) -> Counts:
         cached=rows.cached,
         # A claim counts its send when it is made; claims in hand may not have been sent yet.
         attempts=rows.sends - rows.claimed - sent.never,
+        truncated=rows.TRUNCATED,
+        empty=rows.EMPTY,
+        unchecked=rows.UNCHECKED,
         rate_limited=sent.refused,
         input_tokens=sent.input_tokens,
         output_tokens=sent.output_tokens,
@@ -64,6 +71,20 @@ def _has_neighbours(connection: Connection, job: Job) -> bool:
     first, last = job.first_request or 0, job.last_request or 0
     among = and_(jobs.c.first_request <= last, jobs.c.last_request >= first)
     return connection.execute(select(jobs.c.id).where(jobs.c.id != job.id, among).limit(1)).first() is not None
+
+
+def first_truncated(connection: Connection, job: Job) -> tuple[str, bytes] | None:
+    """Return (path, body) of the first request whose answer was cut at its token limit."""
+    query = (
+        select(routes.c.path, bodies.c.body)
+        .select_from(requests)
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(bodies, bodies.c.request_id == requests.c.id)
+        .where(within(job), requests.c.marks.op("&")(AnswerMark.TRUNCATED.value) != 0)
+        .limit(1)
+    )
+    row = connection.execute(query).first()
+    return None if row is None else (row.path, row.body)
 
 
 def rejected_count(connection: Connection, job_id: JobId) -> int:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, and_, bindparam, func, select
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
-from batcher.domain.states import RequestState
+from batcher.domain.states import AnswerMark, RequestState
 from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.jobs.id_range import of_job
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
@@ -31,6 +31,7 @@ class Answered(Struct, frozen=True, kw_only=True):
     body: bytes
     input_tokens: int | None
     output_tokens: int | None
+    marks: AnswerMark
     #: (job, custom_id) of the request that was sent for it, if `cached`.
     answered_by: tuple[JobId, str] | None
 
@@ -60,6 +61,7 @@ _answered = (
         requests.c.custom_id,
         seen.label("attempts"),
         requests.c.cached,
+        requests.c.marks,
         responses.c.status,
         responses.c.provider_request_id,
         responses.c.latency_us,
@@ -124,6 +126,7 @@ def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
         body=row.body,
         input_tokens=row.input_tokens,
         output_tokens=row.output_tokens,
+        marks=AnswerMark(row.marks),
         answered_by=origin,
     )
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from batcher.domain.outcomes import Failure, Success, Usage
-from batcher.validator import child, process
+from batcher.validator import child
 from batcher.validator.process import ValidatorProcess
 
 ANSWERED = Success(usage=Usage(input_tokens=1, output_tokens=2))
@@ -50,7 +50,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         return start([*command[:-1], program], **options)
 
-    monkeypatch.setattr(process.subprocess, "Popen", lowered)
+    monkeypatch.setattr(subprocess, "Popen", lowered)
 
 
 async def test_answers_are_judged_as_in_this_process() -> None:
@@ -129,7 +129,7 @@ async def test_where_no_process_can_be_started_answers_are_delivered_unchecked(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr(process.subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     async with ValidatorProcess() as validator:
         assert await validated(validator, {"type": "object"}, "[]") == UNCHECKED
 

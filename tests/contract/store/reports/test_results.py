@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
+from batcher.domain.states import AnswerMark
 from batcher.store.dead_letters import listing
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue.runners import WORKER_LOST_AFTER
@@ -82,6 +83,7 @@ def test_an_answer_is_told_whole(database, holder):
             body=b"answer",
             input_tokens=3,
             output_tokens=4,
+            marks=AnswerMark(0),
             answered_by=None,
         )
     ]

@@ -38,9 +38,37 @@ def test_a_chat_reply_with_something_to_deliver_is_a_success(body):
     assert success(body) == Success(usage=COUNTED)
 
 
-@pytest.mark.parametrize("content", ["half of it", "", None])
-def test_an_answer_cut_by_a_token_limit_is_delivered_with_a_flag(content):
-    assert success(chat_reply(content, "length")) == Success(usage=COUNTED, truncated=True)
+@pytest.mark.parametrize(("content", "empty"), [("half of it", False), ("", True), (None, True)])
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS", "model_length"])
+def test_an_answer_cut_by_a_token_limit_is_delivered_with_a_flag(content, empty, reason):
+    assert success(chat_reply(content, reason)) == Success(usage=COUNTED, truncated=True, empty=empty)
+
+
+def test_a_cut_tool_call_is_not_empty():
+    calls = [{"id": "call_1"}]
+    assert success(chat_reply(None, "length", tool_calls=calls)) == Success(usage=COUNTED, truncated=True)
+
+
+@pytest.mark.parametrize("reason", ["stop", "eos", "COMPLETE", "unheard of", "what: else", None, 7])
+def test_a_reason_that_says_nothing_bad_is_delivered(reason):
+    assert success(chat_reply("all of it", reason)) == Success(usage=COUNTED)
+
+
+@pytest.mark.parametrize(
+    "reason", ["abort", "insufficient_system_resource", "overloaded", "error", "network_error"]
+)
+def test_an_answer_that_the_server_broke_off_is_tried_again(reason):
+    found = failure(200, chat_reply("Half an ans", reason))
+    assert (found.kind, found.code) == (RETRY, "generation_failed")
+
+
+@pytest.mark.parametrize(
+    "reason", ["SAFETY", "content_filter: RECITATION", "PROHIBITED_CONTENT", "sensitive", "guardrail_intervened"]
+)
+@pytest.mark.parametrize("content", ["Half", None])
+def test_an_answer_that_a_filter_withheld_is_a_dead_letter_at_once(reason, content):
+    found = failure(200, chat_reply(content, reason))
+    assert (found.kind, found.code) == (DEAD, "content_filter")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +195,7 @@ def test_answers_of_the_other_paths_can_be_cut_too(path, body):
             "/v1/models/g:generateContent",
             {"candidates": [{"finishReason": "MALFORMED_FUNCTION_CALL", "content": {"parts": [1]}}]},
             RETRY,
-            "empty_answer",
+            "generation_failed",
         ),
     ],
 )

@@ -56,6 +56,7 @@ def check(request, reply, *, truncated=False):
         (WITH_OBJECT, chat("```\n{}\n```\n")),
         (with_schema({"multipleOf": 0.01}), chat("19.99")),
         (with_schema({"type": "integer"}), chat("3.0")),
+        (with_schema({"type": "string", "nullable": True}), chat("null")),
         (with_schema({"enum": [1.5, 2]}), chat("2.0")),
         (with_schema({"properties": {"a": {"maximum": 3}}}), chat('{"a": 2.999999999999999999999}')),
     ],
