@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
+from batcher.policy.lenient_json import NOT_JSON, read_json
 from batcher.store.reports.results import Answered, Dead
 
 
@@ -76,7 +76,10 @@ class Result(Struct, frozen=True, kw_only=True):
         """Return the decoded body. Raises ValueError if it is not JSON, or if there is none."""
         if self.body is None:
             raise ValueError(f"row {self.custom_id} has no body: {self.error}")
-        return msgspec.json.decode(self.body)
+        found = read_json(self.body)
+        if found is NOT_JSON:
+            raise ValueError(f"the body of row {self.custom_id} is not JSON")
+        return found
 
 
 class Summary(Struct, frozen=True, kw_only=True):

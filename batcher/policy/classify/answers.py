@@ -178,6 +178,11 @@ def judge_answer(document: Document, path: str) -> AnswerKind:
     return AnswerKind.COMPLETE
 
 
+def has_known_form(path: str) -> bool:
+    """Return whether the form of an answer is known for this path."""
+    return any(path.endswith(suffix) for suffix, _ in _JUDGES)
+
+
 #: An empty answer is requested once more (the model may have been starting), not six times, as it is billed.
 _ONCE_MORE: Final = 2
 _NO_USAGE: Final = Usage()

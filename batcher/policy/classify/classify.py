@@ -7,13 +7,14 @@ from typing import Final, assert_never
 from msgspec.structs import replace
 
 from batcher.domain.exchange import Reply, TransportFault
-from batcher.domain.outcomes import Failure, Outcome
+from batcher.domain.outcomes import Failure, Outcome, Success, Usage
 from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.classify import error_codes
-from batcher.policy.classify.answers import Document, read_answer, usage_of
-from batcher.policy.classify.error_body import SUCCESS, Evidence, evidence_from, parse_json, unwrapped
+from batcher.policy.classify.answers import has_known_form, read_answer, usage_of
+from batcher.policy.classify.error_body import SUCCESS, Evidence, evidence_from, says_error, unwrapped
 from batcher.policy.classify.failures import Case, ReplyContext, named
 from batcher.policy.classify.rules import first_match
+from batcher.policy.lenient_json import NOT_JSON, read_json
 
 __all__ = ["ReplyContext", "classify", "internal_error"]
 
@@ -29,12 +30,12 @@ def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext
         case TransportFault():
             return _of_fault(result)
         case Reply():
-            document = parse_json(result.body)
+            document = read_json(result.body)
             if result.status not in SUCCESS:
                 return _of_error(result, evidence_from(result, document), context)
-            if isinstance(document, dict) and not _is_error(document):
+            if isinstance(document, dict) and not says_error(document):
                 return read_answer(document, path)
-            return _of_odd_success(result, document, context)
+            return _of_odd_success(result, document, path, context)
         case _:
             assert_never(result)
 
@@ -72,18 +73,19 @@ def _of_error(reply: Reply, evidence: Evidence, context: ReplyContext) -> Failur
     return first_match(case).outcome(case)
 
 
-def _of_odd_success(reply: Reply, document: object, context: ReplyContext) -> Failure:
-    """Judge a 2xx with an error by the status that the error stands for, and one that is no object as it is."""
-    evidence = evidence_from(reply, document)
+def _of_odd_success(reply: Reply, document: object, path: str, context: ReplyContext) -> Outcome:
+    """Judge a 2xx with an error by the status that the error stands for, and one that is no object as it is.
+
+    On a path whose form is not known, such as a reranker's list, any JSON is an answer.
+    """
     root = unwrapped(document)
-    if not isinstance(root, dict) or not _is_error(root):
-        return _of_error(reply, evidence, context)
-    outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), context)
-    return replace(outcome, usage=usage_of(root))
-
-
-def _is_error(document: Document) -> bool:
-    return bool(document.get("error")) or document.get("object") == "error" or document.get("type") == "error"
+    if isinstance(root, dict) and says_error(root):
+        evidence = evidence_from(reply, document)
+        outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), context)
+        return replace(outcome, usage=usage_of(root))
+    if document is not NOT_JSON and not has_known_form(path):
+        return Success(usage=Usage())
+    return _of_error(reply, evidence_from(reply, document), context)
 
 
 def _status_meant(evidence: Evidence) -> int:

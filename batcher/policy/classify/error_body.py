@@ -4,16 +4,13 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-import msgspec
 from msgspec import Struct
 
 from batcher.domain.exchange import Reply
+from batcher.policy.lenient_json import NOT_JSON, read_json
 
 #: The statuses of an answer.
 SUCCESS: Final = range(200, 300)
-#: Stands for a body that is not JSON: truncated, bad UTF-8, NaN, a number beyond a double, nested too deep.
-NOT_JSON: Final = object()
-
 _MOST_OF_A_NAME: Final = 100
 _MOST_OF_A_MESSAGE: Final = 2_000
 _MOST_OF_A_PAGE: Final = 4_096
@@ -21,8 +18,6 @@ _MOST_PARTS: Final = 10
 _DEEPEST_MESSAGE: Final = 4
 _TITLE: Final = re.compile(r"<title[^>]*>\s*([^<]*?)\s*</title>", re.IGNORECASE)
 _NOTHING: Final[Mapping[str, object]] = {}
-
-_decode = msgspec.json.Decoder().decode
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -52,21 +47,9 @@ class Evidence(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str]
 
 
-def parse_json(body: bytes) -> object:
-    """Return the body as JSON, or NOT_JSON. Strict and complete: no part of the body goes unread.
-
-    A typed decoder that skips fields would hardly be faster for a chat reply (0.8 µs instead of 0.9), and would
-    accept bad UTF-8 and 1e999 in the fields that it skips.
-    """
-    try:
-        return _decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return NOT_JSON
-
-
 def read_evidence(reply: Reply) -> Evidence:
     """Normalize a reply. Never raises, whatever the body is."""
-    return evidence_from(reply, parse_json(reply.body))
+    return evidence_from(reply, read_json(reply.body))
 
 
 def evidence_from(reply: Reply, document: object) -> Evidence:
@@ -96,6 +79,14 @@ def evidence_from(reply: Reply, document: object) -> Evidence:
 def unwrapped(value: object) -> object:
     """Unwrap a list of one: Gemini's OpenAI-compatible endpoint wraps its error in one."""
     return value[0] if isinstance(value, list) and value else value
+
+
+def says_error(document: Mapping[str, object]) -> bool:
+    """Return whether a document is an error. An error object in which nothing is said is none."""
+    if document.get("object") == "error" or document.get("type") == "error":
+        return True
+    error = unwrapped(document.get("error"))
+    return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -8,6 +8,7 @@ from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS
 from batcher.policy.classify.failures import Case, exceeds_context, named
 from batcher.policy.classify.retry_after import rate_hints, stated_wait_us
+from batcher.policy.lenient_json import NOT_JSON
 
 _PER_DAY: Final = re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE)
 _NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+)", re.DOTALL)
@@ -18,6 +19,8 @@ _BUSY: Final = re.compile(r"\b(?:overloaded|server busy|high demand)\b", re.IGNO
 _AGAIN: Final = frozenset({408, 409, 425, 498, 499})
 #: A proxy in front of the API may answer these with a page, if a request is too large.
 _TOO_LARGE: Final = frozenset({413, 414, 431})
+#: Content types of what is no JSON by design.
+_MEDIA: Final = ("text/event-stream", "audio/", "video/", "image/", "application/octet-stream")
 _MODEL_STATUSES: Final = frozenset({400, 403, 404, 422})
 _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 
@@ -212,6 +215,12 @@ def page_for_an_answer(case: Case) -> bool:
     said = case.evidence
     no_json_promised = said.content_type != "" and "json" not in said.content_type
     return is_not_json_object(case) and said.message != "" and (said.is_html or no_json_promised)
+
+
+def media_or_stream(case: Case) -> bool:
+    """A success with a stream of events, or with sound, an image or a file: right in itself, and no JSON."""
+    said = case.evidence
+    return said.status in SUCCESS and said.document is NOT_JSON and said.content_type.startswith(_MEDIA)
 
 
 def is_not_json_object(case: Case) -> bool:

@@ -4,7 +4,7 @@ See docs/providers.md#what-a-reply-means. To support a provider's code, add it t
 new rule goes above the rules that it must override.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from msgspec import Struct
@@ -12,10 +12,14 @@ from msgspec.structs import replace
 
 from batcher.domain.outcomes import Failure
 from batcher.policy.classify import error_codes, failures, predicates
+from batcher.policy.classify.error_body import Evidence
 from batcher.policy.classify.failures import Case, permanent, refused, transient
 from batcher.policy.classify.retry_after import next_utc_hour_us
+from batcher.policy.lenient_json import NOT_JSON
 
+_TWICE: Final = 2
 _FEW: Final = 3
+_KINDS: Final[Mapping[type, str]] = {list: "list", str: "string", bool: "boolean", type(None): "null"}
 
 
 class Rule(Struct, frozen=True):
@@ -64,9 +68,28 @@ def _few_times(case: Case) -> Failure:
 def _bad_answer(case: Case) -> Failure:
     if case.evidence.is_html:
         return transient(case)
-    text = case.evidence.message
-    message = f"the reply is not a complete JSON object: {text}" if text else "the reply is empty"
-    return replace(transient(case), code="invalid_json", message=message)
+    return replace(transient(case), code="invalid_json", message=_what_came(case.evidence))
+
+
+def _what_came(evidence: Evidence) -> str:
+    """Describe a body that is not a JSON object. It was cut short only if it begins as one."""
+    if evidence.document is not NOT_JSON:
+        return f"the reply is a JSON {_KINDS.get(type(evidence.document), 'number')}, not an object"
+    if not evidence.message:
+        return "the reply is empty"
+    if evidence.message.startswith(("{", "[")):
+        return f"the reply is not a complete JSON object: {evidence.message}"
+    kind = f" ({evidence.content_type})" if evidence.content_type else ""
+    return f"the reply is not JSON{kind}: {evidence.message}"
+
+
+def _not_json_by_design(case: Case) -> Failure:
+    kind = case.evidence.content_type
+    if kind == "text/event-stream":
+        message = "the server streams its answer (text/event-stream) although the request does not ask for it"
+        return replace(transient(case, most_attempts=_TWICE), code="unasked_stream", message=message)
+    message = f"the answer is {kind}; batcher keeps JSON answers only"
+    return replace(permanent(case, code="not_json"), message=message)
 
 
 def _page_once_more(case: Case) -> Failure:
@@ -77,6 +100,7 @@ def _page_once_more(case: Case) -> Failure:
 
 RULES: Final[tuple[Rule, ...]] = (
     # A 2xx whose body is not a JSON object.
+    Rule("stream or media instead of JSON", predicates.media_or_stream, _not_json_by_design),
     Rule("HTML page instead of an answer", predicates.page_for_an_answer, _page_once_more),
     Rule("answer cut short", predicates.is_not_json_object, _bad_answer),
     # Billing first: these arrive with 400, 401, 402, 403 and 429, and a retry never helps.

@@ -4,6 +4,7 @@ It is requested by `response_format` (chat completions) or `text.format` (respon
 `json_schema` with a schema. Refusals and tool calls are answers of another kind and pass.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
@@ -15,6 +16,7 @@ from msgspec.structs import replace
 
 from batcher.domain.outcomes import Failure, Success
 from batcher.domain.states import FailureKind
+from batcher.policy.lenient_json import read_json
 
 CODE: Final = "invalid_output"
 #: A request that asks for a format contains one of these.
@@ -75,7 +77,7 @@ def flaw_in(reply: bytes, *, request: bytes) -> str | None:
         schema = _asked(msgspec.json.decode(request))
         if schema is None:
             return None
-        flaws = [_flaw(content, schema) for content in _contents(msgspec.json.decode(reply))]
+        flaws = [_flaw(content, schema) for content in _contents(read_json(reply))]
         # With n > 1, one good choice makes an answer.
         return None if None in flaws else next(iter(flaws), None)
     except UncheckableError:
@@ -126,8 +128,8 @@ def _output_parts(reply: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 def _flaw(content: str, schema: bytes) -> str | None:
     """Return what is wrong with the content, and where; None if nothing is."""
     try:
-        document = _decode(_unfenced(content))
-    except (msgspec.MsgspecError, UnicodeEncodeError) as error:
+        document = _decoded(_unfenced(content))
+    except ValueError as error:
         return f"the answer is not JSON: {error}"[:_KEPT_MESSAGE]
     validator = _validator(schema)
     from jsonschema.exceptions import best_match  # noqa: PLC0415 - only if an answer is validated against a schema
@@ -137,6 +139,14 @@ def _flaw(content: str, schema: bytes) -> str | None:
         return None
     message = _DECIMAL.sub(r"\1", worst.message)
     return f"the answer does not fit the schema at {worst.json_path}: {message}"[:_KEPT_MESSAGE]
+
+
+def _decoded(content: str) -> Any:  # noqa: ANN401 - a JSON document
+    """Decode strictly at first, then as leniently as Python does. Raises ValueError."""
+    try:
+        return _decode(content)
+    except (msgspec.MsgspecError, UnicodeEncodeError):
+        return json.loads(content, strict=False, parse_float=Decimal)
 
 
 def _unfenced(content: str) -> str:

@@ -7,6 +7,7 @@ import msgspec
 
 from batcher.domain.requests import BadLine
 from batcher.domain.states import AnswerMark
+from batcher.policy.lenient_json import NOT_JSON, document_of, read_json
 
 _UNMARKED: Final = AnswerMark(0)
 _SPACES: Final = b" \t\r\n"
@@ -85,11 +86,22 @@ def body_json(body: bytes | None) -> bytes:
     if body is None:
         return b"null"
     if not _is_json(body):
-        return _encode(body.decode("utf-8", "replace"))
+        body = _rewritten(body)
     if b"\n" in body or b"\r" in body:
         # Within a JSON string a line break is escaped, so these are between tokens.
         body = body.replace(b"\n", b" ").replace(b"\r", b" ")
     return body.strip(_SPACES)
+
+
+def _rewritten(body: bytes) -> bytes:
+    """Return as JSON what is not strict JSON: encoded again if a lenient reader reads it, else a string."""
+    document = document_of(body)
+    if _is_json(document):
+        return document
+    found = read_json(body)
+    if found is NOT_JSON:
+        return _encode(body.decode("utf-8", "replace"))
+    return json.dumps(found, ensure_ascii=False).encode()
 
 
 def _response(status: int, provider_request_id: str | None, body: bytes | None) -> bytes:

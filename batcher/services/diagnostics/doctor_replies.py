@@ -15,8 +15,9 @@ from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.settings import Limits
 from batcher.domain.states import FailureKind, FaultKind, PauseReason, PauseScope
 from batcher.policy.classify.classify import ReplyContext, classify
-from batcher.policy.classify.error_body import NOT_JSON, SUCCESS, parse_json, read_evidence, unwrapped
+from batcher.policy.classify.error_body import SUCCESS, read_evidence, unwrapped
 from batcher.policy.classify.failures import fix_only
+from batcher.policy.lenient_json import NOT_JSON, read_json
 from batcher.policy.privacy.sanitize import one_line
 from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, skipped
 
@@ -189,7 +190,7 @@ def _names(reply: Reply) -> tuple[str, ...] | None:
 
     OpenAI, Gemini's `models`, Together's bare list.
     """
-    document: Any = parse_json(reply.body)
+    document: Any = read_json(reply.body)
     if isinstance(document, dict):
         document = document.get("data", document.get("models"))
     if not isinstance(document, list):

@@ -244,17 +244,10 @@ WHOLE = msgspec.json.encode(chat_reply())
         WHOLE[:-1],
         WHOLE + b"}",
         WHOLE.replace(b'"42"', b'"4\xff2"'),
-        WHOLE.replace(b"1763800000", b"1e999"),
-        WHOLE.replace(b"1763800000", b"NaN"),
-        WHOLE.replace(b"1763800000", b"Infinity"),
         WHOLE.replace(b"1763800000", b"9" * 5_000),
         WHOLE.replace(b"1763800000", b"[" * 100_000 + b"]" * 100_000),
-        WHOLE.replace(b'"42"', b'"4\\ud8002"'),
         WHOLE.replace(b'"chatcmpl-1"', b'"\xc3\x28"'),
         b"data: {}\n\ndata: [DONE]\n\n",
-        b"[]",
-        b'"42"',
-        b"null",
     ],
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/embeddings", "/v1/rerank"])
@@ -262,6 +255,59 @@ WHOLE = msgspec.json.encode(chat_reply())
 def test_a_body_that_is_no_whole_json_object_is_never_delivered(body, path, context):
     found = failure(200, body, path=path, context=context)
     assert (found.kind, found.code) == (RETRY, "invalid_json")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        WHOLE.replace(b"1763800000", b"1e999"),
+        WHOLE.replace(b"1763800000", b"NaN"),
+        WHOLE.replace(b"1763800000", b"-Infinity"),
+        WHOLE.replace(b'"42"', b'"4\\ud8002"'),
+        WHOLE.replace(b'"42"', b'"4\t2"'),
+        b"\xef\xbb\xbf" + WHOLE,
+        WHOLE + b"\n\ndata: [DONE]\n\n",
+        WHOLE[:-1] + b', "error": {"message": "", "type": "", "param": "", "code": null}}',
+        WHOLE[:-1] + b', "error": null, "errors": []}',
+    ],
+)
+def test_an_answer_that_every_consumer_reads_is_delivered(body):
+    assert success(body) == Success(usage=COUNTED)
+
+
+@pytest.mark.parametrize("body", [b"[]", b'[{"index": 0, "score": 0.5}]', b'"42"', b"null", b"7"])
+def test_where_the_form_is_not_known_any_json_is_an_answer(body):
+    assert success(body, path="/v1/rerank") == Success(usage=Usage())
+    found = failure(200, body, path="/v1/embeddings")
+    assert (found.kind, found.code) == (RETRY, "invalid_json")
+    assert found.message.startswith("the reply is a JSON ")
+
+
+def test_a_list_with_an_error_is_no_answer():
+    found = failure(200, [{"error": {"code": 503, "message": "busy"}}], path="/v1/rerank")
+    assert (found.kind, found.code) == (RETRY, "http_503")
+
+
+def test_an_unasked_stream_and_media_say_what_they_are():
+    stream = failure(
+        200, b'data: {"choices": []}\n\ndata: [DONE]\n\n', {"content-type": "text/event-stream"}, context=FRESH
+    )
+    assert (stream.kind, stream.code, stream.most_attempts) == (RETRY, "unasked_stream", 2)
+    sound = failure(200, b"ID3\x04", {"content-type": "audio/mpeg"}, context=FRESH)
+    assert (sound.kind, sound.code) == (DEAD, "not_json")
+    assert "audio/mpeg" in sound.message
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "says"),
+    [
+        (WHOLE[:-9], "application/json", "is not a complete JSON object: {"),
+        (b"upstream gone", "application/json", "is not JSON (application/json): upstream gone"),
+        (b"", "application/json", "the reply is empty"),
+    ],
+)
+def test_only_what_begins_as_json_is_said_to_be_cut(body, kind, says):
+    assert says in failure(200, body, {"content-type": kind}).message
 
 
 @given(st.integers(min_value=0, max_value=len(WHOLE) - 1))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from batcher.policy.classify.error_body import NOT_JSON, read_evidence
+from batcher.policy.classify.error_body import read_evidence
+from batcher.policy.lenient_json import NOT_JSON
 from tests.support.replies import reply
 
 ERROR = {"message": "No.", "type": "t", "param": "n", "code": "c"}
@@ -85,7 +86,7 @@ def test_a_page_for_people_is_known_by_its_look_or_its_type(body, kind, is_html,
 
 @pytest.mark.parametrize(
     "body",
-    [b"[" * 200_000, b'{"a":' * 100_000, b'{"error": "\xff"}', b'{"error": 1e999}', b'{"error": NaN}', b"\x00"],
+    [b"[" * 200_000, b'{"a":' * 100_000, b'{"error": "\xff"}', b"\x00"],
 )
 def test_a_bomb_or_bad_text_is_no_json_and_raises_nothing(body):
     found = read_evidence(reply(500, body))
