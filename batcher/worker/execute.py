@@ -115,7 +115,7 @@ class Executor:
             host=endpoint.host, endpoint_answered=endpoint.breaker.answered, lane_answered=lane_answered
         )
         try:
-            outcome = classify(result, path=claim.path, context=context)
+            outcome = classify(result, path=claim.path, context=context, request=claim.body)
             hints = rate_hints(result.headers, host=endpoint.host) if isinstance(result, Reply) else None
             validates = self._state.jobs[claim.job_id].job.settings.validate_output
             if validates and isinstance(outcome, Success) and isinstance(result, Reply):

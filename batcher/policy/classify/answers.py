@@ -5,8 +5,9 @@ Providers add enum values: what is not known to be a failure, and holds somethin
 
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from batcher.domain.outcomes import Failure, Outcome, Success, Usage
@@ -35,6 +36,8 @@ class AnswerKind(Enum):
     NO_CHOICES = auto()
     #: Well-formed, with nothing in it.
     EMPTY = auto()
+    #: Fewer vectors than the request has inputs.
+    FEWER_EMBEDDINGS = auto()
 
 
 #: What makes a chat message an answer. A refusal is one, as the API documents; tool calls have no content.
@@ -97,6 +100,34 @@ def _embeddings(document: Document) -> AnswerKind:
     items = data if isinstance(data, list) else []
     whole = bool(items) and all(isinstance(item, dict) and item.get("embedding") for item in items)
     return AnswerKind.COMPLETE if whole else AnswerKind.EMPTY
+
+
+def _has_all_vectors(document: Document, request: bytes) -> bool:
+    """Return whether there are as many vectors as inputs, and every index once."""
+    data = document.get("data")
+    vectors = data if isinstance(data, list) else []
+    indexes = [vector.get("index", place) for place, vector in enumerate(vectors)]
+    try:
+        inputs = _inputs(_decode_input(request).input)
+    except msgspec.MsgspecError:
+        return True
+    return inputs is None or sorted(map(repr, indexes)) == sorted(map(repr, range(inputs)))
+
+
+class _Input(Struct):
+    input: Any = None
+
+
+_decode_input: Final = msgspec.json.Decoder(_Input).decode
+
+
+def _inputs(value: object) -> int | None:
+    """Return the number of inputs: a text or its tokens is one, a list of either is as many; None if unknown."""
+    if isinstance(value, str):
+        return 1
+    if not isinstance(value, list) or not value:
+        return None
+    return 1 if all(isinstance(item, int) for item in value) else len(value)
 
 
 def _moderations(document: Document) -> AnswerKind:
@@ -207,12 +238,17 @@ _FLAWS: Final[Mapping[AnswerKind, _Flaw]] = {
     ),
     AnswerKind.NO_CHOICES: _Flaw(FailureKind.TRANSIENT, "no_choices", "the reply has no choices", _ONCE_MORE),
     AnswerKind.EMPTY: _Flaw(FailureKind.TRANSIENT, "empty_answer", "the reply has no content", _ONCE_MORE),
+    AnswerKind.FEWER_EMBEDDINGS: _Flaw(
+        FailureKind.TRANSIENT, "fewer_embeddings", "the reply has not one vector for each input", _ONCE_MORE
+    ),
 }
 
 
-def read_answer(document: Document, path: str) -> Outcome:
+def read_answer(document: Document, path: str, request: bytes) -> Outcome:
     """Return the outcome of a 2xx whose body is a JSON object without an error. Its usage is kept either way."""
     finding = judge_answer(document, path)
+    if finding is AnswerKind.COMPLETE and path.endswith("/embeddings") and not _has_all_vectors(document, request):
+        finding = AnswerKind.FEWER_EMBEDDINGS
     usage = usage_of(document)
     if finding is AnswerKind.COMPLETE:
         return Success(usage=usage)

@@ -24,8 +24,8 @@ _KEPT_TRACE: Final = 1_500
 _ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
 
 
-def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext) -> Outcome:
-    """Return the outcome of one attempt; never raises. `path` is the request's, under `/v1/`."""
+def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext, request: bytes = b"") -> Outcome:
+    """Return the outcome of one attempt. `path` is the request's, under `/v1/`, and `request` its body."""
     match result:
         case TransportFault():
             return _of_fault(result)
@@ -34,7 +34,7 @@ def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext
             if result.status not in SUCCESS:
                 return _of_error(result, evidence_from(result, document), context)
             if isinstance(document, dict) and not says_error(document):
-                return read_answer(document, path)
+                return read_answer(document, path, request)
             return _of_odd_success(result, document, path, context)
         case _:
             assert_never(result)

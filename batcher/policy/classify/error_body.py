@@ -62,7 +62,7 @@ def evidence_from(reply: Reply, document: object) -> Evidence:
     is_html = document is NOT_JSON and ("html" in content_type or reply.body.lstrip()[:1] == b"<")
     return Evidence(
         status=reply.status,
-        code=_name(error.get("code")) or _name(root.get("code")) or _name(root.get("statusCode")),
+        code=_code(error) or _code(root),
         type=_name(error.get("type")) or _google_status(error) or _name(metadata.get("error_type")),
         message=_message(error, root) or _plain_text(reply.body, document=document, is_html=is_html),
         param=_name(error.get("param")),
@@ -82,8 +82,13 @@ def unwrapped(value: object) -> object:
 
 
 def says_error(document: Mapping[str, object]) -> bool:
-    """Return whether a document is an error. An error object in which nothing is said is none."""
+    """Return whether a document is an error: `error`, MiniMax's `base_resp`, or `success: false`.
+
+    An error object in which nothing is said is none.
+    """
     if document.get("object") == "error" or document.get("type") == "error":
+        return True
+    if document.get("success") is False or _mapping(document.get("base_resp")).get("status_code"):
         return True
     error = unwrapped(document.get("error"))
     return any(error.values()) if isinstance(error, dict) else bool(error)
@@ -95,7 +100,7 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
     """Return the mapping with code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM)."""
-    error = unwrapped(root.get("error") or root.get("errors"))
+    error = unwrapped(root.get("error") or root.get("errors") or root.get("base_resp"))
     if isinstance(error, str):
         return {"message": error}
     return error if isinstance(error, dict) else root
@@ -108,6 +113,11 @@ def _name(value: object) -> str:
     return str(value)[:_MOST_OF_A_NAME] if is_number else ""
 
 
+def _code(node: Mapping[str, object]) -> str:
+    minimax = _name(node.get("status_code"))
+    return _name(node.get("code")) or _name(node.get("statusCode")) or (f"minimax_{minimax}" if minimax else "")
+
+
 def _google_status(error: Mapping[str, object]) -> str:
     """Return a Google status such as `RESOURCE_EXHAUSTED`: upper case, which other providers' `status` is not."""
     status = _name(error.get("status"))
@@ -115,7 +125,8 @@ def _google_status(error: Mapping[str, object]) -> str:
 
 
 def _message(error: Mapping[str, object], root: Mapping[str, object]) -> str:
-    said = (error.get("message"), root.get("message"), error.get("detail"), root.get("detail"))
+    names = ("message", "detail", "status_msg", "msg")
+    said = (node.get(name) for name in names for node in (error, root))
     return next((text for text in map(_text, said) if text), "")[:_MOST_OF_A_MESSAGE]
 
 

@@ -7,7 +7,16 @@ Sources: docs/providers.md#error-codes. A name is compared whole with `error.cod
 from typing import Final
 
 #: Prepaid credit is used up, or billing is off.
-NO_CREDIT: Final = frozenset({"insufficient_quota", "credit_balance_exhausted", "billing_not_active"})
+NO_CREDIT: Final = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_not_active",
+        # MiniMax; z.ai.
+        "minimax_1008",
+        "1113",
+    }
+)
 #: A spending cap is reached. Comes before NO_CREDIT, because OpenAI's `type` stays `insufficient_quota`.
 SPEND_CAP: Final = frozenset(
     {
@@ -98,9 +107,22 @@ OVERLOADED: Final = frozenset(
 #: The provider gave up on a long answer: retried few times.
 TOOK_TOO_LONG: Final = frozenset({"timeout_error", "DEADLINE_EXCEEDED"})
 
+#: The model missed the requested format or tool call (Groq): another sample may keep it.
+FORMAT_MISSED: Final = frozenset({"json_validate_failed", "tool_use_failed"})
+
 #: Names that stand for a status if a 200 carries an error without one (Responses API, gateways).
-AS_TOO_MANY: Final = frozenset({"rate_limit_exceeded", "rate_limit_error", "RESOURCE_EXHAUSTED", "rate_limited"})
-AS_BAD_KEY: Final = frozenset({"authentication_error", "invalid_api_key", "authentication"})
+AS_TOO_MANY: Final = frozenset(
+    {
+        "rate_limit_exceeded",
+        "rate_limit_error",
+        "RESOURCE_EXHAUSTED",
+        "rate_limited",
+        # MiniMax.
+        "minimax_1002",
+        "minimax_1039",
+    }
+)
+AS_BAD_KEY: Final = frozenset({"authentication_error", "invalid_api_key", "authentication", "minimax_1004"})
 AS_BAD_REQUEST: Final = frozenset(
     {
         "invalid_request_error",
@@ -124,6 +146,9 @@ AS_BAD_REQUEST: Final = frozenset(
         "unsupported_image_media_type",
         "empty_image_file",
         "failed_to_download_image",
+        # MiniMax: the prompt or the answer is sensitive.
+        "minimax_1026",
+        "minimax_1027",
     }
 )
 

@@ -13,6 +13,12 @@ from batcher.policy.lenient_json import NOT_JSON
 _PER_DAY: Final = re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE)
 _NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+)", re.DOTALL)
 _OF_A_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
+#: A download that failed or took too long, in either order of the words.
+_DOWNLOAD: Final = re.compile(
+    r"\b(?:time[d ]*-?out|fail\w*|error|unable|could ?n.t|cannot)\b.{0,60}\b(?:download|fetch)"
+    r"|\b(?:download|fetch)\w*\b.{0,80}\b(?:timed? ?out|failed)\b",
+    re.IGNORECASE,
+)
 _BUSY: Final = re.compile(r"\b(?:overloaded|server busy|high demand)\b", re.IGNORECASE)
 
 #: Conflicts, timeouts and cancellations, which may pass on a retry.
@@ -181,6 +187,17 @@ def overloaded(case: Case) -> bool:
 
 
 # --- the rest
+
+
+def format_missed(case: Case) -> bool:
+    """A 400 because the model, which samples, did not produce the requested format or tool call (Groq)."""
+    return case.evidence.status == 400 and named(case.evidence, error_codes.FORMAT_MISSED)
+
+
+def download_failed(case: Case) -> bool:
+    """A 400 because the provider could not download what the request refers to, such as an image."""
+    said = case.evidence
+    return said.status in {400, 422} and _DOWNLOAD.search(said.message) is not None
 
 
 def retry_is_forbidden(case: Case) -> bool:

@@ -131,8 +131,12 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("overloaded", predicates.overloaded, refused),
     # Faults that may pass on a retry.
     Rule("provider timeout", predicates.took_too_long, _few_times),
+    # TGI, TEI and Bedrock: the model behind the server failed.
+    Rule("failed dependency", _status(424), _few_times),
+    Rule("requested format missed", predicates.format_missed, _few_times),
+    Rule("the provider's own download failed", predicates.download_failed, _few_times),
     Rule("server fault, conflict, timeout", predicates.is_retryable, transient),
-    # What remains is wrong with this request: 400, 404, 405, 413, 414, 415, 422, 424, 431, 501, 3xx…
+    # What remains is wrong with this request: 400, 404, 405, 413, 414, 415, 422, 431, 501, 3xx…
     Rule("the request is at fault", _always, permanent),
 )
 

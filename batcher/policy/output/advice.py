@@ -70,6 +70,22 @@ _BY_CODE: Final[Mapping[str, str]] = {
         "The model returned an empty answer, more than once; each is billed. A higher max_tokens may help: "
         f"{_MAX_TOKENS}; or another model: {_OTHER_MODEL}; or a changed prompt: {_AS_FILE}."
     ),
+    "unasked_stream": (
+        "The server streams its answer although the request does not ask for it. Turn streaming off at the server "
+        "or the gateway; or say so in the request: `batcher dlq retry {which} --set stream=false`."
+    ),
+    "not_json": (
+        "The endpoint answers with sound, images or a file; batcher keeps JSON answers only. Send these requests "
+        "with another tool."
+    ),
+    "fewer_embeddings": (
+        "The endpoint returned fewer vectors than the request has inputs, more than once. Send fewer inputs in "
+        f"one request: {_AS_FILE}; or {_AGAIN}."
+    ),
+    "internal_error": (
+        "batcher itself failed on the reply; the trace is in the row's history (`batcher dlq show REQUEST`). "
+        f"Please report it with `batcher bundle --request REQUEST`. Then {_AGAIN}."
+    ),
     "worker_lost": (
         "The program died each time while this row was in flight, even when it ran alone. Look at its size with "
         f"`batcher dlq show REQUEST` and report it; with more memory, {_AGAIN}."
@@ -88,6 +104,8 @@ _BY_CODE_TOO: Final[Mapping[str, str]] = {
     "content_policy_violation": "content_filter",
     "content_policy": "content_filter",
     "moderation": "content_filter",
+    "minimax_1026": "content_filter",
+    "minimax_1027": "content_filter",
     "invalid_prompt": "content_filter",
     "DeploymentNotFound": "model_not_found",
     "invalid_model": "model_not_found",

@@ -418,3 +418,62 @@ def test_classifying_never_raises_whatever_json_comes(body, status, path):
 @given(st.binary(max_size=40), st.integers(100, 599))
 def test_classifying_never_raises_whatever_bytes_come(body, status):
     assert classify(reply(status, body), path="/v1/responses", context=KNOWN) is not None
+
+
+@pytest.mark.parametrize(
+    ("inputs", "vectors", "whole"),
+    [
+        ("one", 1, True),
+        (["a", "b", "c"], 3, True),
+        (["a", "b", "c"], 2, False),
+        (["a"], 2, False),
+        ([1, 2, 3], 1, True),
+        ([[1], [2]], 2, True),
+        ([[1], [2]], 1, False),
+        (None, 2, True),
+    ],
+)
+def test_there_is_a_vector_for_each_input(inputs, vectors, whole):
+    data = [{"object": "embedding", "index": place, "embedding": [0.1]} for place in range(vectors)]
+    request = msgspec.json.encode({"model": "m", "input": inputs})
+    found = classify(reply(200, {"data": data}), path="/v1/embeddings", context=KNOWN, request=request)
+    if whole:
+        assert isinstance(found, Success)
+    else:
+        assert isinstance(found, Failure)
+        assert (found.kind, found.code, found.most_attempts) == (RETRY, "fewer_embeddings", 2)
+
+
+def test_an_index_twice_is_no_vector_for_each_input():
+    data = [{"index": 0, "embedding": [0.1]}, {"index": 0, "embedding": [0.2]}]
+    found = classify(
+        reply(200, {"data": data}), path="/v1/embeddings", context=KNOWN, request=b'{"input": ["a", "b"]}'
+    )
+    assert isinstance(found, Failure)
+
+
+def test_vectors_without_an_index_are_taken_in_their_order():
+    data = [{"embedding": [0.1]}, {"embedding": [0.2]}]
+    found = classify(
+        reply(200, {"data": data}), path="/v1/embeddings", context=KNOWN, request=b'{"input": ["a", "b"]}'
+    )
+    assert isinstance(found, Success)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [(1002, RETRY_AT), (1039, RETRY_AT), (1004, PAUSE), (1008, PAUSE), (1026, DEAD), (1027, DEAD)],
+)
+def test_an_error_in_minimax_s_own_form_is_read(code, kind):
+    body = {"base_resp": {"status_code": code, "status_msg": "said"}}
+    found = failure(200, body)
+    assert (found.kind, found.code, found.message) == (kind, f"minimax_{code}", "said")
+
+
+def test_minimax_s_form_beside_an_answer_says_nothing_bad():
+    assert success(chat_reply() | {"base_resp": {"status_code": 0, "status_msg": ""}}) == Success(usage=COUNTED)
+
+
+def test_success_false_is_an_error():
+    found = failure(200, {"code": 500, "msg": "404 NOT_FOUND", "success": False})
+    assert (found.kind, found.code, found.message) == (RETRY, "http_500", "404 NOT_FOUND")

@@ -198,7 +198,7 @@ ROWS = [
     ("12", 501, openai_error(kind="NotImplementedError", code=501), {}, DEAD),
     *[
         ("14", status, openai_error(kind="invalid_request_error"), {}, DEAD)
-        for status in (400, 413, 414, 415, 422, 424, 431)
+        for status in (400, 413, 414, 415, 422, 431)
     ],
     *[
         ("14", 400, openai_error(code, "invalid_request_error"), {}, DEAD)
@@ -482,3 +482,35 @@ def test_no_type_in_any_place_makes_classifying_raise(hostile):
     for body in bodies:
         for status in (200, 302, 400, 402, 403, 404, 413, 429, 500, 503):
             assert judged(status, body) is not None
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Timeout while downloading https://example.test/a.png.",
+        "Failed to download image from https://example.test/a.png",
+        "Error while downloading file.",
+        "Could not fetch the image.",
+        "The image download timed out.",
+    ],
+)
+def test_a_download_that_failed_at_the_provider_is_tried_a_few_times(message):
+    found = failure(400, openai_error("invalid_image_url", "invalid_request_error", message))
+    assert (found.kind, found.most_attempts) == (FailureKind.TRANSIENT, 3)
+
+
+@pytest.mark.parametrize("message", ["Invalid image.", "Unsupported download format is not a field", "Downloads"])
+def test_other_words_about_images_are_the_requests_fault(message):
+    assert failure(400, openai_error("invalid_image", None, message)).kind is FailureKind.PERMANENT
+
+
+@pytest.mark.parametrize("code", ["json_validate_failed", "tool_use_failed"])
+def test_a_format_that_the_model_missed_is_tried_a_few_times(code):
+    found = failure(400, openai_error(code, "invalid_request_error", "Failed to generate JSON."))
+    assert (found.kind, found.code, found.most_attempts) == (FailureKind.TRANSIENT, code, 3)
+
+
+def test_a_failed_dependency_is_a_server_fault():
+    assert failure(424, {"error": "Request failed during generation", "error_type": "generation"}).kind is (
+        FailureKind.TRANSIENT
+    )

@@ -204,7 +204,7 @@ AZURE: Rows = [
     (404, openai_error("DeploymentNotFound"), {}, PAUSE, "DeploymentNotFound"),
     (404, {"error": {"code": "404", "message": "Resource not found"}}, {}, PAUSE, "http_404"),
     (408, {"error": {"code": "Timeout", "message": "The operation was timeout."}}, {}, RETRY, "Timeout"),
-    (424, openai_error(), {}, DEAD, "http_424"),
+    (424, openai_error(), {}, RETRY, "http_424"),
     (
         429,
         {
@@ -277,7 +277,7 @@ GROQ: Rows = [
         DEAD,
         "request_too_large",
     ),
-    (424, openai_error(None, BAD), {}, DEAD, BAD),
+    (424, openai_error(None, BAD), {}, RETRY, BAD),
     (429, openai_error("rate_limit_exceeded", "tokens"), {"retry-after": "2"}, RETRY_AT, "rate_limit_exceeded"),
     (498, openai_error("capacity_exceeded"), {}, RETRY_AT, "capacity_exceeded"),
     (498, b"", {}, RETRY, "http_498"),
