@@ -178,6 +178,9 @@ class Executor:
             case FailureKind.RATE_LIMITED:
                 self._state.refusals[claim.request_id] += judged.context.lane_answered
                 lane.begin_failing(self._time())
+                if outcome.retry_after_us is not None:
+                    wait_s = outcome.retry_after_us / 1e6
+                    lane.named_wait = (self._time() + wait_s, wait_s)
                 self._cool_down(lane, outcome, judged.refusal_cause)
             case FailureKind.BLOCKED:
                 assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why

@@ -81,7 +81,7 @@ class Heartbeat:
         asked = {route.lane for route in self._state.routes.values() if not route.dry}
         for job in self._state.jobs.values():
             for lane in job.lanes:
-                since = lane.failing_since
+                since = lane.silent_since(job.job.settings.max_wait)
                 if not (lane in asked or lane.in_flight or lane.ready):
                     lane.failing_since = None
                 elif since is not None and lane.pause is None and now - since >= job.job.settings.max_wait:

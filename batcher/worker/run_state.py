@@ -24,6 +24,8 @@ _LEAST_READY, _MOST_READY = 16, 512
 _FORGETS = 0.99
 
 _PACE_MARKS = 30
+#: A wait that the provider named is a long one from this share of `--max-wait` on.
+_LONG_WAIT = 0.25
 
 
 class SettlementRate:
@@ -78,6 +80,8 @@ class Lane:
     #: Monotonic seconds of the last success, and since when there were only refusals and faults.
     answered_at: float = float("-inf")
     failing_since: float | None = None
+    #: The last wait that the provider named: its end in monotonic seconds, and its length.
+    named_wait: tuple[float, float] = (float("-inf"), 0.0)
     gate: asyncio.Task[None] | None = None
 
     @property
@@ -92,6 +96,17 @@ class Lane:
         self.in_flight += 1
         self.recent_in_flight = max(self.in_flight, _FORGETS * self.recent_in_flight)
         self.recent_unsettled = max(self.in_flight + unsettled, _FORGETS * self.recent_unsettled)
+
+    def silent_since(self, max_wait: float) -> float | None:
+        """Return since when nothing was answered, if that is the provider's silence; None if it is not.
+
+        A long wait that the provider named is not silence: it counts from its end. Short ones are no excuse, or a
+        provider that always says "in a second" would never be silent.
+        """
+        end, length = self.named_wait
+        if self.failing_since is None or length < _LONG_WAIT * max_wait:
+            return self.failing_since
+        return max(self.failing_since, end)
 
     def begin_failing(self, now: float) -> None:
         """Record that a request was refused or failed with a fault."""

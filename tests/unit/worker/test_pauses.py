@@ -176,9 +176,18 @@ async def test_a_lane_that_answers_nothing_pauses_alone(rig: Rig):
     assert {row["spent"] for row in rig.rows()} == {0}
 
 
+async def test_a_long_wait_that_the_provider_named_is_not_silence(rig: Rig):
+    told = {"refuse_times": 1, "retry_after": 300}
+    job = rig.submit([chat("told", simulate=told)], max_wait=100.0)
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"completed": 1}
+    assert rig.pauses() == []
+    assert now() >= 300.0
+
+
 async def test_a_lane_without_work_is_not_silent(rig: Rig):
     """It found fault with its last row long ago; nothing waits for it, so nothing pauses."""
-    long = chat("long", model="b", simulate={"refuse_times": 1, "retry_after": 200})
+    long = chat("long", model="b", simulate={"refuse_times": 100, "retry_after": 20})
     job = rig.submit([chat("broken", model="a", simulate={"status": 500}), long], max_attempts=1, max_wait=150.0)
     assert await rig.run(job) is End.OVER
     assert [pause.scope for pause in rig.pauses()] == [PauseScope.LANE]
