@@ -19,7 +19,7 @@ from batcher.policy.classify.error_body import SUCCESS, read_evidence, unwrapped
 from batcher.policy.classify.failures import fix_only
 from batcher.policy.lenient_json import NOT_JSON, read_json
 from batcher.policy.privacy.sanitize import one_line
-from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, skipped
+from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, skipped, warning
 
 CHAT: Final = "/v1/chat/completions"
 MODELS: Final = "/v1/models"
@@ -141,7 +141,7 @@ def read_rejection(result: Result, *, host: str) -> CheckResult:
         return good(f"a request without messages is rejected: HTTP {result.status}, {said}")
     if result.status in SUCCESS and is_object and not evidence.message:
         fix = "bad rows will be answered, and billed, as if they were good: check your rows with `batcher check`"
-        return bad(f"a request without messages is accepted: HTTP {result.status}", fix)
+        return warning(f"a request without messages is accepted: HTTP {result.status}", fix)
     outcome = classify(result, path=CHAT, context=_nothing_known(host))
     if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
         return bad(_said(result, outcome), _fix(outcome))

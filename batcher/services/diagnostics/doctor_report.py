@@ -16,7 +16,7 @@ class CheckResult(Struct, frozen=True, kw_only=True):
 
     ok: bool | None
     evidence: str
-    #: How to correct it; set if `ok` is False.
+    #: How to correct it, or what to beware of; set if `ok` is False, and for a warning.
     fix: str | None = None
 
 
@@ -67,6 +67,11 @@ def skipped(why: str) -> CheckResult:
 def good(evidence: str) -> CheckResult:
     """The check passed."""
     return CheckResult(ok=True, evidence=evidence)
+
+
+def warning(evidence: str, fix: str) -> CheckResult:
+    """The check passed, but `fix` says what to beware of."""
+    return CheckResult(ok=True, evidence=f"warning: {evidence}", fix=fix)
 
 
 def bad(evidence: str, fix: str) -> CheckResult:
