@@ -22,6 +22,7 @@ CODE: Final = "invalid_output"
 #: A request that asks for a format contains one of these.
 _MARKS: Final = (b'"response_format"', b'"format"')
 _KEPT_MESSAGE: Final = 300
+_MOST_ATTEMPTS: Final = 2
 #: Numbers are compared as decimals: as floats, 19.99 is no multiple of 0.01.
 _decode: Final = msgspec.json.Decoder(float_hook=Decimal).decode
 _DECIMAL: Final = re.compile(r"Decimal\('([^']*)'\)")
@@ -53,14 +54,15 @@ def check_output(success: Success, *, request: bytes, reply: bytes) -> Success |
 def judge(success: Success, flaw: str | None) -> Success | Failure:
     """Return the outcome of an answer with this flaw.
 
-    A malformed answer may come out right on a retry; one that was cut at its token limit would be cut again.
+    A malformed answer may come out right on a retry, but each is billed, so there is only one. An answer that was
+    cut at its token limit would be cut again.
     """
     if flaw is None:
         return success
     if success.truncated:
         flaw += "; the answer was cut at its token limit: allow more tokens"
     kind = FailureKind.PERMANENT if success.truncated else FailureKind.TRANSIENT
-    return Failure(kind=kind, code=CODE, message=flaw, usage=success.usage)
+    return Failure(kind=kind, code=CODE, message=flaw, usage=success.usage, most_attempts=_MOST_ATTEMPTS)
 
 
 def unchecked(success: Success) -> Success:
