@@ -58,7 +58,7 @@ def test_a_reason_that_says_nothing_bad_is_delivered(reason):
     "reason", ["abort", "insufficient_system_resource", "overloaded", "error", "network_error"]
 )
 def test_an_answer_that_the_server_broke_off_is_tried_again(reason):
-    found = failure(200, chat_reply("Half an ans", reason))
+    found = failure(200, chat_reply("Half of it", reason))
     assert (found.kind, found.code) == (RETRY, "generation_failed")
 
 
