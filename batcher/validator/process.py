@@ -4,17 +4,20 @@ import asyncio
 import socket
 import subprocess
 import sys
+from collections import Counter
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 from batcher.domain.outcomes import Failure, Success
-from batcher.policy.classify.structured_output import asks_for_json, judge, unchecked
+from batcher.policy.classify.structured_output import asks_for_json, judge, requested_schema, unchecked
 from batcher.validator import child
 
 #: Seconds until an answer of the child is given up. The child's own limit of CPU time ends it much earlier, unless
 #: the machine is very busy or the child was stopped.
 _PATIENCE: Final = 30.0
+#: A schema that has ended the child so often is not tried again, so that a job full of it goes on.
+_MOST_DEATHS: Final = 3
 
 
 class ValidatorProcess:
@@ -26,6 +29,8 @@ class ValidatorProcess:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
+        #: How often the child ended over an answer to each schema.
+        self._deaths: Counter[bytes | None] = Counter()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: asyncio.StreamReader | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -43,6 +48,8 @@ class ValidatorProcess:
         if not asks_for_json(request):
             return success
         async with self._turn:
+            if self._is_fatal(request):
+                return unchecked(success)
             kind, text = await self._ask(request, reply)
         return unchecked(success) if kind == child.UNCHECKED else judge(success, text or None)
 
@@ -59,11 +66,16 @@ class ValidatorProcess:
         except (OSError, EOFError):
             # Too slow (TimeoutError is an OSError), killed by its timer, or not to be started at all.
             self._kill()
+            self._deaths[requested_schema(request)] += 1
             return child.UNCHECKED, ""
         except BaseException:
             # Cancelled in between: the next answer must not get this one's verdict.
             self._kill()
             raise
+
+    def _is_fatal(self, request: bytes) -> bool:
+        """Return whether the request's schema has ended the child so often that it is not tried again."""
+        return bool(self._deaths) and self._deaths[requested_schema(request)] >= _MOST_DEATHS
 
     async def _connection(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         if self._reader is None or self._writer is None:

@@ -89,6 +89,14 @@ def flaw_in(reply: bytes, *, request: bytes) -> str | None:
         raise UncheckableError(f"{type(error).__name__}: {error}"[:_KEPT_MESSAGE]) from error
 
 
+def requested_schema(request: bytes) -> bytes | None:
+    """Return the schema that a request asks for, as JSON; None if it asks for none, or cannot be read."""
+    try:
+        return _asked(msgspec.json.decode(request))
+    except (ValueError, RecursionError):
+        return None
+
+
 def _asked(body: Any) -> bytes | None:  # noqa: ANN401 - a JSON document
     """Return the schema to validate against, as JSON; `true` if any JSON will do, None if none was asked."""
     if not isinstance(body, dict):

@@ -96,6 +96,16 @@ async def test_a_check_that_never_ends_is_ended_while_the_loop_goes_on() -> None
         assert await validated(validator, EVIL, '"aaa"') == ANSWERED
 
 
+@pytest.mark.usefixtures("quick")
+async def test_a_schema_that_ends_the_child_again_and_again_is_not_tried_for_ever() -> None:
+    async with ValidatorProcess() as validator:
+        for _ in range(3):
+            assert await validated(validator, EVIL, json.dumps("a" * 60 + "!")) == UNCHECKED
+        assert await validated(validator, EVIL, '"aaa"') == UNCHECKED
+        assert validator._process is None
+        assert isinstance(await validated(validator, {"type": "object"}, "[]"), Failure)
+
+
 async def test_many_at_once_get_each_their_own_verdict() -> None:
     async with ValidatorProcess() as validator:
         found = await asyncio.gather(*(validated(validator, {"maximum": 10}, str(number)) for number in range(40)))
