@@ -42,6 +42,7 @@ def _facts(settings: JobSettings) -> list[_Fact]:
         ("cache", str(settings.cache)),
         ("reuse of earlier answers", "reused" if settings.reuse_earlier else "not reused"),
         ("structured output", "validated" if settings.validate_output else "not validated"),
+        ("truncated answers", "dead letters" if settings.fail_truncated else "delivered"),
         ("plain http with a key", "allowed" if settings.allow_http else "refused"),
         ("CA file", settings.ca_file or "the system's"),
         ("simulated provider", "yes" if settings.simulate else "no"),

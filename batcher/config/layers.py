@@ -25,6 +25,7 @@ class Flags(Struct, frozen=True, kw_only=True):
     cache: str | None = None
     allow_http: bool | None = None
     validate_output: bool | None = None
+    fail_truncated: bool | None = None
     ca_file: str | None = None
     simulate: bool | None = None
     db: str | None = None
@@ -45,6 +46,7 @@ class Layer(Struct, frozen=True, kw_only=True):
     cache: CacheMode | None = None
     allow_http: bool | None = None
     validate_output: bool | None = None
+    fail_truncated: bool | None = None
     ca_file: str | None = None
 
 

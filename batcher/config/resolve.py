@@ -66,6 +66,7 @@ def resolve_job(
         max_cost=_first((layer.max_cost for layer in layers), None),
         allow_http=_first((layer.allow_http for layer in layers), _DEFAULTS.allow_http),
         validate_output=_first((layer.validate_output for layer in layers), _DEFAULTS.validate_output),
+        fail_truncated=_first((layer.fail_truncated for layer in layers), _DEFAULTS.fail_truncated),
         ca_file=None if ca_file is None else ca_path(ca_file, environ),
         simulate=simulate,
     )
@@ -98,6 +99,7 @@ def _flag_layer(flags: Flags) -> Layer:
         cache=checks.optional(flags.cache, checks.cache_mode, "--cache"),
         allow_http=flags.allow_http,
         validate_output=flags.validate_output,
+        fail_truncated=flags.fail_truncated,
         ca_file=checks.optional(flags.ca_file, checks.text, "--ca-file"),
     )
 
@@ -114,6 +116,7 @@ def _remembered_layer(settings: JobSettings) -> Layer:
         cache=settings.cache,
         allow_http=settings.allow_http,
         validate_output=settings.validate_output,
+        fail_truncated=settings.fail_truncated,
         ca_file=settings.ca_file,
     )
 

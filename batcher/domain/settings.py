@@ -59,6 +59,8 @@ class JobSettings(Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
     #: Whether answers are validated against the format that the request asks for.
     validate_output: bool = True
+    #: Whether an answer that was cut at its token limit is a dead letter instead of being delivered.
+    fail_truncated: bool = False
     #: Runs against the built-in simulated provider.
     simulate: bool = False
 

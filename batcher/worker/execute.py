@@ -14,6 +14,7 @@ from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Decision, Requeue, Settlement
 from batcher.domain.states import FailureKind, FaultKind, RefusalCause
+from batcher.policy.classify.answers import refuse_truncated
 from batcher.policy.classify.classify import ReplyContext, classify, internal_error
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause
@@ -117,8 +118,10 @@ class Executor:
         try:
             outcome = classify(result, path=claim.path, context=context, request=claim.body)
             hints = rate_hints(result.headers, host=endpoint.host) if isinstance(result, Reply) else None
-            validates = self._state.jobs[claim.job_id].job.settings.validate_output
-            if validates and isinstance(outcome, Success) and isinstance(result, Reply):
+            settings = self._state.jobs[claim.job_id].job.settings
+            if settings.fail_truncated:
+                outcome = refuse_truncated(outcome)
+            if settings.validate_output and isinstance(outcome, Success) and isinstance(result, Reply):
                 outcome = await self._validator.validate(outcome, request=claim.body, reply=result.body)
             cause = _refusal_cause(outcome, claim)
         except asyncio.CancelledError as error:

@@ -57,6 +57,11 @@ _SETTINGS: list[Callable[[Any], Any]] = [
         default=None,
         help="Check each answer against the JSON format that its request asks for.  [default: on]",
     ),
+    click.option(
+        "--fail-truncated/--no-fail-truncated",
+        default=None,
+        help="Make dead letters of answers that are cut at their token limit.  [default: off]",
+    ),
     click.option("--allow-http", is_flag=True, default=None, help="Allow a key over plain HTTP to a public host."),
     click.option(
         "--ca-file",
@@ -80,6 +85,7 @@ _SETTING_NAMES = (
     "cache",
     "allow_http",
     "validate_output",
+    "fail_truncated",
     "ca_file",
     "simulate",
 )

@@ -260,6 +260,14 @@ def read_answer(document: Document, path: str, request: bytes) -> Outcome:
     )
 
 
+def refuse_truncated(outcome: Outcome) -> Outcome:
+    """Make a dead letter of an answer that was cut at its token limit: the same request would be cut again."""
+    if isinstance(outcome, Failure) or not outcome.truncated:
+        return outcome
+    message = "the answer was cut at its token limit" + (" before its first word" if outcome.empty else "")
+    return Failure(kind=FailureKind.PERMANENT, code="truncated", message=message, usage=outcome.usage)
+
+
 def usage_of(document: Document) -> Usage:
     """Return the tokens that the provider counted: `usage` of OpenAI and Anthropic, `usageMetadata` of Gemini."""
     usage = document.get("usage")

@@ -70,6 +70,10 @@ _BY_CODE: Final[Mapping[str, str]] = {
         "The model returned an empty answer, more than once; each is billed. A higher max_tokens may help: "
         f"{_MAX_TOKENS}; or another model: {_OTHER_MODEL}; or a changed prompt: {_AS_FILE}."
     ),
+    "truncated": (
+        "The answer was cut at its token limit, and `--fail-truncated` was given. Allow more tokens: "
+        f"{_MAX_TOKENS}; or accept cut answers: {_AGAIN}, then `batcher resume --no-fail-truncated`."
+    ),
     "unasked_stream": (
         "The server streams its answer although the request does not ask for it. Turn streaming off at the server "
         "or the gateway; or say so in the request: `batcher dlq retry {which} --set stream=false`."

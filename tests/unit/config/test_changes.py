@@ -64,6 +64,7 @@ OTHER_VALUES = [
     ("allow_http", True),
     ("ca_file", "/a.pem"),
     ("validate_output", False),
+    ("fail_truncated", True),
     ("simulate", True),
 ]
 

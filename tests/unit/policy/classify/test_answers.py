@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from batcher.domain.exchange import TransportFault
 from batcher.domain.outcomes import Failure, Success, Usage
 from batcher.domain.states import FailureKind, FaultKind, PauseScope
+from batcher.policy.classify.answers import refuse_truncated
 from batcher.policy.classify.classify import classify
 from tests.support.replies import FRESH, KNOWN, NOON, chat_reply, failure, judged, openrouter_error, reply, success
 
@@ -477,3 +478,22 @@ def test_minimax_s_form_beside_an_answer_says_nothing_bad():
 def test_success_false_is_an_error():
     found = failure(200, {"code": 500, "msg": "404 NOT_FOUND", "success": False})
     assert (found.kind, found.code, found.message) == (RETRY, "http_500", "404 NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (Success(usage=COUNTED, truncated=True), "the answer was cut at its token limit"),
+        (Success(usage=COUNTED, truncated=True, empty=True), "before its first word"),
+    ],
+)
+def test_cut_answers_are_dead_letters_where_that_was_asked_for(outcome, message):
+    found = refuse_truncated(outcome)
+    assert isinstance(found, Failure)
+    assert (found.kind, found.code, found.usage) == (DEAD, "truncated", COUNTED)
+    assert message in found.message
+
+
+def test_other_outcomes_stay_where_cut_answers_are_dead_letters():
+    for outcome in (Success(usage=COUNTED), Failure(kind=RETRY, code="timeout", message="late")):
+        assert refuse_truncated(outcome) is outcome
