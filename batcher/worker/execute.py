@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import assert_never
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -19,6 +20,7 @@ from batcher.policy.classify.classify import ReplyContext, classify, internal_er
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.structured_output import unchecked
+from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
 from batcher.policy.retry.circuit_breaker import Breaker
@@ -123,6 +125,7 @@ class Executor:
                 outcome = refuse_truncated(outcome)
             if settings.validate_output and isinstance(outcome, Success) and isinstance(result, Reply):
                 outcome = await self._validator.validate(outcome, request=claim.body, reply=result.body)
+                outcome = _once_if_deterministic(outcome, claim)
             cause = _refusal_cause(outcome, claim)
         except asyncio.CancelledError as error:
             # Only validating waits. The answer is here and paid for, so it is delivered unchecked.
@@ -221,6 +224,13 @@ class Executor:
                 endpoint=endpoint.base_url, open=endpoint.breaker.is_open, since=self._clock.now(), message=message
             )
         )
+
+
+def _once_if_deterministic(outcome: Outcome, claim: Claim) -> Outcome:
+    """Spare the second attempt at a format where the model would answer the same again."""
+    if isinstance(outcome, Success) or samples_at_random(claim.path, msgspec.json.decode(claim.body)):
+        return outcome
+    return replace(outcome, most_attempts=1)
 
 
 def _refusal_cause(outcome: Outcome, claim: Claim) -> RefusalCause | None:
