@@ -49,7 +49,7 @@ def burst_forgotten() -> AbstractContextManager[object]:
     def full(_pace: Pace, *, debt: float = 0.0) -> Balance:
         return Balance(0.0, debt)
 
-    return mock.patch.object(limiter, "drained", full)
+    return mock.patch.object(limiter, "initial_balance", full)
 
 
 def _forcing(where: str) -> Callable[..., list[RequestsSettled]]:
