@@ -96,6 +96,9 @@ class Summary(Struct, frozen=True, kw_only=True):
         rejected: Invalid lines that were skipped.
         cached: Rows that were answered without a request of their own.
         attempts: Requests sent.
+        truncated: Answers that were cut at their token limit.
+        empty: Of those, the ones that were cut before the first word.
+        unchecked: Answers that were delivered although the requested format could not be checked.
         rate_limited: Requests that were refused by a rate limit or for lack of capacity.
         input_tokens: Tokens of all prompts, as the provider counted them.
         output_tokens: Tokens of all answers, as the provider counted them.
@@ -113,6 +116,9 @@ class Summary(Struct, frozen=True, kw_only=True):
     rejected: int
     cached: int
     attempts: int
+    truncated: int
+    empty: int
+    unchecked: int
     rate_limited: int
     input_tokens: int
     output_tokens: int
