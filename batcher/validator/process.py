@@ -29,7 +29,7 @@ class ValidatorProcess:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
-        #: How often the child ended over an answer to each schema.
+        #: How often in a row the child ended over an answer to each schema.
         self._deaths: Counter[bytes | None] = Counter()
         self._process: subprocess.Popen[bytes] | None = None
         self._reader: asyncio.StreamReader | None = None
@@ -51,6 +51,8 @@ class ValidatorProcess:
             if self._is_fatal(request):
                 return unchecked(success)
             kind, text = await self._ask(request, reply)
+            if self._deaths and self._process is not None:
+                self._deaths.pop(requested_schema(request), None)
         return unchecked(success) if kind == child.UNCHECKED else judge(success, text or None)
 
     async def _ask(self, request: bytes, reply: bytes) -> tuple[bytes, str]:
@@ -65,8 +67,9 @@ class ValidatorProcess:
                 return kind, (await reader.readexactly(size)).decode()
         except (OSError, EOFError):
             # Too slow (TimeoutError is an OSError), killed by its timer, or not to be started at all.
+            if self._process is not None:
+                self._deaths[requested_schema(request)] += 1
             self._kill()
-            self._deaths[requested_schema(request)] += 1
             return child.UNCHECKED, ""
         except BaseException:
             # Cancelled in between: the next answer must not get this one's verdict.

@@ -153,4 +153,18 @@ AS_BAD_REQUEST: Final = frozenset(
 )
 
 #: Codes that only batcher uses; a provider's name that equals one is not adopted.
-OURS: Final = frozenset({"timeout", "local", "stale_connection", "worker_lost", "refused_too_often", "never_fits"})
+OURS: Final = frozenset(
+    {
+        "timeout",
+        "local",
+        "stale_connection",
+        "worker_lost",
+        "refused_too_often",
+        "never_fits",
+        "internal_error",
+        "unasked_stream",
+        "not_json",
+        "fewer_embeddings",
+        "truncated",
+    }
+)

@@ -237,7 +237,9 @@ def page_for_an_answer(case: Case) -> bool:
 def media_or_stream(case: Case) -> bool:
     """A success with a stream of events, or with sound, an image or a file: right in itself, and no JSON."""
     said = case.evidence
-    return said.status in SUCCESS and said.document is NOT_JSON and said.content_type.startswith(_MEDIA)
+    begins_as_json = said.message.startswith(("{", "["))
+    is_media = said.content_type.startswith(_MEDIA) and not begins_as_json
+    return said.status in SUCCESS and said.document is NOT_JSON and is_media
 
 
 def is_not_json_object(case: Case) -> bool:

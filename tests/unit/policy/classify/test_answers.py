@@ -497,3 +497,13 @@ def test_cut_answers_are_dead_letters_where_that_was_asked_for(outcome, message)
 def test_other_outcomes_stay_where_cut_answers_are_dead_letters():
     for outcome in (Success(usage=COUNTED), Failure(kind=RETRY, code="timeout", message="late")):
         assert refuse_truncated(outcome) is outcome
+
+
+def test_json_that_was_cut_is_no_media_whatever_its_type():
+    found = failure(200, WHOLE[:-9], {"content-type": "application/octet-stream"})
+    assert (found.kind, found.code) == (RETRY, "invalid_json")
+
+
+@pytest.mark.parametrize("code", ["internal_error", "truncated", "not_json"])
+def test_a_providers_code_is_not_taken_for_one_of_ours(code):
+    assert failure(500, {"error": {"code": code, "message": "x"}}).code == "http_500"
