@@ -40,6 +40,8 @@ def main() -> None:
 
 
 def _serve(connection: socket.socket) -> None:
+    # Importing the validator takes CPU time, which must not count towards the limit of the first answer.
+    _verdict(b'{"response_format": {"type": "json_object"}}', b'{"choices": [{"message": {"content": "{}"}}]}')
     with connection, connection.makefile("rb") as questions:
         while head := questions.read(QUESTION.size):
             request_size, reply_size = QUESTION.unpack(head)
