@@ -19,7 +19,7 @@ from sqlalchemy.pool import NullPool
 from batcher.domain.errors import ForeignStore, StoreError
 from batcher.store.sqlite.file_locks import write_lock
 from batcher.store.sqlite.filesystem import refuse_shared
-from batcher.store.sqlite.wal_flush import LogFile
+from batcher.store.sqlite.wal_flush import FLUSHES, LogFile
 
 #: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
@@ -168,12 +168,23 @@ class Database:
                 self.flush()
 
     def flush_beside(self, beside: bool) -> None:
-        """Set whether `write(flush=False)` leaves flushing to its caller."""
+        """Set whether `write(flush=False)` leaves flushing to its caller.
+
+        Raises StoreError, and changes nothing, if no descriptors are left for it.
+        """
         with self._mutex, storage_errors(self.path):
+            if beside:
+                self._reserve_descriptors()
             # Set first: if the switch is interrupted, commits are flushed twice rather than not at all.
             self._flushes = True
             self._choose_flushing(beside=beside)
             self._flushes = beside
+
+    def _reserve_descriptors(self) -> None:
+        try:
+            self._log.reserve(FLUSHES)
+        except OSError as error:
+            raise self._failed(error.strerror or str(error)) from error
 
     def _choose_flushing(self, *, beside: bool) -> None:
         for pragma in _FLUSHED_BESIDE if beside else _FLUSHED_WITHIN:
@@ -208,6 +219,7 @@ class Database:
         if blocked or logged != moved:
             raise self._failed("what an earlier flush left cannot be repaired while others read")
         self._log.close()
+        self._reserve_descriptors()
         self._is_torn = False
 
     def _refuse_another_file(self) -> None:

@@ -14,6 +14,8 @@ from typing import Final
 _LOOKED_AT: Final = 8
 _SLOW_SECONDS: Final = 0.003
 _QUICK_SECONDS: Final = 0.001
+#: Flushes at once: each includes whatever was committed before it began.
+FLUSHES: Final = 4
 
 
 class DiskPace:
@@ -44,6 +46,14 @@ class LogFile:
         self._path = store.with_name(f"{store.name}-wal")
         self._idle: list[int] = []
 
+    def reserve(self, count: int) -> None:
+        """Open descriptors for this many flushes at once: later, connections may have taken all there are.
+
+        Raises OSError.
+        """
+        while len(self._idle) < count:
+            self._idle.append(self._open())
+
     def flush(self) -> None:
         """Flush everything committed before. Raises OSError."""
         descriptor = self._take()
@@ -63,6 +73,9 @@ class LogFile:
                 if os.fstat(descriptor).st_nlink:
                     return descriptor
                 os.close(descriptor)
+        return self._open()
+
+    def _open(self) -> int:
         return os.open(self._path, os.O_RDWR | os.O_CLOEXEC)
 
     def close(self) -> None:

@@ -14,19 +14,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
 from batcher.domain.errors import StoreError
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.wal_flush import DiskPace
+from batcher.store.sqlite.wal_flush import FLUSHES, DiskPace
 
 T = TypeVar("T")
 Work = Callable[[Connection], Any]
 Group = list[tuple[Work, Future[Any]]]
-#: Flushes at once: each includes whatever was committed before it began.
-_FLUSHES: Final = 4
 
 
 def _report(done: Future[Any], result: object) -> None:
@@ -78,7 +76,7 @@ class _Flushers:
     def __init__(self, database: Database, pace: DiskPace) -> None:
         self._database = database
         self._pace = pace
-        self._pool = ThreadPoolExecutor(_FLUSHES, thread_name_prefix="batcher-flush")
+        self._pool = ThreadPoolExecutor(FLUSHES, thread_name_prefix="batcher-flush")
         self._unreported: deque[_Committed] = deque()
         self._reporting = threading.Lock()
 

@@ -253,3 +253,34 @@ def test_a_log_that_sqlite_made_anew_is_the_one_that_is_flushed(tmp_path: Path, 
         assert flushed[-2:] == [inode, inode]
         Path(f"{store}-wal").unlink()
     log.close()
+
+
+@pytest.fixture
+def none_left(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From its call on, the log cannot be opened: connections have taken all descriptors."""
+    opened = os.open
+
+    def open_(path: object, *rest: int) -> int:
+        if str(path).endswith("-wal"):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return opened(path, *rest)  # type: ignore[call-overload,no-any-return]
+
+    return lambda: monkeypatch.setattr(os, "open", open_)
+
+
+async def test_a_flush_needs_no_descriptor_that_connections_may_have_taken(
+    writer: StoreThread, none_left: Callable[[], None]
+):
+    await until_slow(writer)
+    none_left()
+    assert await asyncio.gather(*(writer.write(enter(number)) for number in range(20))) == list(range(20))
+
+
+async def test_without_a_descriptor_to_spare_commits_go_on_flushing_by_themselves(
+    writer: StoreThread, database: Database, none_left: Callable[[], None]
+):
+    none_left()
+    for number in range(20):
+        assert await writer.write(enter(number)) == number
+    assert not writer.is_slow
+    assert database._writer.exec_driver_sql("PRAGMA synchronous").scalar() == 2
