@@ -40,6 +40,14 @@ def finished(ledger: Ledger) -> None:
     ledger.check_end(Path("j.results.jsonl"))
 
 
+#: System calls that write a store to its disk, and about the how manieth of a run is amid its work.
+_FLUSH, _WRITE = (("fdatasync", "fsync"), 6), (("pwrite64",), 80)
+_FAULTS: list[tuple[str, tuple[str, ...], int]] = [("EIO", *_FLUSH)]
+_MORE_FAULTS: list[tuple[str, tuple[str, ...], int]] = (
+    [("ENOSPC", *_FLUSH), ("EIO", *_WRITE), ("ENOSPC", *_WRITE)] if IS_LONG else []
+)
+
+
 @needs_mount
 def test_a_full_disk_stops_the_run_and_loses_nothing(tell, folder) -> None:
     with provider_process(journal=_JOURNAL, latency=0.05) as server, small_disk(folder / "disk", "24m") as disk:
@@ -83,31 +91,32 @@ def test_a_store_that_cannot_be_written_is_an_error_before_anything_is_sent(tell
     tell("read-only folder", times=1, rows=50, lost=ledger.lost, repeats=ledger.repeats)
 
 
-def test_where_no_file_can_be_opened_the_run_waits_and_spends_no_attempt(tell) -> None:
+@pytest.mark.parametrize("disk", ["quick", pytest.param("slow", marks=needs_strace)])
+def test_where_no_file_can_be_opened_the_run_waits_and_spends_no_attempt(tell, disk) -> None:
+    fault = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={','.join(_FLUSH[0])}:delay_exit=5000"]
     with provider_process(journal=_JOURNAL, latency=0.05) as server:
         ledger = submitted(server, 120)
-        with confined("ulimit -n 26", "resume", "--concurrency", 64) as program:
+        slowed = fault if disk == "slow" else ()
+        with confined("ulimit -n 26", "resume", "--concurrency", 64, fault=slowed) as program:
             code, _, said = program.end(within=120)
         assert code == 0, said
         assert spent() == 0
         ledger.check_end(Path("j.results.jsonl"))
     assert _local_faults() > 0
     assert ledger.repeats == 0
-    tell("EMFILE (ulimit -n 26)", times=_local_faults(), rows=120, lost=ledger.lost, repeats=ledger.repeats)
+    tell(
+        f"EMFILE (ulimit -n 26), {disk} disk",
+        times=_local_faults(),
+        rows=120,
+        lost=ledger.lost,
+        repeats=ledger.repeats,
+    )
 
 
 def _local_faults() -> int:
     with looked_into() as database, database.read() as connection:
         query = "SELECT count(*) FROM attempts WHERE code = 'local'"
         return int(connection.exec_driver_sql(query).scalar_one())
-
-
-#: System calls that write a store to its disk, and about the how manieth of a run is amid its work.
-_FLUSH, _WRITE = (("fdatasync", "fsync"), 6), (("pwrite64",), 80)
-_FAULTS: list[tuple[str, tuple[str, ...], int]] = [("EIO", *_FLUSH)]
-_MORE_FAULTS: list[tuple[str, tuple[str, ...], int]] = (
-    [("ENOSPC", *_FLUSH), ("EIO", *_WRITE), ("ENOSPC", *_WRITE)] if IS_LONG else []
-)
 
 
 def injecting(calls: Sequence[str], error: str, when: str) -> list[str]:
