@@ -260,10 +260,10 @@ def none_left(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """From its call on, the log cannot be opened: connections have taken all descriptors."""
     opened = os.open
 
-    def open_(path: object, *rest: int) -> int:
+    def open_(path: str | Path, *rest: int) -> int:
         if str(path).endswith("-wal"):
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-        return opened(path, *rest)  # type: ignore[call-overload,no-any-return]
+        return opened(path, *rest)
 
     return lambda: monkeypatch.setattr(os, "open", open_)
 
