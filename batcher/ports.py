@@ -1,15 +1,15 @@
 """The interfaces that the worker depends on: small Protocols, each method a contract."""
 
-from collections.abc import Awaitable, Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Protocol
 
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply, TransportFault
-from batcher.domain.ids import JobId
+from batcher.domain.ids import JobId, RouteId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane, TokenLimit
 from batcher.domain.outcomes import Failure, PauseCause, Success, Usage
-from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
+from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settings import Limits
 from batcher.domain.settlements import Settlement
 from batcher.domain.states import RefusalCause
@@ -78,6 +78,10 @@ class Queue(Protocol):
 
     async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:
         """Return a job as it stands now, marked as started, and its routes."""
+        ...
+
+    async def history(self, job: Job) -> Mapping[RouteId, RouteHistory]:
+        """Return what earlier runs have left of the job's routes; a route without a past may be missing."""
         ...
 
     async def open_lane(self, key: LaneKey) -> StoredLane:

@@ -19,6 +19,8 @@ class PauseCause(Struct, frozen=True, kw_only=True):
     reason: PauseReason
     message: str
     fix: str
+    #: What the failures have in common, if that is why: resuming confirms that their rows are at fault.
+    failure: str | None = None
 
 
 class Success(Struct, frozen=True, kw_only=True):
@@ -64,6 +66,10 @@ class Failure(Struct, frozen=True, kw_only=True):
     restart_ramp: bool = False
     #: A refusal by a daily limit: the wait is shown as a cool-down, not as load.
     daily: bool = False
+    #: The parameter at fault, "" if the provider names none.
+    param: str = ""
+    #: No API answered, but something in its place, such as a gateway without a backend: part of an outage.
+    outage: bool = False
 
 
 Outcome = Success | Failure

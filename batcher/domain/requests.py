@@ -85,6 +85,15 @@ class Route(Struct, frozen=True, kw_only=True):
     reuse_earlier: bool
 
 
+class RouteHistory(Struct, frozen=True, kw_only=True):
+    """What the store knows of a route from earlier runs."""
+
+    #: Whether its endpoint has answered a request of it.
+    answered: bool = False
+    #: Causes of failures that a person confirmed by resuming after a pause for them.
+    confirmed: frozenset[str] = frozenset()
+
+
 class RouteDemand(Struct, frozen=True, kw_only=True):
     """How many requests of a route a worker can take now."""
 

@@ -104,6 +104,8 @@ class PauseScope(StrEnum):
     ENDPOINT = "endpoint"
     KEY = "key"
     LANE = "lane"
+    #: One path and model of one job.
+    ROUTE = "route"
     JOB = "job"
 
 
@@ -115,6 +117,10 @@ class PauseReason(StrEnum):
     SPEND_CAP = "spend_cap"
     ENDPOINT = "endpoint"
     MODEL = "model"
+    #: Row after row fails for one cause.
+    SAME_FAILURE = "same_failure"
+    #: Answer after answer misses the format that its request asks for.
+    FORMAT = "format"
 
 
 class CacheMode(StrEnum):

@@ -280,13 +280,15 @@ pauses = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("scope", Text, nullable=False),
-    # The id of what is paused: an endpoint, a lane or a job; for a key, `endpoint_id:name`.
+    # The id of what is paused: an endpoint, a lane, a route or a job; for a key, `endpoint_id:name`.
     Column("ref", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),
     Column("fix", Text, nullable=False),
     Column("since", Integer, nullable=False),
     Column("ended_at", Integer),
+    # What failures have in common that a route paused for. Once the pause has ended, a person has confirmed it.
+    Column("failure", Text),
     CheckConstraint(_one_of("scope", PauseScope), name="scope"),
     CheckConstraint(_one_of("reason", PauseReason), name="reason"),
     Index("ix_pauses_open", "scope", "ref", unique=True, sqlite_where=text("ended_at IS NULL")),

@@ -9,7 +9,7 @@ dispatcher   one task per lane: admits requests in order, one at a time
 task_pool    the reusable tasks that carry requests out
 execute      one request: send, classify, decide
 settler      writes settlements in groups, and claims with each group
-pauses       stops what waits for a person
+pausing      what stops sending until a person acts
 oversized    requests that can never fit a limit of their lane
 heartbeat    once a second: reports progress, reads which jobs are requested
 snapshot     what a runner writes down for `status` in another process

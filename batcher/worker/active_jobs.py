@@ -9,13 +9,15 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import Route
+from batcher.domain.requests import Route, RouteHistory
 from batcher.domain.settings import limits_for, strictest
 from batcher.domain.states import JobState, PauseReason, PauseScope
 from batcher.policy.rate.charging import with_known_rule
 from batcher.policy.retry.circuit_breaker import Breaker
+from batcher.policy.retry.failure_run import FailureRun
 from batcher.ports import Budget, Queue, Sender
-from batcher.worker.pauses import Pauses, covers
+from batcher.worker.pausing.pauses import Pauses, covers
+from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler
 
@@ -35,6 +37,7 @@ class ActiveJobs:
         senders: Senders,
         settler: Settler,
         pauses: Pauses,
+        verdicts: Verdicts,
         open_gate: Callable[[Lane], None],
     ) -> None:
         self._state = state
@@ -43,6 +46,7 @@ class ActiveJobs:
         self._senders = senders
         self._settler = settler
         self._pauses = pauses
+        self._verdicts = verdicts
         self._open_gate = open_gate
         self._versions: dict[JobId, int] = {}
 
@@ -76,9 +80,14 @@ class ActiveJobs:
         if job.state is not JobState.OPEN:
             return
         lanes = {route.model: await self._lane(job, route) for route in routes}
+        history = await self._queue.history(job)
         sender = await self._sender_of(job)
         # There is no await from here on, so no other task sees the job half changed.
         known = self._enter(job, routes, lanes)
+        for route in known.routes:
+            self._verdicts.forget(route)
+            past = history.get(route.id, RouteHistory())
+            route.failures = FailureRun(answered=past.answered, confirmed=past.confirmed)
         self._limit(known.lanes)
         self._lift_pauses(known, probe=probe)
         if isinstance(sender, BatcherError):
@@ -144,6 +153,8 @@ class ActiveJobs:
 
     def _lift_pauses(self, job: JobRun, *, probe: bool) -> None:
         """End every pause that the job waits for; what was paused begins with one request alone."""
+        for route in job.routes:
+            route.pause = None
         own = job.lanes
         for lane in self._state.lanes.values():
             paused = lane.pause is not None and any(covers(lane.pause, each, lane) for each in own)

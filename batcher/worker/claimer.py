@@ -9,6 +9,7 @@ from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.aio import wait_for
 from batcher.worker.heartbeat import write_active
+from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import MOST_BYTES, JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler
 
@@ -27,6 +28,7 @@ class Claimer:
         settler: Settler,
         clock: Clock,
         events: Events,
+        verdicts: Verdicts,
         over: Callable[[], None],
     ) -> None:
         self._queue = queue
@@ -34,6 +36,7 @@ class Claimer:
         self._settler = settler
         self._clock = clock
         self._events = events
+        self._verdicts = verdicts
         self._over = over
         self._turn = 0
 
@@ -76,7 +79,7 @@ class Claimer:
             return []
         asking: dict[Lane, list[RouteRun]] = {}
         for route in self._in_turn():
-            if route.ask_at <= now and route.lane.pause is None:
+            if route.ask_at <= now and not route.is_paused:
                 asking.setdefault(route.lane, []).append(route)
         return [
             RouteDemand(route=each.route, most=max(1, room // len(routes)))
@@ -109,8 +112,9 @@ class Claimer:
             self._state.take(claim)
             if alone:
                 self._state.alone = claim.request_id
-            lane = self._state.routes[claim.route_id].lane
-            if lane.pause is None and self._state.jobs[claim.job_id].is_wanted:
+            route = self._state.routes[claim.route_id]
+            lane = route.lane
+            if not route.is_paused and self._state.jobs[claim.job_id].is_wanted:
                 lane.ready.append(claim)
                 lane.arrived.set()
             else:  # paused or dropped while it was being claimed
@@ -121,6 +125,7 @@ class Claimer:
 
     async def _close_finished(self) -> bool:
         """Close finished jobs; try a request that must run last and alone. Returns whether anything changed."""
+        self._verdicts.review()
         now = _now()
         for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
             self._forget(job)
@@ -141,12 +146,12 @@ class Claimer:
         """Run suspected requests one at a time, when nothing else is in hand that could be lost with them."""
         if not jobs or any(job.held for job in self._state.jobs.values()):
             return False
-        open_ = [each for job in jobs for each in job.routes if each.lane.pause is None]
+        open_ = [each for job in jobs for each in job.routes if not each.is_paused]
         moved = bool(open_) and await self._claim(
             [RouteDemand(route=each.route, most=1) for each in open_], alone=True
         )
         for job in jobs:
-            paused = any(each.lane.pause is not None for each in job.routes)
+            paused = any(each.is_paused for each in job.routes)
             job.is_stuck = paused and not moved and job.is_exhausted
         return moved
 

@@ -9,7 +9,7 @@ from batcher.policy.tokens.estimate import names_maximum
 from batcher.ports import Budget, Reservation
 from batcher.worker.aio import wait_for
 from batcher.worker.oversized import OversizedRequests
-from batcher.worker.pauses import Pauses, unreachable
+from batcher.worker.pausing.pauses import Pauses, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import Dispatch, TaskPool
@@ -43,10 +43,10 @@ class Dispatcher:
     async def run(self, lane: Lane) -> None:
         """Admit the lane's claims one by one until cancelled; claims that were not sent stay in `lane.ready`."""
         while True:
-            while not lane.ready:
+            while (claim := lane.next) is None:
                 lane.arrived.clear()
                 await lane.arrived.wait()
-            await self._admit(lane, lane.ready[0])
+            await self._admit(lane, claim)
 
     async def _admit(self, lane: Lane, claim: Claim) -> None:
         """Send the claim, or return if it must be checked again, because a wait may have changed the situation."""
@@ -64,7 +64,7 @@ class Dispatcher:
         reservation = await self._budget.reserve(lane.key, charge)
         # The last wait is over; nothing else runs between here and the start of the request.
         if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):
-            self._start(lane, reservation)
+            self._start(lane, claim, reservation)
         else:
             self._budget.cancel(reservation)
 
@@ -74,8 +74,13 @@ class Dispatcher:
             return True
         return not endpoint.probing and self._time() >= endpoint.breaker.next_probe
 
-    def _start(self, lane: Lane, reservation: Reservation) -> None:
-        claim = lane.ready.popleft()
+    def _start(self, lane: Lane, claim: Claim, reservation: Reservation) -> None:
+        lane.take(claim)
+        route = self._state.routes[claim.route_id]
+        route.sends += 1
+        alone = route.id in lane.held
+        if alone:
+            lane.held[route.id] = False
         lane.record_sent(unsettled=self._settler.unsettled)
         self._state.begin_sending(claim)
         probe = lane.endpoint.breaker.is_open
@@ -83,7 +88,7 @@ class Dispatcher:
             lane.endpoint.probing = True
         if lane.room:
             self._state.wake.set()
-        self._task_pool.send(Dispatch(lane, claim, reservation, probe))
+        self._task_pool.send(Dispatch(lane, claim, reservation, probe, route.sends, alone))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]
@@ -112,4 +117,4 @@ class Dispatcher:
 
 def _is_next(lane: Lane, claim: Claim) -> bool:
     """Return whether the claim is still the lane's next; a pause may have released it during the wait."""
-    return bool(lane.ready) and lane.ready[0] is claim
+    return lane.next is claim

@@ -26,9 +26,9 @@ from batcher.policy.retry.backoff import BASE_US
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
 from batcher.ports import Budget, Clock, Events, OutputValidator
-from batcher.worker.attempt_records import ended, of_result, of_shutdown, was_sent
-from batcher.worker.pauses import Pauses
-from batcher.worker.run_state import Endpoint, JobRun, Lane, State
+from batcher.worker.attempt_records import of_shutdown, was_sent
+from batcher.worker.pausing.verdicts import Verdicts
+from batcher.worker.run_state import Endpoint, Lane, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import Dispatch
 
@@ -43,7 +43,8 @@ class Judged(Struct, frozen=True, kw_only=True):
     """What a result means, and what was known when it arrived."""
 
     outcome: Outcome
-    context: ReplyContext
+    #: Whether the lane has answered another request since this one was sent.
+    lane_answered: bool
     hints: RateHints | None = None
     #: Set if the outcome is a refusal by a rate limit.
     refusal_cause: RefusalCause | None = None
@@ -60,7 +61,7 @@ class Executor:
         state: State,
         budget: Budget,
         settler: Settler,
-        pauses: Pauses,
+        verdicts: Verdicts,
         clock: Clock,
         events: Events,
         validator: OutputValidator,
@@ -70,7 +71,7 @@ class Executor:
         self._state = state
         self._budget = budget
         self._settler = settler
-        self._pauses = pauses
+        self._verdicts = verdicts
         self._clock = clock
         self._events = events
         self._jitter = jitter
@@ -115,7 +116,9 @@ class Executor:
         """
         claim, endpoint = dispatch.claim, dispatch.lane.endpoint
         context = ReplyContext(
-            host=endpoint.host, endpoint_answered=endpoint.breaker.answered, lane_answered=lane_answered
+            host=endpoint.host,
+            endpoint_answered=endpoint.breaker.has_answered,
+            route_answered=self._state.routes[claim.route_id].failures.has_answered,
         )
         try:
             outcome = classify(result, path=claim.path, context=context, request=claim.body)
@@ -130,13 +133,13 @@ class Executor:
         except asyncio.CancelledError as error:
             # Only validating waits. The answer is here and paid for, so it is delivered unchecked.
             assert isinstance(outcome, Success)  # noqa: S101 - for the type checker
-            return Judged(outcome=unchecked(outcome), context=context, hints=hints, cancelled=error)
+            return Judged(outcome=unchecked(outcome), lane_answered=lane_answered, hints=hints, cancelled=error)
         except Exception as error:  # noqa: BLE001 - whatever a reply makes fail costs its row, never the run
-            return Judged(outcome=internal_error(error), context=context)
-        return Judged(outcome=outcome, context=context, hints=hints, refusal_cause=cause)
+            return Judged(outcome=internal_error(error), lane_answered=lane_answered)
+        return Judged(outcome=outcome, lane_answered=lane_answered, hints=hints, refusal_cause=cause)
 
     def _conclude(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> None:
-        lane, claim, outcome = dispatch.lane, dispatch.claim, judged.outcome
+        lane, outcome = dispatch.lane, judged.outcome
         endpoint, before = lane.endpoint, lane.endpoint.breaker
         endpoint.breaker = _breaker_after(before, result, outcome, self._time())
         # The budget gets the reply and its meaning together, so that it can recognize an old refusal.
@@ -150,9 +153,14 @@ class Executor:
             self._budget.adopt_hints(lane.key, judged.hints)
         if before.is_open != endpoint.breaker.is_open:
             self._report_breaker(endpoint, outcome)
-        record = of_result(lane, result, outcome)
-        self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
-        self._events.emit(ended(claim, lane, record, latency_us=result.latency_us))
+        if isinstance(outcome, Success):
+            self._verdicts.settle(dispatch, result, outcome, decision)
+            self._verdicts.answered(dispatch)
+        elif _needs_verdict(outcome, decision, result):
+            self._verdicts.failed(dispatch, result, outcome, decision)
+        else:
+            self._verdicts.settle(dispatch, result, outcome, decision)
+        self._verdicts.came_back(dispatch)
 
     def _decide(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> Decision:
         lane, claim, outcome = dispatch.lane, dispatch.claim, judged.outcome
@@ -163,7 +171,7 @@ class Executor:
             lane.answered_at = self._time()
             lane.failing_since = None
             return complete(outcome, result)
-        self._react(lane, job, claim, outcome, judged)
+        self._react(lane, claim, outcome, judged)
         now_us = self._clock.now()
         decision = decide(
             outcome,
@@ -179,19 +187,16 @@ class Executor:
             return _without_attempt(decision, now_us)
         return decision
 
-    def _react(self, lane: Lane, job: JobRun, claim: Claim, outcome: Failure, judged: Judged) -> None:
+    def _react(self, lane: Lane, claim: Claim, outcome: Failure, judged: Judged) -> None:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
-                self._state.refusals[claim.request_id] += judged.context.lane_answered
+                self._state.refusals[claim.request_id] += judged.lane_answered
                 lane.begin_failing(self._time())
                 if outcome.retry_after_us is not None:
                     wait_s = outcome.retry_after_us / 1e6
                     lane.named_wait = (self._time() + wait_s, wait_s)
                 self._cool_down(lane, outcome, judged.refusal_cause)
-            case FailureKind.BLOCKED:
-                assert outcome.pause is not None  # noqa: S101 - a blocked outcome always says why
-                self._pauses.begin(outcome.pause, lane, job)
-            case FailureKind.PERMANENT:
+            case FailureKind.BLOCKED | FailureKind.PERMANENT:
                 # There is no answer to deliver, but the lane works.
                 lane.failing_since = None
             case FailureKind.TRANSIENT:
@@ -226,6 +231,14 @@ class Executor:
         )
 
 
+def _needs_verdict(outcome: Failure, decision: Decision, result: Reply | TransportFault) -> bool:
+    """Return whether other rows are to show whose fault it is: of what would be a dead letter, or a pause."""
+    if outcome.kind is FailureKind.BLOCKED:
+        return True
+    is_refusal = outcome.kind is FailureKind.RATE_LIMITED
+    return isinstance(decision, DeadLetter) and isinstance(result, Reply) and not is_refusal
+
+
 def _once_if_deterministic(outcome: Outcome, claim: Claim) -> Outcome:
     """Spare the second attempt at a format where the model would answer the same again."""
     if isinstance(outcome, Success) or samples_at_random(claim.path, msgspec.json.decode(claim.body)):
@@ -246,7 +259,7 @@ def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Out
     if isinstance(result, TransportFault):
         own = result.kind in _OWN_FAULTS
         return before if own else circuit_breaker.failed(before, now, unreachable=not result.sent)
-    if result.status >= _SERVER_ERROR and outcome.kind is FailureKind.TRANSIENT:
+    if outcome.kind is FailureKind.TRANSIENT and (result.status >= _SERVER_ERROR or outcome.outage):
         return circuit_breaker.failed(before, now, unreachable=False)
     return circuit_breaker.alive(before)
 

@@ -10,7 +10,7 @@ from batcher.domain.ids import JobId
 from batcher.policy.retry.circuit_breaker import paused
 from batcher.ports import Budget, Queue
 from batcher.worker.active_jobs import ActiveJobs
-from batcher.worker.pauses import Pauses, silent, unreachable
+from batcher.worker.pausing.pauses import Pauses, silent, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.snapshot import Snapshot, encode, lane_snapshot
 

@@ -30,7 +30,7 @@ class OversizedRequests:
         output = stated_output(claim.body)
         if output is None or output <= limit.tpm:
             return False
-        lane.ready.popleft()
+        lane.take(claim)
         record = of_oversized(lane, output=output, limit=limit, ended_at=self._clock.now())
         decision = DeadLetter(kind=FailureKind.PERMANENT.value, code=NEVER_FITS)
         self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))

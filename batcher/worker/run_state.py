@@ -12,6 +12,7 @@ from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Claim, Route
 from batcher.policy.retry.circuit_breaker import Breaker
+from batcher.policy.retry.failure_run import FailureRun
 from batcher.ports import InFlightLog, Sender
 
 #: Bytes of bodies in hand above which no more is claimed. One body of at most 64 MiB may come on top, which stays
@@ -83,6 +84,23 @@ class Lane:
     #: The last wait that the provider named: its end in monotonic seconds, and its length.
     named_wait: tuple[float, float] = (float("-inf"), 0.0)
     gate: asyncio.Task[None] | None = None
+    #: Routes of which one request at a time is sent, to learn whose fault their failures are, and whether the next
+    #: one may be sent now.
+    held: dict[RouteId, bool] = field(default_factory=dict)
+
+    @property
+    def next(self) -> Claim | None:
+        """The first claim that may be sent, as far as its route says."""
+        if not self.held:
+            return self.ready[0] if self.ready else None
+        return next((claim for claim in self.ready if self.held.get(claim.route_id, True)), None)
+
+    def take(self, claim: Claim) -> None:
+        """Remove a claim that is sent or settled from those that are ready."""
+        if self.ready[0] is claim:
+            self.ready.popleft()
+        else:
+            self.ready.remove(claim)
 
     @property
     def room(self) -> int:
@@ -124,6 +142,24 @@ class RouteRun:
     ask_at: float = 0.0
     #: The queue had nothing more of it, not even for later.
     dry: bool = False
+    #: Claims in hand, as `JobRun.held`.
+    held: int = 0
+    #: A pause of this route alone.
+    pause: PauseCause | None = None
+    #: How many of its requests were sent in this run, the failures that are undecided, and when it last answered.
+    sends: int = 0
+    failures: FailureRun = field(default_factory=FailureRun)
+    answered_at: float = float("-inf")
+
+    @property
+    def id(self) -> RouteId:
+        """Its id in the store."""
+        return self.route.id
+
+    @property
+    def is_paused(self) -> bool:
+        """Return whether it waits for a person, by itself or with its lane."""
+        return self.pause is not None or self.lane.pause is not None
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -171,7 +207,7 @@ class JobRun:
     @property
     def is_exhausted(self) -> bool:
         """Return whether nothing is in hand and every route is either empty or paused."""
-        return self.held == 0 and all(route.dry or route.lane.pause is not None for route in self.routes)
+        return self.held == 0 and all(route.dry or route.is_paused for route in self.routes)
 
     @property
     def is_paused(self) -> bool:
@@ -222,6 +258,7 @@ class State:
         job = self.jobs[claim.job_id]
         job.held += 1
         job.is_stuck = False
+        self.routes[claim.route_id].held += 1
         self.held_bytes += len(claim.body)
 
     def begin_sending(self, claim: Claim) -> None:
@@ -232,6 +269,7 @@ class State:
     def release(self, claim: Claim) -> None:
         """Record that a claim's settlement is on disk."""
         self.jobs[claim.job_id].held -= 1
+        self.routes[claim.route_id].held -= 1
         self.held_bytes -= len(claim.body)
         if self.alone == claim.request_id:
             self.alone = None

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
-from batcher.domain.ids import JobId
+from batcher.domain.ids import JobId, RouteId
 from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Release, Requeue, Settlement
 from batcher.ports import Clock, Events, Queue
@@ -102,11 +102,11 @@ class Settler:
         """Return the size of a batch when several are committed at a time."""
         return max(1, self._most() // 2)
 
-    def release(self, lane: Lane, *, job_id: JobId | None = None) -> None:
-        """Release the claims that the lane has ready, of one job or of all: they were never sent."""
+    def release(self, lane: Lane, *, job_id: JobId | None = None, route_id: RouteId | None = None) -> None:
+        """Release the claims that the lane has ready, of one job, of one route or of all: they were never sent."""
         ready, lane.ready = lane.ready, deque[Claim]()
         for claim in ready:
-            if job_id is None or claim.job_id == job_id:
+            if job_id in {None, claim.job_id} and route_id in {None, claim.route_id}:
                 self.add(Settlement(claim=claim, decision=Release(), attempt=None))
             else:
                 lane.ready.append(claim)

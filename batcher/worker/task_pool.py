@@ -21,6 +21,10 @@ class Dispatch(Struct, frozen=True):
     reservation: Reservation
     #: It is sent during an outage, to learn whether the outage is over.
     probe: bool
+    #: The how manieth request of its route in this run it is, from 1.
+    number: int
+    #: Its route is held, and it is sent to learn whose fault the failures are.
+    alone: bool
 
 
 class TaskPool:

@@ -18,7 +18,8 @@ from batcher.worker.dispatcher import Dispatcher
 from batcher.worker.execute import Executor
 from batcher.worker.heartbeat import Heartbeat, write_active
 from batcher.worker.oversized import OversizedRequests
-from batcher.worker.pauses import Pauses
+from batcher.worker.pausing.pauses import Pauses
+from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Lane, NoInFlightLog, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import TaskPool
@@ -118,11 +119,14 @@ class Worker:
         state, queue, events, budget, clock = self.state, self._queue, self._events, self._budget, self._clock
         settler = Settler(queue=queue, state=state, clock=clock, events=events, most=self._max_in_flight)
         pauses = Pauses(queue=queue, state=state, settler=settler, events=events)
+        verdicts = Verdicts(
+            state=state, settler=settler, pauses=pauses, events=events, clock=clock, jitter=self._jitter
+        )
         executor = Executor(
             state=state,
             budget=budget,
             settler=settler,
-            pauses=pauses,
+            verdicts=verdicts,
             clock=clock,
             events=events,
             validator=self._validator,
@@ -131,12 +135,7 @@ class Worker:
         task_pool = TaskPool(executor.execute, tasks)
         oversized = OversizedRequests(budget=budget, settler=settler, clock=clock, events=events)
         gate = Dispatcher(
-            state=state,
-            budget=budget,
-            settler=settler,
-            task_pool=task_pool,
-            pauses=pauses,
-            oversized=oversized,
+            state=state, budget=budget, settler=settler, task_pool=task_pool, pauses=pauses, oversized=oversized
         )
 
         def open_gate(lane: Lane) -> None:
@@ -149,12 +148,20 @@ class Worker:
             senders=self._senders,
             settler=settler,
             pauses=pauses,
+            verdicts=verdicts,
             open_gate=open_gate,
         )
-        self._settler, self._pauses, self._task_pool, self._active_jobs = settler, pauses, task_pool, active_jobs
+        self._settler, self._pauses, self._verdicts = settler, pauses, verdicts
+        self._task_pool, self._active_jobs = task_pool, active_jobs
         self._beat = Heartbeat(queue=queue, state=state, budget=budget, active_jobs=active_jobs, pauses=pauses)
         self._intake = Claimer(
-            queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
+            queue=queue,
+            state=state,
+            settler=settler,
+            clock=clock,
+            events=events,
+            verdicts=verdicts,
+            over=self._over.set,
         )
 
     def _max_in_flight(self) -> int:
@@ -182,6 +189,7 @@ class Worker:
         self._task_pool.close_idle()
         if drain:
             await self._let_flights_end()
+        self._verdicts.finish()
         for lane in self.state.lanes.values():
             self._settler.release(lane)
         # Cancelled before they began: they were never sent.

@@ -11,10 +11,10 @@ from batcher.policy.classify.classify import ReplyContext, classify
 NOON = 1_795_348_800 * 1_000_000
 CHAT = "/v1/chat/completions"
 HOST = "api.openai.com"
-FRESH = ReplyContext(host=HOST, endpoint_answered=False, lane_answered=False)
-BUSY = ReplyContext(host=HOST, endpoint_answered=True, lane_answered=True)
+FRESH = ReplyContext(host=HOST, endpoint_answered=False, route_answered=False)
+BUSY = ReplyContext(host=HOST, endpoint_answered=True, route_answered=True)
 #: The endpoint has answered, this lane not since the request was sent.
-KNOWN = ReplyContext(host=HOST, endpoint_answered=True, lane_answered=False)
+KNOWN = ReplyContext(host=HOST, endpoint_answered=True, route_answered=False)
 
 
 def reply(status: int, body: object, headers: Mapping[str, str] | None = None) -> Reply:

@@ -176,7 +176,8 @@ class CountingQueue(SqlQueue):
 
 
 def line_of(number: int, body: dict[str, Any]) -> ParsedLine:
-    whole = {"custom_id": f"r{number}", "method": "POST", "url": "/v1/chat/completions", "body": body}
+    url = "/v1/embeddings" if "input" in body else "/v1/chat/completions"
+    whole = {"custom_id": f"r{number}", "method": "POST", "url": url, "body": body}
     parsed = parse_line(json.dumps(whole).encode(), line=number, default_path=None)
     assert isinstance(parsed, ParsedLine), parsed
     return parsed

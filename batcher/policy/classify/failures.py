@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
@@ -22,10 +23,10 @@ class ReplyContext(Struct, frozen=True, kw_only=True):
 
     #: Host of the endpoint: the same header means different limits at different providers.
     host: str
-    #: Whether the endpoint has answered with a success in this run.
+    #: Whether the endpoint has ever answered with a success, in this run or an earlier one.
     endpoint_answered: bool
-    #: Whether the lane has answered another request since this one was sent.
-    lane_answered: bool
+    #: The same for the request's route: its path and model.
+    route_answered: bool
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -91,18 +92,31 @@ def transient(case: Case, *, most_attempts: int | None = None) -> Failure:
         message=message_of(case.evidence),
         retry_after_us=stated_wait_us(case.evidence, case.now_us),
         most_attempts=most_attempts,
+        param=case.evidence.param,
     )
+
+
+def outage(case: Case) -> Failure:
+    """Make a transient failure of everything: something else answers in the API's place, such as a gateway."""
+    return replace(transient(case), outage=True)
 
 
 def permanent(case: Case, *, code: str | None = None) -> Failure:
     """Make a permanent failure: a dead letter."""
     return Failure(
-        kind=FailureKind.PERMANENT, code=code or code_of(case.evidence), message=message_of(case.evidence)
+        kind=FailureKind.PERMANENT,
+        code=code or code_of(case.evidence),
+        message=message_of(case.evidence),
+        param=case.evidence.param,
     )
 
 
 def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> Failure:
-    """Make a pause: sending stops until a person acts; the request goes back without using an attempt."""
+    """Make a pause: sending stops until a person acts; the request goes back without using an attempt.
+
+    It begins only if another row fails in the same way (`batcher/policy/retry/failure_run.py`); otherwise this
+    row is at fault.
+    """
     message = message_of(case.evidence)
     return Failure(
         kind=FailureKind.BLOCKED,
@@ -110,18 +124,17 @@ def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> 
         message=message,
         retry_after_us=stated_wait_us(case.evidence, case.now_us),
         pause=PauseCause(scope=scope, reason=reason, message=message, fix=fix),
+        param=case.evidence.param,
     )
-
-
-def blocked_unless_answered(case: Case, *, reason: PauseReason, fix: str) -> Failure:
-    """Pause the lane, unless it has answered another request since: then this request is at fault."""
-    if case.context.lane_answered:
-        return permanent(case)
-    return blocked(case, scope=PauseScope.LANE, reason=reason, fix=fix)
 
 
 _THEN_RESUME = "then run `batcher resume`"
 _THEN_DOCTOR = "check with `batcher doctor` that it works"
+#: The fix where one path of an endpoint fails and others answer.
+OTHER_PATHS_ANSWER: Final = (
+    "the endpoint answers other requests, but not these: see whether it offers their path and model, "
+    f"{_THEN_RESUME}; `batcher cancel JOB` gives up the rows that are left"
+)
 _OTHER_MODEL = (
     "`batcher doctor` lists the models; resume once it is fixed, or `batcher cancel JOB` and submit the file "
     "with another model"
@@ -170,16 +183,21 @@ def pause_for_base_url(case: Case) -> Failure:
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
+def pause_for_path(case: Case) -> Failure:
+    """Pause: the endpoint answers, but not at this path."""
+    return blocked(case, scope=PauseScope.ROUTE, reason=PauseReason.ENDPOINT, fix=OTHER_PATHS_ANSWER)
+
+
 def pause_for_model(case: Case) -> Failure:
     """Pause: the model is unknown there, or not available to this key."""
     fix = f"check the model's name, the key's access to it and the base URL: {_OTHER_MODEL}"
-    return blocked_unless_answered(case, reason=PauseReason.MODEL, fix=fix)
+    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=fix)
 
 
 def pause_for_permission(case: Case) -> Failure:
     """Pause: the key has no permission for this."""
     fix = f"give the key or its project the permission (model, region, network rules), {_THEN_RESUME}"
-    return blocked_unless_answered(case, reason=PauseReason.CREDENTIALS, fix=fix)
+    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.CREDENTIALS, fix=fix)
 
 
 def pause_for_zero_limit(case: Case) -> Failure:
@@ -196,7 +214,5 @@ def pause_for_refusal(case: Case) -> Failure:
 
 def pause_for_page(case: Case) -> Failure:
     """Pause: a page instead of an answer from an endpoint that has answered before: a firewall, or a login."""
-    if case.context.lane_answered:
-        return permanent(case)
     fix = f"a proxy or firewall answers in place of the provider: find out what it objects to, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)

@@ -113,9 +113,31 @@ def wrong_address(case: Case) -> bool:
         return False
     said = case.evidence
     page = said.is_html and 400 <= said.status < 500 and said.status not in _AGAIN | _TOO_LARGE | {429}
-    return (
-        page or 300 <= said.status < 400 or said.status == 405 or (said.status == 404 and not unknown_model(case))
-    )
+    return page or nothing_there(case)
+
+
+def wrong_path(case: Case) -> bool:
+    """The endpoint has answered, but never on this route: it does not offer the path."""
+    return nothing_there(case) and not case.context.route_answered
+
+
+def no_api_there(case: Case) -> bool:
+    """The route has answered before, and now no API does: a gateway without a backend, or a login page."""
+    return nothing_there(case) and not _says_why(case)
+
+
+def nothing_there(case: Case) -> bool:
+    """A redirect, or a path or a method that is not known; by status, as a missing model has rules of its own."""
+    said = case.evidence
+    return 300 <= said.status < 400 or said.status == 405 or (said.status == 404 and not unknown_model(case))
+
+
+def _says_why(case: Case) -> bool:
+    """Whether an API wrote the reply: a JSON object with more to say than that there is nothing."""
+    said = case.evidence
+    if not isinstance(said.document, dict) or said.message.lower().rstrip(".!") in {"", *error_codes.NO_SUCH_PATH}:
+        return False
+    return any((said.code, said.type, said.param)) or isinstance(said.document.get("error"), dict)
 
 
 def unknown_model(case: Case) -> bool:

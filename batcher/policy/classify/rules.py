@@ -68,7 +68,10 @@ def _few_times(case: Case) -> Failure:
 def _bad_answer(case: Case) -> Failure:
     if case.evidence.is_html:
         return transient(case)
-    return replace(transient(case), code="invalid_json", message=_what_came(case.evidence))
+    # An empty reply is a gateway's, or a server's that is being stopped; half a reply is the model's.
+    said = case.evidence
+    is_empty = said.document is NOT_JSON and not said.message
+    return replace(transient(case), code="invalid_json", message=_what_came(said), outage=is_empty)
 
 
 def _what_came(evidence: Evidence) -> str:
@@ -95,7 +98,7 @@ def _not_json_by_design(case: Case) -> Failure:
 def _page_once_more(case: Case) -> Failure:
     if not case.context.endpoint_answered:
         return failures.pause_for_base_url(case)
-    return replace(_bad_answer(case), most_attempts=_FEW)
+    return replace(_bad_answer(case), most_attempts=_FEW, outage=True)
 
 
 RULES: Final[tuple[Rule, ...]] = (
@@ -117,6 +120,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("flagged content", predicates.moderated, permanent),
     Rule("context length exceeded at 403", predicates.context_forbidden, permanent),
     Rule("wrong base URL", predicates.wrong_address, failures.pause_for_base_url),
+    Rule("wrong path", predicates.wrong_path, failures.pause_for_path),
+    Rule("nothing there any more", predicates.no_api_there, failures.outage),
     Rule("unknown model", predicates.unknown_model, failures.pause_for_model),
     Rule("service tier not allowed", predicates.service_tier, failures.pause_for_permission),
     Rule("HTML page at 403", predicates.forbidden_page, failures.pause_for_page),

@@ -34,10 +34,12 @@ class CannotEdit(Exception):
 
 
 class Edit(Struct, frozen=True, kw_only=True):
-    """One change of a body. `value` is JSON on one line; None removes what is at the path."""
+    """One change of a body. `value` is JSON on one line; None removes what is at the path, or moves it there."""
 
     path: tuple[str, ...]
-    value: bytes | None
+    value: bytes | None = None
+    #: The path from which the value is moved to `path`.
+    source: tuple[str, ...] | None = None
 
 
 def read_set(text: str) -> Edit:
@@ -50,16 +52,30 @@ def read_set(text: str) -> Edit:
 
 def read_unset(text: str) -> Edit:
     """Parse `PATH`. Raises UsageError."""
-    return Edit(path=_path(text, flag=f"--unset {text}"), value=None)
+    return Edit(path=_path(text, flag=f"--unset {text}"))
+
+
+def read_move(text: str) -> Edit:
+    """Parse `FROM=TO`, two paths. Raises UsageError."""
+    found = _SET.fullmatch(text)
+    if found is None:
+        hint = "write --move FROM=TO, such as --move max_tokens=max_completion_tokens"
+        raise UsageError(f"--move {text} has no `=`", hint=hint)
+    flag = f"--move {text}"
+    return Edit(path=_path(found[2], flag=flag), source=_path(found[1], flag=flag))
 
 
 def edited(body: bytes, edits: Sequence[Edit]) -> bytes:
     """Return the body, a JSON object, with these changes. Raises CannotEdit.
 
-    A missing member is added at the end of its object; removing a missing one changes nothing. Indexes refer to
-    the body as given: values are set first, then items are removed from the last one on.
+    A missing member is added at the end of its object; removing or moving a missing one changes nothing. Values
+    are moved first, in the order given. Other indexes refer to the body as it is then: values are set, then items
+    are removed from the last one on.
     """
-    taken_out = [edit for edit in edits if edit.value is None]
+    taken_out = [edit for edit in edits if edit.value is None and edit.source is None]
+    for edit in edits:
+        if edit.source is not None and (value := _get(body, edit.source, ())) is not None:
+            body = _set(_unset(body, edit.source, ()), edit.path, value, ())
     for edit in edits:
         if edit.value is not None:
             body = _set(body, edit.path, edit.value, ())
@@ -116,6 +132,15 @@ def _set(raw: bytes, path: Sequence[str], value: bytes, walked: tuple[str, ...])
         return _with_member(raw, path[0], _nested(path[1:], value))
     inner = _set(raw[member.value_start : member.end], path[1:], value, (*walked, path[0]))
     return raw[: member.value_start] + inner + raw[member.end :]
+
+
+def _get(raw: bytes, path: Sequence[str], walked: tuple[str, ...]) -> bytes | None:
+    """Return the value at `path`; None if there is none."""
+    member = _find(raw, path[0], walked)
+    if member is None:
+        return None
+    value = raw[member.value_start : member.end]
+    return value if len(path) == 1 else _get(value, path[1:], (*walked, path[0]))
 
 
 def _unset(raw: bytes, path: Sequence[str], walked: tuple[str, ...]) -> bytes:

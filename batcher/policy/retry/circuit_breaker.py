@@ -55,9 +55,14 @@ class Breaker(Struct, frozen=True, kw_only=True):
         return self.failures >= OPEN_AFTER
 
     @property
+    def has_answered(self) -> bool:
+        """Return whether it has ever answered, in this run or an earlier one."""
+        return self.answered or self.known
+
+    @property
     def never_reached(self) -> bool:
         """Return whether no connection to it could ever be made, in this run or an earlier one."""
-        return self.failures > 0 and self.unreachable and not (self.answered or self.known)
+        return self.failures > 0 and self.unreachable and not self.has_answered
 
     @property
     def failing(self) -> float:
@@ -79,7 +84,7 @@ def alive(breaker: Breaker) -> Breaker:
 
 def paused(breaker: Breaker) -> Breaker:
     """Return the state after a pause: when sending resumes, nothing has failed yet."""
-    return Breaker(known=breaker.answered or breaker.known)
+    return Breaker(known=breaker.has_answered)
 
 
 def failed(breaker: Breaker, now: float, *, unreachable: bool) -> Breaker:

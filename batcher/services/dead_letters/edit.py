@@ -52,7 +52,7 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
         raise _refusal(refused)
     if smallest is None or not changed:
         raise UsageError(
-            "--set and --unset change none of the bodies; nothing was put back",
+            "--set, --unset and --move change none of the bodies; nothing was put back",
             hint="`batcher dlq show REQUEST` shows the body; without these options rows go back unchanged",
         )
     return CheckedEdits(revisions=revisions, smallest=smallest[1])

@@ -233,4 +233,4 @@ def _figure(value: float | None) -> str:
 
 
 def _nothing_known(host: str) -> ReplyContext:
-    return ReplyContext(host=host, endpoint_answered=False, lane_answered=False)
+    return ReplyContext(host=host, endpoint_answered=False, route_answered=False)

@@ -133,7 +133,8 @@ def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> l
     with database.write() as connection:
         for job_id in wanted:
             job = jobs.get(connection, job_id)
-            models = {route.model for route in jobs.routes_of(connection, job)}
+            routes = jobs.routes_of(connection, job)
+            models = {route.model for route in routes}
             stored = lanes.of_endpoint(connection, job.endpoint_id, job.key_name)
             lane_ids = [lane.id for lane in stored if lane.key.model in models]
             ended = pauses.end_for(
@@ -141,6 +142,7 @@ def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> l
                 endpoint_id=job.endpoint_id,
                 key_name=job.key_name,
                 lane_ids=lane_ids,
+                route_ids=[route.id for route in routes],
                 job_id=job_id,
                 now=clock.now(),
             )

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from batcher.domain.ids import JobId
+from batcher.domain.ids import JobId, RouteId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
@@ -101,10 +101,10 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         counts = job_counts.counts(connection, job)
         models = sorted({route.model for route in jobs.routes_of(connection, job)})
         in_force = pauses.in_force(connection)
-        left = job_counts.unfinished_models(connection, job) if counts.unfinished and in_force else []
+        left = job_counts.unfinished_routes(connection, job) if counts.unfinished and in_force else []
         stored = {lane.key.model: lane for lane in lanes.of_endpoint(connection, job.endpoint_id, job.key_name)}
-    found = {model: _pause_of(job, stored.get(model), in_force) for model in models}
-    pause = _pause_of_all([found[model] for model in left])
+    paused = [(model, _pause_of(job, stored.get(model), in_force, route_id)) for route_id, model in left]
+    pause = _pause_of_all([each for _, each in paused])
     state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(live, job))
     return JobStatus(
         job=job.id,
@@ -126,7 +126,10 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
             total=counts.input_tokens + counts.output_tokens,
         ),
         cost_usd=None,
-        lanes=[_lane_status(job, model, live, stored.get(model), found[model], now=now) for model in models],
+        lanes=[
+            _lane_status(job, model, live, stored.get(model), _pause_of_model(paused, model), now=now)
+            for model in models
+        ],
         source=job.source_name,
         output=job.output_path,
         errors=_errors_file(job, counts),
@@ -186,19 +189,27 @@ def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownS
     return ShownState.PENDING if job.started_at is None else ShownState.INTERRUPTED
 
 
-def _pause_of(job: Job, lane: StoredLane | None, in_force: list[Pause]) -> Pause | None:
+def _pause_of(
+    job: Job, lane: StoredLane | None, in_force: list[Pause], route_id: RouteId | None = None
+) -> Pause | None:
     refs = {
         (PauseScope.ENDPOINT, str(job.endpoint_id)),
         (PauseScope.KEY, key_ref(job.endpoint_id, job.key_name)),
         (PauseScope.LANE, str(lane.id if lane else None)),
+        (PauseScope.ROUTE, str(route_id)),
         (PauseScope.JOB, str(job.id)),
     }
     return next((pause for pause in in_force if (pause.scope, pause.ref) in refs), None)
 
 
 def _pause_of_all(found: list[Pause | None]) -> Pause | None:
-    """Return a pause only if every lane with unfinished rows is paused."""
+    """Return a pause only if every route with unfinished rows is paused."""
     return found[0] if found and all(found) else None
+
+
+def _pause_of_model(paused: list[tuple[str, Pause | None]], model: str) -> Pause | None:
+    """Return a model's pause, as far as rows of it are left."""
+    return _pause_of_all([each for of, each in paused if of == model])
 
 
 def _paused_json(pause: Pause | None) -> dict[str, str] | None:

@@ -8,8 +8,10 @@ from sqlalchemy import (
     Connection,
     Row,
     Select,
+    Text,
     and_,
     case,
+    cast,
     delete,
     exists,
     func,
@@ -262,6 +264,8 @@ def delete_some(connection: Connection, job: Job) -> bool:
         _delete_requests(connection, job.id, found)
         return True
     connection.execute(delete(pauses).where(pauses.c.scope == "job", pauses.c.ref == str(job.id)))
+    of_routes = select(cast(routes.c.id, Text)).where(routes.c.job_id == job.id)
+    connection.execute(delete(pauses).where(pauses.c.scope == "route", pauses.c.ref.in_(of_routes)))
     remove_job_row(connection, job.id)
     return False
 

@@ -7,5 +7,6 @@ single_flight  of requests with the same fingerprint one is sent; the others fol
 cache_hits     rows whose answer is already known are settled instead of claimed
 runners        who has claimed requests; rescue of what a dead runner held; repair of clock skew
 lanes          what was learned about a lane's limits and outlives a run
-pauses         an endpoint, key, lane or job that waits for a person
+pauses         an endpoint, key, lane, route or job that waits for a person
+route_history  what earlier runs have left of a route
 """

@@ -1,20 +1,20 @@
 """The port `Queue` over SQLite: every method is one of the named operations, run by the writer."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from batcher.domain.events import RequestsSettled
-from batcher.domain.ids import HolderId, JobId
+from batcher.domain.ids import HolderId, JobId, RouteId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import ClaimResult, Route, RouteDemand
+from batcher.domain.requests import ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settlements import Settlement
 from batcher.ports import Clock
 from batcher.store.jobs import jobs
-from batcher.store.queue import claim, lanes, pauses, runners, settle
+from batcher.store.queue import claim, lanes, pauses, route_history, runners, settle
 from batcher.store.sqlite.writer_thread import Writer
 
 T = TypeVar("T")
@@ -80,6 +80,10 @@ class SqlQueue:
             return job, jobs.routes_of(connection, job)
 
         return await self._write(start)
+
+    async def history(self, job: Job) -> Mapping[RouteId, RouteHistory]:
+        """See `ports.Queue`."""
+        return await self._write(lambda connection: route_history.of_job(connection, job))
 
     async def open_lane(self, key: LaneKey) -> StoredLane:
         """See `ports.Queue`."""

@@ -1,11 +1,11 @@
-"""Pauses: an endpoint, key, lane or job that waits for a person."""
+"""Pauses: an endpoint, key, lane, route or job that waits for a person; and what earlier runs left of a route."""
 
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from batcher.domain.ids import EndpointId, JobId, LaneId
+from batcher.domain.ids import EndpointId, JobId, LaneId, RouteId
 from batcher.domain.jobs import Pause, key_ref
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseScope
@@ -21,6 +21,7 @@ def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> N
         "message": cause.message,
         "fix": cause.fix,
         "since": now,
+        "failure": cause.failure,
     }
     connection.execute(sqlite_insert(pauses).values(values).on_conflict_do_nothing())
 
@@ -51,6 +52,7 @@ def end_for(
     endpoint_id: EndpointId,
     key_name: str,
     lane_ids: Iterable[LaneId],
+    route_ids: Iterable[RouteId],
     job_id: JobId,
     now: int,
 ) -> int:
@@ -61,6 +63,7 @@ def end_for(
         (PauseScope.KEY, key_ref(endpoint_id, key_name)),
         (PauseScope.JOB, str(job_id)),
         *((PauseScope.LANE, str(lane_id)) for lane_id in lane_ids),
+        *((PauseScope.ROUTE, str(route_id)) for route_id in route_ids),
     ]
     for scope, ref in named:
         statement = update(pauses).where(

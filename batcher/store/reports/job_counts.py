@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, case, func, select
 
-from batcher.domain.ids import JobId
+from batcher.domain.ids import JobId, RouteId
 from batcher.domain.jobs import Counts, Job
 from batcher.domain.states import AnswerMark, AttemptKind, RequestState
 from batcher.store.jobs.id_range import of_job, within
@@ -92,12 +92,13 @@ def rejected_count(connection: Connection, job_id: JobId) -> int:
     return int(connection.execute(select(func.count()).where(rejected.c.job_id == job_id)).scalar_one())
 
 
-def unfinished_models(connection: Connection, job: Job) -> list[str]:
-    """Return the models whose requests are not all settled."""
+def unfinished_routes(connection: Connection, job: Job) -> list[tuple[RouteId, str]]:
+    """Return the routes whose requests are not all settled, with their models, in the order of the models."""
     left = requests.c.state.in_([RequestState.PENDING.value, RequestState.CLAIMED.value])
     with_work = select(requests.c.route_id).where(within(job), left).distinct()
-    query = select(routes.c.model).where(routes.c.id.in_(with_work)).distinct().order_by(routes.c.model)
-    return list(connection.execute(query).scalars())
+    query = select(routes.c.id, routes.c.model).where(routes.c.id.in_(with_work))
+    found = connection.execute(query.order_by(routes.c.model, routes.c.id))
+    return [(RouteId(row.id), row.model) for row in found]
 
 
 def repeat_groups(connection: Connection, job: Job) -> Iterator[tuple[str, bytes, int]]:

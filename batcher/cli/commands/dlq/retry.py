@@ -8,7 +8,7 @@ from batcher.cli.commands.dlq.selection import LetterSelection, no_store, select
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import letter_count, say
 from batcher.domain.errors import UsageError
-from batcher.policy.input.body_edit import Edit, read_set, read_unset, shown
+from batcher.policy.input.body_edit import Edit, read_move, read_set, read_unset, shown
 
 if TYPE_CHECKING:
     from batcher.services.dead_letters.retry import Retried
@@ -18,6 +18,7 @@ Examples:
   batcher dlq retry 17 18
   batcher dlq retry --job 3 --status 502
   batcher dlq retry --code context_length_exceeded --set model=gpt-4.1 --probe
+  batcher dlq retry --job 3 --move max_tokens=max_completion_tokens
   batcher dlq retry 17 --set messages.0.content='"Be brief."' --unset temperature
 """
 
@@ -33,6 +34,13 @@ Examples:
 )
 @click.option("--unset", "unsets", multiple=True, metavar="PATH", help="Remove a value from the body.")
 @click.option(
+    "--move",
+    "moves",
+    multiple=True,
+    metavar="FROM=TO",
+    help="Move a value to another path (max_tokens=max_completion_tokens); rows without it stay as they are.",
+)
+@click.option(
     "--probe",
     is_flag=True,
     help="Send one row now as a test, the smallest; requeue the others only if it is answered.",
@@ -40,7 +48,13 @@ Examples:
 @shared
 @click.pass_obj
 def retry(
-    session: Session, *, selection: LetterSelection, sets: tuple[str, ...], unsets: tuple[str, ...], probe: bool
+    session: Session,
+    *,
+    selection: LetterSelection,
+    sets: tuple[str, ...],
+    unsets: tuple[str, ...],
+    moves: tuple[str, ...],
+    probe: bool,
 ) -> int:
     """Requeue dead letters, edited on request.
 
@@ -51,7 +65,7 @@ def retry(
     from batcher.services.jobs.manage import opened_if_present  # noqa: PLC0415 - heavy modules only where they are used
 
     selection.require()
-    edits = _edits(sets, unsets)
+    edits = _edits(sets, unsets, moves)
     with opened_if_present(session.db, job=selection.job) as database:
         if database is None:
             raise no_store(session.db)
@@ -77,10 +91,10 @@ def say_retried(done: "Retried") -> None:
         say(f"next: batcher resume {' '.join(str(job) for job in done.jobs)}")
 
 
-def _edits(sets: tuple[str, ...], unsets: tuple[str, ...]) -> list[Edit]:
-    edits = [*map(read_set, sets), *map(read_unset, unsets)]
-    paths = [edit.path for edit in edits]
+def _edits(sets: tuple[str, ...], unsets: tuple[str, ...], moves: tuple[str, ...]) -> list[Edit]:
+    edits = [*map(read_move, moves), *map(read_set, sets), *map(read_unset, unsets)]
+    paths = [path for edit in edits for path in (edit.path, edit.source) if path is not None]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:
-        raise UsageError(f"{shown(twice)} is set or unset twice", hint="give it once")
+        raise UsageError(f"{shown(twice)} is set, unset or moved twice", hint="give it once")
     return edits

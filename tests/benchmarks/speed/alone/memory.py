@@ -1,15 +1,15 @@
 """What the worker needs around it, at no cost: a queue in memory and a sender that answers at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply
-from batcher.domain.ids import JobId, LaneId
+from batcher.domain.ids import JobId, LaneId, RouteId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, LaneMemory, StoredLane
 from batcher.domain.outcomes import PauseCause
-from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
+from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settlements import Settlement
 
 
@@ -81,6 +81,10 @@ class MemoryQueue:
     async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:
         """See `ports.Queue`."""
         return self._job, [self._route]
+
+    async def history(self, job: Job) -> Mapping[RouteId, RouteHistory]:
+        """See `ports.Queue`."""
+        return {}
 
     async def open_lane(self, key: LaneKey) -> StoredLane:
         """See `ports.Queue`."""

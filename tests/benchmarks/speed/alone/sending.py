@@ -169,7 +169,7 @@ async def _send(claims: Sequence[Claim], base_url: str) -> None:
 
 
 def _classify(claims: Sequence[Claim]) -> None:
-    context = ReplyContext(host="127.0.0.1", endpoint_answered=True, lane_answered=True)
+    context = ReplyContext(host="127.0.0.1", endpoint_answered=True, route_answered=True)
     for claim in claims:
         outcome = classify(_REPLY, path=_CHAT, context=context)
         assert isinstance(outcome, Success)

@@ -150,10 +150,10 @@ def test_a_job_without_a_row_counts_nothing(database):
 def test_models_with_work_left_are_named(database, holder):
     job = submit_rows(database, [Row("a", model="y"), Row("b", model="x"), Row("c", model="x")])
     with database.read() as connection:
-        assert job_counts.unfinished_models(connection, job) == ["x", "y"]
+        assert [model for _, model in job_counts.unfinished_routes(connection, job)] == ["x", "y"]
     holder.settle(*[completed(each) for each in holder.claim(job).claims if each.model == "y"])
     with database.read() as connection:
-        assert job_counts.unfinished_models(connection, job) == ["x"]
+        assert [model for _, model in job_counts.unfinished_routes(connection, job)] == ["x"]
 
 
 def test_bodies_that_rows_share_are_listed_with_their_number(database):

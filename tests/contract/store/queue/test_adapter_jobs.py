@@ -118,6 +118,7 @@ async def test_a_pause_stays_in_force_in_its_first_words_until_a_person_ends_it(
             endpoint_id=job.endpoint_id,
             key_name=job.key_name,
             lane_ids=[LANE],
+            route_ids=[],
             job_id=job.id,
             now=clock.at,
         )
@@ -141,7 +142,13 @@ async def test_resuming_a_job_ends_no_pause_of_another(database, queue):
     await queue.pause(CAUSE, key_ref(job.endpoint_id, "ANOTHER_KEY"))
     with database.write() as connection:
         ended = pauses.end_for(
-            connection, endpoint_id=job.endpoint_id, key_name=job.key_name, lane_ids=[], job_id=job.id, now=START
+            connection,
+            endpoint_id=job.endpoint_id,
+            key_name=job.key_name,
+            lane_ids=[],
+            route_ids=[],
+            job_id=job.id,
+            now=START,
         )
     assert ended == 0
 

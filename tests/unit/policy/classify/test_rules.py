@@ -7,7 +7,6 @@ from batcher.policy.classify.classify import ReplyContext
 from tests.support.replies import (
     BUSY,
     FRESH,
-    HOST,
     KNOWN,
     NOON,
     anthropic_error,
@@ -213,10 +212,10 @@ ROWS = [
             "invalid_image_url",
         )
     ],
-    ("15", 301, b"", {"location": "https://example.org/login?next=1"}, DEAD),
-    ("15", 404, PAGE, {}, DEAD),
-    ("15", 405, PAGE, {}, DEAD),
-    ("15", 404, {"detail": "Not Found"}, {}, DEAD),
+    ("15", 301, b"", {"location": "https://example.org/login?next=1"}, PAUSE),
+    ("15", 404, PAGE, {}, PAUSE),
+    ("15", 405, PAGE, {}, PAUSE),
+    ("15", 404, {"detail": "Not Found"}, {}, PAUSE),
 ]
 
 
@@ -236,12 +235,39 @@ def test_every_failure_has_a_code_and_a_message(rule, status, body, headers, kin
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 405])
 @pytest.mark.parametrize("body", [PAGE, b"", {"detail": "Not Found"}, b"404 page not found"])
-def test_no_api_at_the_address_pauses_the_endpoint_until_it_has_answered_once(status, body):
+def test_no_api_at_the_address_is_the_base_urls_then_the_paths_then_an_outage(status, body):
     first = failure(status, body, context=FRESH)
     assert first.pause is not None
     assert (first.pause.scope, first.pause.reason) == (PauseScope.ENDPOINT, PauseReason.ENDPOINT)
     assert "--base-url" in first.pause.fix
-    assert failure(status, body, context=KNOWN).kind is DEAD
+    path = failure(status, body, context=KNOWN)
+    assert path.pause is not None
+    assert (path.pause.scope, path.pause.reason) == (PauseScope.ROUTE, PauseReason.ENDPOINT)
+    assert "--base-url" not in path.pause.fix
+    later = failure(status, body, context=BUSY)
+    assert (later.kind, later.outage) == (RETRY, True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        openai_error(kind="invalid_request_error", message="No such File object: file-abc", param="file_id"),
+        openai_error(message="Item with id 'rs_1' not found."),
+        {"error": "prompt template 'x' does not exist", "code": "prompt_not_found"},
+    ],
+)
+def test_a_404_that_an_api_wrote_on_a_route_that_answers_is_the_rows(body):
+    assert failure(404, body, context=BUSY).kind is DEAD
+
+
+@pytest.mark.parametrize("body", [PAGE, b"", b"  "])
+def test_a_success_without_an_answer_in_it_is_an_outage_once_the_endpoint_has_answered(body):
+    found = failure(200, body, context=BUSY)
+    assert (found.kind, found.outage) == (RETRY, True)
+
+
+def test_half_an_answer_is_no_outage():
+    assert not failure(200, b'{"choices": [{"mess', context=BUSY).outage
 
 
 def test_a_redirect_names_where_it_leads_without_its_query():
@@ -279,21 +305,18 @@ def test_a_gateways_page_at_5xx_is_transient_even_before_any_answer(status):
         (400, openai_error(kind="invalid_request_error", param="service_tier")),
     ],
 )
-def test_model_and_permission_errors_pause_the_lane_unless_it_answered_since(status, body):
-    for endpoint_answered in (False, True):
-        found = failure(
-            status, body, context=ReplyContext(host=HOST, endpoint_answered=endpoint_answered, lane_answered=False)
-        )
-        assert found.pause is not None
-        assert found.pause.scope is PauseScope.LANE
-    assert failure(status, body, context=BUSY).kind is DEAD
-
-
-def test_a_firewalls_page_at_403_pauses_the_endpoint_unless_others_were_answered_since():
-    found = failure(403, PAGE, context=KNOWN)
+@pytest.mark.parametrize("context", [FRESH, KNOWN, BUSY])
+def test_model_and_permission_errors_call_for_a_pause_of_the_lane(status, body, context):
+    found = failure(status, body, context=context)
     assert found.pause is not None
-    assert found.pause.scope is PauseScope.ENDPOINT
-    assert failure(403, PAGE, context=BUSY).kind is DEAD
+    assert found.pause.scope is PauseScope.LANE
+
+
+def test_a_firewalls_page_at_403_calls_for_a_pause_of_the_endpoint():
+    for context in (KNOWN, BUSY):
+        found = failure(403, PAGE, context=context)
+        assert found.pause is not None
+        assert found.pause.scope is PauseScope.ENDPOINT
 
 
 def test_a_proxy_that_wants_a_login_pauses_the_endpoint():
@@ -369,7 +392,7 @@ def test_a_daily_refusal_is_marked_and_keeps_the_told_time(body, headers):
 def test_groqs_request_headers_count_a_day_at_groq_alone():
     body = openai_error("rate_limit_exceeded", "requests", "Rate limit reached")
     headers = {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "0", "retry-after": "2"}
-    groq = ReplyContext(host="api.groq.com", endpoint_answered=True, lane_answered=False)
+    groq = ReplyContext(host="api.groq.com", endpoint_answered=True, route_answered=False)
     assert failure(429, body, headers, context=groq).daily
     assert not failure(429, body, headers).daily
 

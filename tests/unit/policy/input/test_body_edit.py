@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.domain.errors import UsageError
-from batcher.policy.input.body_edit import CannotEdit, Edit, edited, read_set, read_unset, shown
+from batcher.policy.input.body_edit import CannotEdit, Edit, edited, read_move, read_set, read_unset, shown
 
 BODY = (
     b'{ "model" : "a",\t"n":1.50,"messages": [ {"role":"user", "content":"x, ]"} , {"content": null}], "o": {} }'
@@ -244,3 +244,34 @@ def test_whatever_is_given_as_a_value_is_json_on_one_line(text):
     assert edit.value is not None
     assert b"\n" not in edit.value
     json.loads(edit.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "moves", "result"),
+    [
+        (
+            b'{"max_tokens": 5, "n": 1}',
+            ["max_tokens=max_completion_tokens"],
+            b'{"n": 1,"max_completion_tokens":5}',
+        ),
+        (b'{"n": 1}', ["max_tokens=max_completion_tokens"], b'{"n": 1}'),
+        (b'{"a": {"b": 1e3}}', ["a.b=c.d"], b'{"a": {},"c":{"d":1e3}}'),
+        (b'{"a": 1, "b": 2}', ["a=b"], b'{"b": 1}'),
+        (b'{"a": 1}', ["a=a.b"], b'{"a":{"b":1}}'),
+        (b'{"a": [1, 2]}', ["a.1=b", "a.0=c"], b'{"a": [],"b":2,"c":1}'),
+    ],
+)
+def test_a_value_is_moved_as_it_is_spelled(body: bytes, moves: list[str], result: bytes) -> None:
+    found = edited(body, [read_move(move) for move in moves])
+    assert found.replace(b" ", b"") == result.replace(b" ", b"")
+
+
+def test_a_move_comes_before_what_is_set_and_removed() -> None:
+    edits = [read_unset("c"), read_set("a=2"), read_move("a=b")]
+    assert json.loads(edited(b'{"a": 1, "c": 3}', edits)) == {"b": 1, "a": 2}
+
+
+@pytest.mark.parametrize("text", ["max_tokens", "=b", "a=", "a..b=c"])
+def test_a_move_without_two_paths_is_refused(text: str) -> None:
+    with pytest.raises(UsageError):
+        read_move(text)

@@ -123,7 +123,7 @@ def test_one_that_is_refused_at_the_door_stops_them_all(folder):
         (["--set", "model=m"], "change none of the bodies"),
         (["--set", "model"], "has no `=`"),
         (["--set", "a..b=1"], "a part of the path is empty"),
-        (["--set", "n=1", "--unset", "n"], "n is set or unset twice"),
+        (["--set", "n=1", "--unset", "n"], "n is set, unset or moved twice"),
     ],
 )
 @pytest.mark.usefixtures("letters")

@@ -1,4 +1,4 @@
-"""Stops what must wait for a person: an endpoint, a key, a lane or a job. Requests in flight finish."""
+"""Stops what must wait for a person: an endpoint, a key, a lane, a route or a job. Requests in flight finish."""
 
 import asyncio
 from typing import assert_never
@@ -8,7 +8,7 @@ from batcher.domain.jobs import key_ref
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.ports import Events, Queue
-from batcher.worker.run_state import Endpoint, JobRun, Lane, State
+from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler
 
 
@@ -23,15 +23,20 @@ class Pauses:
         self._to_write: list[tuple[PauseCause, str]] = []
         self._arrived = asyncio.Event()
 
-    def begin(self, cause: PauseCause, lane: Lane, job: JobRun) -> None:
-        """Pause what the cause's scope means, as seen from this lane and job.
+    def begin(self, cause: PauseCause, lane: Lane, job: JobRun, route: RouteRun | None = None) -> None:
+        """Pause what the cause's scope means, as seen from this lane, job and route.
 
         A pause that is already in force stays.
         """
-        begun = self._stop_job(cause, job) if cause.scope is PauseScope.JOB else self._stop_lanes(cause, lane)
+        if cause.scope is PauseScope.JOB:
+            begun = self._stop_job(cause, job)
+        elif route is not None and cause.scope is PauseScope.ROUTE:
+            begun = self._stop_route(cause, route)
+        else:
+            begun = self._stop_lanes(cause, lane)
         if not begun:
             return
-        self._to_write.append((cause, _ref(cause.scope, lane, job)))
+        self._to_write.append((cause, _ref(cause.scope, lane, job, route)))
         self._arrived.set()
         self._events.emit(SendingPaused(lane=lane.key, cause=cause))
         self._state.wake.set()
@@ -51,6 +56,13 @@ class Pauses:
             self._settler.release(lane, job_id=job.job.id)
         return True
 
+    def _stop_route(self, cause: PauseCause, route: RouteRun) -> bool:
+        if route.pause is not None:
+            return False
+        route.pause = cause
+        self._settler.release(route.lane, route_id=route.id)
+        return True
+
     async def run(self) -> None:
         """Write pauses to the store as they begin, until cancelled."""
         while True:
@@ -67,7 +79,7 @@ class Pauses:
 
 
 def covers(cause: PauseCause, seen_from: Lane, lane: Lane) -> bool:
-    """Return whether a pause that begins on one lane also stops another. A job's pause stops no lane."""
+    """Return whether a pause that begins on one lane also stops another. A job's or a route's stops no lane."""
     match cause.scope:
         case PauseScope.ENDPOINT:
             return lane.endpoint is seen_from.endpoint
@@ -75,13 +87,13 @@ def covers(cause: PauseCause, seen_from: Lane, lane: Lane) -> bool:
             return lane.endpoint is seen_from.endpoint and lane.key.key_name == seen_from.key.key_name
         case PauseScope.LANE:
             return lane is seen_from
-        case PauseScope.JOB:
+        case PauseScope.JOB | PauseScope.ROUTE:
             return False
         case _:
             assert_never(cause.scope)
 
 
-def _ref(scope: PauseScope, lane: Lane, job: JobRun) -> str:
+def _ref(scope: PauseScope, lane: Lane, job: JobRun, route: RouteRun | None) -> str:
     """Return the `ref` under which the store knows what is paused."""
     match scope:
         case PauseScope.ENDPOINT:
@@ -90,6 +102,9 @@ def _ref(scope: PauseScope, lane: Lane, job: JobRun) -> str:
             return key_ref(lane.key.endpoint_id, lane.key.key_name)
         case PauseScope.LANE:
             return str(lane.stored.id)
+        case PauseScope.ROUTE:
+            assert route is not None  # noqa: S101 - for the type checker: `begin` has paused it
+            return str(route.id)
         case PauseScope.JOB:
             return str(job.job.id)
         case _:

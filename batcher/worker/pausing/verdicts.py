@@ -1,0 +1,283 @@
+"""Decides whose fault failures are, with the rows that come back beside them, and settles them then.
+
+The rules are in `batcher/policy/retry/failure_run.py`. Here the results wait, routes are held, and pauses begin.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.ids import RequestId, RouteId
+from batcher.domain.outcomes import Failure, Outcome, PauseCause
+from batcher.domain.requests import Claim
+from batcher.domain.settlements import Decision, Requeue, Settlement
+from batcher.domain.states import FailureKind, PauseReason, PauseScope
+from batcher.policy.classify.failures import OTHER_PATHS_ANSWER
+from batcher.policy.output.same_failure import how_to_fix
+from batcher.policy.retry.decide import decide
+from batcher.policy.retry.failure_run import FailureCause, Verdict
+from batcher.ports import Clock, Events
+from batcher.worker.attempt_records import ended, of_result
+from batcher.worker.pausing.pauses import Pauses, covers
+from batcher.worker.run_state import RouteRun, State
+from batcher.worker.settler import Settler
+from batcher.worker.task_pool import Dispatch
+
+#: From the widest scope to the narrowest.
+_NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
+#: Attempts of a row whose key is refused now and then, while others are answered with the same key.
+_KEY_ATTEMPTS = 3
+_GIVEN_BACK = Requeue(available_at=None, uses_attempt=False)
+
+
+class Undecided(Struct, frozen=True):
+    """A failure that waits for its verdict."""
+
+    dispatch: Dispatch
+    result: Reply | TransportFault
+    outcome: Failure
+    #: What is done if the row is at fault.
+    decision: Decision
+    #: Monotonic seconds at which it came back.
+    at: float
+
+
+class Verdicts:
+    """Settles what is decided, and keeps what is not."""
+
+    def __init__(
+        self,
+        *,
+        state: State,
+        settler: Settler,
+        pauses: Pauses,
+        events: Events,
+        clock: Clock,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._clock = clock
+        self._jitter = jitter
+        self._state = state
+        self._settler = settler
+        self._pauses = pauses
+        self._events = events
+        self._undecided: dict[RouteId, dict[int, Undecided]] = {}
+        #: Routes that are about to pause, and the requests that may still be answered beside them.
+        self._pausing: dict[RouteId, set[RequestId]] = {}
+        self._time = asyncio.get_running_loop().time
+
+    def settle(
+        self, dispatch: Dispatch, result: Reply | TransportFault, outcome: Outcome, decision: Decision
+    ) -> None:
+        """Settle a result that is decided."""
+        record = of_result(dispatch.lane, result, outcome)
+        self._settler.add(Settlement(claim=dispatch.claim, decision=decision, attempt=record))
+        self._events.emit(ended(dispatch.claim, dispatch.lane, record, latency_us=result.latency_us))
+
+    def answered(self, dispatch: Dispatch) -> None:
+        """Note an answer: rows of its route that failed although they were sent earlier are at fault."""
+        route = self._state.routes[dispatch.claim.route_id]
+        route.answered_at = self._time()
+        at_fault = route.failures.answered(dispatch.number)
+        if at_fault or route.id in route.lane.held:
+            self._dead_letter(route, at_fault)
+            self._follow_hold(route)
+
+    def failed(
+        self, dispatch: Dispatch, result: Reply | TransportFault, outcome: Failure, decision: Decision
+    ) -> None:
+        """Take a failure that would be a dead letter or a pause, and settle it once its fault is known."""
+        route = self._state.routes[dispatch.claim.route_id]
+        kept = Undecided(dispatch, result, outcome, decision, self._time())
+        if self._is_stopped(route):
+            self._settle_as_it_stands(route, kept)
+            return
+        fault = route.failures.failed(
+            dispatch.number,
+            FailureCause(result.status if isinstance(result, Reply) else None, outcome.code, outcome.param),
+            blocks=outcome.kind is FailureKind.BLOCKED,
+            # With an attempt used, others were answered beside it before: it is the row's.
+            of_key=_is_about_key(outcome) and not dispatch.claim.attempts_used,
+            probe=dispatch.alone,
+        )
+        if fault is Verdict.ROW:
+            self.settle(dispatch, result, outcome, decision)
+            return
+        self._undecided.setdefault(route.id, {})[dispatch.number] = kept
+        if self._state.alone == dispatch.claim.request_id:
+            # It has come back, so it endangers no other row, and others may be asked.
+            self._state.alone = None
+        self._follow_hold(route)
+        if fault is Verdict.ROUTE:
+            self._begin_pause(route)
+        self._state.wake.set()
+
+    def came_back(self, dispatch: Dispatch) -> None:
+        """Note that a request is over: the last one that could have spoken for a route lets the route pause."""
+        lane, claim = dispatch.lane, dispatch.claim
+        if dispatch.alone and claim.route_id in lane.held:
+            lane.held[claim.route_id] = claim.route_id not in self._pausing
+            lane.arrived.set()
+        for route_id, awaited in list(self._pausing.items()):
+            awaited.discard(claim.request_id)
+            if not awaited:
+                self._pause(self._state.routes[route_id])
+
+    def review(self) -> None:
+        """Decide what no other row can show any more: its route has none left, or is stopped."""
+        for route_id in list(self._undecided):
+            route = self._state.routes[route_id]
+            if self._is_stopped(route):
+                self._stop(route)
+            elif route.dry and route.held == len(self._undecided[route_id]):
+                self._decide_without_others(route)
+
+    def forget(self, route: RouteRun) -> None:
+        """Settle what is undecided of a route that begins again."""
+        if route.id in self._undecided:
+            self._stop(route)
+
+    def finish(self) -> None:
+        """Settle all that is undecided, because the run ends."""
+        for route_id in list(self._undecided):
+            self._stop(self._state.routes[route_id])
+
+    def _is_stopped(self, route: RouteRun) -> bool:
+        return route.is_paused or not self._state.jobs[route.route.job_id].is_wanted
+
+    def _decide_without_others(self, route: RouteRun) -> None:
+        faults = route.failures.exhausted()
+        at_fault = [number for number, fault in faults.items() if fault is Verdict.ROW]
+        route.failures.remove(at_fault)
+        self._dead_letter(route, at_fault)
+        again = [number for number, fault in faults.items() if fault is Verdict.ASK_AGAIN]
+        if Verdict.ROUTE in faults.values():
+            self._begin_pause(route)
+        elif again:
+            route.failures.ask_again(again)
+            for number in again:
+                self._give_back(self._undecided[route.id].pop(number))
+        self._follow_hold(route)
+
+    def _dead_letter(self, route: RouteRun, numbers: Iterable[int]) -> None:
+        """Settle rows that are at fault: dead letters, except that a refused key is tried a few times."""
+        kept = self._undecided.get(route.id, {})
+        for number in numbers:
+            one = kept.pop(number)
+            outcome, decision = one.outcome, one.decision
+            if outcome.pause is not None:
+                outcome = _of_one_row(outcome)
+                decision = self._decide(one.dispatch.claim, outcome)
+            self.settle(one.dispatch, one.result, outcome, decision)
+        if not kept:
+            self._undecided.pop(route.id, None)
+
+    def _decide(self, claim: Claim, outcome: Failure) -> Decision:
+        return decide(
+            outcome,
+            claim,
+            now_us=self._clock.now(),
+            jitter=self._jitter(),
+            max_attempts=self._state.jobs[claim.job_id].job.settings.max_attempts,
+            lane_answered=False,
+        )
+
+    def _give_back(self, one: Undecided) -> None:
+        outcome = replace(one.outcome, kind=FailureKind.BLOCKED)
+        self.settle(one.dispatch, one.result, outcome, _GIVEN_BACK)
+
+    def _follow_hold(self, route: RouteRun) -> None:
+        """Hold the route in its lane as long as its failures say, or let it go."""
+        held = route.lane.held
+        if route.failures.held_for is None:
+            self._pausing.pop(route.id, None)
+            if held.pop(route.id, None) is not None:
+                route.lane.arrived.set()
+        else:
+            held.setdefault(route.id, True)
+        if not self._undecided.get(route.id, True):
+            del self._undecided[route.id]
+
+    def _begin_pause(self, route: RouteRun) -> None:
+        """Pause the route, as soon as nothing is in flight that may be answered within the scope of the pause."""
+        if route.id in self._pausing:
+            return
+        cause, sending = self._cause(route), self._state.sending
+        self._pausing[route.id] = {
+            request_id
+            for request_id, claim in sending.items()
+            if claim.route_id == route.id or covers(cause, route.lane, self._state.routes[claim.route_id].lane)
+        }
+        route.lane.held[route.id] = False
+        if not self._pausing[route.id]:
+            self._pause(route)
+
+    def _cause(self, route: RouteRun) -> PauseCause:
+        kept = self._undecided[route.id]
+        of_held = [kept[number] for number in route.failures.of_held()]
+        last = of_held[-1].outcome
+        if last.pause is not None:
+            return last.pause
+        return PauseCause(
+            scope=PauseScope.ROUTE,
+            reason=PauseReason.SAME_FAILURE,
+            message=f"{len(of_held)} rows in a row failed alike on {route.route.path}: {last.message}",
+            fix=how_to_fix(last, job=route.route.job_id),
+            failure=str(route.failures.held_for),
+        )
+
+    def _pause(self, route: RouteRun) -> None:
+        cause = self._cause(route)
+        kept = self._undecided.pop(route.id)
+        alike = set(route.failures.of_held())
+        since = min(kept[number].at for number in alike)
+        for number, one in kept.items():
+            if number in alike:
+                self._give_back(one)
+            else:
+                self._settle_as_it_stands(route, one)
+        route.failures.remove(list(kept))
+        self._follow_hold(route)
+        job = self._state.jobs[route.route.job_id]
+        self._pauses.begin(self._narrowed(cause, route, since), route.lane, job, route)
+
+    def _narrowed(self, cause: PauseCause, route: RouteRun, since: float) -> PauseCause:
+        """Return the pause without what was answered beside the failures."""
+        answered = [
+            each for each in self._state.routes.values() if each is not route and each.answered_at >= since
+        ]
+        for scope in _NARROWER[_NARROWER.index(cause.scope) : -1]:
+            found = replace(cause, scope=scope)
+            if not any(covers(found, route.lane, each.lane) for each in answered):
+                return found
+        fix = OTHER_PATHS_ANSWER if cause.scope is PauseScope.ENDPOINT else cause.fix
+        return replace(cause, scope=PauseScope.ROUTE, fix=fix)
+
+    def _stop(self, route: RouteRun) -> None:
+        kept = self._undecided.pop(route.id)
+        for one in kept.values():
+            self._settle_as_it_stands(route, one)
+        route.failures.remove(list(kept))
+        self._follow_hold(route)
+
+    def _settle_as_it_stands(self, route: RouteRun, one: Undecided) -> None:
+        """Settle a failure without a verdict: what may not be the row's fault is given back."""
+        is_held = one.dispatch.number in route.failures.of_held()
+        if is_held or one.outcome.kind is FailureKind.BLOCKED:
+            self._give_back(one)
+        else:
+            self.settle(one.dispatch, one.result, one.outcome, one.decision)
+
+
+def _is_about_key(outcome: Failure) -> bool:
+    return outcome.pause is not None and outcome.pause.scope is PauseScope.KEY
+
+
+def _of_one_row(outcome: Failure) -> Failure:
+    """Return a failure that would pause as one of its row alone. A key that others use works again soon."""
+    if _is_about_key(outcome):
+        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_KEY_ATTEMPTS)
+    return replace(outcome, kind=FailureKind.PERMANENT, pause=None)
