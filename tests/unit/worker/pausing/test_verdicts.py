@@ -1,4 +1,4 @@
-"""One row never decides for all, and what is about all costs no row: other rows of the route show whose fault it is."""
+"""One row never decides for all, and what is about all costs no row: other rows show whose fault a failure is."""
 
 import asyncio
 import json
