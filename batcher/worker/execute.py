@@ -34,7 +34,11 @@ from batcher.worker.task_pool import Dispatch
 
 #: Faults that say nothing about the endpoint.
 _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.REPLY_TOO_LARGE})
+#: Faults of a connection over which something was sent.
+_BROKEN = frozenset({FaultKind.RESET, FaultKind.PROTOCOL})
 _SERVER_ERROR = 500
+#: What gateways answer without a server behind them, and servers that are starting.
+_GATEWAY_ERRORS = frozenset({502, 503, 504, 521, 522, 523, 524})
 #: The code of a single request that is larger than the limit itself (`batcher/policy/classify/rules.py`).
 _TOO_LARGE = "request_too_large"
 
@@ -183,7 +187,12 @@ class Executor:
             # an outage.
             lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
         )
-        if outcome.kind is FailureKind.TRANSIENT and (not was_sent(result) or lane.endpoint.breaker.is_open):
+        if outcome.kind is not FailureKind.TRANSIENT:
+            return decision
+        endpoint = lane.endpoint
+        if isinstance(decision, DeadLetter) and _is_like_outage(endpoint.breaker, result, outcome, claim):
+            endpoint.breaker = circuit_breaker.opened_by_row(endpoint.breaker, self._time())
+        if not was_sent(result) or (endpoint.breaker.is_open and not endpoint.breaker.blames_row):
             return _without_attempt(decision, now_us)
         return decision
 
@@ -262,6 +271,18 @@ def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Out
     if outcome.kind is FailureKind.TRANSIENT and (result.status >= _SERVER_ERROR or outcome.outage):
         return circuit_breaker.failed(before, now, unreachable=False)
     return circuit_breaker.alive(before)
+
+
+def _is_like_outage(breaker: Breaker, result: Reply | TransportFault, outcome: Failure, claim: Claim) -> bool:
+    """Return whether a row used up its attempts on a gateway or a dead connection, with no answer in between.
+
+    A 500 with words of its own may be about the row.
+    """
+    if breaker.is_open or breaker.failures <= claim.attempts_used:
+        return False
+    if isinstance(result, TransportFault):
+        return result.kind in _BROKEN
+    return outcome.outage or result.status in _GATEWAY_ERRORS
 
 
 def _without_attempt(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:

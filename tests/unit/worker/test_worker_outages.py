@@ -13,6 +13,7 @@ from batcher.store.queue import lanes
 from batcher.store.reports import job_counts, results
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, Outage, chat, chats
+from tests.support.scripted import OK, error, use
 from tests.support.workers import Rig, now
 
 
@@ -167,3 +168,31 @@ async def test_an_answer_that_is_not_in_the_cache_is_known_too(rig: Rig):
         connection.exec_driver_sql("DELETE FROM cache")
         key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model="m")
         assert lanes.open_lane(connection, key, now=rig.clock.now()).endpoint_answered
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("max_attempts", [3, 6])
+async def test_a_small_job_waits_out_an_outage_as_a_large_one_does(rig: Rig, count: int, max_attempts: int):
+    use(rig, lambda _text, _path, at: (0.01, 503, {"error": {"message": "x"}}) if at < 600.0 else OK)
+    job = rig.submit(chats(count), max_attempts=max_attempts)
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"completed": count}
+    assert 600.0 <= now() < 640.0
+    assert rig.pauses() == []
+
+
+async def test_a_row_that_crashes_its_server_is_a_dead_letter_though_no_other_is_left(rig: Rig):
+    use(rig, lambda text, _path, _at: (0.01, 502, b"<html></html>") if text == "row 19" else OK)
+    job = rig.submit(chats(20))
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"completed": 19, "dead_lettered": 1}
+    assert now() < 420.0
+    assert rig.pauses() == []
+
+
+async def test_a_server_error_with_words_is_the_rows_after_its_attempts(rig: Rig):
+    use(rig, lambda _text, _path, _at: error(500, "internal"))
+    job = rig.submit(chats(1))
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"dead_lettered": 1}
+    assert now() < 120.0
