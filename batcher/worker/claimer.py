@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from batcher.domain.events import JobFinished
-from batcher.domain.requests import ClaimResult, RouteDemand
+from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.aio import wait_for
@@ -110,14 +110,22 @@ class Claimer:
             if alone:
                 self._state.alone = claim.request_id
             lane = self._state.routes[claim.route_id].lane
-            if lane.pause is None and self._state.jobs[claim.job_id].is_wanted:
+            if self._may_take(lane, claim):
                 lane.ready.append(claim)
                 lane.arrived.set()
-            else:  # paused or dropped while it was being claimed
+            else:
                 self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         self._state.count(claimed.settled)
         for settled in claimed.settled:
             self._events.emit(settled)
+
+    def _may_take(self, lane: Lane, claim: Claim) -> bool:
+        """Return whether the route's lane may send it: what was asked for may have changed during the claim.
+
+        Its answer is stored and cached as that of the claim's endpoint, so only a lane of that endpoint may.
+        """
+        is_wanted = lane.pause is None and self._state.jobs[claim.job_id].is_wanted
+        return is_wanted and claim.endpoint_id == lane.key.endpoint_id
 
     async def _close_finished(self) -> bool:
         """Close finished jobs; try a request that must run last and alone. Returns whether anything changed."""

@@ -76,6 +76,8 @@ class Dispatcher:
 
     def _start(self, lane: Lane, reservation: Reservation) -> None:
         claim = lane.ready.popleft()
+        sender = self._state.jobs[claim.job_id].sender
+        assert sender is not None  # noqa: S101 - no lane has claims of a job that cannot send
         lane.record_sent(unsettled=self._settler.unsettled)
         self._state.begin_sending(claim)
         probe = lane.endpoint.breaker.is_open
@@ -83,7 +85,7 @@ class Dispatcher:
             lane.endpoint.probing = True
         if lane.room:
             self._state.wake.set()
-        self._task_pool.send(Dispatch(lane, claim, reservation, probe))
+        self._task_pool.send(Dispatch(lane, claim, reservation, probe, sender))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]

@@ -95,12 +95,11 @@ class Executor:
 
     async def _send(self, dispatch: Dispatch) -> Reply | TransportFault:
         claim, job = dispatch.claim, self._state.jobs[dispatch.claim.job_id]
-        assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
         sent_at = self._clock.now()
         name = f"{job.job.public_id}-{claim.request_id}-{claim.send}"
         self._state.flights.record()
         try:
-            return await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
+            return await dispatch.sender.send(path=claim.path, body=claim.body, client_request_id=name)
         except asyncio.CancelledError:
             self._budget.reconcile(dispatch.reservation, None)
             record = of_shutdown(dispatch.lane, sent_at=sent_at, ended_at=self._clock.now())
