@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
+from batcher.domain.states import AnswerMark
 
 
 class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
@@ -83,6 +84,8 @@ class Route(Struct, frozen=True, kw_only=True):
     endpoint_id: EndpointId
     #: Whether answers of earlier jobs may serve this one.
     reuse_earlier: bool
+    #: A cached answer with one of these marks does not serve it: the row is sent.
+    refuses: AnswerMark = AnswerMark(0)
 
 
 class RouteDemand(Struct, frozen=True, kw_only=True):
