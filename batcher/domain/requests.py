@@ -1,5 +1,6 @@
 """A request on its way: the validated line of a job file, and the claim that a worker holds."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
@@ -93,6 +94,9 @@ class RouteDemand(Struct, frozen=True, kw_only=True):
 
     route: Route
     most: int
+    #: Most bytes of bodies, although the first request of a claim is taken whatever its size. 0: none is taken;
+    #: only those whose answer is known are settled.
+    most_bytes: int = sys.maxsize
 
 
 class ClaimResult(Struct, frozen=True, kw_only=True):

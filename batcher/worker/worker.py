@@ -154,7 +154,13 @@ class Worker:
         self._settler, self._pauses, self._task_pool, self._active_jobs = settler, pauses, task_pool, active_jobs
         self._beat = Heartbeat(queue=queue, state=state, budget=budget, active_jobs=active_jobs, pauses=pauses)
         self._intake = Claimer(
-            queue=queue, state=state, settler=settler, clock=clock, events=events, over=self._over.set
+            queue=queue,
+            state=state,
+            budget=budget,
+            settler=settler,
+            clock=clock,
+            events=events,
+            over=self._over.set,
         )
 
     def _max_in_flight(self) -> int:
