@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits
 from batcher.store.queue.cache_hits import PARK_US
 from batcher.store.reports import cache
@@ -162,6 +163,30 @@ async def test_a_job_that_reuses_nothing_waits_for_no_other(database, ask):
     one = submit_rows(database, [Row("a", SAME_BODY)], name="one")
     two = submit_rows(database, [Row("x", SAME_BODY)], name="two", reuse_earlier=False)
     assert names((await ask(one, two)).claims) == ["a", "x"]
+
+
+# --- a job that moves to another endpoint ---
+
+
+async def test_an_answer_that_comes_back_after_its_job_has_moved_serves_only_where_it_was_given(
+    database, ask, queue, clock
+):
+    elsewhere = "http://127.0.0.1:9/v1"
+    moved = submit_rows(database, [Row("lead", SAME_BODY), Row("follower", SAME_BODY)], name="moved")
+    (lead,) = (await ask(moved)).claims
+    with database.write() as connection:
+        jobs.remember(connection, moved.id, settings=replace(moved.settings, base_url=elsewhere))
+    there = submit_rows(database, [Row("there", SAME_BODY)], name="there", base_url=elsewhere)
+    await ask(there)
+    await queue.settle([completed(lead, b"from here")])
+    # Rows of one job share their leader's answer, which says where it is from.
+    assert states(database, moved) == {"lead": "completed", "follower": "completed"}
+    (answer,), (cached,) = table(database, "responses"), table(database, "cache")
+    assert (answer["endpoint_id"], cached["endpoint_id"]) == (moved.endpoint_id, moved.endpoint_id)
+    clock.at += PARK_US
+    assert names((await ask(there)).claims) == ["there"]
+    here = submit_rows(database, [Row("here", SAME_BODY)], name="here")
+    assert (names((await ask(here)).claims), states(database, here)) == ([], {"here": "completed"})
 
 
 # --- many known answers at once ---
