@@ -230,6 +230,10 @@ class Budget(Protocol):
         """
         ...
 
+    def held_for(self, lane: LaneKey) -> float:
+        """Return for how many seconds the lane admits no request: a cool-down, or a used-up day. 0.0: for none."""
+        ...
+
     def view(self, lane: LaneKey) -> LaneView:
         """Return the lane as `status` shows it."""
         ...

@@ -153,6 +153,14 @@ class LaneBudgets:
         )
         return self._in_utc(max(gate.cooling.until, _loop_time()))
 
+    def held_for(self, lane: LaneKey) -> float:
+        """See `ports.Budget`. The day counts only if no reply is due, since one may show that there is room."""
+        gate = self._lane(lane).gate
+        cooling_s, day_until = gate.cooling.until - _loop_time(), gate.day.until
+        if day_until is None or gate.in_flight:
+            return max(0.0, cooling_s)
+        return max(0.0, cooling_s, (day_until - self._clock.now()) / 1e6)
+
     def view(self, lane: LaneKey) -> LaneView:
         """The lane as `status` shows it."""
         known = self._lane(lane)

@@ -34,6 +34,8 @@ class Success(Struct, frozen=True, kw_only=True):
     empty: bool = False
     #: A format was requested and the answer could not be validated against it: delivered and counted.
     unchecked: bool = False
+    #: A format was requested, and the job validates nothing.
+    unvalidated: bool = False
 
     @property
     def marks(self) -> AnswerMark:
@@ -45,6 +47,8 @@ class Success(Struct, frozen=True, kw_only=True):
             marks |= AnswerMark.EMPTY
         if self.unchecked:
             marks |= AnswerMark.UNCHECKED
+        if self.unvalidated:
+            marks |= AnswerMark.UNVALIDATED
         return marks
 
 

@@ -1,11 +1,13 @@
 """A request on its way: the validated line of a job file, and the claim that a worker holds."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
+from batcher.domain.states import AnswerMark
 
 
 class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
@@ -83,6 +85,8 @@ class Route(Struct, frozen=True, kw_only=True):
     endpoint_id: EndpointId
     #: Whether answers of earlier jobs may serve this one.
     reuse_earlier: bool
+    #: A cached answer with one of these marks does not serve it: the row is sent.
+    refuses: AnswerMark = AnswerMark(0)
 
 
 class RouteHistory(Struct, frozen=True, kw_only=True):
@@ -99,6 +103,9 @@ class RouteDemand(Struct, frozen=True, kw_only=True):
 
     route: Route
     most: int
+    #: Most bytes of bodies, although the first request of a claim is taken whatever its size. 0: none is taken;
+    #: only those whose answer is known are settled.
+    most_bytes: int = sys.maxsize
 
 
 class ClaimResult(Struct, frozen=True, kw_only=True):

@@ -177,3 +177,5 @@ class AnswerMark(IntFlag):
     EMPTY = 2
     #: It could not be validated against the requested format.
     UNCHECKED = 4
+    #: A format was requested, and the job validates nothing. Kept in the cache alone: it serves no job that does.
+    UNVALIDATED = 8

@@ -229,7 +229,8 @@ cache = Table(
     Column("fingerprint", LargeBinary(16), primary_key=True),
     Column("response_id", Integer, ForeignKey("responses.id"), nullable=False),
     Column("created_at", Integer, nullable=False),
-    # Of the answer, as in `requests`: here, because reading it must not touch the answer's body.
+    # Of the answer, as in `requests`, and whether it was validated: here, because reading it must not touch the
+    # answer's body.
     Column("marks", Integer, nullable=False, server_default="0"),
     sqlite_with_rowid=False,
 )

@@ -1,12 +1,13 @@
 """Claims requests by route and hands them to their lanes; closes jobs that are finished."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 from batcher.domain.events import JobFinished
-from batcher.domain.requests import ClaimResult, RouteDemand
+from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Release, Settlement
-from batcher.ports import Clock, Events, Queue
+from batcher.ports import Budget, Clock, Events, Queue
 from batcher.worker.aio import wait_for
 from batcher.worker.heartbeat import write_active
 from batcher.worker.pausing.verdicts import Verdicts
@@ -15,6 +16,13 @@ from batcher.worker.settler import Settler
 
 #: How often an empty route is asked again, since other processes submit, redrive and cancel.
 _POLL_SECONDS = 1.0
+#: A lane that is held for longer than this, in seconds, gives back what it has ready.
+_KEEPS_READY = 5.0
+#: It claims again this long before it may send, so that the claims are there in time: longer than a poll.
+_CLAIMS_BEFORE = 2.0
+#: A lane may hold this many times the bytes that all lanes leave free: one lane alone gets four fifths of the
+#: bound, and there is always a share for another one, however many wait.
+_TIMES_FREE = 4
 
 
 class Claimer:
@@ -25,6 +33,7 @@ class Claimer:
         *,
         queue: Queue,
         state: State,
+        budget: Budget,
         settler: Settler,
         clock: Clock,
         events: Events,
@@ -33,6 +42,7 @@ class Claimer:
     ) -> None:
         self._queue = queue
         self._state = state
+        self._budget = budget
         self._settler = settler
         self._clock = clock
         self._events = events
@@ -45,6 +55,7 @@ class Claimer:
         while True:
             self._state.wake.clear()
             began = _now()
+            self._give_back_waiting()
             wants = self._demand(began)
             moved = bool(wants) and await self._claim(wants)
             moved = await self._close_finished() or moved
@@ -82,11 +93,41 @@ class Claimer:
             if route.ask_at <= now and not route.is_paused:
                 asking.setdefault(route.lane, []).append(route)
         return [
-            RouteDemand(route=each.route, most=max(1, room // len(routes)))
+            RouteDemand(route=each.route, most=max(1, room // len(routes)), most_bytes=-(-share // len(routes)))
             for lane, routes in asking.items()
-            if (room := lane.room) > 0
+            if (room := lane.room) > 0 and (share := self._share(lane)) is not None
             for each in routes
         ]
+
+    def _share(self, lane: Lane) -> int | None:
+        """Return how many bytes of bodies the lane may claim; None if it holds its share already.
+
+        0 while the lane is held: rows whose answer is known need no lane.
+        """
+        if self._budget.held_for(lane.key) > _CLAIMS_BEFORE:
+            return 0
+        free = MOST_BYTES - self._state.held_bytes
+        # What is claimed is no longer free, which lowers the bound.
+        share = (_TIMES_FREE * free - lane.held_bytes) // (_TIMES_FREE + 1)
+        return share if share > 0 else None
+
+    def _give_back_waiting(self) -> None:
+        """Release claims that wait for the end of a long cool-down, and a suspect that waits for any.
+
+        The first hold bytes of bodies, the second holds up all other claims.
+        """
+        for lane in self._state.lanes.values():
+            if lane.ready:
+                is_alone = lane.ready[0].request_id == self._state.alone
+                if self._budget.held_for(lane.key) > _KEEPS_READY or (is_alone and not self._can_send(lane)):
+                    self._settler.release(lane)
+
+    def _can_send(self, lane: Lane) -> bool:
+        """Return whether the lane waits neither for a cool-down nor for the next probe of an outage."""
+        if self._budget.held_for(lane.key) > 0:
+            return False
+        breaker, probing = lane.endpoint.breaker, lane.endpoint.probing
+        return not breaker.is_open or (not probing and _now() >= breaker.next_probe)
 
     def _jobs_to_claim(self) -> list[JobRun]:
         """Return the jobs of which more may be claimed: a slow consumer slows only its own job."""
@@ -106,7 +147,8 @@ class Claimer:
             due = claimed.next_due.get(want.route.id, wall)
             asked_out = want.route.id in claimed.next_due
             route.dry = asked_out and due is None
-            wait = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0, due - wall) / 1e6)
+            due_in = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0, due - wall) / 1e6)
+            wait = due_in if want.most_bytes else _POLL_SECONDS
             route.ask_at = now + (wait if asked_out else 0.0)
         for claim in claimed.claims:
             self._state.take(claim)
@@ -114,14 +156,22 @@ class Claimer:
                 self._state.alone = claim.request_id
             route = self._state.routes[claim.route_id]
             lane = route.lane
-            if not route.is_paused and self._state.jobs[claim.job_id].is_wanted:
+            if self._may_take(route, claim):
                 lane.ready.append(claim)
                 lane.arrived.set()
-            else:  # paused or dropped while it was being claimed
+            else:
                 self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
         self._state.count(claimed.settled)
         for settled in claimed.settled:
             self._events.emit(settled)
+
+    def _may_take(self, route: RouteRun, claim: Claim) -> bool:
+        """Return whether the route's lane may send it: what was asked for may have changed during the claim.
+
+        Its answer is stored and cached as that of the claim's endpoint, so only a lane of that endpoint may.
+        """
+        is_wanted = not route.is_paused and self._state.jobs[claim.job_id].is_wanted
+        return is_wanted and claim.endpoint_id == route.lane.key.endpoint_id
 
     async def _close_finished(self) -> bool:
         """Close finished jobs; try a request that must run last and alone. Returns whether anything changed."""
@@ -147,8 +197,13 @@ class Claimer:
         if not jobs or any(job.held for job in self._state.jobs.values()):
             return False
         open_ = [each for job in jobs for each in job.routes if not each.is_paused]
+        # Of a lane that cannot send none is taken, but if it has one, the job is not stuck.
         moved = bool(open_) and await self._claim(
-            [RouteDemand(route=each.route, most=1) for each in open_], alone=True
+            [
+                RouteDemand(route=each.route, most=1, most_bytes=sys.maxsize if self._can_send(each.lane) else 0)
+                for each in open_
+            ],
+            alone=True,
         )
         for job in jobs:
             paused = any(each.is_paused for each in job.routes)

@@ -81,6 +81,8 @@ class Dispatcher:
         alone = route.id in lane.held
         if alone:
             lane.held[route.id] = False
+        sender = self._state.jobs[claim.job_id].sender
+        assert sender is not None  # noqa: S101 - no lane has claims of a job that cannot send
         lane.record_sent(unsettled=self._settler.unsettled)
         self._state.begin_sending(claim)
         probe = lane.endpoint.breaker.is_open
@@ -88,7 +90,7 @@ class Dispatcher:
             lane.endpoint.probing = True
         if lane.room:
             self._state.wake.set()
-        self._task_pool.send(Dispatch(lane, claim, reservation, probe, route.sends, alone))
+        self._task_pool.send(Dispatch(lane, claim, reservation, probe, sender, route.sends, alone))
 
     async def _wait_out_outage(self, lane: Lane, claim: Claim) -> None:
         endpoint, job = lane.endpoint, self._state.jobs[claim.job_id]

@@ -19,7 +19,7 @@ from batcher.policy.classify.answers import refuse_truncated
 from batcher.policy.classify.classify import ReplyContext, classify, internal_error
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause
-from batcher.policy.classify.structured_output import unchecked
+from batcher.policy.classify.structured_output import not_validated, unchecked
 from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
@@ -100,12 +100,11 @@ class Executor:
 
     async def _send(self, dispatch: Dispatch) -> Reply | TransportFault:
         claim, job = dispatch.claim, self._state.jobs[dispatch.claim.job_id]
-        assert job.sender is not None  # noqa: S101 - nothing is claimed for a job that cannot send
         sent_at = self._clock.now()
         name = f"{job.job.public_id}-{claim.request_id}-{claim.send}"
         self._state.flights.record()
         try:
-            return await job.sender.send(path=claim.path, body=claim.body, client_request_id=name)
+            return await dispatch.sender.send(path=claim.path, body=claim.body, client_request_id=name)
         except asyncio.CancelledError:
             self._budget.reconcile(dispatch.reservation, None)
             record = of_shutdown(dispatch.lane, sent_at=sent_at, ended_at=self._clock.now())
@@ -130,7 +129,9 @@ class Executor:
             settings = self._state.jobs[claim.job_id].job.settings
             if settings.fail_truncated:
                 outcome = refuse_truncated(outcome)
-            if settings.validate_output and isinstance(outcome, Success) and isinstance(result, Reply):
+            if isinstance(outcome, Success) and not settings.validate_output:
+                outcome = not_validated(outcome, request=claim.body)
+            elif isinstance(outcome, Success) and isinstance(result, Reply):
                 outcome = await self._validator.validate(outcome, request=claim.body, reply=result.body)
                 outcome = _once_if_deterministic(outcome, claim)
             cause = _refusal_cause(outcome, claim)

@@ -72,6 +72,8 @@ class Lane:
     ready: deque[Claim] = field(default_factory=deque)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     in_flight: int = 0
+    #: Bytes of the bodies of its claims in hand.
+    held_bytes: int = 0
     #: Recent requests in flight, as a decaying maximum: if all replies arrive at once, none is in flight for an
     #: instant.
     recent_in_flight: float = 0.0
@@ -238,6 +240,8 @@ class State:
     endpoints: dict[EndpointId, Endpoint] = field(default_factory=dict)
     #: Bytes of the bodies of all claims in hand.
     held_bytes: int = 0
+    #: The lanes whose bytes they count as. A job may change its lanes meanwhile.
+    holding: dict[RequestId, Lane] = field(default_factory=dict)
     #: Requests in flight.
     sending: dict[RequestId, Claim] = field(default_factory=dict)
     flights: InFlightLog = field(default_factory=NoInFlightLog)
@@ -258,7 +262,10 @@ class State:
         job = self.jobs[claim.job_id]
         job.held += 1
         job.is_stuck = False
-        self.routes[claim.route_id].held += 1
+        route = self.routes[claim.route_id]
+        route.held += 1
+        lane = self.holding[claim.request_id] = route.lane
+        lane.held_bytes += len(claim.body)
         self.held_bytes += len(claim.body)
 
     def begin_sending(self, claim: Claim) -> None:
@@ -271,6 +278,7 @@ class State:
         self.jobs[claim.job_id].held -= 1
         self.routes[claim.route_id].held -= 1
         self.held_bytes -= len(claim.body)
+        self.holding.pop(claim.request_id).held_bytes -= len(claim.body)
         if self.alone == claim.request_id:
             self.alone = None
             self.jobs[claim.job_id].check_at = 0.0

@@ -157,6 +157,7 @@ class Worker:
         self._intake = Claimer(
             queue=queue,
             state=state,
+            budget=budget,
             settler=settler,
             clock=clock,
             events=events,

@@ -70,6 +70,13 @@ def unchecked(success: Success) -> Success:
     return replace(success, unchecked=True)
 
 
+def not_validated(success: Success, *, request: bytes) -> Success:
+    """Return the outcome of an answer in a job that validates nothing: a job that does must not reuse it."""
+    if not asks_for_json(request) or requested_schema(request) is None:
+        return success
+    return replace(success, unvalidated=True)
+
+
 def flaw_in(reply: bytes, *, request: bytes) -> str | None:
     """Return what is wrong with the answer, and where; None if nothing is, or if no format was requested.
 

@@ -27,7 +27,7 @@ from batcher.domain.ids import JobId, RouteId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
-from batcher.domain.states import JobState, RequestState
+from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.jobs.id_range import of_job, within
 from batcher.store.jobs.loading import endpoint, remove_job_row
 from batcher.store.schema import endpoints, jobs, pauses, requests, routes
@@ -154,9 +154,20 @@ def routes_of(connection: Connection, job: Job) -> list[Route]:
             model=row.model,
             endpoint_id=job.endpoint_id,
             reuse_earlier=job.settings.reuse_earlier,
+            refuses=_refused_marks(job.settings),
         )
         for row in connection.execute(query)
     ]
+
+
+def _refused_marks(settings: JobSettings) -> AnswerMark:
+    """Return the marks of answers that the job would not have accepted from the provider either."""
+    marks = AnswerMark(0)
+    if settings.validate_output:
+        marks |= AnswerMark.UNVALIDATED
+    if settings.fail_truncated:
+        marks |= AnswerMark.TRUNCATED
+    return marks
 
 
 def want_only(connection: Connection, wanted: Sequence[JobId]) -> None:

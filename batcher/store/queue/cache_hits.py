@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, bindparam, null, select, update
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import RequestId
 from batcher.domain.requests import Route
-from batcher.domain.states import RequestState
+from batcher.domain.states import AnswerMark, RequestState
 from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, cache, jobs, requests, responses
@@ -32,28 +32,30 @@ _answer = (
         _pending,
         cache.c.endpoint_id == bindparam("endpoint"),
         cache.c.fingerprint == requests.c.fingerprint,
+        cache.c.marks.op("&")(bindparam("refused")) == literal(0),
     )
     .values(
         state=literal(RequestState.COMPLETED.value),
         response_id=cache.c.response_id,
         cached=literal(1),
-        marks=cache.c.marks,
+        marks=cache.c.marks.op("&")(literal((~AnswerMark.UNVALIDATED).value)),
         available_at=null(),
         settled_at=bindparam("now"),
     )
     .returning(requests.c.id)
 )
 _origin = requests.alias("origin")
-_answer_everywhere = Compiled(_answer, "endpoint", "ids", "now")
+_answer_everywhere = Compiled(_answer, "now", "ids", "endpoint", "refused")
 _answer_in_job = Compiled(
     _answer.where(
         responses.c.id == cache.c.response_id,
         _origin.c.id == responses.c.request_id,
         _origin.c.job_id == bindparam("job"),
     ),
-    "endpoint",
-    "ids",
     "now",
+    "ids",
+    "endpoint",
+    "refused",
     "job",
 )
 _rival = requests.alias("rival")
@@ -124,9 +126,10 @@ def _answered_ahead(connection: Connection, route: Route, now: int) -> list[Requ
 
 
 def _answered(connection: Connection, route: Route, ids: Sequence[int], now: int) -> list[RequestId]:
+    values = (now, as_json_array(ids), route.endpoint_id, route.refuses.value)
     if route.reuse_earlier:
-        return _answer_everywhere.column(connection, route.endpoint_id, as_json_array(ids), now)
-    return _answer_in_job.column(connection, route.endpoint_id, as_json_array(ids), now, route.job_id)
+        return _answer_everywhere.column(connection, *values)
+    return _answer_in_job.column(connection, *values, route.job_id)
 
 
 def _parked(connection: Connection, route: Route, ids: Sequence[int], now: int) -> set[RequestId]:

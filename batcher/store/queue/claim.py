@@ -148,13 +148,15 @@ def claim(
         to_send, answered = answer(connection, want.route, rows, now)
         if answered.completed:
             settled.append(answered)
-        taken = _within(to_send, most_bytes, first=not claims)
+        taken = _within(to_send, min(most_bytes, want.most_bytes), first=not claims) if want.most_bytes else []
         most_bytes -= sum(row.size for row in taken)
         claims += _take(connection, want.route, taken, holder)
         if len(rows) < want.most and len(taken) == len(to_send):
             next_in_line = _select_next_suspect if alone else select_next_due
             # Asked after all others are claimed or parked: what is left is not due yet.
             next_due[want.route.id] = next_in_line.scalar(connection, want.route.id)
+        elif to_send and not want.most_bytes:
+            next_due[want.route.id] = now
         if claims and (most_bytes <= 0 or alone):
             break
     return ClaimResult(claims=claims, settled=settled, next_due=next_due)

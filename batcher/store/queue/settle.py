@@ -275,7 +275,8 @@ def _write_completes(
 
 def _write_marks(connection: Connection, marked: Sequence[tuple[Settlement, AnswerMark, int]]) -> None:
     """Write what is odd about these answers, with their numbers. An empty one serves no other request."""
-    _mark.many(connection, [(marks.value, s.claim.request_id) for s, marks, _ in marked])
+    odd = [(marks & ~AnswerMark.UNVALIDATED, s.claim.request_id) for s, marks, _ in marked]
+    _mark.many(connection, [(marks.value, request_id) for marks, request_id in odd if marks])
     for s, marks, response in marked:
         if marks & AnswerMark.EMPTY:
             _forget_cached.run(connection, response, s.claim.request_id)

@@ -21,7 +21,8 @@ def counts(connection: Connection, job: Job) -> Counts:
         func.coalesce(func.sum(column), 0).label(column.name) for column in (requests.c.cached, requests.c.sends)
     ]
     marked = [
-        func.count().filter(requests.c.marks.op("&")(mark.value) != 0).label(str(mark.name)) for mark in AnswerMark
+        func.count().filter(requests.c.marks.op("&")(mark.value) != 0).label(str(mark.name))
+        for mark in (AnswerMark.TRUNCATED, AnswerMark.EMPTY, AnswerMark.UNCHECKED)
     ]
     query = select(func.count().label("total"), *in_state, *summed, *marked).where(within(job))
     rows = connection.execute(query).one()

@@ -68,3 +68,27 @@ async def test_in_flight_counts_the_lane_alone():
     await take(budgets, 3)
     await budgets.reserve(OTHER, charge())
     assert (budgets.view(LANE).in_flight, budgets.view(OTHER).in_flight) == (3, 1)
+
+
+async def test_a_lane_is_held_for_as_long_as_it_cools_down():
+    budgets = opened(Limits(rpm=600), lanes=[LANE, OTHER])
+    (place,) = await take(budgets, 1)
+    assert budgets.held_for(LANE) == 0.0
+    refuse(budgets, place, wait_s=30)
+    await asyncio.sleep(10.0)
+    assert budgets.held_for(LANE) == pytest.approx(20.0, abs=1.1)
+    assert budgets.held_for(OTHER) == 0.0
+    await take(budgets, 1)
+    # A probe is on its way: that takes no time that is known.
+    assert budgets.held_for(LANE) == 0.0
+
+
+async def test_a_lane_is_held_by_a_used_up_day_unless_a_reply_may_show_room_in_it():
+    budgets = opened(Limits(rpd=1))
+    (place,) = await take(budgets, 1)
+    waiting = asyncio.create_task(take(budgets, 1))
+    await asyncio.sleep(1.0)
+    assert budgets.held_for(LANE) == 0.0
+    finish(budgets, place)
+    assert 80_000.0 < budgets.held_for(LANE) <= 90_000.0
+    waiting.cancel()

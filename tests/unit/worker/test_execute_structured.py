@@ -91,3 +91,18 @@ async def test_a_fault_of_our_own_costs_its_row_and_not_the_run(rig: Rig) -> Non
     (first, _) = rig.attempts()
     assert "ZeroDivisionError" in first["message"]
     assert "in here" in first["message"]
+
+
+async def test_an_answer_taken_without_validation_is_sent_for_again_by_a_job_that_validates(
+    rig: Rig, prose: Prose
+) -> None:
+    plain = {"model": "m", "messages": [{"role": "user", "content": 'what is "format"?'}]}
+    assert await rig.run(rig.submit([asked(), plain], name="lax", validate_output=False)) is End.OVER
+    alike = rig.submit([asked(), plain], name="alike", validate_output=False)
+    assert await rig.run(alike) is End.OVER
+    assert (rig.states(), prose.sent) == ({"completed": 4}, 2)
+    strict = rig.submit([asked(), plain], name="strict")
+    assert await rig.run(strict) is End.OVER
+    # The plain row asks for no format, so it is served; the other is sent, twice, and refused.
+    assert (rig.states(strict), prose.sent) == ({"dead_lettered": 1, "completed": 1}, 4)
+    assert [row["failure_code"] for row in rig.rows(strict)] == ["invalid_output", None]

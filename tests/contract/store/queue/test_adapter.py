@@ -1,6 +1,7 @@
 """The contract of every Queue for claims and settlements, tested on the SQL queue with both writers."""
 
 import pytest
+from msgspec.structs import replace
 
 from batcher.domain.requests import Claim
 from batcher.store.jobs import jobs
@@ -83,6 +84,16 @@ async def test_bytes_bound_a_claim_over_all_routes(database, ask):
     job = submit_rows(database, rows)
     assert len((await ask(job, most_bytes=12)).claims) == 4
     assert len((await ask(job, most_bytes=12)).claims) == 2
+
+
+async def test_each_route_has_a_bound_of_bytes_of_its_own(database, queue):
+    rows = [Row(f"r{number}", body=b"%03d" % number, model=f"m{number % 2}") for number in range(8)]
+    wanted = [replace(want, most_bytes=7) for want in wants(routes_of(database, submit_rows(database, rows)))]
+    claimed = await queue.claim(wanted, most_bytes=PLENTY)
+    assert (names(claimed.claims), claimed.next_due) == (["r0", "r2", "r1", "r3"], {})
+    # One request fits whatever its size, but only one a claim.
+    claimed = await queue.claim([replace(want, most_bytes=1) for want in wanted], most_bytes=PLENTY)
+    assert names(claimed.claims) == ["r4"]
 
 
 async def test_one_request_fits_whatever_its_size(database, ask):

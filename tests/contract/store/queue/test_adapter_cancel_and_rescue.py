@@ -1,6 +1,7 @@
 """The contract of every Queue for cancelled jobs and dead holders."""
 
 import pytest
+from msgspec.structs import replace
 
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
@@ -180,6 +181,20 @@ async def test_alone_claims_one_suspect_and_nothing_that_is_healthy(database, as
     assert names((await ask(job, alone=True)).claims) == ["r1"]
     assert (await ask(job, alone=True)).claims == []
     assert names((await ask(job)).claims) == ["r2"]
+
+
+async def test_a_route_can_be_asked_for_a_suspect_without_a_claim(database, ask, queue, writer, clock):
+    job, empty = submit_rows(database, numbered(1)), submit_rows(database, rows_named("x"), name="empty")
+    await lose(database, writer, clock, job, SUSPECT_AFTER)
+    await queue.settle([completed(each) for each in (await ask(empty)).claims])
+    nothing = [replace(want, most_bytes=0) for want in wants(routes_of(database, job, empty), most=1)]
+    asked = await queue.claim(nothing, most_bytes=PLENTY, alone=True)
+    due = dict(zip([route.id for route in routes_of(database, job, empty)], [clock.at, None], strict=True))
+    assert (list(asked.claims), asked.next_due) == ([], due)
+    (suspect,) = (await ask(job, alone=True)).claims
+    await queue.settle([requeued(suspect, clock.at + SECOND)])
+    asked = await queue.claim(nothing[:1], most_bytes=PLENTY, alone=True)
+    assert (list(asked.claims), asked.next_due) == ([], {suspect.route_id: clock.at + SECOND})
 
 
 async def test_a_suspect_that_waits_says_when_it_is_due(database, ask, queue, writer, clock):

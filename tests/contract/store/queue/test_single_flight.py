@@ -1,9 +1,13 @@
 """The contract of every Queue for rows with the same body: one is sent, the others share its end."""
 
+from msgspec.structs import replace
+
+from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits
 from batcher.store.queue.cache_hits import PARK_US
 from batcher.store.reports import cache
 from tests.support.stores import (
+    PLENTY,
     START,
     Row,
     completed,
@@ -15,6 +19,7 @@ from tests.support.stores import (
     stored,
     submit_rows,
     table,
+    wants,
 )
 
 SAME_BODY = b'{"same": true}'
@@ -160,6 +165,30 @@ async def test_a_job_that_reuses_nothing_waits_for_no_other(database, ask):
     assert names((await ask(one, two)).claims) == ["a", "x"]
 
 
+# --- a job that moves to another endpoint ---
+
+
+async def test_an_answer_that_comes_back_after_its_job_has_moved_serves_only_where_it_was_given(
+    database, ask, queue, clock
+):
+    elsewhere = "http://127.0.0.1:9/v1"
+    moved = submit_rows(database, [Row("lead", SAME_BODY), Row("follower", SAME_BODY)], name="moved")
+    (lead,) = (await ask(moved)).claims
+    with database.write() as connection:
+        jobs.remember(connection, moved.id, settings=replace(moved.settings, base_url=elsewhere))
+    there = submit_rows(database, [Row("there", SAME_BODY)], name="there", base_url=elsewhere)
+    await ask(there)
+    await queue.settle([completed(lead, b"from here")])
+    # Rows of one job share their leader's answer, which says where it is from.
+    assert states(database, moved) == {"lead": "completed", "follower": "completed"}
+    (answer,), (cached,) = table(database, "responses"), table(database, "cache")
+    assert (answer["endpoint_id"], cached["endpoint_id"]) == (moved.endpoint_id, moved.endpoint_id)
+    clock.at += PARK_US
+    assert names((await ask(there)).claims) == ["there"]
+    here = submit_rows(database, [Row("here", SAME_BODY)], name="here")
+    assert (names((await ask(here)).claims), states(database, here)) == ([], {"here": "completed"})
+
+
 # --- many known answers at once ---
 
 
@@ -193,6 +222,19 @@ async def test_rows_behind_that_are_not_known_are_left_for_the_next_claim(databa
     assert (names(first.claims), first.settled[0].cached) == ([], 6)
     assert states(database, later)["new"] == "pending"
     assert names((await ask(later, most=2)).claims) == ["new", "own"]
+
+
+async def test_of_a_route_that_may_take_no_bytes_only_known_rows_are_settled(database, ask, queue):
+    rows = await known_rows(database, ask, queue, 30)
+    later = submit_rows(database, [*rows, Row("new")], name="later")
+    wanted = [replace(want, most_bytes=0) for want in wants(routes_of(database, later), most=2)]
+    first = await queue.claim(wanted, most_bytes=PLENTY)
+    # There may be more of them behind.
+    assert (list(first.claims), first.settled[0].cached, first.next_due) == ([], 30, {})
+    then = await queue.claim(wanted, most_bytes=PLENTY)
+    assert (list(then.claims), list(then.settled)) == ([], [])
+    assert then.next_due == {wanted[0].route.id: START}
+    assert names((await ask(later)).claims) == ["new"]
 
 
 async def test_a_job_that_reuses_nothing_is_not_answered_ahead(database, ask, queue):

@@ -13,11 +13,12 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import IntegrityError
 
 from batcher.domain.errors import ForeignStore, StoreError, StoreTooNew
+from batcher.domain.states import AnswerMark
 from batcher.store.schema import metadata
 from batcher.store.sqlite import migrate
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from tests.support.stores import START, open_store, table
+from tests.support.stores import START, Row, completed, holder_of, open_store, stored, submit_rows, table
 
 TOP = Path(__file__).parents[4]
 
@@ -248,3 +249,25 @@ def test_the_program_knows_exactly_the_migrations_it_ships():
     scripts = ScriptDirectory.from_config(config)
     assert scripts.get_current_head() == migrate.HEAD
     assert tuple(each.revision for each in scripts.walk_revisions())[::-1] == migrate.KNOWN
+
+
+def test_an_upgrade_marks_cached_answers_that_nobody_validated(database):
+    """Jobs that are older than the setting validated nothing either."""
+    asks = b'{"model": "m", "response_format": {"type": "json_object"}, "user": "%s"}'
+    rows = {
+        name: [Row("asks", asks % name), Row("plain", b'{"user": "%s"}' % name)] for name in (b"a", b"b", b"c")
+    }
+    checked = submit_rows(database, rows[b"a"], name="checked")
+    lax = submit_rows(database, rows[b"b"], name="lax", validate_output=False)
+    older = submit_rows(database, rows[b"c"], name="older")
+    holder = holder_of(database)
+    holder.settle(*map(completed, holder.claim(checked, lax, older).claims))
+    with database.write() as connection:
+        connection.exec_driver_sql(
+            "UPDATE jobs SET settings = json_remove(settings, '$.validate_output') WHERE id = 3"
+        )
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
+    migrate.upgrade(database, now=START)
+    marked = {row["response_id"] for row in table(database, "cache") if row["marks"] == AnswerMark.UNVALIDATED}
+    found = [stored(database, job)["asks"]["response_id"] for job in (lax, older)]
+    assert (marked, len(table(database, "cache"))) == (set(found), 6)
