@@ -46,6 +46,8 @@ class LaneCooling(Struct, frozen=True, kw_only=True):
     until: int
     code: str
     message: str
+    #: Whether the server named the wait; otherwise it is our own.
+    named: bool = False
 
 
 class SendingPaused(Struct, frozen=True, kw_only=True):

@@ -113,7 +113,7 @@ class Dispatcher:
             await wait_for(endpoint.changed, min(patience, _LOOK_SECONDS))
 
     def _give_up(self, lane: Lane, job: JobRun) -> None:
-        self._pauses.begin(unreachable(lane.endpoint), lane, job)
+        self._pauses.begin(unreachable(lane), lane, job)
         lane.endpoint.breaker = paused(lane.endpoint.breaker)
 
 

@@ -176,6 +176,7 @@ class Executor:
             lane.answered_at = self._time()
             lane.failing_since = None
             return complete(outcome, result)
+        lane.last_failure = outcome
         self._react(lane, claim, outcome, judged)
         now_us = self._clock.now()
         decision = decide(
@@ -224,7 +225,15 @@ class Executor:
         )
         lane.stored = replace(lane.stored, cooling_until=until)
         self._settler.remember(lane)
-        self._events.emit(LaneCooling(lane=lane.key, until=until, code=refusal.code, message=refusal.message))
+        self._events.emit(
+            LaneCooling(
+                lane=lane.key,
+                until=until,
+                code=refusal.code,
+                message=refusal.message,
+                named=refusal.retry_after_us is not None,
+            )
+        )
 
     def _report_breaker(self, endpoint: Endpoint, outcome: Outcome) -> None:
         """Report a change of the circuit breaker: sending stopped, or it resumes with one request of each lane."""

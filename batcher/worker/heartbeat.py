@@ -89,7 +89,7 @@ class Heartbeat:
 
     def _stop(self, lane: Lane, job: JobRun, seconds: float) -> None:
         in_outage = lane.endpoint.breaker.is_open
-        self._pauses.begin(unreachable(lane.endpoint) if in_outage else silent(lane, seconds), lane, job)
+        self._pauses.begin(unreachable(lane) if in_outage else silent(lane, seconds), lane, job)
         if in_outage:
             lane.endpoint.breaker = paused(lane.endpoint.breaker)
 

@@ -9,7 +9,7 @@ from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey, StoredLane
-from batcher.domain.outcomes import PauseCause
+from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.requests import Claim, Route
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
@@ -85,6 +85,8 @@ class Lane:
     failing_since: float | None = None
     #: The last wait that the provider named: its end in monotonic seconds, and its length.
     named_wait: tuple[float, float] = (float("-inf"), 0.0)
+    #: The last failure, whose words a pause repeats.
+    last_failure: Failure | None = None
     gate: asyncio.Task[None] | None = None
     #: Routes of which one request at a time is sent, to learn whose fault their failures are, and whether the next
     #: one may be sent now.

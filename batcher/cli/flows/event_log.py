@@ -102,7 +102,13 @@ def _record(event: Event) -> dict[str, Any]:
             }
         case LaneCooling():
             until = timestamp(event.until)
-            return {"event": "cooling", "model": event.lane.model, "until": until, "code": event.code}
+            return {
+                "event": "cooling",
+                "model": event.lane.model,
+                "until": until,
+                "code": event.code,
+                "named": event.named,
+            }
         case SendingPaused():
             cause = event.cause
             return {"event": "paused", "scope": cause.scope, "reason": cause.reason, "message": cause.message}

@@ -9,6 +9,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from typing import Any, Protocol
 
 import click
@@ -38,6 +39,8 @@ _TITLE_WIDTH, _BAR_WIDTH = 28, 20
 _ECHO_WIDTH = 3
 _LIVE_SECONDS, _PLAIN_SECONDS = 0.25, 5.0
 _MODEL_WIDTH = 24
+#: Seconds from which a wait is shown by its end and the provider's words.
+_LONG_WAIT = 60.0
 #: `LaneView.binding` of a lane that has fewer rows than it could send.
 _INPUT = "input"
 
@@ -80,7 +83,7 @@ class RunProgress:
         self.worker: Callable[[], Worker | None] = lambda: None
         #: Set if a pause, an outage or a drain should be shown at once.
         self.is_urgent = asyncio.Event()
-        self._cooling: tuple[int, str] | None = None
+        self._cooling: LaneCooling | None = None
         self._paused: str | None = None
         self._outage: str | None = None
         self._drain: DrainStarted | None = None
@@ -102,7 +105,7 @@ class RunProgress:
                 self.cached += event.cached
                 self.settled.total += len(event.completed) + len(event.dead_lettered)
             case LaneCooling():
-                self._cooling = (event.until, event.code)
+                self._cooling = event
             case SendingPaused():
                 self._paused = f"paused ({event.cause.reason}): {event.cause.message}"
                 self.is_urgent.set()
@@ -153,10 +156,18 @@ class RunProgress:
             return self._draining(self._drain)
         if self._paused or self._outage:
             return self._paused or self._outage
-        wait = 0.0 if self._cooling is None else (self._cooling[0] - self._clock.now()) / 1e6
-        if self._cooling is not None and wait > 0:
-            return f"cooling down for {duration(max(1, wait))} ({self._cooling[1]})"
-        return None
+        return None if self._cooling is None else self._wait_of(self._cooling)
+
+    def _wait_of(self, cooling: LaneCooling) -> str | None:
+        """Describe a cool-down: how long, whose wait it is, and for a long one what the provider said."""
+        wait = (cooling.until - self._clock.now()) / 1e6
+        if wait <= 0:
+            return None
+        whose = "as the provider says" if cooling.named else "our own wait"
+        if wait < _LONG_WAIT:
+            return f"cooling down for {duration(max(1, wait))}, {whose} ({cooling.code})"
+        until = datetime.fromtimestamp(cooling.until / 1e6).astimezone().strftime("%a %H:%M")
+        return f"cooling down until {until}, {whose}: {cooling.message}"
 
     def _draining(self, drain: DrainStarted) -> str:
         waited = asyncio.get_running_loop().time() - self._drain_at

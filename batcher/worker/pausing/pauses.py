@@ -5,11 +5,21 @@ from typing import assert_never
 
 from batcher.domain.events import SendingPaused
 from batcher.domain.jobs import key_ref
-from batcher.domain.outcomes import PauseCause
-from batcher.domain.states import PauseReason, PauseScope
+from batcher.domain.outcomes import Failure, PauseCause
+from batcher.domain.states import FaultKind, PauseReason, PauseScope
 from batcher.ports import Events, Queue
-from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
+from batcher.worker.run_state import JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler
+
+#: What to do about an endpoint that does not answer, by the last failure.
+_FIXES = {
+    FaultKind.TLS.value: (
+        "check the host's name and its certificate; a company's own authority needs `--ca-file FILE`, and "
+        "`batcher doctor` shows what is wrong"
+    ),
+    FaultKind.DNS.value: "check --base-url (the host's name) and the network",
+    FaultKind.TIMEOUT.value: "see whether the server is overloaded; a longer --timeout may help",
+}
 
 
 class Pauses:
@@ -111,15 +121,15 @@ def _ref(scope: PauseScope, lane: Lane, job: JobRun, route: RouteRun | None) -> 
             assert_never(scope)
 
 
-def unreachable(endpoint: Endpoint) -> PauseCause:
-    """Return the pause for an endpoint that could not be reached, or answered nothing, for too long."""
-    state = endpoint.breaker
+def unreachable(lane: Lane) -> PauseCause:
+    """Return the pause for a lane's endpoint that could not be reached, or answered nothing, for too long."""
+    endpoint, state = lane.endpoint, lane.endpoint.breaker
     what = "could not be reached" if state.never_reached else "answered nothing"
     return PauseCause(
         scope=PauseScope.ENDPOINT,
         reason=PauseReason.ENDPOINT,
-        message=f"{endpoint.base_url}: {what} for {state.failing:.0f} s",
-        fix="check --base-url and the network, then `batcher resume`",
+        message=f"{endpoint.base_url}: {what} for {state.failing:.0f} s{_last_words(lane)}",
+        fix=_fix_of(lane.last_failure),
     )
 
 
@@ -129,6 +139,16 @@ def silent(lane: Lane, seconds: float) -> PauseCause:
     return PauseCause(
         scope=PauseScope.LANE,
         reason=PauseReason.ENDPOINT,
-        message=f"{lane.endpoint.base_url}: {model} answered nothing for {seconds:.0f} s",
+        message=f"{lane.endpoint.base_url}: {model} answered nothing for {seconds:.0f} s{_last_words(lane)}",
         fix="see the provider's status page; `batcher resume -v` continues and shows the result of every attempt",
     )
+
+
+def _last_words(lane: Lane) -> str:
+    """Return what the last failure said, as the end of a message."""
+    return f"; the last failure: {lane.last_failure.message}" if lane.last_failure is not None else ""
+
+
+def _fix_of(failure: Failure | None) -> str:
+    code = failure.code if failure is not None else ""
+    return f"{_FIXES.get(code, 'check --base-url and the network')}, then `batcher resume`"
