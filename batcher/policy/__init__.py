@@ -9,5 +9,6 @@ output        result, error and job lines; what a person can do about a dead let
 privacy       keys, control characters and prompt text kept out of logs, screens and bundles
 api_paths     the endpoints' paths, as `/v1/chat/completions`
 lenient_json  JSON as its usual readers read it
+wording       what providers say in words: identifiers, lengths of prompts, accounts
 urls          base URLs: one spelling for each, and where a key may travel
 """

@@ -107,8 +107,9 @@ def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _name(value: object) -> str:
+    """Return a name; LiteLLM writes Python's None as a text."""
     if isinstance(value, str):
-        return value.strip()[:_MOST_OF_A_NAME]
+        return "" if value == "None" else value.strip()[:_MOST_OF_A_NAME]
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value)[:_MOST_OF_A_NAME] if is_number else ""
 

@@ -10,10 +10,14 @@ from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS, Evidence
 from batcher.policy.classify.retry_after import retry_after_us, stated_wait_us
+from batcher.policy.wording.account_trouble import other_address
+from batcher.policy.wording.token_overflow import exceeds_window
 
 _MOST_OF_A_RAW_REPLY: Final = 500
 #: Statuses of a request that is wrong in itself: only with these does a message about length mean the prompt's.
 _REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422})
+#: llama.cpp's older servers and some gateways report it so.
+_SERVER_FAULT: Final = 500
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 
@@ -43,11 +47,12 @@ def named(evidence: Evidence, names: frozenset[str]) -> bool:
 
 
 def exceeds_context(evidence: Evidence) -> bool:
-    """Return whether the prompt exceeds the model's window; by phrase if the provider has no code for it."""
+    """Return whether the prompt exceeds the model's window; in words if the provider has no code for it."""
     if named(evidence, error_codes.CONTEXT):
         return True
-    said = evidence.message.lower()
-    return evidence.status in _REQUEST_AT_FAULT and any(phrase in said for phrase in error_codes.CONTEXT_PHRASES)
+    at_fault = evidence.status in _REQUEST_AT_FAULT
+    asked = at_fault or (evidence.status == _SERVER_FAULT and not evidence.is_html)
+    return asked and exceeds_window(message_of(evidence), at_fault=at_fault)
 
 
 def code_of(evidence: Evidence) -> str:
@@ -167,6 +172,14 @@ def pause_for_base_url(case: Case) -> Failure:
     location = case.evidence.headers.get("location", "").partition("?")[0]
     towards = f" (it redirects to {location[:200]})" if location else ""
     fix = f"check --base-url: it usually ends in /v1{towards}; {_THEN_DOCTOR}, {_THEN_RESUME}"
+    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
+
+
+def pause_for_moved_api(case: Case) -> Failure:
+    """Pause: the API has moved (410); the provider names the new address."""
+    address = other_address(case.evidence.message)
+    towards = f" (the provider names {address[:200]})" if address else ""
+    fix = f"give the new address with --base-url{towards}; {_THEN_DOCTOR}, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 

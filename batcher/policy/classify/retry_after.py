@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from batcher.policy.classify.durations import parse_duration, wait_in_words
-from batcher.policy.classify.error_body import Evidence
+from batcher.policy.classify.error_body import Evidence, unwrapped
 from batcher.policy.classify.rate_headers import rate_hints
 
 __all__ = ["parse_duration", "rate_hints", "retry_after_us", "stated_wait_us"]
@@ -58,6 +58,7 @@ def _stated(evidence: Evidence, now_us: int) -> Iterator[float | None]:
         delay = detail.get("retryDelay")
         yield parse_duration(delay) if isinstance(delay, str) else None
     yield _openrouter_reset(evidence.metadata, now_us)
+    yield _estimated_time(evidence.document)
     yield wait_in_words(evidence.message)
 
 
@@ -91,6 +92,13 @@ def _openrouter_reset(metadata: Mapping[str, object], now_us: int) -> float | No
         return None
     in_seconds = moment / 1000 if moment >= _SMALLEST_MILLISECONDS else moment
     return in_seconds - now_us / _SECOND
+
+
+def _estimated_time(document: object) -> float | None:
+    """Return the seconds until a model is loaded (Hugging Face)."""
+    root = unwrapped(document)
+    estimate = root.get("estimated_time") if isinstance(root, dict) else None
+    return float(estimate) if isinstance(estimate, int | float) and not isinstance(estimate, bool) else None
 
 
 def _exhausted(headers: Mapping[str, str], host: str) -> float | None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from batcher.domain.states import FailureKind
-from batcher.policy.output.token_overflow import Figures
+from batcher.policy.wording.token_overflow import Figures
 
 # In every text `{which}` stands for the options that select these letters, such as `--code timeout`.
 _AGAIN: Final = "`batcher dlq retry {which}`"
