@@ -126,12 +126,19 @@ AS_TOO_MANY: Final = frozenset(
         "rate_limit_error",
         "RESOURCE_EXHAUSTED",
         "rate_limited",
+        # DashScope.
+        "Throttling",
+        "Throttling.RateQuota",
+        "Throttling.AllocationQuota",
+        "Throttling.BurstRate",
         # MiniMax.
         "minimax_1002",
         "minimax_1039",
     }
 )
-AS_BAD_KEY: Final = frozenset({"authentication_error", "invalid_api_key", "authentication", "minimax_1004"})
+AS_BAD_KEY: Final = frozenset(
+    {"authentication_error", "invalid_api_key", "authentication", "InvalidApiKey", "minimax_1004"}
+)
 AS_BAD_REQUEST: Final = frozenset(
     {
         "invalid_request_error",
@@ -155,6 +162,12 @@ AS_BAD_REQUEST: Final = frozenset(
         "unsupported_image_media_type",
         "empty_image_file",
         "failed_to_download_image",
+        # vLLM; Google; DashScope.
+        "BadRequestError",
+        "INVALID_ARGUMENT",
+        "InvalidParameter",
+        "DataInspectionFailed",
+        "data_inspection_failed",
         # MiniMax: the prompt or the answer is sensitive.
         "minimax_1026",
         "minimax_1027",

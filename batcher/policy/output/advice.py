@@ -108,6 +108,8 @@ _BY_CODE_TOO: Final[Mapping[str, str]] = {
     "content_policy_violation": "content_filter",
     "content_policy": "content_filter",
     "moderation": "content_filter",
+    "DataInspectionFailed": "content_filter",
+    "data_inspection_failed": "content_filter",
     "minimax_1026": "content_filter",
     "minimax_1027": "content_filter",
     "invalid_prompt": "content_filter",
