@@ -50,7 +50,7 @@ def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext
         case Reply():
             document = read_json(result.body)
             if result.status not in SUCCESS:
-                return _of_error(result, evidence_from(result, document), context)
+                return _of_error(result, evidence_from(result, document), context, request)
             if isinstance(document, dict) and not says_error(document):
                 outcome = read_answer(document, path, request)
                 error = error_beside_no_answer(document) if outcome_holds_nothing(outcome) else None
@@ -88,8 +88,8 @@ def _of_fault(fault: TransportFault) -> Failure:
     return Failure(kind=kind, code=fault.kind.value, message=fault.message)
 
 
-def _of_error(reply: Reply, evidence: Evidence, context: ReplyContext) -> Failure:
-    case = Case(evidence=evidence, context=context, now_us=reply.ended_at)
+def _of_error(reply: Reply, evidence: Evidence, context: ReplyContext, request: bytes = b"") -> Failure:
+    case = Case(evidence=evidence, context=context, now_us=reply.ended_at, request=request)
     return first_match(case).outcome(case)
 
 

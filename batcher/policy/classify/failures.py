@@ -39,6 +39,8 @@ class Case(Struct, frozen=True, kw_only=True):
     context: ReplyContext
     #: UTC microseconds at which the reply arrived.
     now_us: int
+    #: The body that was sent.
+    request: bytes = b""
 
 
 def named(evidence: Evidence, names: frozenset[str]) -> bool:

@@ -4,13 +4,17 @@
 import re
 from typing import Final
 
+from batcher.domain.states import RefusalCause
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS, Evidence
-from batcher.policy.classify.failures import Case, exceeds_context, named
+from batcher.policy.classify.failures import Case, exceeds_context, named, refused
+from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.retry_after import rate_hints, stated_wait_us
 from batcher.policy.lenient_json import NOT_JSON
+from batcher.policy.stated_maximum import stated_output
 from batcher.policy.wording.account_trouble import OPENING, Trouble, account_trouble, other_address
 from batcher.policy.wording.identifiers import as_words
+from batcher.policy.wording.token_overflow import Overflow
 
 _PER_DAY: Final = re.compile(
     r"\bper day\b|\((?:RPD|TPD)\)|\bdaily (?:\w+ ){0,2}(?:limit|quota) (?:\w+ )?(?:exceeded|reached|exhausted)\b",
@@ -46,6 +50,11 @@ _MEDIA: Final = ("text/event-stream", "audio/", "video/", "image/", "application
 _MODEL_STATUSES: Final = frozenset({400, 403, 404, 410, 422})
 #: Statuses at which a sentence about the account is read. A 402 is about money whatever it says.
 _ACCOUNT_STATUSES: Final = frozenset({400, 401, 403, 412, 429})
+#: At least so many bytes of a request make a token of its prompt; media in base64 make none that can be counted.
+_BYTES_OF_A_TOKEN: Final = 7
+_MEDIA_DATA: Final = b"base64"
+#: The share of a limit that is left if nothing but a few running requests uses it.
+_NEARLY_ALL: Final = 0.9
 _URL: Final = re.compile(r"https?://\S+")
 _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 
@@ -210,6 +219,37 @@ def never_fits(case: Case) -> bool:
     figures = _NEVER_FITS.search(said.message)
     over = figures is not None and _figure(figures[2]) > _figure(figures[1])
     return over or ("Request too large" in said.message and "Used " not in said.message)
+
+
+def exceeds_announced(case: Case) -> bool:
+    """A request that alone exceeds the token limit that the headers announce: see `announced_overflow`."""
+    return announced_overflow(case) is not None
+
+
+def announced_overflow(case: Case) -> Overflow | None:
+    """Return what a refused request takes and the announced limit, if it can never be admitted; else None.
+
+    Not every provider charges the maximum output. It has been charged if the request was refused for its tokens
+    while most of them were left: then its maximum is over the limit, or its maximum and its prompt are. Of the
+    prompt only half of the usual estimate counts. Anthropic charges what is produced.
+    """
+    said, hints = case.evidence, rate_hints(case.evidence.headers, host=case.context.host)
+    limit, left = hints.tpm, hints.remaining_tokens
+    if said.status != 429 or not case.request or not limit or left is None or _is_anthropics(said):
+        return None
+    output = stated_output(case.request)
+    if output is None or refusal_cause(refused(case), again=False) is not RefusalCause.TOKENS:
+        return None
+    prompt = 0 if _MEDIA_DATA in case.request else len(case.request) // _BYTES_OF_A_TOKEN
+    if output > limit and left >= limit / 2:
+        return Overflow(tokens=output, limit=int(limit))
+    if output + prompt > limit and left >= limit * _NEARLY_ALL:
+        return Overflow(tokens=output + prompt, limit=int(limit))
+    return None
+
+
+def _is_anthropics(said: Evidence) -> bool:
+    return any(name.startswith("anthropic-ratelimit-") for name in said.headers)
 
 
 def _figure(text: str) -> int:

@@ -61,6 +61,13 @@ def _too_large(case: Case) -> Failure:
     return permanent(case, code="request_too_large")
 
 
+def _exceeds_announced(case: Case) -> Failure:
+    overflow = predicates.announced_overflow(case)
+    figures = f"{overflow.tokens:,} tokens alone, more than the {overflow.limit:,} a minute" if overflow else ""
+    said = permanent(case, code="request_too_large")
+    return replace(said, message=f"it takes {figures} that the provider announces: {said.message}")
+
+
 def _few_times(case: Case) -> Failure:
     return transient(case, most_attempts=_FEW)
 
@@ -126,6 +133,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("never fits the limit", predicates.never_fits, _too_large),
     Rule("daily limit", predicates.daily, _refused_for_today),
     Rule("zero limit", predicates.zero_limit, failures.pause_for_zero_limit),
+    Rule("larger than the announced limit", predicates.exceeds_announced, _exceeds_announced),
     Rule("429 with x-should-retry: false", predicates.retry_is_forbidden_at_429, failures.pause_for_refusal),
     Rule("x-should-retry: false", predicates.retry_is_forbidden, permanent),
     Rule("too many requests", _status(429), refused),
