@@ -4,7 +4,7 @@ from batcher.domain.lanes import Charge
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Settlement
 from batcher.domain.states import FailureKind
-from batcher.policy.tokens.estimate import stated_output
+from batcher.policy.stated_maximum import stated_output
 from batcher.policy.tokens.oversized import NEVER_FITS
 from batcher.ports import Budget, Clock, Events
 from batcher.worker.attempt_records import ended, of_oversized

@@ -260,6 +260,17 @@ def read_answer(document: Document, path: str, request: bytes) -> Outcome:
     )
 
 
+#: Flaws of a document without an answer, in which an error may stand instead.
+_WITHOUT_ANSWER: Final = frozenset(
+    _FLAWS[kind].code for kind in (AnswerKind.FAILED, AnswerKind.NO_CHOICES, AnswerKind.EMPTY)
+)
+
+
+def outcome_holds_nothing(outcome: Outcome) -> bool:
+    """Return whether there is no answer in the document, nor a filter that withheld one."""
+    return isinstance(outcome, Failure) and outcome.code in _WITHOUT_ANSWER
+
+
 def refuse_truncated(outcome: Outcome) -> Outcome:
     """Make a dead letter of an answer that was cut at its token limit: the same request would be cut again."""
     if isinstance(outcome, Failure) or not outcome.truncated:

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from collections.abc import Mapping
 from typing import Final, assert_never
 
 from msgspec.structs import replace
@@ -10,17 +11,34 @@ from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.outcomes import Failure, Outcome, Success, Usage
 from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.classify import error_codes
-from batcher.policy.classify.answers import has_known_form, read_answer, usage_of
-from batcher.policy.classify.error_body import SUCCESS, Evidence, evidence_from, says_error, unwrapped
+from batcher.policy.classify.answers import has_known_form, outcome_holds_nothing, read_answer, usage_of
+from batcher.policy.classify.error_body import (
+    SUCCESS,
+    Evidence,
+    error_beside_no_answer,
+    evidence_from,
+    says_error,
+    unwrapped,
+)
 from batcher.policy.classify.failures import Case, ReplyContext, named
 from batcher.policy.classify.rules import first_match
 from batcher.policy.lenient_json import NOT_JSON, read_json
+from batcher.policy.wording.account_trouble import Trouble, account_trouble
+from batcher.policy.wording.token_overflow import exceeds_window
 
 __all__ = ["ReplyContext", "classify", "internal_error"]
 
 #: The code of a row that our own code failed on.
 INTERNAL_ERROR: Final = "internal_error"
 _KEPT_TRACE: Final = 1_500
+#: Statuses at which these sentences are read.
+_STATUS_OF_TROUBLE: Final[Mapping[Trouble | None, int]] = {
+    Trouble.NO_CREDIT: 429,
+    Trouble.SPEND_CAP: 429,
+    Trouble.SUSPENDED: 403,
+    Trouble.BAD_KEY: 401,
+    Trouble.UNKNOWN_MODEL: 404,
+}
 _ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
 
 
@@ -32,9 +50,11 @@ def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext
         case Reply():
             document = read_json(result.body)
             if result.status not in SUCCESS:
-                return _of_error(result, evidence_from(result, document), context)
+                return _of_error(result, evidence_from(result, document), context, request)
             if isinstance(document, dict) and not says_error(document):
-                return read_answer(document, path, request)
+                outcome = read_answer(document, path, request)
+                error = error_beside_no_answer(document) if outcome_holds_nothing(outcome) else None
+                return outcome if error is None else _of_inner_error(result, error, context, usage_of(document))
             return _of_odd_success(result, document, path, context)
         case _:
             assert_never(result)
@@ -68,8 +88,8 @@ def _of_fault(fault: TransportFault) -> Failure:
     return Failure(kind=kind, code=fault.kind.value, message=fault.message)
 
 
-def _of_error(reply: Reply, evidence: Evidence, context: ReplyContext) -> Failure:
-    case = Case(evidence=evidence, context=context, now_us=reply.ended_at)
+def _of_error(reply: Reply, evidence: Evidence, context: ReplyContext, request: bytes = b"") -> Failure:
+    case = Case(evidence=evidence, context=context, now_us=reply.ended_at, request=request)
     return first_match(case).outcome(case)
 
 
@@ -80,18 +100,23 @@ def _of_odd_success(reply: Reply, document: object, path: str, context: ReplyCon
     """
     root = unwrapped(document)
     if isinstance(root, dict) and says_error(root):
-        evidence = evidence_from(reply, document)
-        outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), context)
-        return replace(outcome, usage=usage_of(root))
+        return _of_inner_error(reply, document, context, usage_of(root))
     if document is not NOT_JSON and not has_known_form(path):
         return Success(usage=Usage())
     return _of_error(reply, evidence_from(reply, document), context)
 
 
+def _of_inner_error(reply: Reply, document: object, context: ReplyContext, usage: Usage) -> Failure:
+    """Judge an error inside a 2xx by the status that it stands for. What was billed is kept."""
+    evidence = evidence_from(reply, document)
+    outcome = _of_error(reply, replace(evidence, status=_status_meant(evidence)), context)
+    return replace(outcome, usage=usage)
+
+
 def _status_meant(evidence: Evidence) -> int:
     """Return the status that an error stands for: OpenRouter's codes are statuses, others are known by name.
 
-    An unknown one counts as a server fault, which may pass.
+    Then its words count. An unknown one counts as a server fault, which may pass.
     """
     if _ERROR_STATUS.fullmatch(evidence.code):
         return int(evidence.code)
@@ -102,4 +127,7 @@ def _status_meant(evidence: Evidence) -> int:
         (error_codes.AS_TOO_MANY, 429),
         (error_codes.OVERLOADED, 503),
     )
-    return next((status for names, status in by_name if named(evidence, names)), 500)
+    by_words = _STATUS_OF_TROUBLE.get(account_trouble(evidence.message))
+    if by_words is None and exceeds_window(evidence.message, at_fault=True):
+        by_words = 400
+    return next((status for names, status in by_name if named(evidence, names)), by_words or 500)

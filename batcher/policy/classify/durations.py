@@ -1,7 +1,10 @@
 """Parses how long a server says to wait, in the spellings that servers use."""
 
 import re
+from datetime import datetime
 from typing import Final
+
+from batcher.policy.wording.identifiers import as_words
 
 _NUMBER: Final = r"([0-9]+(?:\.[0-9]+)?)"
 _GO: Final = re.compile(
@@ -23,7 +26,20 @@ _UNITS: Final = {
     "millisecond": 0.001,
 }
 _BARE_IN_WORDS: Final = re.compile(rf"{_NUMBER}(?![\w:-])(?!\s+[a-z])", re.IGNORECASE)
-_AFTER: Final = re.compile(r"\b(?:try again|retry)\s+(?:in|after)\s+", re.IGNORECASE)
+#: "retry_after: 30" is found, too. A number alone counts after these, but not after "wait": "wait 3 times".
+_AFTER: Final = re.compile(r"\b(?:try(?:ing)? again|retry(?:ing)?)\s+(?:in|after)\s*[:=]?\s*", re.IGNORECASE)
+#: A request to wait; "the maximum wait 30 s was exceeded" is none.
+_WAIT: Final = re.compile(
+    r"(?:^|[.;:,!]\s*|\b(?:please|must|should|to|and|or|then)\s+)wait\s+"
+    r"(?:for\s+|at least\s+|another\s+|about\s+|approximately\s+|~\s*)*",
+    re.IGNORECASE,
+)
+#: Only with a time zone, without which it can be any hour.
+_MOMENT: Final = re.compile(
+    r"\b(?:resets?|try again|retry|available)\s+(?:again\s+)?(?:at|after|on)?\s*:?\s*"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[T ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.[0-9]+)?\s?(Z|UTC|[+-][0-9]{2}:[0-9]{2})",
+    re.IGNORECASE,
+)
 
 
 def parse_duration(text: str) -> float | None:
@@ -41,19 +57,39 @@ def parse_duration(text: str) -> float | None:
 
 
 def wait_in_words(message: str) -> float | None:
-    """Return the seconds after "try again in" or "retry after": `1.2s`, `7m12s`, `37 seconds`, `6h12m`, `5`."""
-    phrase = _AFTER.search(message)
-    if phrase is None:
+    """Return the seconds after "try again in", "retry after" or "please wait".
+
+    In every spelling: `1.2s`, `7m12s`, `37 seconds`, `6h12m`, and `5` except after "wait".
+    """
+    text = as_words(message)
+    phrase = _AFTER.search(text)
+    if phrase is not None:
+        seconds = _parts_at(text, phrase.end())
+        bare = _BARE_IN_WORDS.match(text, phrase.end()) if seconds is None else None
+        return float(bare[1]) if bare else seconds
+    phrase = _WAIT.search(text)
+    return _parts_at(text, phrase.end()) if phrase else None
+
+
+def moment_in_words(message: str) -> float | None:
+    """Return the UTC timestamp after "resets at" or "try again at": `2026-11-29 01:05:21 UTC`, `…T01:05:21Z`."""
+    found = _MOMENT.search(message)
+    if found is None:
         return None
-    start = end = phrase.end()
+    zone = "+00:00" if found[3].upper() in {"Z", "UTC"} else found[3]
+    try:
+        return datetime.fromisoformat(f"{found[1]}T{found[2]}{zone}").timestamp()
+    except ValueError:
+        return None
+
+
+def _parts_at(text: str, start: int) -> float | None:
+    end = start
     seconds = 0.0
-    while part := _PART.match(message, end):
+    while part := _PART.match(text, end):
         seconds += float(part[1]) * _unit(part[2].lower())
-        end = _next_part(message, part.end())
-    if end > start:
-        return seconds
-    bare = _BARE_IN_WORDS.match(message, start)
-    return float(bare[1]) if bare else None
+        end = _next_part(text, part.end())
+    return seconds if end > start else None
 
 
 def _unit(name: str) -> float:

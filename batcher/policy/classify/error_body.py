@@ -17,6 +17,8 @@ _MOST_OF_A_PAGE: Final = 4_096
 _MOST_PARTS: Final = 10
 _DEEPEST_MESSAGE: Final = 4
 _TITLE: Final = re.compile(r"<title[^>]*>\s*([^<]*?)\s*</title>", re.IGNORECASE)
+#: Messages beside an answer that is empty for another reason.
+_SAYS_NOTHING: Final = frozenset({"", "ok", "success", "succeeded"})
 _NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -94,6 +96,19 @@ def says_error(document: Mapping[str, object]) -> bool:
     return any(error.values()) if isinstance(error, dict) else bool(error)
 
 
+def error_beside_no_answer(document: Mapping[str, object]) -> Mapping[str, object] | None:
+    """Return the error in a document that holds no answer, as an error body; None if nothing is said.
+
+    OpenRouter puts it into the choice. Others send it without a wrapper: `{code, message}` (DashScope),
+    `{"detail": …}` (FastAPI). In a document that holds an answer such fields can mean anything.
+    """
+    choice = _mapping(unwrapped(document.get("choices")))
+    if choice.get("error"):
+        return {"error": choice["error"]}
+    is_said = _message(document, document).lower() not in _SAYS_NOTHING
+    return {**document, "object": "error"} if is_said else None
+
+
 def _mapping(value: object) -> Mapping[str, object]:
     return value if isinstance(value, dict) else _NOTHING
 
@@ -107,15 +122,17 @@ def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
 
 
 def _name(value: object) -> str:
+    """Return a name; LiteLLM writes Python's None as a text."""
     if isinstance(value, str):
-        return value.strip()[:_MOST_OF_A_NAME]
+        return "" if value == "None" else value.strip()[:_MOST_OF_A_NAME]
     is_number = isinstance(value, int) and not isinstance(value, bool)
     return str(value)[:_MOST_OF_A_NAME] if is_number else ""
 
 
 def _code(node: Mapping[str, object]) -> str:
     minimax = _name(node.get("status_code"))
-    return _name(node.get("code")) or _name(node.get("statusCode")) or (f"minimax_{minimax}" if minimax else "")
+    names = ("code", "statusCode", "error_code", "errorCode")
+    return next(filter(None, (_name(node.get(name)) for name in names)), f"minimax_{minimax}" if minimax else "")
 
 
 def _google_status(error: Mapping[str, object]) -> str:
@@ -125,7 +142,7 @@ def _google_status(error: Mapping[str, object]) -> str:
 
 
 def _message(error: Mapping[str, object], root: Mapping[str, object]) -> str:
-    names = ("message", "detail", "status_msg", "msg")
+    names = ("message", "detail", "status_msg", "msg", "error_msg", "error_message", "errorMessage")
     said = (node.get(name) for name in names for node in (error, root))
     return next((text for text in map(_text, said) if text), "")[:_MOST_OF_A_MESSAGE]
 

@@ -12,7 +12,9 @@ NO_CREDIT: Final = frozenset(
         "insufficient_quota",
         "credit_balance_exhausted",
         "billing_not_active",
-        # MiniMax; z.ai.
+        # Moonshot; DashScope; MiniMax; z.ai.
+        "exceeded_current_quota_error",
+        "Arrearage",
         "minimax_1008",
         "1113",
     }
@@ -27,6 +29,8 @@ SPEND_CAP: Final = frozenset(
         "billing_limit_user_error",
         "enforced_spend_limit_reached",
         "contract_spend_limit_reached",
+        # LiteLLM.
+        "budget_exceeded",
     }
 )
 #: Anthropic's `billing_error` and every `linked_organization_…`.
@@ -51,6 +55,8 @@ ACCOUNT: Final = frozenset(
 )
 #: Google sends a bad key as a 400 with this `details[].reason`.
 GOOGLE_BAD_KEY: Final = "API_KEY_INVALID"
+#: A bad key at 400. LiteLLM without a database sends `no_db_connection` for a key that it does not know.
+BAD_KEY: Final = frozenset({"invalid_api_key", "InvalidApiKey", "authentication_error", "no_db_connection"})
 #: Google: the free tier is not available here, or billing is off.
 GOOGLE_PRECONDITION: Final = frozenset({"FAILED_PRECONDITION"})
 
@@ -65,6 +71,8 @@ OPENROUTER_DAILY: Final = "openrouter_free_tier_daily"
 MODEL: Final = frozenset(
     {
         "model_not_found",
+        # Groq.
+        "model_decommissioned",
         "DeploymentNotFound",
         "invalid_model",
         "1500",
@@ -81,14 +89,15 @@ MODERATION: Final = frozenset({"content_policy_violation", "refusal", "content_f
 
 #: The prompt does not fit the model's window.
 CONTEXT_LENGTH: Final = "context_length_exceeded"
-CONTEXT: Final = frozenset({CONTEXT_LENGTH, "exceed_context_size_error"})
-#: The same, if no code says so.
-CONTEXT_PHRASES: Final = (
-    "maximum context length",
-    "maximum input length",
-    "context length of the model",
-    "exceeds the available context size",
-    "prompt is too long",
+CONTEXT: Final = frozenset(
+    {
+        CONTEXT_LENGTH,
+        # llama.cpp, LiteLLM, Copilot, Zhipu. Without a code, the words decide: `wording/token_overflow.py`.
+        "exceed_context_size_error",
+        "ContextWindowExceededError",
+        "model_max_prompt_tokens_exceeded",
+        "1261",
+    }
 )
 
 #: Traffic grew too fast: it must ramp up again from a low rate.
@@ -117,12 +126,19 @@ AS_TOO_MANY: Final = frozenset(
         "rate_limit_error",
         "RESOURCE_EXHAUSTED",
         "rate_limited",
+        # DashScope.
+        "Throttling",
+        "Throttling.RateQuota",
+        "Throttling.AllocationQuota",
+        "Throttling.BurstRate",
         # MiniMax.
         "minimax_1002",
         "minimax_1039",
     }
 )
-AS_BAD_KEY: Final = frozenset({"authentication_error", "invalid_api_key", "authentication", "minimax_1004"})
+AS_BAD_KEY: Final = frozenset(
+    {"authentication_error", "invalid_api_key", "authentication", "InvalidApiKey", "minimax_1004"}
+)
 AS_BAD_REQUEST: Final = frozenset(
     {
         "invalid_request_error",
@@ -146,6 +162,12 @@ AS_BAD_REQUEST: Final = frozenset(
         "unsupported_image_media_type",
         "empty_image_file",
         "failed_to_download_image",
+        # vLLM; Google; DashScope.
+        "BadRequestError",
+        "INVALID_ARGUMENT",
+        "InvalidParameter",
+        "DataInspectionFailed",
+        "data_inspection_failed",
         # MiniMax: the prompt or the answer is sensitive.
         "minimax_1026",
         "minimax_1027",

@@ -11,10 +11,14 @@ from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS, Evidence
 from batcher.policy.classify.retry_after import retry_after_us, stated_wait_us
+from batcher.policy.wording.account_trouble import other_address
+from batcher.policy.wording.token_overflow import exceeds_window
 
 _MOST_OF_A_RAW_REPLY: Final = 500
 #: Statuses of a request that is wrong in itself: only with these does a message about length mean the prompt's.
 _REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422})
+#: llama.cpp's older servers and some gateways report it so.
+_SERVER_FAULT: Final = 500
 _DIGITS: Final = re.compile(r"[0-9]+")
 
 
@@ -36,6 +40,8 @@ class Case(Struct, frozen=True, kw_only=True):
     context: ReplyContext
     #: UTC microseconds at which the reply arrived.
     now_us: int
+    #: The body that was sent.
+    request: bytes = b""
 
 
 def named(evidence: Evidence, names: frozenset[str]) -> bool:
@@ -44,11 +50,12 @@ def named(evidence: Evidence, names: frozenset[str]) -> bool:
 
 
 def exceeds_context(evidence: Evidence) -> bool:
-    """Return whether the prompt exceeds the model's window; by phrase if the provider has no code for it."""
+    """Return whether the prompt exceeds the model's window; in words if the provider has no code for it."""
     if named(evidence, error_codes.CONTEXT):
         return True
-    said = evidence.message.lower()
-    return evidence.status in _REQUEST_AT_FAULT and any(phrase in said for phrase in error_codes.CONTEXT_PHRASES)
+    at_fault = evidence.status in _REQUEST_AT_FAULT
+    asked = at_fault or (evidence.status == _SERVER_FAULT and not evidence.is_html)
+    return asked and exceeds_window(message_of(evidence), at_fault=at_fault)
 
 
 def code_of(evidence: Evidence) -> str:
@@ -186,6 +193,14 @@ def pause_for_base_url(case: Case) -> Failure:
 def pause_for_path(case: Case) -> Failure:
     """Pause: the endpoint answers, but not at this path."""
     return blocked(case, scope=PauseScope.ROUTE, reason=PauseReason.ENDPOINT, fix=OTHER_PATHS_ANSWER)
+
+
+def pause_for_moved_api(case: Case) -> Failure:
+    """Pause: the API has moved (410); the provider names the new address."""
+    address = other_address(case.evidence.message)
+    towards = f" (the provider names {address[:200]})" if address else ""
+    fix = f"give the new address with --base-url{towards}; {_THEN_DOCTOR}, {_THEN_RESUME}"
+    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
 def pause_for_model(case: Case) -> Failure:

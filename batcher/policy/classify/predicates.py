@@ -4,13 +4,22 @@
 import re
 from typing import Final
 
+from batcher.domain.states import RefusalCause
 from batcher.policy.classify import error_codes
-from batcher.policy.classify.error_body import SUCCESS
-from batcher.policy.classify.failures import Case, exceeds_context, named
+from batcher.policy.classify.error_body import SUCCESS, Evidence
+from batcher.policy.classify.failures import Case, exceeds_context, named, refused
+from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.retry_after import rate_hints, stated_wait_us
 from batcher.policy.lenient_json import NOT_JSON
+from batcher.policy.stated_maximum import stated_output
+from batcher.policy.wording.account_trouble import OPENING, Trouble, account_trouble, other_address
+from batcher.policy.wording.identifiers import as_words
+from batcher.policy.wording.token_overflow import Overflow
 
-_PER_DAY: Final = re.compile(r"\bper day\b|\((?:RPD|TPD)\)", re.IGNORECASE)
+_PER_DAY: Final = re.compile(
+    r"\bper day\b|\((?:RPD|TPD)\)|\bdaily (?:\w+ ){0,2}(?:limit|quota) (?:\w+ )?(?:exceeded|reached|exhausted)\b",
+    re.IGNORECASE,
+)
 _NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+)", re.DOTALL)
 _OF_A_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
 #: A download that failed or took too long, in either order of the words.
@@ -19,7 +28,18 @@ _DOWNLOAD: Final = re.compile(
     r"|\b(?:download|fetch)\w*\b.{0,80}\b(?:timed? ?out|failed)\b",
     re.IGNORECASE,
 )
-_BUSY: Final = re.compile(r"\b(?:overloaded|server busy|high demand)\b", re.IGNORECASE)
+_MOVED: Final = re.compile(
+    r"(?:\b(?:api|endpoint|url|version)\b|https?://\S+) (?:\S+ ){0,4}"
+    r"(?:no longer (?:supported|available)|moved|retired|discontinued|shut down|gone)\b",
+    re.IGNORECASE,
+)
+#: No capacity now: SGLang's full queue, and models that are being loaded (llama.cpp, Hugging Face), among others.
+_BUSY: Final = re.compile(
+    r"\boverloaded\b|\bserver (?:is )?(?:too )?busy\b|\bhigh demand\b|\bqueue (?:is )?full\b|\bwarming up\b"
+    r"|\bloading (?:the )?model\b|\b(?:model|currently|still) (?:is )?(?:being )?load(?:ing|ed)\b"
+    r"|\b(?:at|no|over|insufficient|not enough|out of|lack of) (?:\w+ )?capacity\b",
+    re.IGNORECASE,
+)
 
 #: Conflicts, timeouts and cancellations, which may pass on a retry.
 _AGAIN: Final = frozenset({408, 409, 425, 498, 499})
@@ -27,35 +47,55 @@ _AGAIN: Final = frozenset({408, 409, 425, 498, 499})
 _TOO_LARGE: Final = frozenset({413, 414, 431})
 #: Content types of what is no JSON by design.
 _MEDIA: Final = ("text/event-stream", "audio/", "video/", "image/", "application/octet-stream")
-_MODEL_STATUSES: Final = frozenset({400, 403, 404, 422})
+_MODEL_STATUSES: Final = frozenset({400, 403, 404, 410, 422})
+#: Statuses at which a sentence about the account is read. A 402 is about money whatever it says.
+_ACCOUNT_STATUSES: Final = frozenset({400, 401, 403, 412, 429})
+#: At least so many bytes of a request make a token of its prompt; media in base64 make none that can be counted.
+_BYTES_OF_A_TOKEN: Final = 7
+_MEDIA_DATA: Final = b"base64"
+#: The share of a limit that is left if nothing but a few running requests uses it.
+_NEARLY_ALL: Final = 0.9
+_URL: Final = re.compile(r"https?://\S+")
 _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 
 
 # --- money and accounts
 
 
+def _complains(case: Case, trouble: Trouble) -> bool:
+    """Return whether the message says this. At 400 and 422 it may repeat the request: its beginning counts."""
+    said = case.evidence
+    length = OPENING if said.status in {400, 422} else None
+    return not said.is_html and account_trouble(said.message[:length]) is trouble
+
+
+def _account_complains(case: Case, trouble: Trouble) -> bool:
+    return case.evidence.status in _ACCOUNT_STATUSES and _complains(case, trouble)
+
+
 def spend_cap(case: Case) -> bool:
-    """A spending cap, by code; Anthropic's own caps at 400 are recognized by the beginning of the message."""
+    """A spending cap, by code or in words; Anthropic's own caps at 400 by the beginning of the message."""
     said = case.evidence
     usage_limits = said.status == 400 and said.message.startswith(error_codes.ANTHROPIC_USAGE_LIMITS)
     return (
         usage_limits
         or said.error_code == "linked_organization_spend_limit_reached"
         or named(said, error_codes.SPEND_CAP)
+        or _account_complains(case, Trouble.SPEND_CAP)
     )
 
 
 def no_credit(case: Case) -> bool:
-    """Prepaid credit is used up or billing is off, by code; Anthropic's at 400 by phrase."""
+    """Prepaid credit is used up or billing is off, by code or in words."""
     said = case.evidence
-    too_low = said.status == 400 and error_codes.ANTHROPIC_NO_CREDIT in said.message
     of_organization = said.error_code.startswith(error_codes.LINKED_ORGANIZATION)
-    return too_low or of_organization or named(said, error_codes.NO_CREDIT | error_codes.ANTHROPIC_BILLING)
+    by_name = named(said, error_codes.NO_CREDIT | error_codes.ANTHROPIC_BILLING)
+    return of_organization or by_name or _account_complains(case, Trouble.NO_CREDIT)
 
 
 def account_disabled(case: Case) -> bool:
-    """The account is off, on hold, or not allowed from here."""
-    return named(case.evidence, error_codes.ACCOUNT)
+    """The account is off, on hold, or not allowed from here, by code or in words (Fireworks: 412)."""
+    return named(case.evidence, error_codes.ACCOUNT) or _account_complains(case, Trouble.SUSPENDED)
 
 
 def in_flight_budget(case: Case) -> bool:
@@ -79,10 +119,12 @@ def key_cap(case: Case) -> bool:
 
 
 def bad_key(case: Case) -> bool:
-    """401; Google sends a bad key as a 400 with a reason."""
+    """401; Google, xAI and LiteLLM send a bad key as a 400, with a reason, a code or in words."""
     said = case.evidence
+    if said.status != 400:
+        return said.status == 401
     from_google = any(detail.get("reason") == error_codes.GOOGLE_BAD_KEY for detail in said.details)
-    return said.status == 401 or (said.status == 400 and from_google)
+    return from_google or named(said, error_codes.BAD_KEY) or _complains(case, Trouble.BAD_KEY)
 
 
 def google_billing(case: Case) -> bool:
@@ -102,9 +144,9 @@ def moderated(case: Case) -> bool:
     )
 
 
-def context_forbidden(case: Case) -> bool:
-    """Together reports with 403 that prompt and max_tokens exceed the window."""
-    return case.evidence.status == 403 and exceeds_context(case.evidence)
+def exceeds_window(case: Case) -> bool:
+    """Prompt and max_tokens exceed the window, at a status that would mean something else (Together: 403)."""
+    return case.evidence.status in {403, 500} and exceeds_context(case.evidence)
 
 
 def wrong_address(case: Case) -> bool:
@@ -141,14 +183,41 @@ def _says_why(case: Case) -> bool:
 
 
 def unknown_model(case: Case) -> bool:
-    """The model is unknown or not available to this key, by code; 403 and 404 also by the message."""
+    """The model is unknown or not available to this key, by code or in words.
+
+    At 403, 404 and 410, it is enough that the message names a model.
+    """
     said = case.evidence
     if said.status not in _MODEL_STATUSES:
         return False
     no_such_path = said.message.lower() in error_codes.NO_SUCH_PATH
     not_found = said.status == 404 and not no_such_path and named(said, error_codes.NOT_FOUND)
-    denied = said.status in {403, 404} and not said.is_html and _OF_A_MODEL.search(said.message) is not None
-    return not_found or denied or named(said, error_codes.MODEL)
+    of_a_model = said.status in {403, 404} and not said.is_html and _of_a_model(said.message)
+    return (
+        not_found
+        or of_a_model
+        or _retired_model(case)
+        or named(said, error_codes.MODEL)
+        or _complains(case, Trouble.UNKNOWN_MODEL)
+    )
+
+
+def _of_a_model(message: str) -> bool:
+    return _OF_A_MODEL.search(as_words(message)) is not None
+
+
+def _retired_model(case: Case) -> bool:
+    """410 about a model; the word may also stand in a URL, where it says nothing."""
+    said = case.evidence
+    return said.status == 410 and not said.is_html and _of_a_model(_URL.sub("", said.message))
+
+
+def moved_api(case: Case) -> bool:
+    """410: the API has moved, and the message names the new address or says so (Hugging Face)."""
+    said = case.evidence
+    if said.status != 410 or said.is_html or _retired_model(case):
+        return False
+    return other_address(said.message) is not None or _MOVED.search(said.message) is not None
 
 
 def service_tier(case: Case) -> bool:
@@ -159,6 +228,11 @@ def service_tier(case: Case) -> bool:
 # --- limits
 
 
+def _in_words(said: Evidence) -> str:
+    """Return code, type and message with their identifiers split: `requests_per_day` is three words."""
+    return as_words(said.code, said.type, said.message)
+
+
 def never_fits(case: Case) -> bool:
     """A single request larger than the limit: 429 (OpenAI), 413 (Groq)."""
     said = case.evidence
@@ -167,6 +241,37 @@ def never_fits(case: Case) -> bool:
     figures = _NEVER_FITS.search(said.message)
     over = figures is not None and _figure(figures[2]) > _figure(figures[1])
     return over or ("Request too large" in said.message and "Used " not in said.message)
+
+
+def exceeds_announced(case: Case) -> bool:
+    """A request that alone exceeds the token limit that the headers announce: see `announced_overflow`."""
+    return announced_overflow(case) is not None
+
+
+def announced_overflow(case: Case) -> Overflow | None:
+    """Return what a refused request takes and the announced limit, if it can never be admitted; else None.
+
+    Not every provider charges the maximum output. It has been charged if the request was refused for its tokens
+    while most of them were left: then its maximum is over the limit, or its maximum and its prompt are. Of the
+    prompt only half of the usual estimate counts. Anthropic charges what is produced.
+    """
+    said, hints = case.evidence, rate_hints(case.evidence.headers, host=case.context.host)
+    limit, left = hints.tpm, hints.remaining_tokens
+    if said.status != 429 or not case.request or not limit or left is None or _is_anthropics(said):
+        return None
+    output = stated_output(case.request)
+    if output is None or refusal_cause(refused(case), again=False) is not RefusalCause.TOKENS:
+        return None
+    prompt = 0 if _MEDIA_DATA in case.request else len(case.request) // _BYTES_OF_A_TOKEN
+    if output > limit and left >= limit / 2:
+        return Overflow(tokens=output, limit=int(limit))
+    if output + prompt > limit and left >= limit * _NEARLY_ALL:
+        return Overflow(tokens=output + prompt, limit=int(limit))
+    return None
+
+
+def _is_anthropics(said: Evidence) -> bool:
+    return any(name.startswith("anthropic-ratelimit-") for name in said.headers)
 
 
 def _figure(text: str) -> int:
@@ -180,7 +285,7 @@ def daily(case: Case) -> bool:
         return False
     by_source = said.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY
     by_header = rate_hints(said.headers, host=case.context.host).remaining_requests_day == 0
-    return by_source or by_header or gemini_daily(case) or _PER_DAY.search(said.message) is not None
+    return by_source or by_header or gemini_daily(case) or _PER_DAY.search(_in_words(said)) is not None
 
 
 def gemini_daily(case: Case) -> bool:
@@ -205,7 +310,7 @@ def overloaded(case: Case) -> bool:
     if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
         return True
     states_wait = stated_wait_us(said, case.now_us) is not None
-    return said.status == 503 and (states_wait or _BUSY.search(said.message) is not None)
+    return said.status == 503 and (states_wait or _BUSY.search(_in_words(said)) is not None)
 
 
 # --- the rest

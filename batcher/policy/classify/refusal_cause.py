@@ -5,14 +5,20 @@ from typing import Final
 
 from batcher.domain.outcomes import Failure
 from batcher.domain.states import RefusalCause
+from batcher.policy.wording.identifiers import as_words
 
 _IN_FLIGHT: Final = re.compile(
-    r"\bconcurren|\bin[- ]flight\b|\bparallel\b|\bsimultaneous|\bpending requests\b|\bat once\b"
-    r"|\bqueue (?:is )?full\b|\boverloaded\b|\bserver (?:is )?busy\b|\bhigh demand\b",
+    r"\bconcurren|\bin flight\b|\bparallel\b|\bsimultaneous|\bpending requests\b|\bat once\b"
+    r"|\bqueue (?:is )?full\b|\boverloaded\b|\bserver (?:is )?(?:too )?busy\b|\bhigh demand\b",
     re.IGNORECASE,
 )
-_TOKENS: Final = re.compile(r"\btokens? (?:per|a) |\bTPM\b|\btoken (?:rate )?limit", re.IGNORECASE)
-_REQUESTS: Final = re.compile(r"\brequests? (?:per|a) |\bRPM\b|\brequest (?:rate )?limit", re.IGNORECASE)
+#: "limit type: tokens" is LiteLLM's.
+_TOKENS: Final = re.compile(
+    r"\btokens? (?:per|a) |\bTPM\b|\btokens? (?:rate )?limit|\blimit type:? tokens?\b", re.IGNORECASE
+)
+_REQUESTS: Final = re.compile(
+    r"\brequests? (?:per|a) |\bRPM\b|\brequests? (?:rate )?limit|\blimit type:? requests?\b", re.IGNORECASE
+)
 
 
 def refusal_cause(refusal: Failure, *, again: bool) -> RefusalCause:
@@ -22,7 +28,7 @@ def refusal_cause(refusal: Failure, *, again: bool) -> RefusalCause:
     """
     if refusal.daily:
         return RefusalCause.DAY
-    text = f"{refusal.code} {refusal.message}"
+    text = as_words(refusal.code, refusal.message)
     if _IN_FLIGHT.search(text):
         return RefusalCause.IN_FLIGHT
     tokens, requests = _TOKENS.search(text), _REQUESTS.search(text)

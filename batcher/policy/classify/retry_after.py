@@ -3,13 +3,14 @@
 `rate_hints` and `parse_duration` are defined in other modules and can be imported from here, too.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from batcher.policy.classify.durations import parse_duration, wait_in_words
-from batcher.policy.classify.error_body import Evidence
+from batcher.policy.classify.durations import moment_in_words, parse_duration, wait_in_words
+from batcher.policy.classify.error_body import Evidence, unwrapped
 from batcher.policy.classify.rate_headers import rate_hints
 
 __all__ = ["parse_duration", "rate_hints", "retry_after_us", "stated_wait_us"]
@@ -22,6 +23,14 @@ LONGEST_WAIT_US: Final = 7 * _DAY
 _ABSURD_US: Final = 400 * _DAY
 #: X-RateLimit-Reset is a point in time in milliseconds; some gateways send it in seconds.
 _SMALLEST_MILLISECONDS: Final = 10**11
+#: Some send a duration. Larger numbers of seconds are a point in time: this one is in 2001.
+_SMALLEST_MOMENT: Final = 10**9
+#: What remains and when it resets, in headers that do not say of what: the IETF draft's until version 6, and its
+#: older spellings.
+_PLAIN_RESETS: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
+#: Version 7: `limit=100, remaining=0, reset=30`. From version 8: `"default";r=0;t=30, "daily";r=9;t=99`.
+_PAIR: Final = re.compile(r"\b(remaining|reset|r|t)\s*=\s*([0-9]{1,15})(?![0-9.])")
+_QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
 def retry_after_us(evidence: Evidence, now_us: int, *, host: str) -> int | None:
@@ -30,7 +39,10 @@ def retry_after_us(evidence: Evidence, now_us: int, *, host: str) -> int | None:
     For a refusal (429) that states no time, it is the reset of a limit that has nothing left.
     """
     stated = stated_wait_us(evidence, now_us)
-    return stated if stated is not None else _sane(_exhausted(evidence.headers, host))
+    if stated is not None:
+        return stated
+    resets = (_exhausted(evidence.headers, host), *_of_an_unnamed_limit(evidence.headers, now_us))
+    return next((wait for wait in map(_sane, resets) if wait is not None), None)
 
 
 def stated_wait_us(evidence: Evidence, now_us: int) -> int | None:
@@ -58,7 +70,10 @@ def _stated(evidence: Evidence, now_us: int) -> Iterator[float | None]:
         delay = detail.get("retryDelay")
         yield parse_duration(delay) if isinstance(delay, str) else None
     yield _openrouter_reset(evidence.metadata, now_us)
+    yield _estimated_time(evidence.document)
     yield wait_in_words(evidence.message)
+    moment = moment_in_words(evidence.message)
+    yield moment - now_us / _SECOND if moment is not None else None
 
 
 def _sane(seconds: float | None) -> int | None:
@@ -87,10 +102,20 @@ def _openrouter_reset(metadata: Mapping[str, object], now_us: int) -> float | No
     headers = metadata.get("headers")
     reset = headers.get("X-RateLimit-Reset") if isinstance(headers, dict) else None
     moment = _number(str(reset)[:20]) if isinstance(reset, str | int) else None
-    if moment is None:
-        return None
+    return None if moment is None else _until_moment(moment, now_us)
+
+
+def _until_moment(moment: float, now_us: int) -> float:
+    """Return the seconds until a timestamp in seconds or milliseconds."""
     in_seconds = moment / 1000 if moment >= _SMALLEST_MILLISECONDS else moment
     return in_seconds - now_us / _SECOND
+
+
+def _estimated_time(document: object) -> float | None:
+    """Return the seconds until a model is loaded (Hugging Face)."""
+    root = unwrapped(document)
+    estimate = root.get("estimated_time") if isinstance(root, dict) else None
+    return float(estimate) if isinstance(estimate, int | float) and not isinstance(estimate, bool) else None
 
 
 def _exhausted(headers: Mapping[str, str], host: str) -> float | None:
@@ -105,3 +130,43 @@ def _exhausted(headers: Mapping[str, str], host: str) -> float | None:
         if remaining == 0 and reset is not None
     ]
     return max(resets, default=None)
+
+
+def _of_an_unnamed_limit(headers: Mapping[str, str], now_us: int) -> Iterator[float | None]:
+    """Yield the reset of a limit that has nothing left, from headers that do not say what they limit.
+
+    A limit that states no remaining amount counts as used up, because the request has been refused.
+    """
+    yield _of_structured_limits(headers.get("ratelimit", ""))
+    for prefix in _PLAIN_RESETS:
+        if _number(headers.get(f"{prefix}-remaining")) in {None, 0}:
+            yield _until_reset(headers.get(f"{prefix}-reset", "").strip(), now_us)
+
+
+def _of_structured_limits(value: str) -> float | None:
+    """Return the longest reset of the limits with nothing left in a `RateLimit` header of the IETF draft."""
+    text = _QUOTED.sub("", value)
+    # In version 7 commas separate the parts of one limit, later the limits.
+    limits = [text] if "remaining" in text else text.split(",")
+    parts = [dict(_PAIR.findall(limit)) for limit in limits]
+    resets = [
+        float(part.get("reset") or part.get("t") or 0)
+        for part in parts
+        if int(part.get("remaining") or part.get("r") or 1) == 0
+    ]
+    return max(resets, default=None)
+
+
+def _until_reset(reset: str, now_us: int) -> float | None:
+    """Return the seconds until a reset: a duration, a timestamp in seconds or milliseconds, or an ISO date."""
+    number = _number(reset[:20])
+    if number is not None:
+        return _until_moment(number, now_us) if number >= _SMALLEST_MOMENT else number
+    duration = parse_duration(reset)
+    if duration is not None or not reset:
+        return duration
+    try:
+        moment = datetime.fromisoformat(reset)
+    except ValueError:
+        return None
+    return moment.timestamp() - now_us / _SECOND if moment.tzinfo else None

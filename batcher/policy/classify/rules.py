@@ -61,6 +61,13 @@ def _too_large(case: Case) -> Failure:
     return permanent(case, code="request_too_large")
 
 
+def _exceeds_announced(case: Case) -> Failure:
+    overflow = predicates.announced_overflow(case)
+    figures = f"{overflow.tokens:,} tokens alone, more than the {overflow.limit:,} a minute" if overflow else ""
+    said = permanent(case, code="request_too_large")
+    return replace(said, message=f"it takes {figures} that the provider announces: {said.message}")
+
+
 def _few_times(case: Case) -> Failure:
     return transient(case, most_attempts=_FEW)
 
@@ -118,7 +125,8 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("Google's billing or region", predicates.google_billing, failures.pause_for_credit),
     Rule("proxy login required", _status(407), failures.pause_for_proxy),
     Rule("flagged content", predicates.moderated, permanent),
-    Rule("context length exceeded at 403", predicates.context_forbidden, permanent),
+    Rule("context length exceeded at 403 or 500", predicates.exceeds_window, permanent),
+    Rule("moved API", predicates.moved_api, failures.pause_for_moved_api),
     Rule("wrong base URL", predicates.wrong_address, failures.pause_for_base_url),
     Rule("wrong path", predicates.wrong_path, failures.pause_for_path),
     Rule("nothing there any more", predicates.no_api_there, failures.outage),
@@ -130,6 +138,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("never fits the limit", predicates.never_fits, _too_large),
     Rule("daily limit", predicates.daily, _refused_for_today),
     Rule("zero limit", predicates.zero_limit, failures.pause_for_zero_limit),
+    Rule("larger than the announced limit", predicates.exceeds_announced, _exceeds_announced),
     Rule("429 with x-should-retry: false", predicates.retry_is_forbidden_at_429, failures.pause_for_refusal),
     Rule("x-should-retry: false", predicates.retry_is_forbidden, permanent),
     Rule("too many requests", _status(429), refused),

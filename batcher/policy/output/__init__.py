@@ -4,5 +4,4 @@ jsonl           result, error and job lines
 advice          what a person can do about a dead letter
 same_failure    the edit that would fix rows that all fail for one cause
 odd_answers     what is said about answers that are cut, empty or not validated
-token_overflow  by how many tokens a request exceeded a limit, in the provider's own figures
 """

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from batcher.domain.states import FailureKind
-from batcher.policy.output.token_overflow import Figures
+from batcher.policy.wording.token_overflow import Figures
 
 # In every text `{which}` stands for the options that select these letters, such as `--code timeout`.
 _AGAIN: Final = "`batcher dlq retry {which}`"
@@ -108,6 +108,8 @@ _BY_CODE_TOO: Final[Mapping[str, str]] = {
     "content_policy_violation": "content_filter",
     "content_policy": "content_filter",
     "moderation": "content_filter",
+    "DataInspectionFailed": "content_filter",
+    "data_inspection_failed": "content_filter",
     "minimax_1026": "content_filter",
     "minimax_1027": "content_filter",
     "invalid_prompt": "content_filter",

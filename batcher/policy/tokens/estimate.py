@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from batcher.policy.api_paths import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
+from batcher.policy.stated_maximum import MAXIMA
 from batcher.policy.tokens.tokenizer import exact_tokens
 
 #: Assumed output tokens of each answer if the request names no maximum.
@@ -23,8 +24,7 @@ _MESSAGE_TOKENS: Final = 3
 #: Larger estimates say nothing more, and this one fits the integer of every database.
 _MOST: Final = 2**31 - 1
 
-_MAXIMA: Final = ("max_tokens", "max_completion_tokens", "max_output_tokens")
-_MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in _MAXIMA)
+_MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in MAXIMA)
 #: Fields whose JSON text the provider adds to the prompt.
 _SCHEMAS: Final = ("tools", "functions", "response_format", "text")
 _MEDIA: Final = ("image", "audio", "video", "file")
@@ -54,21 +54,10 @@ def names_maximum(body: bytes, est_output: int) -> bool:
     return any(name in body for name in _MAXIMUM_FIELDS)
 
 
-def stated_output(body: bytes) -> int | None:
-    """Return the maximum output of one answer as the body states it; None if it states none.
-
-    If it states several, the smallest is returned: only that much is certain.
-    """
-    document = _decode(body)
-    if not isinstance(document, dict):
-        return None
-    return min((value for name in _MAXIMA if type(value := document.get(name)) is int and value > 0), default=None)
-
-
 def maximum_field(body: bytes) -> str | None:
     """Return the name under which a body states its maximum output; None if it states none."""
     document = _decode(body)
-    return next((name for name in _MAXIMA if isinstance(document, dict) and document.get(name) is not None), None)
+    return next((name for name in MAXIMA if isinstance(document, dict) and document.get(name) is not None), None)
 
 
 def text_chat_tokens(spoken: list[str], *, messages: int, model: str) -> int:
@@ -120,7 +109,7 @@ def estimate(path: str, body: object, size: int) -> TokenEstimate:
 def _output(path: str, body: _Body) -> int:
     if path in (EMBEDDINGS, MODERATIONS):
         return 0
-    maxima = [value for name in _MAXIMA if type(value := body.get(name)) is int and value > 0]
+    maxima = [value for name in MAXIMA if type(value := body.get(name)) is int and value > 0]
     return output_tokens(max(maxima, default=0), answers=_answers(path, body))
 
 

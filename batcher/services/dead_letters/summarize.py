@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.policy.output.advice import advice, advice_in_figures, by_code
-from batcher.policy.output.token_overflow import Figures, read_overflow, together
+from batcher.policy.wording.token_overflow import Figures, read_overflow, together
 from batcher.store.dead_letters import listing, summary
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter

@@ -1,11 +1,15 @@
 """What the live line says of the lanes."""
 
+import re
+
 import pytest
 
-from batcher.cli.flows.progress import describe_binding
+from batcher.cli.flows.progress import RunProgress, describe_binding
+from batcher.domain.events import LaneCooling
 from batcher.domain.ids import EndpointId
 from batcher.domain.lanes import LaneKey, LaneView
 from batcher.domain.states import LimitSource
+from batcher.services.runs.follow import Totals
 
 NOW = 1_000_000_000
 
@@ -39,3 +43,33 @@ def view(binding, utilization=None, *, model="m", cooling_until=None):
 )
 def test_the_line_names_what_binds_and_how_much_of_it_is_used(views, said):
     assert describe_binding(views, NOW) == said
+
+
+NOTHING = Totals(completed=0, dead_lettered=0, cached=0, attempts=0, tokens=0, in_flight=0)
+
+
+class _Clock:
+    def now(self) -> int:
+        return NOW
+
+
+@pytest.mark.parametrize(
+    ("seconds", "named", "said"),
+    [
+        (2, False, r"cooling down for 2 s, our own wait \(rate_limit_exceeded\)"),
+        (20, True, r"cooling down for 20 s, as the provider says \(rate_limit_exceeded\)"),
+        (86_400, True, r"cooling down until \w{3} \d\d:\d\d, as the provider says: Come back tomorrow\."),
+        (-1, True, "None"),
+    ],
+)
+def test_a_wait_says_whose_it_is_and_a_long_one_until_when(seconds, named, said):
+    progress = RunProgress(_Clock(), title="t", jobs=[], total=1, totals=NOTHING)
+    cooling = LaneCooling(
+        lane=view("rpm").key,
+        until=NOW + seconds * 1_000_000,
+        code="rate_limit_exceeded",
+        message="Come back tomorrow.",
+        named=named,
+    )
+    progress.emit(cooling)
+    assert re.fullmatch(said, str(progress.waiting()))

@@ -229,6 +229,75 @@ def test_an_error_in_a_200_is_judged_by_what_it_says(body, kind, code):
     assert (found.kind, found.code) == (kind, code)
 
 
+CREDIT = "Insufficient balance, please recharge."
+LENGTH = "This model's maximum context length is 8192 tokens. However, you requested 9000 tokens."
+
+
+def in_choice(error: object, content: str = "", reason: str = "error") -> dict[str, object]:
+    choice = {"index": 0, "finish_reason": reason, "message": {"role": "assistant", "content": content}}
+    return {"id": "gen-1", "choices": [{**choice, "error": error}], "usage": {"prompt_tokens": 31}}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "code", "message"),
+    [
+        # DashScope, FastAPI, gateways: no wrapper and no answer.
+        ({"code": "Throttling.RateQuota", "message": "too fast", "request_id": "1"}, RETRY_AT, None, "too fast"),
+        ({"code": "InvalidApiKey", "message": "wrong"}, PAUSE, "InvalidApiKey", "wrong"),
+        ({"code": "DataInspectionFailed", "message": "no", "choices": None}, DEAD, "DataInspectionFailed", "no"),
+        ({"code": "Arrearage", "message": "overdue"}, PAUSE, "Arrearage", "overdue"),
+        ({"code": "SystemError", "message": "broke"}, RETRY, "SystemError", "broke"),
+        ({"code": 429, "message": "slower", "choices": []}, RETRY_AT, "http_429", "slower"),
+        ({"detail": "the worker died"}, RETRY, "http_500", "the worker died"),
+        ({"detail": [{"loc": ["body", "n"], "msg": "No."}]}, RETRY, "http_500", "body.n: No."),
+        ({"success": False, "message": "queue broke"}, RETRY, "http_500", "queue broke"),
+        ({"success": False, "error_code": 429, "error_msg": "slower"}, RETRY_AT, "http_429", "slower"),
+        ({"errorCode": "RESOURCE_EXHAUSTED", "errorMessage": "slower"}, RETRY_AT, "RESOURCE_EXHAUSTED", "slower"),
+        # Known by its words alone.
+        ({"error": CREDIT}, PAUSE, "http_429", CREDIT),
+        ({"message": "Incorrect API key provided"}, PAUSE, "http_401", "Incorrect API key provided"),
+        ({"error": {"message": "Model Not Exist"}}, PAUSE, "http_404", "Model Not Exist"),
+        ({"error": LENGTH}, DEAD, "context_length_exceeded", LENGTH),
+        # OpenRouter: the error stands in the choice, and its code is a status.
+        (in_choice({"code": 502, "message": "upstream"}), RETRY, "http_502", "upstream"),
+        (in_choice({"code": 429, "message": "slower"}, "He"), RETRY_AT, "http_429", "slower"),
+        (in_choice({"code": 400, "message": "bad"}), DEAD, "http_400", "bad"),
+        (in_choice({"code": 402, "message": "pay"}), PAUSE, "http_402", "pay"),
+        (in_choice("broke"), RETRY, "http_500", "broke"),
+        # Nothing is said: the flaw of the answer stays.
+        ({"choices": []}, RETRY, "no_choices", "the reply has no choices"),
+        ({"code": 200, "msg": "Success", "data": {}}, RETRY, "no_choices", "the reply has no choices"),
+        (in_choice(None), RETRY, "generation_failed", "the provider says that generating failed"),
+        (in_choice({}), RETRY, "generation_failed", "the provider says that generating failed"),
+    ],
+)
+def test_an_error_in_place_of_an_answer_keeps_its_code_and_its_words(body, kind, code, message):
+    found = failure(200, body)
+    assert (found.kind, found.message) == (kind, message)
+    assert found.code == (code or "Throttling.RateQuota")
+
+
+def test_an_error_in_a_choice_keeps_what_was_billed():
+    assert failure(200, in_choice({"code": 502, "message": "x"})).usage == Usage(input_tokens=31)
+
+
+@pytest.mark.parametrize(
+    ("body", "path"),
+    [
+        (chat_reply() | {"message": "note", "code": "x", "detail": "y"}, "/v1/chat/completions"),
+        (in_choice({"code": 502, "message": "x"}, "whole", "stop"), "/v1/chat/completions"),
+        ({"code": "0", "message": "ok", "results": [1]}, "/v1/rerank"),
+    ],
+)
+def test_fields_of_an_error_beside_an_answer_say_nothing(body, path):
+    assert isinstance(judged(200, body, path=path), Success)
+
+
+def test_a_filtered_answer_stays_one():
+    body = in_choice({"code": 502, "message": "x"}, reason="content_filter")
+    assert failure(200, body).code == "content_filter"
+
+
 def test_an_error_in_a_200_keeps_what_was_billed():
     body = openrouter_error(502) | {"usage": {"prompt_tokens": 31, "completion_tokens": 17}}
     assert failure(200, body).usage == COUNTED

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.policy.classify.durations import wait_in_words
+from batcher.policy.classify.durations import moment_in_words, wait_in_words
 from batcher.policy.classify.error_body import read_evidence
 from batcher.policy.classify.retry_after import (
     LONGEST_WAIT_US,
@@ -69,6 +69,20 @@ def test_a_duration_is_read_or_unknown_and_never_zero_by_mistake(text, seconds):
         ("try again in 1 day", 86400),
         ("Retry after 12", 12),
         ("retry after 500 milliseconds", 0.5),
+        ("Please retry after 86400 seconds.", 86400),
+        ("Please wait 30 seconds before trying again", 30),
+        ("Wait for 5 minutes", 300),
+        ("You must wait at least 10s", 10),
+        ("Too many requests; wait 1m30s.", 90),
+        ("try again after 2m", 120),
+        ("retry_after: 30", 30),
+        ("retryAfter=2.5s", 2.5),
+        ("Rate limited, retrying in 3 s", 3),
+        ("the maximum wait 30 seconds was exceeded", None),
+        ("waited 600 s for a free worker", None),
+        ("please wait 3 times", None),
+        ("Please wait a bit", None),
+        ("please wait 20", None),
         ("retry after 3 attempts", None),
         ("try again in a while", None),
         ("retry after 2026-11-22", None),
@@ -79,6 +93,22 @@ def test_a_duration_is_read_or_unknown_and_never_zero_by_mistake(text, seconds):
 def test_a_wait_in_words_is_read(message, seconds):
     found = wait_in_words(message)
     assert found == (None if seconds is None else pytest.approx(seconds))
+
+
+@pytest.mark.parametrize(
+    ("message", "timestamp"),
+    [
+        ("Limit type: requests. Limit resets at: 2026-11-22 12:00:30 UTC", NOON / SECOND + 30),
+        ("5-hour usage limit reached, resets at 2026-11-22T12:00:30Z (2056)", NOON / SECOND + 30),
+        ("Try again at 2026-11-22T13:00:30.5+01:00.", NOON / SECOND + 30),
+        ("resets at 2026-11-22 12:00:30", None),
+        ("resets at 2026-99-22T12:00:30Z", None),
+        ("created at 2026-11-22T12:00:30Z", None),
+        ("resets at 7am", None),
+    ],
+)
+def test_a_moment_in_words_is_read_if_it_has_a_time_zone(message, timestamp):
+    assert moment_in_words(message) == timestamp
 
 
 def _told(headers=None, body=b"", status=429):
@@ -117,6 +147,35 @@ EXHAUSTED = {
             8,
         ),
         ({**EXHAUSTED, "x-ratelimit-remaining-requests": "1"}, b"", None),
+        ({}, openai_error(message="Limit resets at: 2026-11-22 12:00:30 UTC"), 30),
+        ({}, openai_error(message="Limit resets at: 2026-11-22 11:00:30 UTC"), None),
+        # The IETF draft: three headers, then one with pairs, then a structured one.
+        ({"ratelimit-limit": "9", "ratelimit-remaining": "0", "ratelimit-reset": "30"}, b"", 30),
+        ({"ratelimit-reset": "30"}, b"", 30),
+        ({"ratelimit-remaining": "5", "ratelimit-reset": "30"}, b"", None),
+        ({"ratelimit": "limit=100, remaining=0, reset=30"}, b"", 30),
+        ({"ratelimit": "limit=100, remaining=7, reset=30"}, b"", None),
+        ({"ratelimit": '"default";r=0;t=30'}, b"", 30),
+        ({"ratelimit": '"burst";r=5;t=900, "a, r=0;t=7";r=0;t=30,"b";t=40;r=0'}, b"", 40),
+        ({"ratelimit": '"default";r=5;t=30'}, b"", None),
+        ({"ratelimit": '"default";r=0'}, b"", None),
+        ({"ratelimit": '"default";r=0;t=99999999999'}, b"", None),
+        ({"ratelimit": '"default";r=0;t=30', "retry-after": "2"}, b"", 2),
+        # A duration or a point in time, in seconds or milliseconds.
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "12"}, b"", 12),
+        ({"x-ratelimit-reset": str(NOON // SECOND + 40)}, b"", 40),
+        ({"x-ratelimit-reset": str(NOON // 1000 + 40_000)}, b"", 40),
+        ({"x-ratelimit-reset": "1m30s"}, b"", 90),
+        ({"x-ratelimit-reset": "2026-11-22T12:00:40Z"}, b"", 40),
+        ({"x-ratelimit-reset": "2026-11-22T12:00:40"}, b"", None),
+        ({"x-rate-limit-remaining": "0", "x-rate-limit-reset": str(NOON // SECOND + 40)}, b"", 40),
+        ({"x-ratelimit-remaining": "3", "x-ratelimit-reset": "12"}, b"", None),
+        ({"x-ratelimit-reset": "0"}, b"", None),
+        ({"x-ratelimit-reset": "-5"}, b"", None),
+        ({"x-ratelimit-reset": "99999999"}, b"", None),
+        ({"x-ratelimit-reset": "9" * 18}, b"", None),
+        ({"x-ratelimit-reset": str(NOON // SECOND - 40)}, b"", None),
+        ({"x-ratelimit-reset": "soon"}, b"", None),
         ({}, b"", None),
     ],
 )
@@ -158,6 +217,8 @@ def test_openrouters_reset_may_come_in_seconds_and_be_past():
 
 def test_a_reset_header_is_no_time_that_was_told():
     assert stated_wait_us(read_evidence(reply(503, b"", EXHAUSTED)), NOON) is None
+    for unnamed in ({"x-ratelimit-reset": "12"}, {"ratelimit": '"default";r=0;t=30'}):
+        assert stated_wait_us(read_evidence(reply(503, b"", unnamed)), NOON) is None
 
 
 @pytest.mark.parametrize(("hour", "expected"), [(0, 12), (8, 20), (13, 1), (12, 24)])
@@ -167,7 +228,15 @@ def test_the_next_hour_utc_is_always_ahead(hour, expected):
 
 @given(st.text(max_size=40), st.text(max_size=60))
 def test_no_header_and_no_message_makes_the_reading_raise(header, message):
-    for name in ("retry-after", "retry-after-ms", "x-ratelimit-reset-requests", "date"):
+    names = (
+        "retry-after",
+        "retry-after-ms",
+        "x-ratelimit-reset-requests",
+        "date",
+        "ratelimit",
+        "x-ratelimit-reset",
+    )
+    for name in names:
         found = _told({name: header, "x-ratelimit-limit-requests": header}, openai_error(message=message))
         assert found is None or 0 < found <= LONGEST_WAIT_US
 

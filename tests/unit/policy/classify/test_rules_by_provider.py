@@ -402,7 +402,7 @@ LOCAL: Rows = [
     (401, openai_error(401, "authentication_error", "Invalid API Key"), {}, PAUSE, "authentication_error"),
     (403, openai_error(403, "permission_error"), {}, PAUSE, "permission_error"),
     (501, openai_error(501, "not_supported_error"), {}, DEAD, "not_supported_error"),
-    (503, openai_error(503, "unavailable_error", "Loading model"), {}, RETRY, "unavailable_error"),
+    (503, openai_error(503, "unavailable_error", "Loading model"), {}, RETRY_AT, "unavailable_error"),
     (
         400,
         {

@@ -3,7 +3,7 @@
 import pytest
 
 from batcher.policy.output.advice import advice, advice_in_figures, by_code
-from batcher.policy.output.token_overflow import Figures, Overflow, together
+from batcher.policy.wording.token_overflow import Figures, Overflow, together
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ import pytest
 
 from batcher.domain.lanes import TokenLimit
 from batcher.domain.states import LimitSource
-from batcher.policy.tokens.estimate import stated_output
 from batcher.policy.tokens.oversized import is_never_admitted, never_fits_message
 
 GIVEN = TokenLimit(tpm=60_000, source=LimitSource.GIVEN)
@@ -36,23 +35,3 @@ def test_the_message_has_both_figures_and_says_whose_limit_it_is(limit, whose):
     assert "600,000 tokens" in message
     assert "60,000 tokens a minute" in message
     assert message.endswith(whose)
-
-
-@pytest.mark.parametrize(
-    ("body", "output"),
-    [
-        (b'{"max_tokens": 700}', 700),
-        (b'{"max_completion_tokens": 700}', 700),
-        (b'{"max_output_tokens": 700}', 700),
-        # Not every provider counts each answer.
-        (b'{"max_tokens": 700, "n": 100}', 700),
-        (b'{"max_tokens": 700, "max_completion_tokens": 300}', 300),
-        (b'{"tools": [{"max_tokens": 700}]}', None),
-        (b'{"max_tokens": null}', None),
-        (b'{"max_tokens": true}', None),
-        (b"{}", None),
-        (b"[1]", None),
-    ],
-)
-def test_only_what_the_body_itself_names_is_a_stated_maximum(body, output):
-    assert stated_output(body) == output

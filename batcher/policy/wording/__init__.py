@@ -1,0 +1,6 @@
+"""What providers say in words, if no code says it: each kind of sentence is recognized in one place.
+
+identifiers      splits identifiers into words
+token_overflow   that a prompt exceeds the model's window, and by how many tokens
+account_trouble  what is wrong with the account, the key, the model's name or the address
+"""
