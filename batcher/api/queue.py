@@ -21,6 +21,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import ShownState
+from batcher.sender.proxies import check_proxy
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
 from batcher.services.results.export import absolute
@@ -252,6 +253,7 @@ class Batcher:
         if self._api_key is not None:
             environ[settings.api_key_env] = self._api_key() if callable(self._api_key) else self._api_key
         if not settings.simulate:
+            check_proxy(settings.base_url)
             find_key(settings, environ)
             find_headers(settings, environ)
         return environ

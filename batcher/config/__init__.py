@@ -15,6 +15,7 @@ unknown      errors with a suggestion for unknown keys of batcher.toml
 from batcher.config.changes import remembered_changes
 from batcher.config.credentials import as_secret, find_headers, find_key
 from batcher.config.file import DEFAULT_FILE, load_file
+from batcher.config.headers import key_header
 from batcher.config.layers import FileSettings, Flags
 from batcher.config.paths import check_ca_file
 from batcher.config.resolve import SIMULATED_BASE_URL, resolve_job, resolve_process
@@ -28,6 +29,7 @@ __all__ = [
     "check_ca_file",
     "find_headers",
     "find_key",
+    "key_header",
     "load_file",
     "remembered_changes",
     "resolve_job",

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from batcher.config.headers import carries_key, check_header_names
+from batcher.config.headers import check_header_names, key_header
 from batcher.domain.errors import ConfigError
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
@@ -27,7 +27,7 @@ def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None
         return None
     name = settings.api_key_env
     if not environ.get(name, "").strip():
-        if is_loopback(host_of(settings.base_url)) or carries_key(settings.headers):
+        if is_loopback(host_of(settings.base_url)) or key_header(settings.headers) is not None:
             return None
         raise ConfigError(
             _missing(name, environ),

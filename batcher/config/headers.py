@@ -45,6 +45,6 @@ def check_header_names(names: Iterable[str], where: str) -> None:
         seen.add(lower)
 
 
-def carries_key(names: Iterable[str]) -> bool:
-    """Return whether one of the headers carries a key."""
-    return any(name.lower() in KEY_HEADERS for name in names)
+def key_header(names: Iterable[str]) -> str | None:
+    """Return the header that carries a key, as it is written; None if none does."""
+    return next((name for name in names if name.lower() in KEY_HEADERS), None)

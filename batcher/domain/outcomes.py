@@ -19,7 +19,7 @@ class PauseCause(Struct, frozen=True, kw_only=True):
     reason: PauseReason
     message: str
     fix: str
-    #: What the failures have in common, if that is why: resuming confirms that their rows are at fault.
+    #: What its failures have in common. Resuming after a pause of a route confirms that such rows are at fault.
     failure: str | None = None
 
 

@@ -2,6 +2,7 @@
 
 body              the body of one request, which records how much of it was sent
 connect           connections: sockets, TLS, the proxy
+proxies           the proxy that the environment names, and the variable that names it
 connection_check  tests the connection to an endpoint step by step, for `batcher doctor`
 faults            why no complete reply arrived: a table of all errors
 http              `HttpSender`, over aiohttp

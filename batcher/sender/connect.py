@@ -3,7 +3,6 @@
 import socket
 import ssl
 from asyncio import BaseProtocol
-from urllib.request import getproxies, proxy_bypass
 from weakref import WeakSet
 
 from aiohttp import ClientRequest, ClientTimeout, ThreadedResolver
@@ -12,13 +11,13 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from batcher.domain.errors import ConfigError
+from batcher.sender.proxies import check_proxy, named_proxy
 
 #: Seconds that an idle connection is kept. Longer than most pauses that a rate limit causes.
 _KEEP_ALIVE = 30.0
 #: A peer that vanishes while the model computes is noticed after 30 + 4 · 15 seconds. macOS calls the first option
 #: TCP_KEEPALIVE. Options that a system does not have are skipped.
 _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPALIVE": 30, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
-_PROXY_SCHEMES = ("http", "https")
 
 
 class Pool(TCPConnector):
@@ -91,26 +90,15 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 
 
 def proxy_of(base_url: str) -> URL | None:
-    """Return the proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for the URL's origin.
+    """Return the proxy that the environment names for the URL's origin.
 
-    Loopback uses it too, as with curl. Raises ConfigError if the proxy is not an http(s) URL.
+    Raises ConfigError if it is not an http(s) URL.
     """
-    url = URL(base_url, encoded=True)
-    proxies = getproxies()
-    text = proxies.get(url.scheme) or proxies.get("all")
-    if not text or proxy_bypass(f"{url.raw_host}:{url.port}"):
+    proxy = named_proxy(base_url)
+    if proxy is None:
         return None
-    proxy = _proxy_url(text)
-    if proxy is None or proxy.scheme not in _PROXY_SCHEMES or not proxy.raw_host:
-        raise ConfigError(
-            f"the proxy that the environment names for {url.scheme} is not an http:// or https:// URL",
-            hint=f"correct {url.scheme.upper()}_PROXY or ALL_PROXY, or put {url.raw_host} in NO_PROXY",
-        )
-    return proxy
-
-
-def _proxy_url(text: str) -> URL | None:
+    check_proxy(base_url)
     try:
-        return URL(text if "://" in text else f"http://{text}")
-    except ValueError:
-        return None
+        return URL(proxy.text if "://" in proxy.text else f"http://{proxy.text}")
+    except ValueError as error:
+        raise ConfigError(f"{proxy.variable} does not hold a URL", hint=f"correct {proxy.variable}") from error

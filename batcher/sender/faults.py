@@ -21,7 +21,9 @@ from aiohttp.http_exceptions import ContentEncodingError
 from msgspec import Struct
 
 from batcher.domain.states import FaultKind
+from batcher.sender.proxies import proxy_variable
 
+_LOGIN_REQUIRED = 407
 _LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 #: The peer closed the connection. While a connection is being made, this can only happen in its TLS handshake.
 _HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
@@ -136,7 +138,9 @@ def _number(error: Exception) -> int | None:
 def _reason(error: Exception) -> str:
     """Return the cause in a few words: the system's, or the parser's without the bytes that it could not read."""
     if isinstance(error, ClientHttpProxyError):
-        return f"the proxy answered {error.status}"
+        # Only an https:// URL needs a tunnel, which the proxy can refuse.
+        login = f": put its user and password into {proxy_variable('https')}"
+        return f"the proxy answered {error.status}{login if error.status == _LOGIN_REQUIRED else ''}"
     if isinstance(error, ClientResponseError):
         return _before_bytes(error.message) or "it is not HTTP"
     if isinstance(error, ClientPayloadError):

@@ -14,6 +14,7 @@ from batcher.files.source import STDIN, open_source
 from batcher.policy.api_paths import normal_path
 from batcher.policy.input.deduplication import advice
 from batcher.ports import Clock
+from batcher.sender.proxies import check_proxy
 from batcher.services.dead_letters.retry import retry_job
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES
@@ -72,9 +73,10 @@ def store(
 
 
 def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None:
-    """Raise ConfigError if the key, the value of a header or the CA file is missing."""
+    """Raise ConfigError if the key, the value of a header or the CA file is missing, or the proxy is unusable."""
     check_ca_file(settings.ca_file)
     if not settings.simulate:
+        check_proxy(settings.base_url)
         find_key(settings, environ)
         find_headers(settings, environ)
 

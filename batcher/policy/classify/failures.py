@@ -31,6 +31,8 @@ class ReplyContext(Struct, frozen=True, kw_only=True):
     endpoint_answered: bool
     #: The same for the request's route: its path and model.
     route_answered: bool
+    #: Where the key is, if a header of one's own carries it: "AZURE_KEY, which holds the header api-key".
+    key_place: str = ""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -169,16 +171,23 @@ def pause_for_spend_cap(case: Case) -> Failure:
 
 def pause_for_key(case: Case) -> Failure:
     """Pause: the key is wrong or revoked, or its account is on hold."""
-    fix = (
-        "put a working key into the variable that `--api-key-env` names (OPENAI_API_KEY by default), check "
-        f"that its account is active, {_THEN_DOCTOR}, {_THEN_RESUME}"
+    place = case.context.key_place or (
+        "the variable that `--api-key-env` names (OPENAI_API_KEY by default; for a key header, the one that "
+        "[provider.headers] names)"
     )
+    fix = f"put a working key into {place}, check that its account is active, {_THEN_DOCTOR}, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
 
 
 def pause_for_proxy(case: Case) -> Failure:
-    """Pause: the proxy of the environment asks for a login (407)."""
-    fix = f"put the proxy's user and password into HTTPS_PROXY, or name the host in NO_PROXY, {_THEN_RESUME}"
+    """Pause: the proxy of the environment asks for a login (407).
+
+    Only a proxy for an http:// base URL replies so. For https:// it refuses the tunnel, which is no reply.
+    """
+    fix = (
+        "put the proxy's user and password into its variable (HTTP_PROXY for an http:// base URL), or "
+        f"name the host in NO_PROXY, {_THEN_RESUME}"
+    )
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 

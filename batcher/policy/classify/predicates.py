@@ -65,8 +65,8 @@ _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 def _complains(case: Case, trouble: Trouble) -> bool:
     """Return whether the message says this. At 400 and 422 it may repeat the request: its beginning counts."""
     said = case.evidence
-    length = OPENING if said.status in {400, 422} else None
-    return not said.is_html and account_trouble(said.message[:length]) is trouble
+    within = OPENING if said.status in {400, 422} else None
+    return not said.is_html and account_trouble(said.message, within=within) is trouble
 
 
 def _account_complains(case: Case, trouble: Trouble) -> bool:
@@ -88,9 +88,10 @@ def spend_cap(case: Case) -> bool:
 def no_credit(case: Case) -> bool:
     """Prepaid credit is used up or billing is off, by code or in words."""
     said = case.evidence
+    too_low = said.status == 400 and error_codes.ANTHROPIC_NO_CREDIT in said.message
     of_organization = said.error_code.startswith(error_codes.LINKED_ORGANIZATION)
     by_name = named(said, error_codes.NO_CREDIT | error_codes.ANTHROPIC_BILLING)
-    return of_organization or by_name or _account_complains(case, Trouble.NO_CREDIT)
+    return too_low or of_organization or by_name or _account_complains(case, Trouble.NO_CREDIT)
 
 
 def account_disabled(case: Case) -> bool:

@@ -62,7 +62,8 @@ class FailureRun:
     def __init__(self, *, answered: bool = False, confirmed: frozenset[str] = frozenset()) -> None:
         #: Whether the route has ever been answered, in this run or an earlier one.
         self.has_answered = answered
-        #: Causes that a person has confirmed by resuming: their rows are at fault.
+        #: Causes that a person has confirmed by resuming: their rows are at fault, and what calls for a pause by
+        #: itself counts as any other failure.
         self.confirmed = confirmed
         #: The cause for which the route is held: nothing but one probe at a time is sent.
         self.held_for: FailureCause | None = None
@@ -77,8 +78,10 @@ class FailureRun:
 
         ROUTE is about every undecided failure of `held_for`.
         """
-        if not blocks and str(cause) in self.confirmed:
-            return Verdict.ROW
+        if str(cause) in self.confirmed:
+            if not blocks:
+                return Verdict.ROW
+            blocks = of_key = False
         self._undecided[number] = _Failed(cause, blocks, of_key)
         if self.held_for is None:
             if self._in_a_row(number) >= self._limit(blocks=blocks):

@@ -2,15 +2,15 @@
 
 Codes are the better evidence and come first: see `classify/error_codes.py`. This module recognizes what many
 providers and gateways say in a sentence alone. A message about a wrong request may repeat a part of the request,
-so only its beginning is read: see `OPENING`.
+so only what stands at its beginning counts: see `OPENING`.
 """
 
 import re
 from enum import Enum, auto
 from typing import Final
 
-#: Characters of a message that are read at 400 and 422.
-OPENING: Final = 160
+#: At 400 and 422 a sentence must begin within so many characters. A model's name may stand before it.
+OPENING: Final = 80
 
 
 class Trouble(Enum):
@@ -39,7 +39,7 @@ _SENTENCES: Final[tuple[tuple[Trouble, re.Pattern[str]], ...]] = (
     (
         Trouble.NO_CREDIT,
         _words(
-            r"\binsufficient (?:account |api |prepaid )?(?:balance|credits?|funds)\b",
+            r"\binsufficient (?:account |api |prepaid )?(?:balance|credits?)\b",
             r"\b(?:out of|not enough|no remaining|no more) credits\b",
             r"\b(?:used|exhausted|spent) (?:up )?(?:all )?(?:of )?"
             r"(?:your |its |the |available |prepaid )*credits\b",
@@ -79,7 +79,7 @@ _SENTENCES: Final[tuple[tuple[Trouble, re.Pattern[str]], ...]] = (
             r"^model not exist",
             r"\bis not a valid model\b",
             r"\binvalid model (?:name|id|identifier)\b|\bmodel (?:name|id|identifier) is (?:invalid|not valid)\b",
-            r"\b(?:unknown|no such) model\b",
+            r"\b(?:unknown|no such) model\b(?! (?:parameter|option|field|argument|setting))",
             _MODEL + r"(?:does not|doesn't|do not|not) exist\b",
             _MODEL + r"(?:is |was )?not found\b",
             _MODEL
@@ -94,10 +94,21 @@ _OTHER_ADDRESS: Final = _words(
 )
 
 
-def account_trouble(message: str) -> Trouble | None:
-    """Return what a message complains about; None if it is none of these."""
-    found = next((trouble for trouble, sentence in _SENTENCES if sentence.search(message)), None)
+def account_trouble(message: str, *, within: int | None = None) -> Trouble | None:
+    """Return what a message complains about; None if it is none of these.
+
+    `within`: only sentences that begin within so many characters count.
+    """
+    matches = ((trouble, sentence.search(message)) for trouble, sentence in _SENTENCES)
+    found = next(
+        (trouble for trouble, match in matches if match and _counts(message, match.start(), within)), None
+    )
     return None if found is Trouble.SUSPENDED and _PASSES.search(message) else found
+
+
+def _counts(message: str, start: int, within: int | None) -> bool:
+    """Return whether a sentence that begins here is the provider's own: not far in, and no quotation."""
+    return within is None or (start < within and message[start - 1 : start] not in {"'", '"', "`"})
 
 
 def other_address(message: str) -> str | None:

@@ -86,7 +86,8 @@ _TOKENS_FIRST: Final = (
     # "Input length (M) exceeds model's maximum context length (N)"; Copilot: "prompt token count of M exceeds the
     # limit of N"; watsonx: "number of input tokens M cannot exceed the total tokens limit N".
     _phrase(
-        r"\b(?:prompt|inputs?|request|messages|context|sequence) (?:length|tokens?|token count)\b[^.\d]{0,8}#"
+        r"\b(?:(?:prompt|input|context) length|(?:prompt|input|request|messages|context) tokens?(?: count)?)\b"
+        r"[^.\d]{0,8}#"
         rf"(?: tokens?)?[^.\w]{{0,4}}\b{_IS_OVER}\b[^.\d]{{0,60}}#"
     ),
     _phrase(r"\b# tokens > #"),

@@ -15,7 +15,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from batcher.config import check_ca_file, find_headers, find_key
+from batcher.config import check_ca_file, find_headers, find_key, key_header
 from batcher.domain.errors import BatcherError, ConfigError
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import RateHints
@@ -87,6 +87,8 @@ class _DoctorRun:
         self._proxy: str | None = None
         self._hints = RateHints()
         self._secrets: tuple[bytes, ...] = ()
+        #: See `ReplyContext`.
+        self._key_place = ""
 
     async def run(self, stack: AsyncExitStack, simulator: Simulator) -> None:
         self._add("config", *_timed(self._config))
@@ -154,6 +156,9 @@ class _DoctorRun:
             use_proxy=not settings.simulate,
         )
         self._secrets = secrets_of(self._target)
+        carrier = key_header(headers) if key is None else None
+        if carrier is not None:
+            self._key_place = f"{settings.headers[carrier]}, which holds the header {carrier}"
         facts = [
             f"a key is in {settings.api_key_env}" if key is not None else "no key is sent; none is needed here"
         ]
@@ -189,20 +194,22 @@ class _DoctorRun:
     async def _ask_model(self, sender: DiagnosticSender, model: str, settings: JobSettings) -> None:
         host = host_of(settings.base_url)
         result, seconds = await _timed_async(self._tiny(sender, model))
-        answered = replies.read_request(result, model, host=host)
+        answered = replies.read_request(result, model, host=host, key_place=self._key_place)
         self._add("request", answered, seconds)
         if isinstance(result, TransportFault):
             self._skip("rejection", "limits", why="request got no reply")
             return
         if answered.ok:
             refused, seconds = await _timed_async(self._send(sender, {"model": model}))
-            self._add("rejection", replies.read_rejection(refused, host=host), seconds)
+            rejection = replies.read_rejection(refused, host=host, key_place=self._key_place)
+            self._add("rejection", rejection, seconds)
         self._skip("rejection", why="request failed")
         self._hints = rate_hints(result.headers, host=host)
         self._add("limits", replies.read_limits(self._hints, limits_for(settings, model)), 0.0)
 
     async def _list(self, sender: DiagnosticSender, host: str) -> replies.ModelList:
-        return replies.read_models(await sender.get(replies.MODELS), self._options.model, host=host)
+        listed = await sender.get(replies.MODELS)
+        return replies.read_models(listed, self._options.model, host=host, key_place=self._key_place)
 
     async def _tiny(self, sender: DiagnosticSender, model: str) -> Reply | TransportFault:
         """Send the smallest request.

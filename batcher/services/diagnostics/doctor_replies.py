@@ -82,7 +82,7 @@ def fix_for_fault(kind: FaultKind | None) -> str:
     return _BY_FAULT[kind or FaultKind.REFUSED]
 
 
-def read_models(result: Result, given: str | None, *, host: str) -> ModelList:
+def read_models(result: Result, given: str | None, *, host: str, key_place: str = "") -> ModelList:
     """Send GET models. If a model is given, an endpoint may have no list."""
     if isinstance(result, TransportFault):
         return ModelList(check=bad(result.message, fix_for_fault(result.kind)), ends_here=True)
@@ -92,7 +92,7 @@ def read_models(result: Result, given: str | None, *, host: str) -> ModelList:
     if names is not None:
         fix = "load or deploy a model there, or name one with --model"
         return ModelList(check=skipped("its list of models is empty") if given else bad("no model is served", fix))
-    outcome = classify(result, path=MODELS, context=_nothing_known(host))
+    outcome = classify(result, path=MODELS, context=_nothing_known(host, key_place))
     evidence = _said(result, outcome)
     is_key = _is_of_key(outcome)
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
@@ -117,11 +117,11 @@ def wants_other_limit(result: Result) -> bool:
     return said.param == "max_tokens" or "max_completion_tokens" in said.message
 
 
-def read_request(result: Result, model: str, *, host: str) -> CheckResult:
+def read_request(result: Result, model: str, *, host: str, key_place: str = "") -> CheckResult:
     """Interpret the reply to the tiny request: answered, or why not."""
     if isinstance(result, TransportFault):
         return bad(result.message, fix_for_fault(result.kind))
-    outcome = classify(result, path=CHAT, context=_nothing_known(host))
+    outcome = classify(result, path=CHAT, context=_nothing_known(host, key_place))
     is_answer = isinstance(outcome, Success) or outcome.code in _ANSWERED_ALL_THE_SAME
     if not is_answer:
         return bad(_said(result, outcome), _fix(outcome))
@@ -130,7 +130,7 @@ def read_request(result: Result, model: str, *, host: str) -> CheckResult:
     return good(f"{model} answered: HTTP {result.status}, {tokens}{_request_id(result)}")
 
 
-def read_rejection(result: Result, *, host: str) -> CheckResult:
+def read_rejection(result: Result, *, host: str, key_place: str = "") -> CheckResult:
     """Interpret the reply to the request without messages. It should be a 400 or 422 with a JSON error."""
     if isinstance(result, TransportFault):
         return bad(f"a bad request got no reply: {result.message}", fix_for_fault(result.kind))
@@ -142,7 +142,7 @@ def read_rejection(result: Result, *, host: str) -> CheckResult:
     if result.status in SUCCESS and is_object and not evidence.message:
         fix = "bad rows will be answered, and billed, as if they were good: check your rows with `batcher check`"
         return warning(f"a request without messages is accepted: HTTP {result.status}", fix)
-    outcome = classify(result, path=CHAT, context=_nothing_known(host))
+    outcome = classify(result, path=CHAT, context=_nothing_known(host, key_place))
     if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
         return bad(_said(result, outcome), _fix(outcome))
     fix = (
@@ -232,5 +232,5 @@ def _figure(value: float | None) -> str:
     return "?" if value is None else f"{value:,.15g}"
 
 
-def _nothing_known(host: str) -> ReplyContext:
-    return ReplyContext(host=host, endpoint_answered=False, route_answered=False)
+def _nothing_known(host: str, key_place: str) -> ReplyContext:
+    return ReplyContext(host=host, endpoint_answered=False, route_answered=False, key_place=key_place)

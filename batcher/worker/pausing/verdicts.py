@@ -219,14 +219,15 @@ class Verdicts:
         kept = self._undecided[route.id]
         of_held = [kept[number] for number in route.failures.of_held()]
         last = of_held[-1].outcome
+        failure = str(route.failures.held_for)
         if last.pause is not None:
-            return last.pause
+            return replace(last.pause, failure=failure)
         return PauseCause(
             scope=PauseScope.ROUTE,
             reason=PauseReason.SAME_FAILURE,
             message=f"{len(of_held)} rows in a row failed alike on {route.route.path}: {last.message}",
             fix=how_to_fix(last, job=route.route.job_id),
-            failure=str(route.failures.held_for),
+            failure=failure,
         )
 
     def _pause(self, route: RouteRun) -> None:

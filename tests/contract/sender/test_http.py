@@ -347,7 +347,8 @@ async def test_a_proxy_that_refuses_the_tunnel_is_told_nothing_and_named(monkeyp
         fault = await fault_of("https://api.invalid/v1", headers={"api-key": Secret("another-secret")})
     assert (fault.kind, fault.sent) == (FaultKind.REFUSED, False)
     assert fault.message == (
-        f"cannot connect to api.invalid:443 (through the proxy 127.0.0.1:{proxy.port}): the proxy answered 407"
+        f"cannot connect to api.invalid:443 (through the proxy 127.0.0.1:{proxy.port}): the proxy answered 407: "
+        "put its user and password into HTTPS_PROXY"
     )
     assert proxy.seen[0].line == "CONNECT api.invalid:443 HTTP/1.1"
     told = proxy.seen[0].head.decode()
@@ -389,7 +390,7 @@ async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 @pytest.mark.parametrize("proxy", ["socks5://user:secret@127.0.0.1:1080", "http://", "http://[::1"])
 async def test_a_proxy_that_cannot_be_used_is_a_config_error(proxy: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(ConfigError, match="names for https") as caught:
+    with pytest.raises(ConfigError, match="HTTPS_PROXY names") as caught:
         await send("https://api.invalid/v1")
     assert "secret" not in str(caught.value)
     assert "NO_PROXY" in str(caught.value.hint)

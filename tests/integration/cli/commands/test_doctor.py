@@ -46,6 +46,16 @@ def failing(**checks):
     return dict.fromkeys(CHECKS, True) | checks
 
 
+def test_a_wrong_key_in_a_header_of_ones_own_is_named_with_its_variable(monkeypatch, place):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("AZURE_KEY", KEY)
+    (place / "batcher.toml").write_text('[provider.headers]\napi-key = "AZURE_KEY"\n', encoding="utf-8")
+    with provider(api_key="another-key-0123456789") as simulated:
+        _, checks = ask(simulated.url)
+    assert "AZURE_KEY, which holds the header api-key" in checks["models"]["fix"]
+    assert "--api-key-env" not in checks["models"]["fix"]
+
+
 def test_all_is_well_with_a_provider_that_is(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     with provider(api_key=KEY, rpm=600, tpm=90_000) as simulated:

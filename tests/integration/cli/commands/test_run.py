@@ -415,3 +415,15 @@ def test_results_that_cannot_be_written_do_not_keep_those_of_other_jobs() -> Non
     assert "gone does not exist" in called.err
     assert [job["state"] for job in called.json["data"]] == ["completed", "completed"]
     assert rows_of("b.results.jsonl")
+
+
+@pytest.mark.parametrize("command", ["run", "submit"])
+def test_a_socks_proxy_is_refused_before_anything_is_stored(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://user:hush@127.0.0.1:9")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
+    file = job_file(Path("j.jsonl"), line("a"))
+    called = batcher(command, file, "--base-url", "https://api.invalid/v1")
+    assert called.code == 2
+    assert "ALL_PROXY names a socks5:// proxy" in called.err
+    assert "hush" not in called.err
+    assert jobs_now() == []

@@ -323,7 +323,7 @@ def test_a_proxy_that_wants_a_login_pauses_the_endpoint():
     found = failure(407, PAGE, context=BUSY)
     assert found.pause is not None
     assert found.pause.scope is PauseScope.ENDPOINT
-    assert "HTTPS_PROXY" in found.pause.fix
+    assert "HTTP_PROXY for an http:// base URL" in found.pause.fix
 
 
 def test_a_bad_key_pauses_whatever_was_answered_before():

@@ -109,6 +109,14 @@ def test_a_confirmed_cause_is_the_rows() -> None:
     assert run.answered(3) == [2]
 
 
+def test_a_confirmed_cause_of_a_pause_counts_as_any_other_failure() -> None:
+    run = FailureRun(confirmed=frozenset({str(NO_KEY)}))
+    fail(run, range(1, HOLD_AFTER), NO_KEY, blocks=True)
+    assert set(run.exhausted().values()) == {Verdict.ROW}
+    fail(run, [HOLD_AFTER], NO_KEY, blocks=True)
+    assert len(run.of_held()) == HOLD_AFTER
+
+
 @pytest.mark.parametrize(
     ("answered", "blocks", "of_key", "verdict"),
     [

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.policy.wording.account_trouble import Trouble, account_trouble, other_address
+from batcher.policy.wording.account_trouble import OPENING, Trouble, account_trouble, other_address
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,7 @@ def test_a_complaint_is_recognized(message, trouble):
         "The image does not exist",
         "response_format is not supported with model x",
         "Invalid model output",
+        "Unknown model parameter 'foo'",
     ],
 )
 def test_other_sentences_are_none(message):
@@ -107,7 +108,21 @@ def test_a_new_address_is_read(message, address):
     assert other_address(message) == address
 
 
+@pytest.mark.parametrize(
+    ("message", "counts"),
+    [
+        ("litellm.BadRequestError: OpenAIException - Budget has been exceeded! Current cost: 14", True),
+        ("x" * 79 + " insufficient balance", False),
+        ("Invalid value: 'insufficient balance' is not a number", False),
+        ('Got "incorrect api key provided" for the field', False),
+    ],
+)
+def test_where_a_message_may_repeat_the_request_only_its_beginning_counts(message, counts):
+    assert (account_trouble(message, within=OPENING) is not None) is counts
+    assert account_trouble(message) is not None
+
+
 @given(st.text(max_size=300))
 def test_no_message_raises(message):
-    account_trouble(message)
+    account_trouble(message, within=OPENING)
     other_address(message)

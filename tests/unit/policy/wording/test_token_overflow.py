@@ -235,6 +235,8 @@ def test_figures_above_the_limit_are_proof_enough(message):
         "Unknown parameter: 'context_length'",
         "The prompt was refused. 5000 tokens of 8192 were used.",
         "'temperature' exceeds the maximum of 2",
+        "stop: at most 4 sequences; sequence length 5 exceeds 4",
+        "request length 31457280 exceeds 20971520",
     ],
 )
 def test_other_limits_are_not_taken_for_the_window(message):

@@ -86,6 +86,9 @@ async def test_a_path_that_is_not_offered_pauses_its_route_alone(rig: Rig, count
     (pause,) = rig.pauses()
     assert (pause.scope, pause.reason) == (PauseScope.ROUTE, PauseReason.ENDPOINT)
     assert "--base-url" not in pause.fix
+    rig.resume(job)
+    assert await rig.run(job, probing=[job]) is End.OVER
+    assert rig.states() == {"completed": 60, "dead_lettered" if count < 8 else "pending": count}
 
 
 async def test_a_wrong_base_url_pauses_the_endpoint_once_for_all_its_models(rig: Rig):
