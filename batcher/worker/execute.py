@@ -24,7 +24,8 @@ from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
 from batcher.policy.retry.circuit_breaker import Breaker
-from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
+from batcher.policy.retry.decide import complete, decide, sends_without_attempt
+from batcher.policy.retry.refusals import LaneTally, RowRefusals, refused
 from batcher.ports import Budget, Clock, Events, OutputValidator
 from batcher.worker.attempt_records import of_shutdown, was_sent
 from batcher.worker.pausing.verdicts import Verdicts
@@ -36,6 +37,8 @@ from batcher.worker.task_pool import Dispatch
 _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.REPLY_TOO_LARGE})
 #: Faults of a connection over which something was sent.
 _BROKEN = frozenset({FaultKind.RESET, FaultKind.PROTOCOL})
+#: Refusals that name nothing by which they could be explained.
+_PLAIN = frozenset({RefusalCause.UNSAID, RefusalCause.REQUESTS, RefusalCause.AGAIN})
 _SERVER_ERROR = 500
 #: What gateways answer without a server behind them, and servers that are starting.
 _GATEWAY_ERRORS = frozenset({502, 503, 504, 521, 522, 523, 524})
@@ -174,10 +177,11 @@ class Executor:
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
             self._budget.answered(lane.key)
             lane.answered_at = self._time()
+            lane.answers += 1
             lane.failing_since = None
             return complete(outcome, result)
         lane.last_failure = outcome
-        self._react(lane, claim, outcome, judged)
+        self._react(lane, outcome, judged)
         now_us = self._clock.now()
         decision = decide(
             outcome,
@@ -185,9 +189,7 @@ class Executor:
             now_us=now_us,
             jitter=self._jitter(),
             max_attempts=job.job.settings.max_attempts,
-            # The claim's own counters would also include attempts that were given back for other reasons, such as
-            # an outage.
-            lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
+            too_often=outcome.kind is FailureKind.RATE_LIMITED and self._count_refusal(lane, claim, judged),
         )
         if outcome.kind is not FailureKind.TRANSIENT:
             return decision
@@ -198,10 +200,9 @@ class Executor:
             return _without_attempt(decision, now_us)
         return decision
 
-    def _react(self, lane: Lane, claim: Claim, outcome: Failure, judged: Judged) -> None:
+    def _react(self, lane: Lane, outcome: Failure, judged: Judged) -> None:
         match outcome.kind:
             case FailureKind.RATE_LIMITED:
-                self._state.refusals[claim.request_id] += judged.lane_answered
                 lane.begin_failing(self._time())
                 if outcome.retry_after_us is not None:
                     wait_s = outcome.retry_after_us / 1e6
@@ -214,6 +215,20 @@ class Executor:
                 lane.begin_failing(self._time())
             case _:
                 assert_never(outcome.kind)
+
+    def _count_refusal(self, lane: Lane, claim: Claim, judged: Judged) -> bool:
+        """Count the refusal of a row; return whether it is refused because of itself."""
+        lane.refusals += 1
+        route = self._state.routes[claim.route_id]
+        found = refused(
+            self._state.refusals.get(claim.request_id, RowRefusals()),
+            LaneTally(lane.refusals, lane.answers, bool(lane.in_flight or lane.ready) or not route.dry),
+            self._time(),
+            is_plain=judged.refusal_cause in _PLAIN,
+            answered_since_sent=judged.lane_answered,
+        )
+        self._state.refusals[claim.request_id] = found
+        return found.are_too_many
 
     def _cool_down(self, lane: Lane, refusal: Failure, cause: RefusalCause | None) -> None:
         until = self._budget.cool_down(

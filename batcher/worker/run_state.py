@@ -1,7 +1,7 @@
 """What a runner has in hand. Plain containers; the loops in the other modules act on them."""
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -13,6 +13,7 @@ from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.requests import Claim, Route
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
+from batcher.policy.retry.refusals import RowRefusals
 from batcher.ports import InFlightLog, Sender
 
 #: Bytes of bodies in hand above which no more is claimed. One body of at most 64 MiB may come on top, which stays
@@ -83,6 +84,9 @@ class Lane:
     #: Monotonic seconds of the last success, and since when there were only refusals and faults.
     answered_at: float = float("-inf")
     failing_since: float | None = None
+    #: Answers and refusals in this run.
+    answers: int = 0
+    refusals: int = 0
     #: The last wait that the provider named: its end in monotonic seconds, and its length.
     named_wait: tuple[float, float] = (float("-inf"), 0.0)
     #: The last failure, whose words a pause repeats.
@@ -249,8 +253,8 @@ class State:
     flights: InFlightLog = field(default_factory=NoInFlightLog)
     #: A request that runs by itself because several holders died with it; nothing else is claimed meanwhile.
     alone: RequestId | None = None
-    #: How often a request was refused while others of its lane were answered.
-    refusals: Counter[RequestId] = field(default_factory=Counter)
+    #: The refusals of requests that are not settled yet.
+    refusals: dict[RequestId, RowRefusals] = field(default_factory=dict)
     #: Set when the claimer has something to do.
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 

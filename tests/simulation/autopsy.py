@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from batcher.policy.retry.decide import MOST_REFUSALS
+from batcher.policy.retry.refusals import MOST_ALONE
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 from tests.simulation.laws import Row
 from tests.simulation.provider import SPENDING, Arrival
@@ -41,7 +41,7 @@ class Autopsy:
         return {
             "bad_thing": lambda row: self._fates(row)[Fate.BAD_REQUEST] > 0,
             "timeout": lambda row: self._fates(row)[Fate.TIMEOUT] >= FEWER[Fate.TIMEOUT],
-            "refused_too_often": lambda row: self._fates(row)[Fate.REFUSED] >= MOST_REFUSALS,
+            "refused_too_often": lambda row: self._fates(row)[Fate.REFUSED] >= MOST_ALONE,
             "worker_lost": lambda row: row.lost >= WORKER_LOST_AFTER and self._kills(row) >= WORKER_LOST_AFTER,
         }
 

@@ -13,8 +13,6 @@ from batcher.domain.settlements import Complete, DeadLetter, Requeue
 from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.retry.backoff import BASE_US, backoff_us
 
-#: A row refused this often, while others of its lane are answered, is refused because of its own content or size.
-MOST_REFUSALS: Final = 20
 #: The headers in which providers return their own request id, the best first.
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 
@@ -38,16 +36,22 @@ def provider_request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def decide(
-    outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int, lane_answered: bool
+    outcome: Failure,
+    claim: Claim,
+    *,
+    now_us: int,
+    jitter: float,
+    max_attempts: int,
+    too_often: bool = False,
 ) -> Requeue | DeadLetter:
-    """Return the settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see `ReplyContext`."""
+    """Return the settlement of a failure. `jitter` is U[0, 1); `too_often`: see `refusals`."""
     match outcome.kind:
         case FailureKind.PERMANENT:
             return DeadLetter(kind=outcome.kind, code=outcome.code)
         case FailureKind.BLOCKED:
             return Requeue(available_at=None, uses_attempt=False)
         case FailureKind.RATE_LIMITED:
-            return _after_refusal(outcome, claim, lane_answered=lane_answered)
+            return _after_refusal(outcome, too_often=too_often)
         case FailureKind.TRANSIENT:
             return _after_fault(outcome, claim, now_us=now_us, jitter=jitter, max_attempts=max_attempts)
         case _:
@@ -59,9 +63,9 @@ def sends_without_attempt(claim: Claim) -> int:
     return claim.send - claim.sends_before - claim.attempts_used - claim.lost
 
 
-def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:
+def _after_refusal(outcome: Failure, *, too_often: bool) -> Requeue | DeadLetter:
     """Settle a refusal: the lane's cool-down holds the row back, and it keeps its place in the order."""
-    if lane_answered and sends_without_attempt(claim) >= MOST_REFUSALS:
+    if too_often:
         return DeadLetter(kind=outcome.kind, code="refused_too_often")
     return Requeue(available_at=None, uses_attempt=False)
 

@@ -182,7 +182,6 @@ class Verdicts:
             now_us=self._clock.now(),
             jitter=self._jitter(),
             max_attempts=self._state.jobs[claim.job_id].job.settings.max_attempts,
-            lane_answered=False,
         )
 
     def _give_back(self, one: Undecided) -> None:

@@ -10,7 +10,7 @@ from batcher.domain.outcomes import Failure, Success, Usage
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Requeue
 from batcher.domain.states import FailureKind
-from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
+from batcher.policy.retry.decide import complete, decide, sends_without_attempt
 from tests.support.replies import NOON, reply
 
 SECOND = 1_000_000
@@ -42,10 +42,8 @@ def fail(kind=FailureKind.TRANSIENT, code="http_502", **more) -> Failure:
     return Failure(kind=kind, code=code, message="why", **more)
 
 
-def decided(outcome, claimed=FIRST, *, jitter=0.0, max_attempts=6, lane_answered=False):
-    return decide(
-        outcome, claimed, now_us=NOON, jitter=jitter, max_attempts=max_attempts, lane_answered=lane_answered
-    )
+def decided(outcome, claimed=FIRST, *, jitter=0.0, max_attempts=6, too_often=False):
+    return decide(outcome, claimed, now_us=NOON, jitter=jitter, max_attempts=max_attempts, too_often=too_often)
 
 
 @pytest.mark.parametrize(("spent", "seconds"), [(0, 1), (1, 2), (2, 4), (4, 16)])
@@ -120,37 +118,20 @@ def test_sends_from_before_it_was_put_back_cost_a_row_nothing(send, sends_before
 
 
 def test_a_refusal_keeps_its_place_and_spends_nothing():
-    found = decided(
-        fail(FailureKind.RATE_LIMITED, "rate_limit_exceeded", retry_after_us=SECOND), lane_answered=True
-    )
+    found = decided(fail(FailureKind.RATE_LIMITED, "rate_limit_exceeded", retry_after_us=SECOND), too_often=False)
     assert found == Requeue(available_at=None, uses_attempt=False)
 
 
-@pytest.mark.parametrize(
-    ("send", "spent", "lost", "lane_answered", "dies"),
-    [
-        (MOST_REFUSALS, 0, 0, True, True),
-        (MOST_REFUSALS - 1, 0, 0, True, False),
-        (MOST_REFUSALS, 0, 0, False, False),
-        (MOST_REFUSALS * 9, 0, 0, False, False),
-        (MOST_REFUSALS, 1, 0, True, False),
-        (MOST_REFUSALS, 0, 1, True, False),
-        (MOST_REFUSALS + 3, 2, 1, True, True),
-    ],
-)
-def test_a_row_refused_time_and_again_while_others_are_answered_dies(send, spent, lost, lane_answered, dies):
-    found = decided(
-        fail(FailureKind.RATE_LIMITED, "x"),
-        claim(send=send, attempts_used=spent, lost=lost),
-        lane_answered=lane_answered,
-    )
+@pytest.mark.parametrize("too_often", [False, True])
+def test_a_row_that_is_refused_too_often_dies(too_often):
+    found = decided(fail(FailureKind.RATE_LIMITED, "x"), too_often=too_often)
     expected = DeadLetter(kind="rate_limited", code="refused_too_often")
-    assert found == (expected if dies else Requeue(available_at=None, uses_attempt=False))
+    assert found == (expected if too_often else Requeue(available_at=None, uses_attempt=False))
 
 
 def test_a_pause_gives_the_row_back_unspent_however_often():
     for send in (1, 100):
-        found = decided(fail(FailureKind.BLOCKED, "invalid_api_key"), claim(send=send), lane_answered=True)
+        found = decided(fail(FailureKind.BLOCKED, "invalid_api_key"), claim(send=send), too_often=False)
         assert found == Requeue(available_at=None, uses_attempt=False)
 
 
@@ -186,26 +167,24 @@ JITTER = st.floats(0, 1, exclude_max=True)
 
 @given(FAILURES, st.integers(0, 9), st.integers(0, 3), st.integers(0, 40), JITTER, st.booleans())
 def test_nobody_is_sent_again_before_the_told_time_and_jitter_only_lengthens(
-    outcome, spent, lost, unspent, jitter, lane_answered
+    outcome, spent, lost, unspent, jitter, too_often
 ):
     claimed = claim(attempts_used=spent, lost=lost, send=1 + spent + lost + unspent)
-    found = decided(outcome, claimed, jitter=jitter, lane_answered=lane_answered)
+    found = decided(outcome, claimed, jitter=jitter, too_often=too_often)
     if isinstance(found, Requeue) and found.uses_attempt:
         assert found.available_at is not None
         wait = found.available_at - NOON
         assert wait >= max(SECOND, outcome.retry_after_us or 0)
-        steady = decided(outcome, claimed, lane_answered=lane_answered)
+        steady = decided(outcome, claimed, too_often=too_often)
         assert isinstance(steady, Requeue)
         assert steady.available_at is not None
         assert found.available_at >= steady.available_at
 
 
-@given(FAILURES, st.integers(1, 9), st.booleans())
-def test_refusals_and_pauses_never_spend_whatever_else_they_carry(outcome, max_attempts, lane_answered):
+@given(FAILURES, st.integers(1, 9))
+def test_refusals_and_pauses_never_spend_whatever_else_they_carry(outcome, max_attempts):
     for kind in (FailureKind.RATE_LIMITED, FailureKind.BLOCKED):
-        found = decided(
-            msgspec.structs.replace(outcome, kind=kind), max_attempts=max_attempts, lane_answered=lane_answered
-        )
+        found = decided(msgspec.structs.replace(outcome, kind=kind), max_attempts=max_attempts)
         assert found == Requeue(available_at=None, uses_attempt=False)
 
 
