@@ -12,8 +12,8 @@ from msgspec import Struct
 MOST_ALONE: Final = 5
 #: The same among refusals of others, while others are answered as well.
 MOST_BESIDE_ANSWERS: Final = 20
-#: With no other row left to compare with, refusals count once in so many seconds, as limits are per minute.
-ALONE_SECONDS: Final = 120.0
+#: With no other row left to compare with, refusals count once in so many seconds: limits per minute pass then.
+ALONE_SECONDS: Final = 20.0
 
 
 class RowRefusals(Struct, frozen=True, kw_only=True):

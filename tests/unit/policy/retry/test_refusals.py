@@ -51,7 +51,7 @@ def test_a_lane_that_is_refused_says_nothing_about_the_row(more: dict[str, float
     assert not after(15, **more).are_too_many  # type: ignore[arg-type]
 
 
-def test_the_last_row_is_given_ten_minutes() -> None:
+def test_the_last_row_is_given_more_than_a_minute() -> None:
     assert not after(MOST_ALONE - 1, has_others=False, seconds=ALONE_SECONDS).are_too_many
     assert after(MOST_ALONE, has_others=False, seconds=ALONE_SECONDS).are_too_many
 
