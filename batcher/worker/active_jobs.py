@@ -83,10 +83,12 @@ class ActiveJobs:
         history = await self._queue.history(job)
         sender = await self._sender_of(job)
         # There is no await from here on, so no other task sees the job half changed.
+        for route_id in [route.id for route in routes if route.id in self._state.routes]:
+            self._verdicts.forget(self._state.routes[route_id])
         known = self._enter(job, routes, lanes)
         for route in known.routes:
-            self._verdicts.forget(route)
             past = history.get(route.id, RouteHistory())
+            route.sends_before = route.sends
             route.failures = FailureRun(answered=past.answered, confirmed=past.confirmed)
         self._limit(known.lanes)
         self._lift_pauses(known, probe=probe)

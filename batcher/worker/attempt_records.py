@@ -1,5 +1,7 @@
 """Makes the permanent record of an attempt, and the event that reports it."""
 
+from msgspec.structs import replace
+
 from batcher.domain.events import AttemptEnded
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import TokenLimit
@@ -34,6 +36,13 @@ def of_result(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> A
         usage=outcome.usage,
         reply=reply.body[:_KEPT_REPLY] if reply and failure else None,
     )
+
+
+def shortened(result: Reply | TransportFault) -> Reply | TransportFault:
+    """Return a failed attempt's result without the part of its reply that no record keeps."""
+    if isinstance(result, Reply) and len(result.body) > _KEPT_REPLY:
+        return replace(result, body=result.body[:_KEPT_REPLY])
+    return result
 
 
 def of_shutdown(lane: Lane, *, sent_at: int, ended_at: int) -> AttemptRecord:

@@ -90,7 +90,7 @@ class Claimer:
             return []
         asking: dict[Lane, list[RouteRun]] = {}
         for route in self._in_turn():
-            if route.ask_at <= now and not route.is_paused:
+            if route.ask_at <= now and not route.is_paused and not _has_probe(route):
                 asking.setdefault(route.lane, []).append(route)
         return [
             RouteDemand(route=each.route, most=max(1, room // len(routes)), most_bytes=-(-share // len(routes)))
@@ -213,6 +213,7 @@ class Claimer:
     def _forget(self, job: JobRun) -> None:
         del self._state.jobs[job.job.id]
         for each in job.routes:
+            self._verdicts.forget(each)
             del self._state.routes[each.route.id]
 
     async def _wait_for_work(self, began: float) -> None:
@@ -224,6 +225,11 @@ class Claimer:
         later = [each.ask_at for each in self._state.routes.values() if each.ask_at > began]
         seconds = min(later, default=began + _POLL_SECONDS) - _now()
         await wait_for(self._state.wake, min(max(0.0, seconds), _POLL_SECONDS))
+
+
+def _has_probe(route: RouteRun) -> bool:
+    """Return whether the route is held and has the next request ready: more would be held as well."""
+    return route.id in route.lane.held and any(claim.route_id == route.id for claim in route.lane.ready)
 
 
 def _now() -> float:

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 from batcher.domain.jobs import Job
@@ -115,6 +117,9 @@ class Lane:
         """Return how many more claims it should have ready; 0 until half of them are used up."""
         target = min(_MOST_READY, max(_LEAST_READY, 4 * round(self.recent_unsettled)))
         ready = len(self.ready)
+        if self.held:
+            # They wait for the verdict on their route, and others may be sent meanwhile.
+            ready -= sum(claim.route_id in self.held for claim in self.ready)
         return target - ready if ready <= target // 2 else 0
 
     def record_sent(self, *, unsettled: int) -> None:
@@ -154,8 +159,11 @@ class RouteRun:
     held: int = 0
     #: A pause of this route alone.
     pause: PauseCause | None = None
-    #: How many of its requests were sent in this run, the failures that are undecided, and when it last answered.
+    #: How many of its requests were sent in this run, and before the job's settings last changed. What comes back
+    #: of those shows nothing about the others.
     sends: int = 0
+    sends_before: int = 0
+    #: The failures that are undecided, and when it last answered.
     failures: FailureRun = field(default_factory=FailureRun)
     answered_at: float = float("-inf")
 
@@ -278,6 +286,12 @@ class State:
         """Record that a claim is being sent."""
         self.sending[claim.request_id] = claim
         self.flights.begin(claim)
+
+    def forget_body(self, claim: Claim) -> Claim:
+        """Return the claim without its body, which counts as in hand no longer: it need not be sent again."""
+        self.held_bytes -= len(claim.body)
+        self.holding[claim.request_id].held_bytes -= len(claim.body)
+        return replace(claim, body=b"")
 
     def release(self, claim: Claim) -> None:
         """Record that a claim's settlement is on disk."""

@@ -7,6 +7,8 @@ cause, the route is held and one more row is sent to find out. See docs/architec
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +22,8 @@ HOLD_AFTER_BLOCK: Final = 1
 HOLD_AFTER_BLOCK_AND_ANSWERS: Final = 8
 #: Probes of a held route that fail for other causes, before the route pauses all the same.
 MOST_PROBES: Final = 8
+#: Failures of unlike causes that wait at most. Beyond it the older half is decided as if no other row were left.
+MOST_UNDECIDED: Final = 1_000
 
 
 class FailureCause(Struct, frozen=True):
@@ -68,6 +72,8 @@ class FailureRun:
         #: The cause for which the route is held: nothing but one probe at a time is sent.
         self.held_for: FailureCause | None = None
         self._undecided: dict[int, _Failed] = {}
+        #: Their numbers as a heap, the lowest first; some may be decided already.
+        self._lowest: list[int] = []
         self._probes = 0
         self._asked_again = False
 
@@ -83,6 +89,7 @@ class FailureRun:
                 return Verdict.ROW
             blocks = of_key = False
         self._undecided[number] = _Failed(cause, blocks, of_key)
+        heappush(self._lowest, number)
         if self.held_for is None:
             if self._in_a_row(number) >= self._limit(blocks=blocks):
                 self.held_for = cause
@@ -90,15 +97,31 @@ class FailureRun:
         if not probe:
             return Verdict.UNDECIDED
         self._probes += 1
-        decides = cause == self.held_for or self._probes >= MOST_PROBES
-        return Verdict.ROUTE if decides else Verdict.UNDECIDED
+        if cause != self.held_for and self._probes < MOST_PROBES:
+            return Verdict.UNDECIDED
+        if not self.of_held():
+            # The rows for which it was held are being asked again.
+            self.held_for = cause
+        return Verdict.ROUTE
 
     def answered(self, number: int) -> list[int]:
         """Note an answer; return the numbers of the failures whose rows are at fault: those sent before it."""
         self.has_answered = True
         if self.held_for is None and not self._undecided:
             return []
-        at_fault = [each for each in self._undecided if each < number]
+        at_fault = []
+        while self._lowest and self._lowest[0] < number:
+            earlier = heappop(self._lowest)
+            if earlier in self._undecided:
+                at_fault.append(earlier)
+        self.remove(at_fault)
+        return at_fault
+
+    def overflowing(self) -> list[int]:
+        """Return failures whose rows are at fault because too many wait: no cause is behind enough in a row."""
+        if self.held_for is not None or len(self._undecided) <= MOST_UNDECIDED:
+            return []
+        at_fault = list(islice(self._undecided, MOST_UNDECIDED // 2))
         self.remove(at_fault)
         return at_fault
 
@@ -108,9 +131,9 @@ class FailureRun:
         If it is the route's, `held_for` names the cause for which it pauses.
         """
         faults = {number: self._alone(number) for number in self._undecided}
-        blamed = next((number for number, fault in faults.items() if fault is Verdict.ROUTE), None)
-        if blamed is not None and self.held_for is None:
-            self.held_for = self._undecided[blamed].cause
+        causes = [self._undecided[number].cause for number, fault in faults.items() if fault is Verdict.ROUTE]
+        if causes and self.held_for not in causes:
+            self.held_for = causes[0]
         return faults
 
     def of_held(self) -> list[int]:
@@ -127,19 +150,19 @@ class FailureRun:
         """Forget failures that are decided. The hold ends with the last failure of its cause."""
         for number in numbers:
             del self._undecided[number]
-        if not self.of_held():
+        if not self._undecided:
+            self._lowest.clear()
+        if self.held_for is not None and not self.of_held():
             self.held_for, self._probes, self._asked_again = None, 0, False
 
     def _alone(self, number: int) -> Verdict:
         failed = self._undecided[number]
-        if not failed.blocks:
-            is_run = failed.cause == self.held_for or self._in_a_row(number) >= self._limit(blocks=False)
-            return Verdict.ROUTE if is_run else Verdict.ROW
-        if not self.has_answered:
-            return Verdict.ROUTE
-        if not failed.of_key:
-            return Verdict.ROW
-        return Verdict.ROUTE if self._asked_again else Verdict.ASK_AGAIN
+        if failed.of_key and self.has_answered:
+            return Verdict.ROUTE if self._asked_again else Verdict.ASK_AGAIN
+        is_run = (failed.cause == self.held_for and not failed.blocks) or (
+            self._in_a_row(number) >= self._limit(blocks=failed.blocks)
+        )
+        return Verdict.ROUTE if is_run else Verdict.ROW
 
     def _limit(self, *, blocks: bool) -> int:
         if blocks:

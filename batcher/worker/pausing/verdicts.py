@@ -15,12 +15,14 @@ from batcher.domain.outcomes import Failure, Outcome, PauseCause
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import Decision, Requeue, Settlement
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
+from batcher.policy.classify.error_codes import FORMAT_MISSED
 from batcher.policy.classify.failures import OTHER_PATHS_ANSWER
+from batcher.policy.classify.structured_output import CODE as INVALID_OUTPUT
 from batcher.policy.output.same_failure import how_to_fix
 from batcher.policy.retry.decide import decide
 from batcher.policy.retry.failure_run import FailureCause, Verdict
 from batcher.ports import Clock, Events
-from batcher.worker.attempt_records import ended, of_result
+from batcher.worker.attempt_records import ended, of_result, shortened
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.run_state import RouteRun, State
 from batcher.worker.settler import Settler
@@ -30,6 +32,8 @@ from batcher.worker.task_pool import Dispatch
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
 #: Attempts of a row whose key is refused now and then, while others are answered with the same key.
 _KEY_ATTEMPTS = 3
+#: Codes of answers that miss the format which the request asks for: ours, and those of providers.
+_OF_FORMAT = FORMAT_MISSED | {INVALID_OUTPUT}
 _GIVEN_BACK = Requeue(available_at=None, uses_attempt=False)
 
 
@@ -80,6 +84,8 @@ class Verdicts:
     def answered(self, dispatch: Dispatch) -> None:
         """Note an answer: rows of its route that failed although they were sent earlier are at fault."""
         route = self._state.routes[dispatch.claim.route_id]
+        if dispatch.number <= route.sends_before:
+            return
         route.answered_at = self._time()
         at_fault = route.failures.answered(dispatch.number)
         if at_fault or route.id in route.lane.held:
@@ -91,7 +97,12 @@ class Verdicts:
     ) -> None:
         """Take a failure that would be a dead letter or a pause, and settle it once its fault is known."""
         route = self._state.routes[dispatch.claim.route_id]
-        kept = Undecided(dispatch, result, outcome, decision, self._time())
+        # Nothing but its record is needed any more, however long it waits.
+        dispatch = replace(dispatch, claim=self._state.forget_body(dispatch.claim))
+        kept = Undecided(dispatch, shortened(result), outcome, decision, self._time())
+        if dispatch.number <= route.sends_before:
+            self._give_back(kept)
+            return
         if self._is_stopped(route):
             self._settle_as_it_stands(route, kept)
             return
@@ -107,6 +118,7 @@ class Verdicts:
             self.settle(dispatch, result, outcome, decision)
             return
         self._undecided.setdefault(route.id, {})[dispatch.number] = kept
+        self._dead_letter(route, route.failures.overflowing())
         if self._state.alone == dispatch.claim.request_id:
             # It has come back, so it endangers no other row, and others may be asked.
             self._state.alone = None
@@ -132,13 +144,18 @@ class Verdicts:
             route = self._state.routes[route_id]
             if self._is_stopped(route):
                 self._stop(route)
+            elif route_id in self._pausing:
+                continue
             elif route.dry and route.held == len(self._undecided[route_id]):
                 self._decide_without_others(route)
 
     def forget(self, route: RouteRun) -> None:
-        """Settle what is undecided of a route that begins again."""
+        """Settle what is undecided of a route that ends, or begins again under other settings."""
         if route.id in self._undecided:
             self._stop(route)
+        self._pausing.pop(route.id, None)
+        if route.lane.held.pop(route.id, None) is not None:
+            route.lane.arrived.set()
 
     def finish(self) -> None:
         """Settle all that is undecided, because the run ends."""
@@ -223,7 +240,7 @@ class Verdicts:
             return replace(last.pause, failure=failure)
         return PauseCause(
             scope=PauseScope.ROUTE,
-            reason=PauseReason.SAME_FAILURE,
+            reason=PauseReason.FORMAT if last.code in _OF_FORMAT else PauseReason.SAME_FAILURE,
             message=f"{len(of_held)} rows in a row failed alike on {route.route.path}: {last.message}",
             fix=how_to_fix(last, job=route.route.job_id),
             failure=failure,
