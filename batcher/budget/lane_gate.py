@@ -3,21 +3,19 @@
 import asyncio
 from math import ceil, inf
 
-from msgspec import Struct
-
 from batcher.budget.blockers import Blocker, BlockReason
+from batcher.budget.concurrency_search import ConcurrencySearch
 from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling, Probe
 from batcher.budget.daily_quota import Day
 from batcher.budget.limiter import RateLimiter
 from batcher.budget.rate_search import PaceSearch
-from batcher.budget.tokens import Taken, TokenBudget
+from batcher.budget.reservation import CoolDownRequest, GateReservation
+from batcher.budget.tokens import TokenBudget
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import RefusalCause
-from batcher.policy.rate import concurrency
 from batcher.policy.rate.charging import Need
-from batcher.policy.rate.concurrency import Climb
 from batcher.policy.rate.rate_search import Refusal
 from batcher.policy.rate.token_bucket import (
     FIRST_LEVEL,
@@ -33,42 +31,6 @@ from batcher.policy.rate.token_bucket import (
 
 #: Seconds for which the last reason to wait still counts as the binding limit.
 RECENT_S = 1.0
-
-
-class GateReservation(Struct, eq=False):
-    """A `Reservation`: what one request has taken, until it is cancelled or comes back.
-
-    Built by position, because keyword arguments cost time at every admission.
-    """
-
-    lane: LaneKey
-    #: Loop time in seconds.
-    at: float
-    taken: Taken
-    #: Input for the rate search if this request is refused. None if a request limit is known.
-    mark: Refusal | None
-    #: The cool-down epoch in which it was admitted.
-    epoch: int
-    probe: bool
-    #: Requests in flight, including it.
-    beside: int
-    #: Tokens that the daily quota is charged.
-    of_the_day: float
-    held: bool = True
-    usage: Usage | None = None
-    refused: bool = False
-
-
-class CoolDownRequest(Struct, frozen=True, kw_only=True):
-    """Why nothing is to be admitted for a while."""
-
-    #: None: not a refusal, but a reason of our own to hold the lane.
-    why: RefusalCause | None = None
-    #: Seconds to wait; None if no time was stated.
-    stated_wait_s: float | None = None
-    #: U(0, 1); only ever lengthens the wait.
-    jitter: float = 0.0
-    restart_ramp: bool = False
 
 
 class LaneGate:
@@ -89,7 +51,7 @@ class LaneGate:
         self.day = day
         self.level = Level(FIRST_LEVEL, memory.level)
         self.in_flight = 0
-        self._climb = Climb()
+        self.concurrency = ConcurrencySearch(slots.most)
         #: Loop time of the last refusal that lowered the level; refusals of older requests do not lower it again.
         self._eased_at = -inf
         #: How many of those in flight were admitted since the last cool-down began.
@@ -212,9 +174,9 @@ class LaneGate:
 
     @property
     def _cap(self) -> int:
-        if self._slots.most is not None:
-            return self._slots.most
-        return MOST_PACED if self._is_paced else self._climb.cap
+        if self._is_paced:
+            return MOST_PACED if self._slots.most is None else self._slots.most
+        return self.concurrency.cap
 
     @property
     def _is_learned(self) -> bool:
@@ -267,14 +229,29 @@ class LaneGate:
         self.cooling.answered()
         self.blind.answered()
         place = self._last_back
-        if place is not None and not self._is_paced:
+        if place is not None:
             now = self._clock()
-            is_full = self.level.limit >= self._climb.cap and self._level_binds()
-            self._climb = concurrency.answered(self._climb, now, now - place.at, is_full=is_full)
+            is_full = not self._is_paced and self.level.limit >= self._cap and self._level_binds()
+            self.concurrency.answered(place, now, is_full=is_full, paced=self._is_paced)
         if self._is_old(place) or not self._level_binds():
             return
         self.level = grown(self.level, self._cap, paced=self._is_paced)
         self.recheck()
+
+    def timed_out(self) -> bool:
+        """Report that the request that came back last had no answer in time. Returns whether a queue explains it.
+
+        Then half of what was in flight when it was sent is kept.
+        """
+        place, now = self._last_back, self._clock()
+        if place is None or not self.concurrency.explains_timeout(now - place.at):
+            return False
+        if place.at >= self._eased_at:
+            self._eased_at = now
+            half = float(max(1, place.beside // 2))
+            self.level = Level(half, half)
+            self.concurrency.timed_out(place.beside, now)
+        return True
 
     def _is_old(self, place: GateReservation | None) -> bool:
         return place is not None and place.epoch != self.cooling.epoch

@@ -138,7 +138,7 @@ class Executor:
     def _conclude(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> None:
         lane, claim, outcome = dispatch.lane, dispatch.claim, judged.outcome
         endpoint, before = lane.endpoint, lane.endpoint.breaker
-        endpoint.breaker = _breaker_after(before, result, outcome, self._time())
+        endpoint.breaker = _breaker_after(before, result, judged, self._time())
         # The budget gets the reply and its meaning together, so that it can recognize an old refusal.
         if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
             # It was never admitted, so it owes no tokens; charging it could block the lane for minutes.
@@ -174,6 +174,7 @@ class Executor:
             # The claim's own counters would also include attempts that were given back for other reasons, such as
             # an outage.
             lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
+            queued=_timed_out_alone(result, judged) and self._budget.timed_out(lane.key),
         )
         if outcome.kind is FailureKind.TRANSIENT and (not was_sent(result) or lane.endpoint.breaker.is_open):
             return _without_attempt(decision, now_us)
@@ -239,12 +240,18 @@ def _refusal_cause(outcome: Outcome, claim: Claim) -> RefusalCause | None:
     return refusal_cause(outcome, again=sends_without_attempt(claim) > 1)
 
 
-def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Outcome, now: float) -> Breaker:
+def _timed_out_alone(result: Reply | TransportFault, judged: Judged) -> bool:
+    """Return whether a request timed out while the lane answered others."""
+    return isinstance(result, TransportFault) and result.kind is FaultKind.TIMEOUT and judged.context.lane_answered
+
+
+def _breaker_after(before: Breaker, result: Reply | TransportFault, judged: Judged, now: float) -> Breaker:
     """Return the breaker's state after one attempt."""
+    outcome = judged.outcome
     if isinstance(outcome, Success):
         return circuit_breaker.succeeded(before)
     if isinstance(result, TransportFault):
-        own = result.kind in _OWN_FAULTS
+        own = result.kind in _OWN_FAULTS or _timed_out_alone(result, judged)
         return before if own else circuit_breaker.failed(before, now, unreachable=not result.sent)
     if result.status >= _SERVER_ERROR and outcome.kind is FailureKind.TRANSIENT:
         return circuit_breaker.failed(before, now, unreachable=False)

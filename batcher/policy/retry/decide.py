@@ -15,6 +15,8 @@ from batcher.policy.retry.backoff import BASE_US, backoff_us
 
 #: A row refused this often, while others of its lane are answered, is refused because of its own content or size.
 MOST_REFUSALS: Final = 20
+#: A row that timed out in a queue at the server is sent again so often without using an attempt.
+MOST_QUEUED: Final = 3
 #: The headers in which providers return their own request id, the best first.
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 
@@ -38,9 +40,21 @@ def provider_request_id(headers: Mapping[str, str]) -> str | None:
 
 
 def decide(
-    outcome: Failure, claim: Claim, *, now_us: int, jitter: float, max_attempts: int, lane_answered: bool
+    outcome: Failure,
+    claim: Claim,
+    *,
+    now_us: int,
+    jitter: float,
+    max_attempts: int,
+    lane_answered: bool,
+    queued: bool = False,
 ) -> Requeue | DeadLetter:
-    """Return the settlement of a failure. `jitter` is U[0, 1); `lane_answered`: see `ReplyContext`."""
+    """Return the settlement of a failure.
+
+    `jitter` is U[0, 1); `lane_answered`: see `ReplyContext`; `queued`: it timed out in a queue at the server.
+    """
+    if queued and sends_without_attempt(claim) <= MOST_QUEUED:
+        return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), uses_attempt=False)
     match outcome.kind:
         case FailureKind.PERMANENT:
             return DeadLetter(kind=outcome.kind, code=outcome.code)
