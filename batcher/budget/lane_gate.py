@@ -281,22 +281,23 @@ class LaneGate:
             tokens.refused(place.taken, None, now)
         if why is RefusalCause.IN_FLIGHT and not refusal.restart_ramp:
             self._reduce_concurrency(place, refusal, now)
-        elif place.mark is not None and self._is_unannounced_rate(why, place):
+        elif place.mark is not None and self._is_unannounced_rate(why, place, refusal):
             self._count(place, place.mark, refusal, now)
         else:
             self._cool_down(place, refusal, now)
 
-    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation) -> bool:
+    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation, refusal: CoolDownRequest) -> bool:
         """Return whether an unannounced request rate caused this refusal."""
         if self.requests is not None or why is RefusalCause.DAY:
             return False
-        if why is RefusalCause.AGAIN:
+        if why is RefusalCause.AGAIN and (self._is_learned or refusal.stated_wait_s is not None):
             return place.probe and self._is_learned
         return why is RefusalCause.REQUESTS or not self.tokens.is_limited
 
     def _count(self, place: GateReservation, mark: Refusal, refusal: CoolDownRequest, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
-        hold_s = self.blind.refused(mark, now, probe=place.probe)
+        stated = refusal.stated_wait_s is not None
+        hold_s = self.blind.refused(mark, now, probe=place.probe, stated=stated)
         wait_s = max(hold_s, refusal.stated_wait_s or 0.0)
         if wait_s > 0:
             self.cooling.hold_until(now + lengthened(wait_s, refusal.jitter))

@@ -175,6 +175,7 @@ class Executor:
             # an outage.
             lane_answered=self._state.refusals[claim.request_id] >= MOST_REFUSALS,
             queued=_timed_out_alone(result, judged) and self._budget.timed_out(lane.key),
+            lane_waits=lane.stored.cooling_until is not None and lane.stored.cooling_until > now_us,
         )
         if outcome.kind is FailureKind.TRANSIENT and (not was_sent(result) or lane.endpoint.breaker.is_open):
             return _without_attempt(decision, now_us)

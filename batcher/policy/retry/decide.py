@@ -17,6 +17,8 @@ from batcher.policy.retry.backoff import BASE_US, backoff_us
 MOST_REFUSALS: Final = 20
 #: A row that timed out in a queue at the server is sent again so often without using an attempt.
 MOST_QUEUED: Final = 3
+#: How often the wait of a row that is refused alone is doubled.
+_MOST_DOUBLED: Final = 3
 #: The headers in which providers return their own request id, the best first.
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 
@@ -48,10 +50,12 @@ def decide(
     max_attempts: int,
     lane_answered: bool,
     queued: bool = False,
+    lane_waits: bool = True,
 ) -> Requeue | DeadLetter:
     """Return the settlement of a failure.
 
-    `jitter` is U[0, 1); `lane_answered`: see `ReplyContext`; `queued`: it timed out in a queue at the server.
+    `jitter` is U[0, 1); `lane_answered`: see `ReplyContext`; `queued`: it timed out in a queue at the server;
+    `lane_waits`: the refusal holds the whole lane.
     """
     if queued and sends_without_attempt(claim) <= MOST_QUEUED:
         return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), uses_attempt=False)
@@ -61,7 +65,11 @@ def decide(
         case FailureKind.BLOCKED:
             return Requeue(available_at=None, uses_attempt=False)
         case FailureKind.RATE_LIMITED:
-            return _after_refusal(outcome, claim, lane_answered=lane_answered)
+            if _is_refused_too_often(claim, lane_answered=lane_answered):
+                return DeadLetter(kind=outcome.kind, code="refused_too_often")
+            # A cool-down holds the row back, and it keeps its place in the order. Without one it waits alone.
+            alone_us = backoff_us(min(_MOST_DOUBLED, sends_without_attempt(claim) - 1), jitter=jitter)
+            return Requeue(available_at=None if lane_waits else now_us + alone_us, uses_attempt=False)
         case FailureKind.TRANSIENT:
             return _after_fault(outcome, claim, now_us=now_us, jitter=jitter, max_attempts=max_attempts)
         case _:
@@ -73,11 +81,8 @@ def sends_without_attempt(claim: Claim) -> int:
     return claim.send - claim.sends_before - claim.attempts_used - claim.lost
 
 
-def _after_refusal(outcome: Failure, claim: Claim, *, lane_answered: bool) -> Requeue | DeadLetter:
-    """Settle a refusal: the lane's cool-down holds the row back, and it keeps its place in the order."""
-    if lane_answered and sends_without_attempt(claim) >= MOST_REFUSALS:
-        return DeadLetter(kind=outcome.kind, code="refused_too_often")
-    return Requeue(available_at=None, uses_attempt=False)
+def _is_refused_too_often(claim: Claim, *, lane_answered: bool) -> bool:
+    return lane_answered and sends_without_attempt(claim) >= MOST_REFUSALS
 
 
 def _after_fault(
