@@ -281,6 +281,9 @@ class LaneGate:
             tokens.refused(place.taken, None, now)
         if why is RefusalCause.IN_FLIGHT and not refusal.restart_ramp:
             self._reduce_concurrency(place, refusal, now)
+        elif why is RefusalCause.BUSY and not self._is_blind(place):
+            # Not what the known limits are about.
+            return
         elif place.mark is not None and self._is_unannounced_rate(why, place, refusal):
             self._count(place, place.mark, refusal, now)
         else:
@@ -292,7 +295,10 @@ class LaneGate:
             return False
         if why is RefusalCause.AGAIN and (self._is_learned or refusal.stated_wait_s is not None):
             return place.probe and self._is_learned
-        return why is RefusalCause.REQUESTS or not self.tokens.is_limited
+        return why is RefusalCause.REQUESTS or self._is_blind(place)
+
+    def _is_blind(self, place: GateReservation) -> bool:
+        return place.mark is not None and self.requests is None and not self.tokens.is_limited
 
     def _count(self, place: GateReservation, mark: Refusal, refusal: CoolDownRequest, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""

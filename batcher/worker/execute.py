@@ -23,6 +23,7 @@ from batcher.policy.classify.structured_output import unchecked
 from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
+from batcher.policy.retry.busy import MOST_BUSY, as_refusal, is_busy
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.decide import MOST_REFUSALS, complete, decide, sends_without_attempt
 from batcher.ports import Budget, Clock, Events, OutputValidator
@@ -123,10 +124,15 @@ class Executor:
             settings = self._state.jobs[claim.job_id].job.settings
             if settings.fail_truncated:
                 outcome = refuse_truncated(outcome)
+            busy = is_busy(result, outcome, answered_s_ago=self._time() - dispatch.lane.answered_at)
+            if busy:
+                outcome = as_refusal(outcome)
             if settings.validate_output and isinstance(outcome, Success) and isinstance(result, Reply):
                 outcome = await self._validator.validate(outcome, request=claim.body, reply=result.body)
                 outcome = _once_if_deterministic(outcome, claim)
             cause = _refusal_cause(outcome, claim)
+            if busy and cause is not RefusalCause.IN_FLIGHT:
+                cause = RefusalCause.BUSY
         except asyncio.CancelledError as error:
             # Only validating waits. The answer is here and paid for, so it is delivered unchecked.
             assert isinstance(outcome, Success)  # noqa: S101 - for the type checker
@@ -138,7 +144,9 @@ class Executor:
     def _conclude(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> None:
         lane, claim, outcome = dispatch.lane, dispatch.claim, judged.outcome
         endpoint, before = lane.endpoint, lane.endpoint.breaker
-        endpoint.breaker = _breaker_after(before, result, judged, self._time())
+        lane.busy = lane.busy + (judged.refusal_cause is RefusalCause.BUSY) if isinstance(outcome, Failure) else 0
+        is_failing = lane.busy > MOST_BUSY and judged.refusal_cause is RefusalCause.BUSY
+        endpoint.breaker = _breaker_after(before, result, judged, self._time(), is_failing=is_failing)
         # The budget gets the reply and its meaning together, so that it can recognize an old refusal.
         if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
             # It was never admitted, so it owes no tokens; charging it could block the lane for minutes.
@@ -246,15 +254,17 @@ def _timed_out_alone(result: Reply | TransportFault, judged: Judged) -> bool:
     return isinstance(result, TransportFault) and result.kind is FaultKind.TIMEOUT and judged.context.lane_answered
 
 
-def _breaker_after(before: Breaker, result: Reply | TransportFault, judged: Judged, now: float) -> Breaker:
-    """Return the breaker's state after one attempt."""
+def _breaker_after(
+    before: Breaker, result: Reply | TransportFault, judged: Judged, now: float, *, is_failing: bool
+) -> Breaker:
+    """Return the breaker's state after one attempt. `is_failing`: it was refused as all before it."""
     outcome = judged.outcome
     if isinstance(outcome, Success):
         return circuit_breaker.succeeded(before)
     if isinstance(result, TransportFault):
         own = result.kind in _OWN_FAULTS or _timed_out_alone(result, judged)
         return before if own else circuit_breaker.failed(before, now, unreachable=not result.sent)
-    if result.status >= _SERVER_ERROR and outcome.kind is FailureKind.TRANSIENT:
+    if is_failing or (result.status >= _SERVER_ERROR and outcome.kind is FailureKind.TRANSIENT):
         return circuit_breaker.failed(before, now, unreachable=False)
     return circuit_breaker.alive(before)
 

@@ -80,6 +80,8 @@ class Lane:
     #: Monotonic seconds of the last success, and since when there were only refusals and faults.
     answered_at: float = float("-inf")
     failing_since: float | None = None
+    #: 503s since the last success that were taken for refusals.
+    busy: int = 0
     #: The last wait that the provider named: its end in monotonic seconds, and its length.
     named_wait: tuple[float, float] = (float("-inf"), 0.0)
     gate: asyncio.Task[None] | None = None

@@ -2,5 +2,6 @@
 
 decide           the settlement of an outcome: complete, requeue, dead-letter or release
 backoff          how long a retry waits
+busy             which 503 is a refusal
 circuit_breaker  when an outage stops an endpoint, and when one request probes it
 """
