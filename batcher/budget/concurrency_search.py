@@ -5,7 +5,7 @@ See docs/rate-limits.md#concurrency.
 
 from batcher.budget.reservation import GateReservation
 from batcher.policy.rate import concurrency
-from batcher.policy.rate.concurrency import Climb
+from batcher.policy.rate.concurrency import Ceiling, Climb
 from batcher.policy.rate.queueing import LatencyTrend, is_queueing, with_reply, worth_keeping
 
 #: Replies after which the trend begins again, so that it speaks of the present.
@@ -20,12 +20,13 @@ _SLOW = 0.25
 class ConcurrencySearch:
     """Stops the first growth if latency shows a queue; after that, compares the throughput of different caps."""
 
-    __slots__ = ("_climb", "_latency", "_most", "_trend")
+    __slots__ = ("_ceiling", "_climb", "_latency", "_most", "_trend")
 
     def __init__(self, most: int | None) -> None:
         #: Given by the user: it takes the place of the first cap, and is a ceiling.
         self._most = most
         self._climb = Climb()
+        self._ceiling: Ceiling | None = None
         self._trend = LatencyTrend()
         #: Mean latency of recent answers, in seconds; 0 before the first.
         self._latency = 0.0
@@ -62,3 +63,15 @@ class ConcurrencySearch:
     def timed_out(self, in_flight: int, now: float) -> None:
         """Keep half of what was in flight when a request was sent that then timed out in a queue."""
         self._climb = concurrency.queued(in_flight // 2, now + concurrency.LATER_S)
+
+    def refused(self, accepted: int, resumes_at: float, *, again: bool) -> int:
+        """Report a refusal beside so many accepted requests, after which sending resumes at that time.
+
+        Returns how many to keep. `again`: the refusal is not of the same burst as the last.
+        """
+        self._ceiling = ceiling = concurrency.ceiling_after(self._ceiling, accepted, resumes_at, again=again)
+        return ceiling.most
+
+    def is_held(self, now: float) -> bool:
+        """Return whether nothing grows, because a refusal for concurrency was not long ago."""
+        return self._ceiling is not None and now < self._ceiling.until

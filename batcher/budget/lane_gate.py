@@ -29,6 +29,8 @@ from batcher.policy.rate.token_bucket import (
     restarted,
 )
 
+#: Seconds that the one request after a refusal for concurrency has for its answer.
+ANSWER_PATIENCE_S = 600.0
 #: Seconds for which the last reason to wait still counts as the binding limit.
 RECENT_S = 1.0
 
@@ -136,6 +138,9 @@ class LaneGate:
 
     def _admit_probe(self, now: float) -> bool:
         patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
+        if self.concurrency.is_held(now):
+            # What was accepted shows in its answer alone.
+            patience = ANSWER_PATIENCE_S
         return self.cooling.admitted(now, patience_s=patience)
 
     async def _rest(self, hold: Blocker) -> None:
@@ -233,7 +238,7 @@ class LaneGate:
             now = self._clock()
             is_full = not self._is_paced and self.level.limit >= self._cap and self._level_binds()
             self.concurrency.answered(place, now, is_full=is_full, paced=self._is_paced)
-        if self._is_old(place) or not self._level_binds():
+        if self._is_old(place) or not self._level_binds() or self.concurrency.is_held(self._clock()):
             return
         self.level = grown(self.level, self._cap, paced=self._is_paced)
         self.recheck()
@@ -312,26 +317,38 @@ class LaneGate:
 
     def _reduce_concurrency(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
         """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
-        if place.beside <= 1 or refusal.stated_wait_s is not None:
+        if place.beside <= 1:
             self._cool_down(place, refusal, now)
+        elif refusal.stated_wait_s is not None:
+            self._keep_accepted(place, refusal, now)
         elif place.at >= self._eased_at:
             self._eased_at = now
             self.level = eased(self.level, place.beside - 1)
 
+    def _keep_accepted(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
+        """Wait as stated. Then keep what was accepted for a while: each trial of one more costs such a wait."""
+        is_new = self._begin_cool_down(place, refusal, now)
+        if is_new:
+            self._recent = 0
+        accepted = float(self.concurrency.refused(place.beside - 1, self.cooling.until, again=is_new))
+        self.level = Level(accepted, accepted)
+
     def _cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> None:
-        epoch = self.cooling.epoch if place is None else place.epoch
-        if not self.cooling.refused(
-            now,
-            stated_wait_s=refusal.stated_wait_s,
-            jitter=refusal.jitter,
-            epoch=epoch,
-            is_daily=refusal.why is RefusalCause.DAY,
-        ):
+        if not self._begin_cool_down(place, refusal, now):
             return
         # That one request alone was refused says nothing about how many may be in flight.
         alone = place is not None and place.probe
         self._restart(
             cut=not alone and (refusal.stated_wait_s is None or refusal.restart_ramp or not self._is_paced)
+        )
+
+    def _begin_cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> bool:
+        return self.cooling.refused(
+            now,
+            stated_wait_s=refusal.stated_wait_s,
+            jitter=refusal.jitter,
+            epoch=self.cooling.epoch if place is None else place.epoch,
+            is_daily=refusal.why is RefusalCause.DAY,
         )
 
     def _restart(self, *, cut: bool) -> None:

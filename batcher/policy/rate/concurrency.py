@@ -96,3 +96,22 @@ def _stepping(cap: int, *, down: bool) -> int:
     if down:
         return max(LEAST_CAP, round(cap / (STEP if cap > FIRST_CAP else SMALL_STEP)))
     return min(LAST_CAP, round(cap * (STEP if cap >= FIRST_CAP else SMALL_STEP)))
+
+
+class Ceiling(Struct, frozen=True):
+    """How many a server accepts at once: one more was refused, at the price of a stated wait."""
+
+    most: int
+    #: Nothing grows before this time, and the seconds for which it was held.
+    until: float
+    held_s: float
+
+
+def ceiling_after(ceiling: Ceiling | None, accepted: int, resumes_at: float, *, again: bool) -> Ceiling:
+    """Return the ceiling after a refusal beside so many others. `again`: it is not of the same burst."""
+    if ceiling is None or resumes_at > ceiling.until + 2 * ceiling.held_s:
+        return Ceiling(accepted, resumes_at + LATER_S, LATER_S)
+    if not again:
+        return Ceiling(min(accepted, ceiling.most), ceiling.until, ceiling.held_s)
+    held_s = min(LATEST_S, 2 * ceiling.held_s)
+    return Ceiling(accepted, resumes_at + held_s, held_s)
