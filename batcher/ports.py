@@ -210,6 +210,13 @@ class Budget(Protocol):
         """Report a success: the lane's adaptive concurrency may grow."""
         ...
 
+    def timed_out(self, lane: LaneKey) -> bool:
+        """Report that a request got no answer in time although others of the lane did.
+
+        Returns whether a queue at the server explains it; then the lane's concurrency is lowered.
+        """
+        ...
+
     def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
         """Adopt the limits that reply headers announce, never above what the user gave."""
         ...

@@ -3,21 +3,19 @@
 import asyncio
 from math import ceil, inf
 
-from msgspec import Struct
-
 from batcher.budget.blockers import Blocker, BlockReason
+from batcher.budget.concurrency_search import ConcurrencySearch
 from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling, Probe
 from batcher.budget.daily_quota import Day
 from batcher.budget.limiter import RateLimiter
 from batcher.budget.rate_search import PaceSearch
-from batcher.budget.tokens import Taken, TokenBudget
+from batcher.budget.reservation import CoolDownRequest, GateReservation
+from batcher.budget.tokens import TokenBudget
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import RefusalCause
-from batcher.policy.rate import concurrency
 from batcher.policy.rate.charging import Need
-from batcher.policy.rate.concurrency import Climb
 from batcher.policy.rate.rate_search import Refusal
 from batcher.policy.rate.token_bucket import (
     FIRST_LEVEL,
@@ -31,44 +29,10 @@ from batcher.policy.rate.token_bucket import (
     restarted,
 )
 
+#: Seconds that the one request after a refusal for concurrency has for its answer.
+ANSWER_PATIENCE_S = 600.0
 #: Seconds for which the last reason to wait still counts as the binding limit.
 RECENT_S = 1.0
-
-
-class GateReservation(Struct, eq=False):
-    """A `Reservation`: what one request has taken, until it is cancelled or comes back.
-
-    Built by position, because keyword arguments cost time at every admission.
-    """
-
-    lane: LaneKey
-    #: Loop time in seconds.
-    at: float
-    taken: Taken
-    #: Input for the rate search if this request is refused. None if a request limit is known.
-    mark: Refusal | None
-    #: The cool-down epoch in which it was admitted.
-    epoch: int
-    probe: bool
-    #: Requests in flight, including it.
-    beside: int
-    #: Tokens that the daily quota is charged.
-    of_the_day: float
-    held: bool = True
-    usage: Usage | None = None
-    refused: bool = False
-
-
-class CoolDownRequest(Struct, frozen=True, kw_only=True):
-    """Why nothing is to be admitted for a while."""
-
-    #: None: not a refusal, but a reason of our own to hold the lane.
-    why: RefusalCause | None = None
-    #: Seconds to wait; None if no time was stated.
-    stated_wait_s: float | None = None
-    #: U(0, 1); only ever lengthens the wait.
-    jitter: float = 0.0
-    restart_ramp: bool = False
 
 
 class LaneGate:
@@ -89,7 +53,7 @@ class LaneGate:
         self.day = day
         self.level = Level(FIRST_LEVEL, memory.level)
         self.in_flight = 0
-        self._climb = Climb()
+        self.concurrency = ConcurrencySearch(slots.most)
         #: Loop time of the last refusal that lowered the level; refusals of older requests do not lower it again.
         self._eased_at = -inf
         #: How many of those in flight were admitted since the last cool-down began.
@@ -174,6 +138,9 @@ class LaneGate:
 
     def _admit_probe(self, now: float) -> bool:
         patience = self.blind.patience_s if self._is_learned else PROBE_PATIENCE_S
+        if self.concurrency.is_held(now):
+            # What was accepted shows in its answer alone.
+            patience = ANSWER_PATIENCE_S
         return self.cooling.admitted(now, patience_s=patience)
 
     async def _rest(self, hold: Blocker) -> None:
@@ -212,9 +179,9 @@ class LaneGate:
 
     @property
     def _cap(self) -> int:
-        if self._slots.most is not None:
-            return self._slots.most
-        return MOST_PACED if self._is_paced else self._climb.cap
+        if self._is_paced:
+            return MOST_PACED if self._slots.most is None else self._slots.most
+        return self.concurrency.cap
 
     @property
     def _is_learned(self) -> bool:
@@ -267,14 +234,29 @@ class LaneGate:
         self.cooling.answered()
         self.blind.answered()
         place = self._last_back
-        if place is not None and not self._is_paced:
+        if place is not None:
             now = self._clock()
-            is_full = self.level.limit >= self._climb.cap and self._level_binds()
-            self._climb = concurrency.answered(self._climb, now, now - place.at, is_full=is_full)
-        if self._is_old(place) or not self._level_binds():
+            is_full = not self._is_paced and self.level.limit >= self._cap and self._level_binds()
+            self.concurrency.answered(place, now, is_full=is_full, paced=self._is_paced)
+        if self._is_old(place) or not self._level_binds() or self.concurrency.is_held(self._clock()):
             return
         self.level = grown(self.level, self._cap, paced=self._is_paced)
         self.recheck()
+
+    def timed_out(self) -> bool:
+        """Report that the request that came back last had no answer in time. Returns whether a queue explains it.
+
+        Then half of what was in flight when it was sent is kept.
+        """
+        place, now = self._last_back, self._clock()
+        if place is None or not self.concurrency.explains_timeout(now - place.at):
+            return False
+        if place.at >= self._eased_at:
+            self._eased_at = now
+            half = float(max(1, place.beside // 2))
+            self.level = Level(half, half)
+            self.concurrency.timed_out(place.beside, now)
+        return True
 
     def _is_old(self, place: GateReservation | None) -> bool:
         return place is not None and place.epoch != self.cooling.epoch
@@ -304,22 +286,29 @@ class LaneGate:
             tokens.refused(place.taken, None, now)
         if why is RefusalCause.IN_FLIGHT and not refusal.restart_ramp:
             self._reduce_concurrency(place, refusal, now)
-        elif place.mark is not None and self._is_unannounced_rate(why, place):
+        elif why is RefusalCause.BUSY and not self._is_blind(place):
+            # Not what the known limits are about.
+            return
+        elif place.mark is not None and self._is_unannounced_rate(why, place, refusal):
             self._count(place, place.mark, refusal, now)
         else:
             self._cool_down(place, refusal, now)
 
-    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation) -> bool:
+    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation, refusal: CoolDownRequest) -> bool:
         """Return whether an unannounced request rate caused this refusal."""
         if self.requests is not None or why is RefusalCause.DAY:
             return False
-        if why is RefusalCause.AGAIN:
+        if why is RefusalCause.AGAIN and (self._is_learned or refusal.stated_wait_s is not None):
             return place.probe and self._is_learned
-        return why is RefusalCause.REQUESTS or not self.tokens.is_limited
+        return why is RefusalCause.REQUESTS or self._is_blind(place)
+
+    def _is_blind(self, place: GateReservation) -> bool:
+        return place.mark is not None and self.requests is None and not self.tokens.is_limited
 
     def _count(self, place: GateReservation, mark: Refusal, refusal: CoolDownRequest, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
-        hold_s = self.blind.refused(mark, now, probe=place.probe)
+        stated = refusal.stated_wait_s is not None
+        hold_s = self.blind.refused(mark, now, probe=place.probe, stated=stated)
         wait_s = max(hold_s, refusal.stated_wait_s or 0.0)
         if wait_s > 0:
             self.cooling.hold_until(now + lengthened(wait_s, refusal.jitter))
@@ -328,26 +317,38 @@ class LaneGate:
 
     def _reduce_concurrency(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
         """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
-        if place.beside <= 1 or refusal.stated_wait_s is not None:
+        if place.beside <= 1:
             self._cool_down(place, refusal, now)
+        elif refusal.stated_wait_s is not None:
+            self._keep_accepted(place, refusal, now)
         elif place.at >= self._eased_at:
             self._eased_at = now
             self.level = eased(self.level, place.beside - 1)
 
+    def _keep_accepted(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
+        """Wait as stated. Then keep what was accepted for a while: each trial of one more costs such a wait."""
+        is_new = self._begin_cool_down(place, refusal, now)
+        if is_new:
+            self._recent = 0
+        accepted = float(self.concurrency.refused(place.beside - 1, self.cooling.until, again=is_new))
+        self.level = Level(accepted, accepted)
+
     def _cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> None:
-        epoch = self.cooling.epoch if place is None else place.epoch
-        if not self.cooling.refused(
-            now,
-            stated_wait_s=refusal.stated_wait_s,
-            jitter=refusal.jitter,
-            epoch=epoch,
-            is_daily=refusal.why is RefusalCause.DAY,
-        ):
+        if not self._begin_cool_down(place, refusal, now):
             return
         # That one request alone was refused says nothing about how many may be in flight.
         alone = place is not None and place.probe
         self._restart(
             cut=not alone and (refusal.stated_wait_s is None or refusal.restart_ramp or not self._is_paced)
+        )
+
+    def _begin_cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> bool:
+        return self.cooling.refused(
+            now,
+            stated_wait_s=refusal.stated_wait_s,
+            jitter=refusal.jitter,
+            epoch=self.cooling.epoch if place is None else place.epoch,
+            is_daily=refusal.why is RefusalCause.DAY,
         )
 
     def _restart(self, *, cut: bool) -> None:

@@ -11,9 +11,10 @@ from batcher.budget.blockers import BlockReason
 from batcher.budget.concurrency_slots import Slots
 from batcher.budget.cooling import Cooling
 from batcher.budget.daily_quota import Day
-from batcher.budget.lane_gate import RECENT_S, CoolDownRequest, GateReservation, LaneGate
+from batcher.budget.lane_gate import RECENT_S, LaneGate
 from batcher.budget.limiter import RateLimiter
 from batcher.budget.limits import LaneLimits
+from batcher.budget.reservation import CoolDownRequest, GateReservation
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
@@ -125,6 +126,10 @@ class LaneBudgets:
     def answered(self, lane: LaneKey) -> None:
         """Report a success: the level may grow, and our own waits start small again."""
         self._lane(lane).gate.answered()
+
+    def timed_out(self, lane: LaneKey) -> bool:
+        """Report a timeout: if the lane's requests queue at the server, its concurrency is lowered."""
+        return self._lane(lane).gate.timed_out()
 
     def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
         """Adopt the limits that reply headers announce, and learn from the remaining amounts that they state."""

@@ -152,6 +152,8 @@ class RefusalCause(StrEnum):
     TOKENS = "tokens"
     #: Concurrent requests, or the server is busy.
     IN_FLIGHT = "in_flight"
+    #: It is a 503 of a lane that answers others: a limit, a full queue, or chance.
+    BUSY = "busy"
     #: A daily limit, of requests or tokens.
     DAY = "day"
     #: It does not say.

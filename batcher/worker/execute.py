@@ -23,6 +23,7 @@ from batcher.policy.classify.structured_output import not_validated, unchecked
 from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.backoff import BASE_US
+from batcher.policy.retry.busy import MOST_BUSY, as_refusal, is_busy
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.decide import complete, decide, sends_without_attempt
 from batcher.policy.retry.refusals import LaneTally, RowRefusals, refused
@@ -132,12 +133,17 @@ class Executor:
             settings = self._state.jobs[claim.job_id].job.settings
             if settings.fail_truncated:
                 outcome = refuse_truncated(outcome)
+            busy = is_busy(result, outcome, answered_s_ago=self._time() - dispatch.lane.answered_at)
+            if busy:
+                outcome = as_refusal(outcome)
             if isinstance(outcome, Success) and not settings.validate_output:
                 outcome = not_validated(outcome, request=claim.body)
             elif isinstance(outcome, Success) and isinstance(result, Reply):
                 outcome = await self._validator.validate(outcome, request=claim.body, reply=result.body)
                 outcome = _once_if_deterministic(outcome, claim)
             cause = _refusal_cause(outcome, claim)
+            if busy and cause is not RefusalCause.IN_FLIGHT:
+                cause = RefusalCause.BUSY
         except asyncio.CancelledError as error:
             # Only validating waits. The answer is here and paid for, so it is delivered unchecked.
             assert isinstance(outcome, Success)  # noqa: S101 - for the type checker
@@ -149,7 +155,9 @@ class Executor:
     def _conclude(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> None:
         lane, outcome = dispatch.lane, judged.outcome
         endpoint, before = lane.endpoint, lane.endpoint.breaker
-        endpoint.breaker = _breaker_after(before, result, outcome, self._time())
+        lane.busy = lane.busy + (judged.refusal_cause is RefusalCause.BUSY) if isinstance(outcome, Failure) else 0
+        is_failing = lane.busy > MOST_BUSY and judged.refusal_cause is RefusalCause.BUSY
+        endpoint.breaker = _breaker_after(before, result, judged, self._time(), is_failing=is_failing)
         # The budget gets the reply and its meaning together, so that it can recognize an old refusal.
         if isinstance(outcome, Failure) and outcome.code == _TOO_LARGE:
             # It was never admitted, so it owes no tokens; charging it could block the lane for minutes.
@@ -190,6 +198,8 @@ class Executor:
             jitter=self._jitter(),
             max_attempts=job.job.settings.max_attempts,
             too_often=outcome.kind is FailureKind.RATE_LIMITED and self._count_refusal(lane, claim, judged),
+            queued=_timed_out_alone(result, judged) and self._budget.timed_out(lane.key),
+            lane_waits=lane.stored.cooling_until is not None and lane.stored.cooling_until > now_us,
         )
         if outcome.kind is not FailureKind.TRANSIENT:
             return decision
@@ -286,14 +296,24 @@ def _refusal_cause(outcome: Outcome, claim: Claim) -> RefusalCause | None:
     return refusal_cause(outcome, again=sends_without_attempt(claim) > 1)
 
 
-def _breaker_after(before: Breaker, result: Reply | TransportFault, outcome: Outcome, now: float) -> Breaker:
-    """Return the breaker's state after one attempt."""
+def _timed_out_alone(result: Reply | TransportFault, judged: Judged) -> bool:
+    """Return whether a request timed out while the lane answered others."""
+    return isinstance(result, TransportFault) and result.kind is FaultKind.TIMEOUT and judged.lane_answered
+
+
+def _breaker_after(
+    before: Breaker, result: Reply | TransportFault, judged: Judged, now: float, *, is_failing: bool
+) -> Breaker:
+    """Return the breaker's state after one attempt. `is_failing`: it was refused as all before it."""
+    outcome = judged.outcome
     if isinstance(outcome, Success):
         return circuit_breaker.succeeded(before)
     if isinstance(result, TransportFault):
-        own = result.kind in _OWN_FAULTS
+        own = result.kind in _OWN_FAULTS or _timed_out_alone(result, judged)
         return before if own else circuit_breaker.failed(before, now, unreachable=not result.sent)
-    if outcome.kind is FailureKind.TRANSIENT and (result.status >= _SERVER_ERROR or outcome.outage):
+    if is_failing or (
+        outcome.kind is FailureKind.TRANSIENT and (result.status >= _SERVER_ERROR or outcome.outage)
+    ):
         return circuit_breaker.failed(before, now, unreachable=False)
     return circuit_breaker.alive(before)
 

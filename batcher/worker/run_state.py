@@ -89,6 +89,8 @@ class Lane:
     #: Answers and refusals in this run.
     answers: int = 0
     refusals: int = 0
+    #: 503s since the last success that were taken for refusals.
+    busy: int = 0
     #: The last wait that the provider named: its end in monotonic seconds, and its length.
     named_wait: tuple[float, float] = (float("-inf"), 0.0)
     #: The last failure, whose words a pause repeats.

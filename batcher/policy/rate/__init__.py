@@ -2,7 +2,9 @@
 
 token_bucket  how fast and in what bursts a lane sends
 concurrency   how many requests may be in flight while no limit is known
+queueing      recognizes a server that queues what it cannot work on
 rate_search   estimates a rate limit that is not announced
+refusal_share distinguishes the refusals of a limit from random ones
 charging      what a request's tokens cost under a provider's charging rule
 daily_quota   requests and tokens a day
 """

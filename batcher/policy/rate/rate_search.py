@@ -35,6 +35,8 @@ class Refusal(Struct, frozen=True):
     at: float
     admitted: float
     rate: float
+    #: Its number among all that were sent, from 1.
+    number: int = 0
 
 
 class RateSearchState(Struct, frozen=True, kw_only=True):

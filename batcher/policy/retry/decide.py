@@ -13,6 +13,10 @@ from batcher.domain.settlements import Complete, DeadLetter, Requeue
 from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.retry.backoff import BASE_US, backoff_us
 
+#: A row that timed out in a queue at the server is sent again so often without using an attempt.
+MOST_QUEUED: Final = 3
+#: How often the wait of a row that is refused alone is doubled.
+_MOST_DOUBLED: Final = 3
 #: The headers in which providers return their own request id, the best first.
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id", "x-amzn-requestid", "cf-ray")
 
@@ -43,15 +47,27 @@ def decide(
     jitter: float,
     max_attempts: int,
     too_often: bool = False,
+    queued: bool = False,
+    lane_waits: bool = True,
 ) -> Requeue | DeadLetter:
-    """Return the settlement of a failure. `jitter` is U[0, 1); `too_often`: see `refusals`."""
+    """Return the settlement of a failure.
+
+    `jitter` is U[0, 1); `too_often`: see `refusals`; `queued`: it timed out in a queue at the server;
+    `lane_waits`: the refusal holds the whole lane.
+    """
+    if queued and sends_without_attempt(claim) <= MOST_QUEUED:
+        return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), uses_attempt=False)
     match outcome.kind:
         case FailureKind.PERMANENT:
             return DeadLetter(kind=outcome.kind, code=outcome.code)
         case FailureKind.BLOCKED:
             return Requeue(available_at=None, uses_attempt=False)
         case FailureKind.RATE_LIMITED:
-            return _after_refusal(outcome, too_often=too_often)
+            if too_often:
+                return DeadLetter(kind=outcome.kind, code="refused_too_often")
+            # A cool-down holds the row back, and it keeps its place in the order. Without one it waits alone.
+            alone_us = backoff_us(min(_MOST_DOUBLED, sends_without_attempt(claim) - 1), jitter=jitter)
+            return Requeue(available_at=None if lane_waits else now_us + alone_us, uses_attempt=False)
         case FailureKind.TRANSIENT:
             return _after_fault(outcome, claim, now_us=now_us, jitter=jitter, max_attempts=max_attempts)
         case _:
@@ -61,13 +77,6 @@ def decide(
 def sends_without_attempt(claim: Claim) -> int:
     """Return the sends that used no attempt, this one included: refusals, pauses, faults of our own."""
     return claim.send - claim.sends_before - claim.attempts_used - claim.lost
-
-
-def _after_refusal(outcome: Failure, *, too_often: bool) -> Requeue | DeadLetter:
-    """Settle a refusal: the lane's cool-down holds the row back, and it keeps its place in the order."""
-    if too_often:
-        return DeadLetter(kind=outcome.kind, code="refused_too_often")
-    return Requeue(available_at=None, uses_attempt=False)
 
 
 def _after_fault(

@@ -1,6 +1,6 @@
 import pytest
 
-from batcher.policy.rate.concurrency import FIRST_CAP, LAST_CAP, Climb, answered
+from batcher.policy.rate.concurrency import FIRST_CAP, LAST_CAP, Climb, answered, queued
 
 
 def climbed(throughput, seconds, *, latency=0.5):
@@ -31,3 +31,33 @@ def test_the_climb_takes_a_second_or_two_a_step():
 def test_a_lane_that_is_not_full_does_not_climb():
     climb = Climb(since=0.0, count=50)
     assert answered(climb, 60.0, 0.5, is_full=False) == Climb()
+
+
+def test_after_a_queue_a_larger_cap_and_then_a_smaller_one_is_tried_ever_more_seldom():
+    """Four places: 8 bring no more than 4, and 2 bring half."""
+    caps, climb, at = [4], queued(4, 0.0), 0.0
+    while at < 500.0:
+        at += 1.0 / (4.0 * min(climb.cap, 4))
+        climb = answered(climb, at, 0.25, is_full=True)
+        if climb.cap != caps[-1]:
+            caps.append(climb.cap)
+    assert caps == [4, 8, 4, 2, 4, 8, 4, 2, 4]
+
+
+@pytest.mark.parametrize(("places", "cap"), [(1, 2), (4, 4), (30, 32)])
+def test_a_cap_that_was_too_large_comes_down(places, cap):
+    climb, at, seen = Climb(), 0.0, []
+    while at < 3_000.0:
+        at += 1.0 / min(climb.cap, places)
+        climb = answered(climb, at, max(1.0, climb.cap / places), is_full=True)
+        seen.append(climb.cap)
+    assert min(seen[len(seen) // 2 :]) <= cap
+    assert sum(seen[len(seen) // 2 :]) / len(seen[len(seen) // 2 :]) <= 1.5 * cap
+
+
+def test_a_cap_that_was_too_small_goes_up_at_once_and_on():
+    climb, at = queued(4, 0.0), 0.0
+    while at < 60.0:
+        at += 0.5 / climb.cap
+        climb = answered(climb, at, 0.5, is_full=True)
+    assert climb.cap >= 324

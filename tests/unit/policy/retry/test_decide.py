@@ -220,3 +220,24 @@ def test_a_row_that_only_ever_fails_is_settled_after_a_bounded_number_of_sends(o
             timeouts=claimed.timeouts + found.timeout,
         )
     pytest.fail("never settled")
+
+
+@pytest.mark.parametrize(
+    ("send", "decision"),
+    [
+        (1, Requeue(available_at=NOON + SECOND, uses_attempt=False)),
+        (3, Requeue(available_at=NOON + SECOND, uses_attempt=False)),
+        # From the fourth on it counts like any timeout.
+        (4, Requeue(available_at=NOON + SECOND, uses_attempt=True, timeout=True)),
+    ],
+)
+def test_a_timeout_in_a_queue_uses_no_attempt_three_times(send, decision):
+    found = decide(
+        fail(code="timeout"),
+        claim(send=send),
+        now_us=NOON,
+        jitter=0.0,
+        max_attempts=6,
+        queued=True,
+    )
+    assert found == decision
