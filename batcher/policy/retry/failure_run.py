@@ -103,7 +103,7 @@ class FailureRun:
 
     def answered(self, number: int) -> list[int]:
         """Note an answer; return the numbers of the failures whose rows are at fault: those sent before it."""
-        self.has_answered = True
+        is_first, self.has_answered = not self.has_answered, True
         if self.held_for is None and not self._undecided:
             return []
         at_fault = []
@@ -112,6 +112,9 @@ class FailureRun:
             if earlier in self._undecided:
                 at_fault.append(earlier)
         self.remove(at_fault)
+        if is_first and len(self.of_held()) < HOLD_AFTER_BLOCK_AND_ANSWERS:
+            # It was held as a route that never answers: now more rows must fail alike.
+            self._end_hold()
         return at_fault
 
     def overflowing(self) -> list[int]:
@@ -150,7 +153,10 @@ class FailureRun:
         if not self._undecided:
             self._lowest.clear()
         if self.held_for is not None and not self.of_held():
-            self.held_for, self._probes, self._asked_again = None, 0, False
+            self._end_hold()
+
+    def _end_hold(self) -> None:
+        self.held_for, self._probes, self._asked_again = None, 0, False
 
     def _alone(self, number: int) -> Verdict:
         failed = self._undecided[number]

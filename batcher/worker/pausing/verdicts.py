@@ -30,8 +30,8 @@ from batcher.worker.task_pool import Dispatch
 
 #: From the widest scope to the narrowest.
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
-#: Attempts of a row whose key is refused now and then, while others are answered with the same key.
-_KEY_ATTEMPTS = 3
+#: Attempts of a row whose key or address is refused, while others are answered with the same.
+_FEW_ATTEMPTS = 3
 #: Seconds without anything else in hand after which undecided failures wait for one another.
 _STALLED_SECONDS = 3.0
 #: Codes of answers that miss the format which the request asks for: ours, and those of providers.
@@ -300,8 +300,10 @@ class Verdicts:
 
     def _settle_as_it_stands(self, route: RouteRun, one: Undecided) -> None:
         """Settle a failure without a verdict: what may not be the row's fault is given back."""
-        is_held = one.dispatch.number in route.failures.of_held()
-        if is_held or one.outcome.kind is FailureKind.BLOCKED:
+        failures = route.failures
+        # Where nothing was ever answered, no failure is known to be its row's.
+        is_open = not failures.has_answered or one.dispatch.number in failures.of_held()
+        if is_open or one.outcome.kind is FailureKind.BLOCKED:
             self._give_back(one)
         else:
             self.settle(one.dispatch, one.result, one.outcome, one.decision)
@@ -312,7 +314,11 @@ def _is_about_key(outcome: Failure) -> bool:
 
 
 def _of_one_row(outcome: Failure) -> Failure:
-    """Return a failure that would pause as one of its row alone. A key that others use works again soon."""
-    if _is_about_key(outcome):
-        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_KEY_ATTEMPTS)
+    """Return a failure that would pause as one of its row alone.
+
+    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it.
+    """
+    is_about_address = outcome.pause is not None and outcome.pause.reason is PauseReason.ENDPOINT
+    if _is_about_key(outcome) or is_about_address:
+        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_FEW_ATTEMPTS)
     return replace(outcome, kind=FailureKind.PERMANENT, pause=None)
