@@ -17,6 +17,7 @@ from batcher.domain.settlements import DeadLetter, Decision, Requeue, Settlement
 from batcher.domain.states import FailureKind, FaultKind, RefusalCause
 from batcher.policy.classify.answers import refuse_truncated
 from batcher.policy.classify.classify import ReplyContext, classify, internal_error
+from batcher.policy.classify.error_body import SUCCESS
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.structured_output import not_validated, unchecked
@@ -207,7 +208,7 @@ class Executor:
         endpoint = lane.endpoint
         if isinstance(decision, DeadLetter) and _is_like_outage(endpoint.breaker, result, outcome, claim):
             endpoint.breaker = circuit_breaker.opened_by_row(endpoint.breaker, self._time())
-        if not was_sent(result) or (endpoint.breaker.is_open and not endpoint.breaker.blames_row):
+        if not was_sent(result) or endpoint.breaker.is_open:
             return _without_attempt(decision, now_us)
         return decision
 
@@ -320,15 +321,16 @@ def _breaker_after(
 
 
 def _is_like_outage(breaker: Breaker, result: Reply | TransportFault, outcome: Failure, claim: Claim) -> bool:
-    """Return whether a row used up its attempts on a gateway or a dead connection, with no answer in between.
+    """Return whether a row used up its attempts on a gateway or a dead connection, and no other was answered.
 
-    A 500 with words of its own may be about the row.
+    Once others were answered in this run, it may be the row; and so may a 500 with words of its own.
     """
-    if breaker.is_open or breaker.failures <= claim.attempts_used:
+    if breaker.is_open or breaker.answered or breaker.failures <= claim.attempts_used:
         return False
     if isinstance(result, TransportFault):
         return result.kind in _BROKEN
-    return outcome.outage or result.status in _GATEWAY_ERRORS
+    is_gateway = outcome.outage and result.status not in SUCCESS
+    return is_gateway or result.status in _GATEWAY_ERRORS
 
 
 def _without_attempt(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:

@@ -35,7 +35,7 @@ def telling(came: Came) -> Says:
     replies = {
         "answer": Says(200, _answer(f"your key is {key}, your token {token}"), echo),
         "bad": Says(400, error(f"not with Bearer {key}", code=key), echo),
-        "masked": Says(400, error(f"Incorrect API key provided: {masked}.", param=key), echo),
+        "masked": Says(400, error(f"No such thing for {masked}.", param=key), echo),
         "page": Says(413, f"<html><title>{key}</title>{json.dumps(came.headers)}</html>", echo),
         "denied": Says(401, error(f"Incorrect API key provided: {key}", code="invalid_api_key"), echo),
         "broken": Says(200, {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}], "k": key}, echo),

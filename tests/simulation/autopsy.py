@@ -77,8 +77,12 @@ class Autopsy:
 
     def _is_used_up(self, row: Row) -> bool:
         spent = self.spending(row)
+        # A route that paused for it, as it had never answered, counts as one that is not offered once it is resumed.
+        paused = f"SELECT 1 FROM pauses WHERE failure LIKE '%{row.code}%'"
         require(
-            not spent or any(each.fate not in NO_BACKEND for each in spent),
+            not spent
+            or any(each.fate not in NO_BACKEND for each in spent)
+            or bool(self._world.watcher.ask(paused)),
             "I17 a gateway without a backend spends no row",
             row,
             spent,

@@ -17,10 +17,6 @@ OPEN_AFTER = 8
 #: An endpoint that was never reached pauses after this long, because the base URL is probably wrong.
 UNREACHABLE_SECONDS = 30.0
 
-#: If one row alone opened the breaker of an endpoint that has answered others in this run, the row is at fault
-#: after so many seconds: a row that crashes its server looks like an outage as well.
-ONE_ROW_SECONDS = 300.0
-
 #: Seconds before the first probe, doubled by each probe that fails, and the maximum.
 FIRST_PROBE = 1.0
 LAST_PROBE = 30.0
@@ -52,8 +48,6 @@ class Breaker(Struct, frozen=True, kw_only=True):
     unreachable: bool = True
     probes: int = 0
     next_probe: float = 0.0
-    #: It was opened by one row that used up its attempts, not by many failures.
-    by_one_row: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -69,11 +63,6 @@ class Breaker(Struct, frozen=True, kw_only=True):
     def never_reached(self) -> bool:
         """Return whether no connection to it could ever be made, in this run or an earlier one."""
         return self.failures > 0 and self.unreachable and not self.has_answered
-
-    @property
-    def blames_row(self) -> bool:
-        """Return whether the one row that opened it is at fault rather than the endpoint."""
-        return self.by_one_row and self.answered and self.failing >= ONE_ROW_SECONDS
 
     @property
     def failing(self) -> float:
@@ -120,7 +109,7 @@ def opened_by_row(breaker: Breaker, now: float) -> Breaker:
     A small job waits out an outage as a large one does, whose rows open the breaker together.
     """
     failures = max(breaker.failures, OPEN_AFTER)
-    return replace(breaker, failures=failures, probes=1, next_probe=now + FIRST_PROBE, by_one_row=True)
+    return replace(breaker, failures=failures, probes=1, next_probe=now + FIRST_PROBE)
 
 
 def verdict(breaker: Breaker, now: float, *, max_wait: float) -> Permission:

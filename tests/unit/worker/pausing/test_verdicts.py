@@ -37,8 +37,7 @@ async def test_a_row_that_is_refused_alone_stops_no_other(
     assert await rig.run(job, concurrency=concurrency) is End.OVER
     assert rig.states() == {"completed": 29, "dead_lettered": 1}
     assert rig.pauses() == []
-    # What looks like an outage is asked about for five minutes if it is the last row.
-    assert sender.sent.count(f"row {place}") <= 20
+    assert sender.sent.count(f"row {place}") <= 7
 
 
 @pytest.mark.parametrize("status", [401, 402])
