@@ -26,6 +26,8 @@ FEWER = {
     Fate.NO_CREDIT: 3,
     Fate.KEY_ROW: 3,
 }
+#: Attempts of a row whose address is not there, after a pause for that was resumed.
+FEW_ATTEMPTS = 3
 
 
 class Autopsy:
@@ -77,16 +79,12 @@ class Autopsy:
 
     def _is_used_up(self, row: Row) -> bool:
         spent = self.spending(row)
-        # A route that paused for it, as it had never answered, counts as one that is not offered once it is resumed.
-        paused = f"SELECT 1 FROM pauses WHERE failure LIKE '%{row.code}%'"
-        require(
-            not spent
-            or any(each.fate not in NO_BACKEND for each in spent)
-            or bool(self._world.watcher.ask(paused)),
-            "I17 a gateway without a backend spends no row",
-            row,
-            spent,
-        )
+        # A route that never answered pauses for it; once that is resumed it counts as one that is not offered.
+        paused = self._world.watcher.ask("SELECT 1 FROM pauses WHERE instr(failure, ?)", row.code)
+        is_none_there = bool(spent) and all(each.fate in NO_BACKEND for each in spent)
+        require(bool(paused) or not is_none_there, "I17 a gateway without a backend spends no row", row, spent)
+        if is_none_there:
+            return len(spent) >= FEW_ATTEMPTS
         last = spent[-1].fate if spent else Fate.ANSWER
         return len(spent) >= FEWER.get(last, MOST_ATTEMPTS)
 
