@@ -14,6 +14,7 @@ from batcher.policy.lenient_json import NOT_JSON
 from batcher.policy.stated_maximum import stated_output
 from batcher.policy.wording.account_trouble import OPENING, Trouble, account_trouble, other_address
 from batcher.policy.wording.identifiers import as_words
+from batcher.policy.wording.limit_words import says_busy, says_rate_limited
 from batcher.policy.wording.token_overflow import Overflow
 
 _PER_DAY: Final = re.compile(
@@ -33,13 +34,6 @@ _MOVED: Final = re.compile(
     r"(?:no longer (?:supported|available)|moved|retired|discontinued|shut down|gone)\b",
     re.IGNORECASE,
 )
-#: No capacity now: SGLang's full queue, and models that are being loaded (llama.cpp, Hugging Face), among others.
-_BUSY: Final = re.compile(
-    r"\boverloaded\b|\bserver (?:is )?(?:too )?busy\b|\bhigh demand\b|\bqueue (?:is )?full\b|\bwarming up\b"
-    r"|\bloading (?:the )?model\b|\b(?:model|currently|still) (?:is )?(?:being )?load(?:ing|ed)\b"
-    r"|\b(?:at|no|over|insufficient|not enough|out of|lack of) (?:\w+ )?capacity\b",
-    re.IGNORECASE,
-)
 
 #: Conflicts, timeouts and cancellations, which may pass on a retry.
 _AGAIN: Final = frozenset({408, 409, 425, 498, 499})
@@ -57,6 +51,8 @@ _MEDIA_DATA: Final = b"base64"
 _NEARLY_ALL: Final = 0.9
 _URL: Final = re.compile(r"https?://\S+")
 _CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
+#: Statuses besides 429 at which the words decide whether it is a refusal; every 5xx except 501 is another.
+_REFUSAL_STATUSES: Final = frozenset({400, 403, 420, 422, 430})
 
 
 # --- money and accounts
@@ -311,7 +307,26 @@ def overloaded(case: Case) -> bool:
     if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
         return True
     states_wait = stated_wait_us(said, case.now_us) is not None
-    return said.status == 503 and (states_wait or _BUSY.search(_in_words(said)) is not None)
+    return said.status == 503 and (states_wait or says_busy(said.code, said.type, said.message))
+
+
+def rate_limited_in_words(case: Case) -> bool:
+    """A rate or quota was exceeded, at a status that would mean something else (API Management, GitHub: 403).
+
+    A 403 that states a time in its header passes with time, too.
+    """
+    said = case.evidence
+    if said.is_html or not (said.status in _REFUSAL_STATUSES or _is_server_fault(said)):
+        return False
+    within = OPENING if said.status in {400, 422} else None
+    in_words = says_rate_limited(said.code, said.type, said.message, within=within)
+    return in_words or (said.status == 403 and "retry-after" in said.headers)
+
+
+def overloaded_in_words(case: Case) -> bool:
+    """No capacity, said at another server fault than 503 (Anthropic: a 500 with "Overloaded")."""
+    said = case.evidence
+    return not said.is_html and _is_server_fault(said) and says_busy(said.code, said.type, said.message)
 
 
 # --- the rest
@@ -341,8 +356,11 @@ def retry_is_forbidden_at_429(case: Case) -> bool:
 def is_retryable(case: Case) -> bool:
     """Server faults (except 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
     said = case.evidence
-    failed_there = said.status >= 500 and said.status != 501
-    return failed_there or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
+    return _is_server_fault(said) or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
+
+
+def _is_server_fault(said: Evidence) -> bool:
+    return said.status >= 500 and said.status != 501
 
 
 def took_too_long(case: Case) -> bool:

@@ -17,6 +17,7 @@ from batcher.policy.classify.failures import Case, permanent, refused, transient
 from batcher.policy.classify.retry_after import next_utc_hour_us
 from batcher.policy.lenient_json import NOT_JSON
 
+_TOO_MANY: Final = 429
 _TWICE: Final = 2
 _FEW: Final = 3
 _KINDS: Final[Mapping[type, str]] = {list: "list", str: "string", bool: "boolean", type(None): "null"}
@@ -55,6 +56,12 @@ def _refused_for_today(case: Case) -> Failure:
     elif wait is None and case.evidence.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY:
         wait = next_utc_hour_us(case.now_us, 0)
     return replace(outcome, daily=True, retry_after_us=wait)
+
+
+def _as_too_many(case: Case) -> Failure:
+    """Judge a refusal at another status as the 429 that it is: it may be for a day, or too large."""
+    refusal = replace(case, evidence=replace(case.evidence, status=_TOO_MANY))
+    return first_match(refusal).outcome(refusal)
 
 
 def _too_large(case: Case) -> Failure:
@@ -126,6 +133,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("proxy login required", _status(407), failures.pause_for_proxy),
     Rule("flagged content", predicates.moderated, permanent),
     Rule("context length exceeded at 403 or 500", predicates.exceeds_window, permanent),
+    Rule("rate limited at another status", predicates.rate_limited_in_words, _as_too_many),
     Rule("moved API", predicates.moved_api, failures.pause_for_moved_api),
     Rule("wrong base URL", predicates.wrong_address, failures.pause_for_base_url),
     Rule("wrong path", predicates.wrong_path, failures.pause_for_path),
@@ -143,6 +151,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("x-should-retry: false", predicates.retry_is_forbidden, permanent),
     Rule("too many requests", _status(429), refused),
     Rule("overloaded", predicates.overloaded, refused),
+    Rule("overloaded at another status", predicates.overloaded_in_words, refused),
     # Faults that may pass on a retry.
     Rule("provider timeout", predicates.took_too_long, _few_times),
     # TGI, TEI and Bedrock: the model behind the server failed.

@@ -431,10 +431,14 @@ def test_words_in_the_message_of_a_bad_request_never_make_it_anything_else(messa
     assert failure(400, openai_error(kind="invalid_request_error", message=message)).kind is DEAD
 
 
-def test_a_503_that_says_nothing_is_transient_and_one_that_says_busy_is_a_refusal():
+def test_a_fault_that_says_nothing_is_transient_and_one_that_says_busy_is_a_refusal():
     assert failure(503, openai_error(kind="server_error", message="Service unavailable")).kind is RETRY
     assert failure(503, openai_error(kind="api_error", message="The model is overloaded.")).kind is RETRY_AT
-    assert failure(500, openai_error(kind="api_error", message="The model is overloaded.")).kind is RETRY
+    assert failure(500, anthropic_error("api_error", "Overloaded")).kind is RETRY_AT
+    assert failure(500, anthropic_error("overloaded_error")).kind is RETRY_AT
+    assert failure(500, openai_error(kind="api_error", message="The model failed.")).kind is RETRY
+    assert failure(501, openai_error(kind="api_error", message="The model is overloaded.")).kind is DEAD
+    assert failure(502, b"<title>The server is overloaded</title>").kind is RETRY
 
 
 def test_a_fault_that_names_a_time_keeps_it():
