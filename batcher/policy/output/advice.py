@@ -83,8 +83,8 @@ _BY_CODE: Final[Mapping[str, str]] = {
         "with another tool."
     ),
     "null_embedding": (
-        "The model computed no numbers (NaN) for an input, more than once, as some quantized models do. Use another "
-        f"model or number format at the server: {_OTHER_MODEL}; or {_AGAIN}."
+        "The model computed no numbers (NaN) for an input, more than once, as some quantized models do. Use "
+        f"another number format at the server, then {_AGAIN}; or another model: {_OTHER_MODEL}."
     ),
     "fewer_embeddings": (
         "The endpoint returned fewer vectors than the request has inputs, more than once. Send fewer inputs in "
