@@ -61,6 +61,7 @@ class PaceSearch:
         "_share",
         "_trial",
         "_waits",
+        "_was_in_vain",
         "cut_at",
         "state",
     )
@@ -72,6 +73,8 @@ class PaceSearch:
         self._share = RefusalShare()
         #: While it is judged whether a lower rate is refused less often.
         self._trial: Trial | None = None
+        #: A lower rate did not help once: then a wait that is stated is kept, and shows no limit any more.
+        self._was_in_vain = False
         self._lately: deque[float] = deque()
         self._next = now
         self._last = now
@@ -150,6 +153,7 @@ class PaceSearch:
         if self._is_chance(mark, now, probe=probe):
             self.state, self._trial = None, None
             self._share = after_vain_trial(self._share, self._sent)
+            self._was_in_vain = True
             return 0.0
         if probe:
             self._waits += 1
@@ -164,7 +168,7 @@ class PaceSearch:
             return 0.0
         self._share = with_refusal(self._share, mark.number)
         share = share_to_try(self._share)
-        if share is None and not stated:
+        if share is None and (not stated or self._was_in_vain):
             return 0.0
         self._trial = None if share is None else Trial(share, self._sent)
         self._first_rate = mark.rate

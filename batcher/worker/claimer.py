@@ -150,6 +150,8 @@ class Claimer:
             due_in = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0, due - wall) / 1e6)
             wait = due_in if want.most_bytes else _POLL_SECONDS
             route.ask_at = now + (wait if asked_out else 0.0)
+            if asked_out and want.most_bytes and due is not None and due_in < _POLL_SECONDS:
+                route.parked_at = now
         for claim in claimed.claims:
             self._state.take(claim)
             if alone:

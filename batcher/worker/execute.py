@@ -176,6 +176,7 @@ class Executor:
             self._verdicts.failed(dispatch, result, outcome, decision)
         else:
             self._verdicts.settle(dispatch, result, outcome, decision)
+            self._verdicts.said_nothing(dispatch)
         self._verdicts.came_back(dispatch)
 
     def _decide(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> Decision:

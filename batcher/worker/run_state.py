@@ -157,6 +157,8 @@ class RouteRun:
     ask_at: float = 0.0
     #: The queue had nothing more of it, not even for later.
     dry: bool = False
+    #: Monotonic seconds at which the queue last gave nothing of it, and had something for soon.
+    parked_at: float = float("-inf")
     #: Claims in hand, as `JobRun.held`.
     held: int = 0
     #: A pause of this route alone.

@@ -3,19 +3,29 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from batcher.policy.retry.failure_run import HOLD_AFTER, HOLD_AFTER_BLOCK_AND_ANSWERS
 from batcher.policy.retry.refusals import MOST_ALONE
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 from tests.simulation.laws import Row
+from tests.simulation.process import Process
 from tests.simulation.provider import SPENDING, Arrival
-from tests.simulation.scenario import Fate
+from tests.simulation.scenario import NO_BACKEND, UNDECIDED, Fate
 from tests.simulation.watcher import require
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
-#: How often a cause is retried, if less often than `max_attempts`.
-FEWER = {Fate.NO_CHOICES: 2, Fate.TIMEOUT: 2}
 MOST_ATTEMPTS = 6
+#: Refusals of one row that no other send of it can show to be about the key.
+_ALONE = frozenset({Fate.FORBIDDEN_ROW, Fate.UNKNOWN_ROW, Fate.BAD_REQUEST})
+#: How often a cause is retried, if less often than `max_attempts`.
+FEWER = {
+    Fate.NO_CHOICES: 2,
+    Fate.TIMEOUT: 2,
+    Fate.BAD_KEY: 3,
+    Fate.NO_CREDIT: 3,
+    Fate.KEY_ROW: 3,
+}
 
 
 class Autopsy:
@@ -37,9 +47,29 @@ class Autopsy:
         explained = self._explanations().get(row.code or "", self._is_used_up)
         require(explained(row), "no healthy row is dead-lettered", row, self._world.watcher.since[row.id])
 
+    def is_pause_explained(self, process: Process) -> None:
+        """I16: a few rows that are refused alone pause nothing where others were answered."""
+        ((reason,),) = self._world.watcher.ask("SELECT reason FROM pauses ORDER BY id DESC LIMIT 1")
+        told = [each for each in self._world.provider.journal if each.told]
+        failed = [each for each in told if each.process is process and each.fate in UNDECIDED]
+        if reason not in {"credentials", "model", "same_failure"} or not {each.fate for each in failed} <= _ALONE:
+            return
+        answered = {self._route(each) for each in told if each.fate is Fate.ANSWER}
+        rows = {each.request for each in failed}
+        is_shared = (
+            len(rows) >= HOLD_AFTER_BLOCK_AND_ANSWERS or not {self._route(each) for each in failed} <= answered
+        )
+        require(is_shared, "I16 a row that is refused alone pauses nothing", reason, failed)
+
+    def _route(self, arrival: Arrival) -> tuple[int, str]:
+        return self._world.watcher.rows()[arrival.request].job, arrival.model
+
     def _explanations(self) -> dict[str, Callable[[Row], bool]]:
         return {
             "bad_thing": lambda row: self._fates(row)[Fate.BAD_REQUEST] > 0,
+            "blocked_by_policy": lambda row: self._fates(row)[Fate.FORBIDDEN_ROW] > 0,
+            "prompt_not_found": lambda row: self._fates(row)[Fate.UNKNOWN_ROW] > 0,
+            "unsupported_parameter": self._is_of_one_row_or_confirmed,
             "timeout": lambda row: self._fates(row)[Fate.TIMEOUT] >= FEWER[Fate.TIMEOUT],
             "refused_too_often": lambda row: self._fates(row)[Fate.REFUSED] >= MOST_ALONE,
             "worker_lost": lambda row: row.lost >= WORKER_LOST_AFTER and self._kills(row) >= WORKER_LOST_AFTER,
@@ -47,8 +77,36 @@ class Autopsy:
 
     def _is_used_up(self, row: Row) -> bool:
         spent = self.spending(row)
+        require(
+            not spent or any(each.fate not in NO_BACKEND for each in spent),
+            "I17 a gateway without a backend spends no row",
+            row,
+            spent,
+        )
         last = spent[-1].fate if spent else Fate.ANSWER
         return len(spent) >= FEWER.get(last, MOST_ATTEMPTS)
+
+    def _is_of_one_row_or_confirmed(self, row: Row) -> bool:
+        """I17: what is refused for all costs no row before a person has confirmed it, unless few rows show it."""
+        if self._fates(row)[Fate.SAME_FOR_ALL] == 0:
+            return False
+        confirmed = "SELECT 1 FROM pauses WHERE scope = 'route' AND failure LIKE '%unsupported_parameter%'"
+        alike = [
+            each
+            for each in self._world.watcher.rows().values()
+            if (each.job, each.code, each.state) == (row.job, row.code, "dead_lettered") and each.leader is None
+        ]
+        told = [each for each in self._world.provider.journal if each.told and each.fate is Fate.SAME_FOR_ALL]
+        few = HOLD_AFTER * len({each.process for each in told})
+        # On a route that has answered, fewer than twenty in a row are their own fault.
+        answered = any(
+            each.told and each.fate in {Fate.ANSWER, Fate.SLOW} and self._route(each)[0] == row.job
+            for each in self._world.provider.journal
+            if each.model == self._world.scenario.broken_model
+        )
+        is_lawful = answered or len(alike) < few or bool(self._world.watcher.ask(confirmed))
+        require(is_lawful, "I17 what is refused for all spends no row", row, alike)
+        return True
 
     def _fates(self, row: Row) -> dict[Fate, int]:
         since = [each for each in self._world.watcher.since[row.id] if each.told]

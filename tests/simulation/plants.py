@@ -14,6 +14,7 @@ from batcher.domain.ids import HolderId
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settlements import Settlement
 from batcher.policy.rate.token_bucket import Balance, Pace
+from batcher.policy.retry.failure_run import FailureCause, FailureRun, Verdict
 from batcher.store.queue import lanes, settle
 
 _FORCE = (
@@ -43,6 +44,16 @@ def cool_down_not_persisted() -> AbstractContextManager[object]:
     return mock.patch.object(lanes, "save", save)
 
 
+def one_row_decides_for_all() -> AbstractContextManager[object]:
+    """A reply that calls for a pause pauses, whatever other rows are answered."""
+    return mock.patch.object(FailureRun, "failed", _blaming_the_route(FailureRun.failed))
+
+
+def no_row_is_asked() -> AbstractContextManager[object]:
+    """A failure is its row's, even if every row fails alike."""
+    return mock.patch.object(FailureRun, "failed", return_value=Verdict.ROW)
+
+
 def burst_forgotten() -> AbstractContextManager[object]:
     """A new gate has a full burst, whatever the run before it sent."""
 
@@ -50,6 +61,17 @@ def burst_forgotten() -> AbstractContextManager[object]:
         return Balance(0.0, debt)
 
     return mock.patch.object(limiter, "initial_balance", full)
+
+
+def _blaming_the_route(failed: Callable[..., Verdict]) -> Callable[..., Verdict]:
+    def blamed(run: FailureRun, number: int, cause: FailureCause, *, blocks: bool, **named: bool) -> Verdict:
+        verdict = failed(run, number, cause, blocks=blocks, **named)
+        if verdict is Verdict.UNDECIDED and blocks and run.held_for in {None, cause}:
+            run.held_for = cause
+            return Verdict.ROUTE
+        return verdict
+
+    return blamed
 
 
 def _forcing(where: str) -> Callable[..., list[RequestsSettled]]:

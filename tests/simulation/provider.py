@@ -12,7 +12,7 @@ from batcher.domain.lanes import Charge
 from batcher.domain.states import ChargeRule, FaultKind
 from batcher.simulate.buckets import Admission, Limiter, Rejected
 from tests.simulation.process import Process
-from tests.simulation.scenario import POISON, Fate, Scenario
+from tests.simulation.scenario import NO_BACKEND, OF_ONE_ROW, POISON, Fate, Scenario
 from tests.support.providers import UNSENT
 
 #: Fates that may cost an attempt.
@@ -27,6 +27,12 @@ SPENDING = frozenset(
         Fate.CUT,
         Fate.STALE,
         Fate.TIMEOUT,
+        # A key or an address that is refused is tried again while others are answered.
+        Fate.BAD_KEY,
+        Fate.NO_CREDIT,
+        Fate.KEY_ROW,
+        Fate.UNKNOWN_ROW,
+        *NO_BACKEND,
     }
 )
 FAULTS = {
@@ -37,7 +43,9 @@ FAULTS = {
     Fate.LOCAL: FaultKind.LOCAL,
 }
 #: Decided before the request is read.
-AT_THE_DOOR = frozenset({Fate.BAD_KEY, Fate.NO_CREDIT})
+AT_THE_DOOR = frozenset({Fate.BAD_KEY, Fate.NO_CREDIT, *NO_BACKEND})
+#: Replies that come faster than any answer.
+FAST = frozenset({*OF_ONE_ROW, *NO_BACKEND, Fate.SAME_FOR_ALL})
 #: Seconds to wait that a 429 gives.
 TOLD_S = 4.0
 
@@ -128,7 +136,7 @@ class SimProvider:
             arrival.fate = Fate.REFUSED
             return *_error(arrival, self._when(refusal.retry_after_s)), 0.02
         poisoned = POISON in json.loads(arrival.body) and spell not in AT_THE_DOOR
-        arrival.fate = Fate.BAD_REQUEST if poisoned else spell or self._take_fate(text)
+        arrival.fate = Fate.BAD_REQUEST if poisoned else spell or self._fate_of_all(arrival.model, text)
         match arrival.fate:
             case Fate.ANSWER | Fate.SLOW:
                 arrival.said = _answer(arrival, text, charge)
@@ -139,7 +147,14 @@ class SimProvider:
             case Fate.REFUSED | Fate.OVERLOADED:
                 return *_error(arrival, self._when(TOLD_S)), 0.02
             case _:
-                return *_error(arrival, {}), delay
+                return *_error(arrival, {}), 0.005 if arrival.fate in FAST else delay
+
+    def _fate_of_all(self, model: str, text: str) -> Fate:
+        """Return the fate of a request that no spell decides."""
+        if self.moody and model == self._scenario.broken_model:
+            return Fate.SAME_FOR_ALL
+        alone = self._scenario.refused_alone.get(text) if self.moody else None
+        return alone or self._take_fate(text)
 
     def _spell(self, now: float) -> Fate | None:
         if not self.moody:
@@ -213,6 +228,16 @@ ERRORS: dict[Fate, tuple[int, object]] = {
         429,
         {"error": {"message": "no", "type": "insufficient_quota", "code": "insufficient_quota"}},
     ),
+    Fate.FORBIDDEN_ROW: (403, {"error": {"message": "not this one", "code": "blocked_by_policy"}}),
+    Fate.UNKNOWN_ROW: (404, {"error": {"message": "no such prompt", "code": "prompt_not_found"}}),
+    Fate.KEY_ROW: (401, {"error": {"message": "not this one", "code": "odd_key"}}),
+    Fate.SAME_FOR_ALL: (
+        400,
+        {"error": {"message": "not with this model", "code": "unsupported_parameter", "param": "max_tokens"}},
+    ),
+    Fate.NO_BACKEND_PAGE: (404, "<html><body>404 page not found</body></html>"),
+    Fate.NO_BACKEND_REDIRECT: (302, ""),
+    Fate.NO_BACKEND_NOTHING: (200, ""),
     # A network fault has no body.
     Fate.CUT: (0, ""),
     Fate.STALE: (0, ""),

@@ -38,6 +38,13 @@ class Fate(StrEnum):
     NO_CREDIT = "429 no credit"
     UNREACHABLE = "connection refused"
     LOCAL = "no file descriptors"
+    FORBIDDEN_ROW = "403 for one row"
+    UNKNOWN_ROW = "404 for one row"
+    KEY_ROW = "401 for one row"
+    SAME_FOR_ALL = "400 for all rows of a model"
+    NO_BACKEND_PAGE = "404 page without a backend"
+    NO_BACKEND_REDIRECT = "302 without a backend"
+    NO_BACKEND_NOTHING = "an empty 200 without a backend"
 
 
 #: Faults of single requests, and how frequent they are.
@@ -58,6 +65,23 @@ PASSING = {
 }
 #: Faults of all requests for some time.
 SPELLS = (Fate.UNREACHABLE, Fate.UNAVAILABLE, Fate.BAD_KEY, Fate.NO_CREDIT, Fate.REFUSED, Fate.SLOW)
+#: Refusals of one row, whoever sends it and however often.
+OF_ONE_ROW = (Fate.FORBIDDEN_ROW, Fate.UNKNOWN_ROW, Fate.KEY_ROW)
+#: What a gateway says for some time because nothing is behind it.
+NO_BACKEND = (Fate.NO_BACKEND_PAGE, Fate.NO_BACKEND_REDIRECT, Fate.NO_BACKEND_NOTHING)
+
+#: Replies whose fault other rows decide: all but answers, refusals by a limit, and faults of the connection.
+UNDECIDED = frozenset(Fate) - {
+    Fate.ANSWER,
+    Fate.SLOW,
+    Fate.REFUSED,
+    Fate.OVERLOADED,
+    Fate.CUT,
+    Fate.STALE,
+    Fate.TIMEOUT,
+    Fate.UNREACHABLE,
+    Fate.LOCAL,
+}
 
 
 class Spell(Struct, frozen=True):
@@ -140,6 +164,10 @@ class Scenario(Struct, frozen=True, kw_only=True):
     jobs: Sequence[Sequence[dict[str, Any]]]
     #: By the text of a row: the fates of its sendings in order; afterwards it is answered.
     fates: dict[str, list[Fate]]
+    #: By the text of a row: its refusal, which is about that row alone.
+    refused_alone: dict[str, Fate]
+    #: A model whose every request is refused in the same way.
+    broken_model: str | None
     #: The row that kills every process that sends it.
     killer: str | None
     spells: Sequence[Spell]
@@ -158,6 +186,9 @@ def draw(seed: int) -> Scenario:
     horizon = random.uniform(SHORTEST, LONGEST)
     limits, given = _limits(random)
     texts = [f"row {number}" for number in range(random.randint(4, 24))]
+    broken = _broken_model(Random(f"broken {seed}"))
+    # Enough rows of it to show that all fail alike.
+    more = [f"row {number}" for number in range(100, 120)] if broken else []
     return Scenario(
         seed=seed,
         random=random,
@@ -172,10 +203,21 @@ def draw(seed: int) -> Scenario:
         disk=random.choice((0.0, 0.0, 0.002, 0.05, 0.4)),
         # From a separate generator, so that the other draws of a seed stay the same.
         flushes_beside=Random(f"beside {seed}").random() < 0.5,
-        jobs=[_bodies(random, texts) for _ in range(3)],
-        fates={text: _fates(random) for text in texts},
+        jobs=[
+            [
+                *_bodies(random, texts),
+                *(chat(text, model=broken or "", max_tokens=20) for text in more if not place),
+            ]
+            for place in range(3)
+        ],
+        fates={text: _fates(random) for text in texts} | {text: [] for text in more},
+        refused_alone=_refused_alone(Random(f"alone {seed}"), texts),
+        broken_model=broken,
         killer=random.choice(texts) if random.random() < 0.08 else None,
-        spells=[_spell(random, horizon) for _ in range(random.choice((0, 0, 1, 1, 2)))],
+        spells=[
+            *(_spell(random, horizon) for _ in range(random.choice((0, 0, 1, 1, 2)))),
+            *_without_backend(Random(f"gateway {seed}"), horizon),
+        ],
         deeds=sorted((_deed(random, horizon) for _ in range(random.randint(0, 8))), key=lambda deed: deed.at),
         deaths=[_death(random) for _ in range(3)],
         disk_faults=_disk_faults(random),
@@ -212,6 +254,22 @@ def _fates(random: Random) -> list[Fate]:
 def _spell(random: Random, horizon: float) -> Spell:
     start = random.uniform(0, horizon)
     return Spell(random.choice(SPELLS), start, min(horizon, start + random.choice((1.0, 8.0, 40.0))))
+
+
+def _without_backend(random: Random, horizon: float) -> list[Spell]:
+    if random.random() < 0.6:
+        return []
+    start = random.uniform(0, horizon)
+    return [Spell(random.choice(NO_BACKEND), start, min(horizon, start + random.choice((1.0, 5.0, 20.0))))]
+
+
+def _refused_alone(random: Random, texts: Sequence[str]) -> dict[str, Fate]:
+    share = random.choice((0.0, 0.0, 0.1, 0.3))
+    return {text: random.choice(OF_ONE_ROW) for text in texts if random.random() < share}
+
+
+def _broken_model(random: Random) -> str | None:
+    return random.choice(MODELS) if random.random() < 0.15 else None
 
 
 def _deed(random: Random, horizon: float) -> Deed:

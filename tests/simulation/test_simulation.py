@@ -48,6 +48,8 @@ def test_two_seeds_are_two_worlds() -> None:
         (plants.settle_not_conditional, {"I2", "I11", "I13"}),
         (plants.cool_down_not_persisted, {"I7"}),
         (plants.burst_forgotten, {"I6"}),
+        (plants.one_row_decides_for_all, {"I16"}),
+        (plants.no_row_is_asked, {"I17"}),
     ],
 )
 def test_a_planted_fault_is_found_and_names_its_seed(

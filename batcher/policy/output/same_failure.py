@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from batcher.domain.outcomes import Failure
+from batcher.policy.classify.structured_output import CODE as INVALID_OUTPUT
 
 _NAME: Final = r"[`'\"]?([A-Za-z_][\w.]*)[`'\"]?"
 #: "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -23,6 +24,12 @@ _FORBIDDEN: Final = re.compile(r"\bextra inputs are not permitted\b|\bextra_forb
 
 def how_to_fix(failure: Failure, *, job: int) -> str:
     """Return the fix of a pause for one failure of many rows. `job` is the job's number."""
+    if failure.code == INVALID_OUTPUT:
+        return (
+            "see whether the model can keep the format, and whether its answers are cut (max_tokens); "
+            f"`batcher resume {job} --no-validate-output` takes the answers unchecked, and `batcher resume {job}` "
+            "alone makes dead letters of rows that fail so"
+        )
     return (
         f"if every row needs a change, fix the file and submit it again; or `batcher resume {job}`: rows that "
         f"fail so are dead letters from then on, and `batcher dlq retry --job {job} {_edit(failure)}` changes them"

@@ -74,6 +74,8 @@ class FailureRun:
         self._undecided: dict[int, _Failed] = {}
         #: Their numbers as a heap, the lowest first; some may be decided already.
         self._lowest: list[int] = []
+        #: Numbers of sends that came back without saying anything about a cause: refusals by a limit, faults.
+        self._said_nothing: set[int] = set()
         self._probes = 0
         self._asked_again = False
 
@@ -104,9 +106,14 @@ class FailureRun:
             self.held_for = cause
         return Verdict.ROUTE
 
+    def said_nothing(self, number: int) -> None:
+        """Note a send that was refused by a limit or met a fault: rows before and after it are still in a row."""
+        if self._undecided:
+            self._said_nothing.add(number)
+
     def answered(self, number: int) -> list[int]:
         """Note an answer; return the numbers of the failures whose rows are at fault: those sent before it."""
-        self.has_answered = True
+        is_first, self.has_answered = not self.has_answered, True
         if self.held_for is None and not self._undecided:
             return []
         at_fault = []
@@ -115,6 +122,9 @@ class FailureRun:
             if earlier in self._undecided:
                 at_fault.append(earlier)
         self.remove(at_fault)
+        if is_first and len(self.of_held()) < HOLD_AFTER_BLOCK_AND_ANSWERS:
+            # It was held as a route that never answers: now more rows must fail alike.
+            self._end_hold()
         return at_fault
 
     def overflowing(self) -> list[int]:
@@ -152,17 +162,25 @@ class FailureRun:
             del self._undecided[number]
         if not self._undecided:
             self._lowest.clear()
+            self._said_nothing.clear()
         if self.held_for is not None and not self.of_held():
-            self.held_for, self._probes, self._asked_again = None, 0, False
+            self._end_hold()
+
+    def _end_hold(self) -> None:
+        self.held_for, self._probes, self._asked_again = None, 0, False
 
     def _alone(self, number: int) -> Verdict:
         failed = self._undecided[number]
         if failed.of_key and self.has_answered:
             return Verdict.ROUTE if self._asked_again else Verdict.ASK_AGAIN
-        is_run = (failed.cause == self.held_for and not failed.blocks) or (
-            self._in_a_row(number) >= self._limit(blocks=failed.blocks)
-        )
-        return Verdict.ROUTE if is_run else Verdict.ROW
+        if failed.cause == self.held_for and not failed.blocks:
+            return Verdict.ROUTE
+        # Where nothing was ever answered, what came between was no answer either.
+        alike = self._in_a_row(number) if self.has_answered else self._count(failed.cause)
+        return Verdict.ROUTE if alike >= self._limit(blocks=failed.blocks) else Verdict.ROW
+
+    def _count(self, cause: FailureCause) -> int:
+        return sum(failed.cause == cause for failed in self._undecided.values())
 
     def _limit(self, *, blocks: bool) -> int:
         if blocks:
@@ -176,6 +194,10 @@ class FailureRun:
     def _same_from(self, number: int, step: int) -> Iterator[int]:
         cause = self._undecided[number].cause
         at = number + step
-        while (found := self._undecided.get(at)) is not None and found.cause == cause:
-            yield at
+        while True:
+            found = self._undecided.get(at)
+            if found is not None and found.cause == cause:
+                yield at
+            elif at not in self._said_nothing:
+                return
             at += step

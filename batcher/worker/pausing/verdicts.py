@@ -30,8 +30,10 @@ from batcher.worker.task_pool import Dispatch
 
 #: From the widest scope to the narrowest.
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
-#: Attempts of a row whose key is refused now and then, while others are answered with the same key.
-_KEY_ATTEMPTS = 3
+#: Attempts of a row whose key or address is refused, while others are answered with the same.
+_FEW_ATTEMPTS = 3
+#: Seconds without anything else in hand after which undecided failures wait for one another.
+_STALLED_SECONDS = 3.0
 #: Codes of answers that miss the format which the request asks for: ours, and those of providers.
 _OF_FORMAT = FORMAT_MISSED | {INVALID_OUTPUT}
 _GIVEN_BACK = Requeue(available_at=None, uses_attempt=False)
@@ -71,6 +73,7 @@ class Verdicts:
         self._undecided: dict[RouteId, dict[int, Undecided]] = {}
         #: Routes that are about to pause, and the requests that may still be answered beside them.
         self._pausing: dict[RouteId, set[RequestId]] = {}
+        self._stalled_since = float("inf")
         self._time = asyncio.get_running_loop().time
 
     def settle(
@@ -127,6 +130,10 @@ class Verdicts:
             self._begin_pause(route)
         self._state.wake.set()
 
+    def said_nothing(self, dispatch: Dispatch) -> None:
+        """Note a result that says nothing about whose fault the failures beside it are."""
+        self._state.routes[dispatch.claim.route_id].failures.said_nothing(dispatch.number)
+
     def came_back(self, dispatch: Dispatch) -> None:
         """Note that a request is over: the last one that could have spoken for a route lets the route pause."""
         lane, claim = dispatch.lane, dispatch.claim
@@ -140,14 +147,29 @@ class Verdicts:
 
     def review(self) -> None:
         """Decide what no other row can show any more: its route has none left, or is stopped."""
+        is_stalled = self._is_stalled()
         for route_id in list(self._undecided):
             route = self._state.routes[route_id]
+            is_parked = is_stalled and self._time() - route.parked_at < _STALLED_SECONDS
             if self._is_stopped(route):
                 self._stop(route)
             elif route_id in self._pausing:
                 continue
-            elif route.dry and route.held == len(self._undecided[route_id]):
+            elif (route.dry or is_parked) and route.held == len(self._undecided[route_id]):
                 self._decide_without_others(route)
+
+    def _is_stalled(self) -> bool:
+        """Return whether nothing but undecided failures has been in hand for some seconds.
+
+        Rows may be parked until a row with the same content is answered (`batcher/store/queue/cache_hits.py`). If
+        that one is undecided, and waits for them in turn, the queue has something for soon, for ever.
+        """
+        kept = sum(map(len, self._undecided.values()))
+        if not kept or kept != sum(job.held for job in self._state.jobs.values()):
+            self._stalled_since = float("inf")
+        else:
+            self._stalled_since = min(self._stalled_since, self._time())
+        return self._time() - self._stalled_since >= _STALLED_SECONDS
 
     def forget(self, route: RouteRun) -> None:
         """Settle what is undecided of a route that ends, or begins again under other settings."""
@@ -282,8 +304,10 @@ class Verdicts:
 
     def _settle_as_it_stands(self, route: RouteRun, one: Undecided) -> None:
         """Settle a failure without a verdict: what may not be the row's fault is given back."""
-        is_held = one.dispatch.number in route.failures.of_held()
-        if is_held or one.outcome.kind is FailureKind.BLOCKED:
+        failures = route.failures
+        # Where nothing was ever answered, no failure is known to be its row's.
+        is_open = not failures.has_answered or one.dispatch.number in failures.of_held()
+        if is_open or one.outcome.kind is FailureKind.BLOCKED:
             self._give_back(one)
         else:
             self.settle(one.dispatch, one.result, one.outcome, one.decision)
@@ -294,7 +318,11 @@ def _is_about_key(outcome: Failure) -> bool:
 
 
 def _of_one_row(outcome: Failure) -> Failure:
-    """Return a failure that would pause as one of its row alone. A key that others use works again soon."""
-    if _is_about_key(outcome):
-        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_KEY_ATTEMPTS)
+    """Return a failure that would pause as one of its row alone.
+
+    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it.
+    """
+    is_about_address = outcome.pause is not None and outcome.pause.reason is PauseReason.ENDPOINT
+    if _is_about_key(outcome) or is_about_address:
+        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_FEW_ATTEMPTS)
     return replace(outcome, kind=FailureKind.PERMANENT, pause=None)

@@ -167,3 +167,25 @@ def test_the_store_keeps_a_cause_as_text() -> None:
         "400 context_length_exceeded",
         "- internal_error",
     ]
+
+
+def test_refusals_by_a_limit_between_them_do_not_part_rows_that_fail_alike() -> None:
+    run = FailureRun()
+    for number in range(1, 2 * HOLD_AFTER):
+        if number % 2:
+            fail(run, [number])
+        else:
+            run.said_nothing(number)
+    assert run.held_for is not None
+    run.remove(run.of_held())
+    assert run.held_for is None
+
+
+def test_without_another_row_to_ask_those_of_a_route_that_never_answered_count_together() -> None:
+    run = FailureRun()
+    fail(run, range(1, 2 * HOLD_AFTER + 2, 2))
+    assert run.held_for is None
+    assert set(run.exhausted().values()) == {Verdict.ROUTE}
+    answered = FailureRun(answered=True)
+    fail(answered, range(1, 2 * HOLD_AFTER + 2, 2))
+    assert set(answered.exhausted().values()) == {Verdict.ROW}

@@ -289,3 +289,25 @@ async def test_a_pause_that_awaits_long_answers_of_other_routes_asks_nothing_aga
     assert await rig.run(job, concurrency=4) is End.OVER
     assert rig.states() == {"completed": 50, "pending": refused}
     assert [pause.scope for pause in rig.pauses()] in ([PauseScope.KEY], [PauseScope.LANE])
+
+
+async def test_two_rows_that_are_refused_before_the_first_answer_pause_nothing(rig: Rig):
+    use(rig, lambda text, _path, _at: error(403, "blocked") if place(text) in {1, 3} else OK)
+    job = rig.submit(chats(30))
+    assert await rig.run(job, concurrency=3) is End.OVER
+    assert rig.states() == {"completed": 28, "dead_lettered": 2}
+    assert rig.pauses() == []
+
+
+async def test_an_address_that_leads_nowhere_once_is_asked_again(rig: Rig):
+    """The route has not answered yet, so the reply is not known as an outage's."""
+    seen: Counter[str] = Counter()
+
+    def decide(text: str, _path: str, _at: float) -> Said:
+        seen[text] += 1
+        return (0.005, 302, b"") if text == "row 0" and seen[text] == 1 else OK
+
+    use(rig, decide)
+    job = rig.submit(chats(10))
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"completed": 10}
