@@ -73,6 +73,16 @@ def kind_of(error: Exception, progress: Progress) -> FaultKind:
     return _kind_of_exchange(error, progress) if progress.sent else _kind_of_connecting(error)
 
 
+def is_undecodable(error: BaseException) -> bool:
+    """Return whether the body is not encoded as its Content-Encoding says, or in a way that was not accepted."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, ContentEncodingError):
+            return True
+        seen = seen.__cause__
+    return False
+
+
 def describe(kind: FaultKind, error: Exception, where: str, timeout: float) -> str:
     """Return the message for people. `where` is the peer's host and port, `timeout` the attempt's seconds."""
     return _MESSAGES[kind].format(where=where, reason=_reason(error), timeout=timeout)
@@ -114,7 +124,7 @@ def _kind_of_exchange(error: Exception, progress: Progress) -> FaultKind:
     if isinstance(error, TimeoutError):
         return FaultKind.TIMEOUT
     if isinstance(error, ClientPayloadError):
-        return FaultKind.PROTOCOL if isinstance(error.__cause__, ContentEncodingError) else FaultKind.RESET
+        return FaultKind.PROTOCOL if is_undecodable(error) else FaultKind.RESET
     if isinstance(error, (ServerDisconnectedError, OSError)):
         stale = progress.reused and not progress.answered and _closed_before_reply(error)
         return FaultKind.STALE_CONNECTION if stale else FaultKind.RESET
@@ -141,6 +151,8 @@ def _reason(error: Exception) -> str:
         # Only an https:// URL needs a tunnel, which the proxy can refuse.
         login = f": put its user and password into {proxy_variable('https')}"
         return f"the proxy answered {error.status}{login if error.status == _LOGIN_REQUIRED else ''}"
+    if is_undecodable(error):
+        return "its body is not encoded as its Content-Encoding says"
     if isinstance(error, ClientResponseError):
         return _before_bytes(error.message) or "it is not HTTP"
     if isinstance(error, ClientPayloadError):

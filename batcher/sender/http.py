@@ -15,7 +15,7 @@ from batcher.policy.urls import request_url
 from batcher.ports import Clock
 from batcher.sender.body import RequestBody
 from batcher.sender.connect import open_pool, proxy_of
-from batcher.sender.faults import Progress, describe, kind_of
+from batcher.sender.faults import Progress, describe, is_undecodable, kind_of
 from batcher.sender.reading import ReplyReader
 from batcher.sender.target import Target, request_headers, secrets_of
 
@@ -24,6 +24,10 @@ from batcher.sender.target import Target, request_headers, secrets_of
 _CONNECT_ONE, _CONNECT_ALL = 10.0, 30.0
 #: Seconds that a long reply waits at most while others are read.
 _PATIENCE = 10.0
+#: How a body begins that is still packed. No JSON does.
+_GZIP = b"\x1f\x8b"
+#: Headers of one reply. The default of 128 would reject gateways that repeat each header of the provider.
+_MAX_HEADERS = 1_000
 #: Bytes of one header. The default of 8 KiB would reject the replies of some gateways.
 _MAX_FIELD = 1 << 16
 
@@ -56,6 +60,7 @@ class HttpSender:
             trust_env=False,
             max_line_size=_MAX_FIELD,
             max_field_size=_MAX_FIELD,
+            max_headers=_MAX_HEADERS,
         )
         return self
 
@@ -84,6 +89,8 @@ class HttpSender:
             # After a complete reply the connection is back in the pool. After any other it is closed.
             if response is not None:
                 response.release()
+        if data.startswith(_GZIP):
+            self._ask_for_plain_bodies()
         return Reply(
             status=response.status,
             headers=_clean_headers(response.headers.items(), self._secrets),
@@ -100,6 +107,8 @@ class HttpSender:
     def _fault(
         self, error: Exception, body: RequestBody, response: ClientResponse | None, sent_at: int, began: float
     ) -> TransportFault:
+        if is_undecodable(error):
+            self._ask_for_plain_bodies()
         progress = Progress(
             sent=body.started,
             reused=body.reused,
@@ -116,6 +125,13 @@ class HttpSender:
             latency_us=self._since(began),
             sent=body.started,
         )
+
+    def _ask_for_plain_bodies(self) -> None:
+        """Accept no compression from now on.
+
+        Some proxies unpack a reply and keep its Content-Encoding, or pack it twice.
+        """
+        self._headers["Accept-Encoding"] = "identity"
 
     def _since(self, began: float) -> int:
         return round((self._loop.time() - began) * 1_000_000)

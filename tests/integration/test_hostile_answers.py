@@ -2,54 +2,20 @@
 
 import json
 import re
-import socketserver
 import subprocess
 import sys
-import threading
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.support.commands import batcher, chat, job_file, line
 from tests.support.programs import on_terminal, rows_of
+from tests.support.talking import Talks, talking
 
 pytestmark = pytest.mark.usefixtures("folder")
-
-Talks = Callable[[bytes, Callable[[bytes], None]], None]
-
-
-@contextmanager
-def talking(talks: Talks) -> Iterator[str]:
-    """A server that says raw bytes for a request's body, one request a connection; its base URL."""
-
-    class Handler(socketserver.StreamRequestHandler):
-        def handle(self) -> None:
-            length = 0
-            while (head := self.rfile.readline()) not in {b"\r\n", b""}:
-                if head.lower().startswith(b"content-length:"):
-                    length = int(head.partition(b":")[2])
-            try:
-                talks(self.rfile.read(length), self.connection.sendall)
-            except OSError:
-                return
-
-    class Server(socketserver.ThreadingTCPServer):
-        daemon_threads = True
-        allow_reuse_address = True
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/v1"
-        finally:
-            server.shutdown()
-            thread.join(10)
-
 
 #: Clears the screen, writes the clipboard, sets the title, reverses the line, deletes, breaks the line.
 PAINT = "\x1b[2J\x1b]52;c;cm0gLXJm\x07\x1b]0;gone\x1b\\\u202e\x9b31m\x08\x7f\r\u2028\x00\u200b"

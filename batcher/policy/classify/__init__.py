@@ -3,6 +3,7 @@
 classify           the entry: a reply or a transport fault becomes a success or a failure of a kind
 rules              the table of rules; the first rule that matches decides
 predicates         the conditions of the rules, one question each
+limit_predicates   those about limits and capacity
 failures           the outcomes that the rules make, the pauses among them
 error_body         every shape of an error body in one form
 error_codes        the codes that providers send, grouped by what they call for

@@ -3,6 +3,7 @@
 Providers add enum values: what is not known to be a failure, and holds something to deliver, is an answer.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, Final
@@ -36,6 +37,8 @@ class AnswerKind(Enum):
     NO_CHOICES = auto()
     #: Well-formed, with nothing in it.
     EMPTY = auto()
+    #: A vector without numbers: the model computed NaN.
+    NULL_EMBEDDING = auto()
     #: Fewer vectors than the request has inputs.
     FEWER_EMBEDDINGS = auto()
 
@@ -77,8 +80,26 @@ def _choices(document: Document, judge: Callable[[Document], AnswerKind]) -> Ans
 def _chat_choice(choice: Document) -> AnswerKind:
     message = choice.get("message")
     parts = message if isinstance(message, dict) else {}
-    holds = bool(parts.get("content")) or any(parts.get(part) for part in _MESSAGE_PARTS)
+    holds = _holds_something(parts.get("content")) or any(parts.get(part) for part in _MESSAGE_PARTS)
     return _judged(choice.get("finish_reason"), holds=holds)
+
+
+#: What a part says about its reasoning, which is no answer.
+_OF_REASONING: Final = frozenset({"type", "thought", "thoughtSignature", "thinking", "signature"})
+
+
+def _holds_something(content: object) -> bool:
+    """Return whether a content is more than reasoning and empty text; it is a text or a list of parts."""
+    return any(map(_is_to_deliver, content)) if isinstance(content, list) else bool(content)
+
+
+def _is_to_deliver(part: object) -> bool:
+    """Judge a part, of OpenAI's, Mistral's, Anthropic's or Gemini's form. What is not known is to be delivered."""
+    if not isinstance(part, dict):
+        return bool(part)
+    if part.get("thought") is True or "thinking" in str(part.get("type")):
+        return False
+    return any(part[name] for name in part if name not in _OF_REASONING)
 
 
 def _text_choice(choice: Document) -> AnswerKind:
@@ -98,8 +119,17 @@ def _judged(reason: object, *, holds: bool) -> AnswerKind:
 def _embeddings(document: Document) -> AnswerKind:
     data = document.get("data")
     items = data if isinstance(data, list) else []
-    whole = bool(items) and all(isinstance(item, dict) and item.get("embedding") for item in items)
-    return AnswerKind.COMPLETE if whole else AnswerKind.EMPTY
+    vectors = [item.get("embedding") for item in items if isinstance(item, dict)]
+    if not items or len(vectors) < len(items) or not all(vectors):
+        return AnswerKind.EMPTY
+    return AnswerKind.NULL_EMBEDDING if any(map(_begins_with_null, vectors)) else AnswerKind.COMPLETE
+
+
+def _begins_with_null(vector: object) -> bool:
+    """Return whether a vector, or the first of several, has no numbers: NaN spreads to all of them."""
+    while isinstance(vector, list) and vector:
+        vector = vector[0]
+    return vector is None
 
 
 def _has_all_vectors(document: Document, request: bytes) -> bool:
@@ -167,13 +197,10 @@ def _says_something(item: object) -> bool:
 
 def _messages(document: Document) -> AnswerKind:
     """Judge an answer of Anthropic's own API."""
-    content, reason = document.get("content"), document.get("stop_reason")
+    reason = document.get("stop_reason")
     if reason in {"refusal", "pause_turn"}:
         return AnswerKind.COMPLETE
-    is_thought_alone = isinstance(content, list) and all(
-        isinstance(part, dict) and "thinking" in str(part.get("type")) for part in content
-    )
-    return _judged(reason, holds=bool(content) and not (is_thought_alone and ending_of(reason) is Ending.CUT))
+    return _judged(reason, holds=_holds_something(document.get("content")))
 
 
 def _gemini(document: Document) -> AnswerKind:
@@ -186,7 +213,7 @@ def _gemini(document: Document) -> AnswerKind:
         return AnswerKind.FILTERED if blocked else AnswerKind.NO_CHOICES
     content = first.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
-    return _judged(first.get("finishReason"), holds=bool(parts))
+    return _judged(first.get("finishReason"), holds=_holds_something(parts))
 
 
 #: By the end of the path, the most frequent first. For any other path a JSON object is an answer.
@@ -217,6 +244,8 @@ def has_known_form(path: str) -> bool:
 #: An empty answer is requested once more (the model may have been starting), not six times, as it is billed.
 _ONCE_MORE: Final = 2
 _NO_USAGE: Final = Usage()
+_MOST_TOKENS: Final = 2**53
+_MOST_DIGITS: Final = 16
 
 
 class _Flaw(Struct, frozen=True):
@@ -238,6 +267,9 @@ _FLAWS: Final[Mapping[AnswerKind, _Flaw]] = {
     ),
     AnswerKind.NO_CHOICES: _Flaw(FailureKind.TRANSIENT, "no_choices", "the reply has no choices", _ONCE_MORE),
     AnswerKind.EMPTY: _Flaw(FailureKind.TRANSIENT, "empty_answer", "the reply has no content", _ONCE_MORE),
+    AnswerKind.NULL_EMBEDDING: _Flaw(
+        FailureKind.TRANSIENT, "null_embedding", "the reply has a vector of nulls instead of numbers", _ONCE_MORE
+    ),
     AnswerKind.FEWER_EMBEDDINGS: _Flaw(
         FailureKind.TRANSIENT, "fewer_embeddings", "the reply has not one vector for each input", _ONCE_MORE
     ),
@@ -300,4 +332,13 @@ def _count(usage: Mapping[str, object], name: str, other_name: str) -> int | Non
     value = usage.get(name)
     if value is None:
         value = usage.get(other_name)
-    return value if type(value) is int and 0 <= value < 2**53 else None
+    if type(value) is not int:
+        value = _odd_count(value)
+    return value if value is not None and 0 <= value < _MOST_TOKENS else None
+
+
+def _odd_count(value: object) -> int | None:
+    """Return a count that is no integer: gateways send 31.0, "31", and for images 14417.92."""
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _MOST_DIGITS:
+        return int(value)
+    return math.ceil(value) if isinstance(value, float) and abs(value) < _MOST_TOKENS else None

@@ -24,6 +24,7 @@ from batcher.policy.classify.failures import Case, ReplyContext, named
 from batcher.policy.classify.rules import first_match
 from batcher.policy.lenient_json import NOT_JSON, read_json
 from batcher.policy.wording.account_trouble import Trouble, account_trouble
+from batcher.policy.wording.limit_words import says_busy, says_rate_limited
 from batcher.policy.wording.token_overflow import exceeds_window
 
 __all__ = ["ReplyContext", "classify", "internal_error"]
@@ -127,7 +128,17 @@ def _status_meant(evidence: Evidence) -> int:
         (error_codes.AS_TOO_MANY, 429),
         (error_codes.OVERLOADED, 503),
     )
-    by_words = _STATUS_OF_TROUBLE.get(account_trouble(evidence.message))
-    if by_words is None and exceeds_window(evidence.message, at_fault=True):
-        by_words = 400
-    return next((status for names, status in by_name if named(evidence, names)), by_words or 500)
+    found = next((status for names, status in by_name if named(evidence, names)), None)
+    return found or _status_in_words(evidence)
+
+
+def _status_in_words(evidence: Evidence) -> int:
+    trouble = _STATUS_OF_TROUBLE.get(account_trouble(evidence.message))
+    if trouble is not None:
+        return trouble
+    if exceeds_window(evidence.message, at_fault=True):
+        return 400
+    texts = (evidence.code, evidence.type, evidence.message)
+    if says_rate_limited(*texts):
+        return 429
+    return 503 if says_busy(*texts) else 500

@@ -27,7 +27,12 @@ _UNITS: Final = {
 }
 _BARE_IN_WORDS: Final = re.compile(rf"{_NUMBER}(?![\w:-])(?!\s+[a-z])", re.IGNORECASE)
 #: "retry_after: 30" is found, too. A number alone counts after these, but not after "wait": "wait 3 times".
-_AFTER: Final = re.compile(r"\b(?:try(?:ing)? again|retry(?:ing)?)\s+(?:in|after)\s*[:=]?\s*", re.IGNORECASE)
+_AFTER: Final = re.compile(
+    r"\b(?:try(?:ing)? again|retry(?:ing)?|will reset|resets|replenished)\s+(?:in|after)\s*[:=]?\s*",
+    re.IGNORECASE,
+)
+#: Azure API Management's: `02:10:05`, and `5.03:23:11` with days.
+_CLOCK: Final = re.compile(r"(?:([0-9]{1,3})\.)?([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?![\w:-])")
 #: A request to wait; "the maximum wait 30 s was exceeded" is none.
 _WAIT: Final = re.compile(
     r"(?:^|[.;:,!]\s*|\b(?:please|must|should|to|and|or|then)\s+)wait\s+"
@@ -56,14 +61,27 @@ def parse_duration(text: str) -> float | None:
     return sum(float(part) * unit for part, unit in zip(found.groups(), _GO_UNITS, strict=True) if part)
 
 
+def duration_with_units(text: str) -> float | None:
+    """Return the seconds of a text that is a duration and nothing else: `30s`, `1 min 5 s`, `00:00:30`."""
+    text = text.strip()
+    clock = _CLOCK.fullmatch(text)
+    if clock is not None:
+        return _of_clock(clock)
+    found = _PART.match(text)
+    return _parts_at(text, 0) if found and not _PART.sub("", text).strip() else None
+
+
 def wait_in_words(message: str) -> float | None:
-    """Return the seconds after "try again in", "retry after" or "please wait".
+    """Return the seconds after "try again in", "retry after", "will reset after" or "please wait".
 
     In every spelling: `1.2s`, `7m12s`, `37 seconds`, `6h12m`, and `5` except after "wait".
     """
     text = as_words(message)
     phrase = _AFTER.search(text)
     if phrase is not None:
+        clock = _CLOCK.match(text, phrase.end())
+        if clock is not None:
+            return _of_clock(clock)
         seconds = _parts_at(text, phrase.end())
         bare = _BARE_IN_WORDS.match(text, phrase.end()) if seconds is None else None
         return float(bare[1]) if bare else seconds
@@ -90,6 +108,11 @@ def _parts_at(text: str, start: int) -> float | None:
         seconds += float(part[1]) * _unit(part[2].lower())
         end = _next_part(text, part.end())
     return seconds if end > start else None
+
+
+def _of_clock(found: re.Match[str]) -> float:
+    days, hours, minutes, seconds = (float(part or 0) for part in found.groups())
+    return days * 86400 + hours * 3600 + minutes * 60 + seconds
 
 
 def _unit(name: str) -> float:

@@ -15,11 +15,16 @@ _MOST_OF_A_NAME: Final = 100
 _MOST_OF_A_MESSAGE: Final = 2_000
 _MOST_OF_A_PAGE: Final = 4_096
 _MOST_PARTS: Final = 10
+#: Characters before the error body of another server that a message quotes.
+_MOST_BEFORE_A_QUOTATION: Final = 120
+_REPEATS_THE_REQUEST: Final = frozenset({400, 422})
 _DEEPEST_MESSAGE: Final = 4
 _TITLE: Final = re.compile(r"<title[^>]*>\s*([^<]*?)\s*</title>", re.IGNORECASE)
 #: Messages beside an answer that is empty for another reason.
 _SAYS_NOTHING: Final = frozenset({"", "ok", "success", "succeeded"})
 _NOTHING: Final[Mapping[str, object]] = {}
+#: Apigee; AWS; problem documents of RFC 9457 (`title`), after all others.
+_RARE_MESSAGES: Final = ("error_description", "faultstring", "Message", "title")
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
@@ -56,8 +61,11 @@ def read_evidence(reply: Reply) -> Evidence:
 
 def evidence_from(reply: Reply, document: object) -> Evidence:
     """Normalize a reply whose body has already been parsed."""
+    if document is NOT_JSON and reply.status not in SUCCESS:
+        # In another charset, such as Latin-1 or GBK, the code is read all the same, and most of the message.
+        document = read_json(reply.body.decode("utf-8", "replace").encode())
     root = _mapping(unwrapped(document))
-    error = _error_node(root)
+    error = _with_quoted(_error_node(root), root, status=reply.status)
     metadata = _mapping(error.get("metadata"))
     details = error.get("details")
     content_type = reply.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -65,8 +73,9 @@ def evidence_from(reply: Reply, document: object) -> Evidence:
     return Evidence(
         status=reply.status,
         code=_code(error) or _code(root),
-        type=_name(error.get("type")) or _google_status(error) or _name(metadata.get("error_type")),
-        message=_message(error, root) or _plain_text(reply.body, document=document, is_html=is_html),
+        type=_type(error) or _google_status(error) or _name(metadata.get("error_type")),
+        message=_message(error, root)[:_MOST_OF_A_MESSAGE]
+        or _plain_text(reply.body, document=document, is_html=is_html),
         param=_name(error.get("param")),
         error_code=_name(_mapping(details).get("error_code")),
         details=tuple(_mapping(detail) for detail in details) if isinstance(details, list) else (),
@@ -114,11 +123,38 @@ def _mapping(value: object) -> Mapping[str, object]:
 
 
 def _error_node(root: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the mapping with code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM)."""
-    error = unwrapped(root.get("error") or root.get("errors") or root.get("base_resp"))
+    """Return the mapping with code, type and message: `error`, or the document itself (Mistral, FastAPI, APIM).
+
+    An `error` that is a text is a message, or a name if the message stands beside it (OAuth).
+    """
+    error = unwrapped(root.get("error") or root.get("errors") or root.get("base_resp") or root.get("fault"))
     if isinstance(error, str):
-        return {"message": error}
+        description = root.get("error_description")
+        return {"type": error, "message": description} if description else {"message": error}
     return error if isinstance(error, dict) else root
+
+
+def _with_quoted(error: Mapping[str, object], root: Mapping[str, object], *, status: int) -> Mapping[str, object]:
+    """Return an error with what it quotes: gateways write the provider's whole error body into the message.
+
+    The gateway's own code comes first if it is more than a number. At 400 and 422 the message must be the
+    quotation alone, because such a message may repeat a part of the request.
+    """
+    text = _message(error, root)
+    start = text.find("{", 0, _MOST_BEFORE_A_QUOTATION)
+    if start < 0 or (status in _REPEATS_THE_REQUEST and text[:start].strip() not in {"", "["}):
+        return error
+    quoted = unwrapped(read_json(text[start : text.rfind("}") + 1].encode()))
+    inner = unwrapped(_mapping(quoted).get("error"))
+    if not isinstance(inner, dict) or not _message(inner, inner):
+        return error
+    said = {name: value for name, value in error.items() if value and not (name == "code" and _is_number(value))}
+    before = text[:start].strip().strip("[").strip()
+    return {**inner, **said, "message": f"{before} {_message(inner, inner)}".strip()}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.isdecimal())
 
 
 def _name(value: object) -> str:
@@ -132,7 +168,21 @@ def _name(value: object) -> str:
 def _code(node: Mapping[str, object]) -> str:
     minimax = _name(node.get("status_code"))
     names = ("code", "statusCode", "error_code", "errorCode")
-    return next(filter(None, (_name(node.get(name)) for name in names)), f"minimax_{minimax}" if minimax else "")
+    apigee = _name(_mapping(node.get("detail")).get("errorcode"))
+    found = next(filter(None, (_name(node.get(name)) for name in names)), apigee)
+    return found or (f"minimax_{minimax}" if minimax else "")
+
+
+def _type(error: Mapping[str, object]) -> str:
+    """Return the type; in a problem document (RFC 9457) it is a URI, which says less than the error's name."""
+    name = _name(error.get("type"))
+    is_uri = name.startswith(("http:", "https:", "about:", "urn:"))
+    return (_name(error.get("error_name")) if is_uri else name) or _aws_type(error)
+
+
+def _aws_type(error: Mapping[str, object]) -> str:
+    """Return AWS's `__type`, such as `com.amazon.coral#ThrottlingException`, without its namespace."""
+    return _name(error.get("__type")).rpartition("#")[2]
 
 
 def _google_status(error: Mapping[str, object]) -> str:
@@ -142,9 +192,18 @@ def _google_status(error: Mapping[str, object]) -> str:
 
 
 def _message(error: Mapping[str, object], root: Mapping[str, object]) -> str:
-    names = ("message", "detail", "status_msg", "msg", "error_msg", "error_message", "errorMessage")
+    names = (
+        "message",
+        "detail",
+        "status_msg",
+        "msg",
+        "error_msg",
+        "error_message",
+        "errorMessage",
+        *_RARE_MESSAGES,
+    )
     said = (node.get(name) for name in names for node in (error, root))
-    return next((text for text in map(_text, said) if text), "")[:_MOST_OF_A_MESSAGE]
+    return next((text for text in map(_text, said) if text), "")
 
 
 def _text(value: object, depth: int = 0) -> str:

@@ -12,6 +12,9 @@ NO_CREDIT: Final = frozenset(
         "insufficient_quota",
         "credit_balance_exhausted",
         "billing_not_active",
+        # one-api and new-api.
+        "insufficient_user_quota",
+        "pre_consume_token_quota_failed",
         # Moonshot; DashScope; MiniMax; z.ai.
         "exceeded_current_quota_error",
         "Arrearage",
@@ -187,6 +190,7 @@ OURS: Final = frozenset(
         "unasked_stream",
         "not_json",
         "fewer_embeddings",
+        "null_embedding",
         "truncated",
     }
 )

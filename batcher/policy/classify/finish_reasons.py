@@ -45,8 +45,9 @@ _ENDINGS: Final[Mapping[str, Ending]] = {
     "sensitive": Ending.FILTERED,
     "guardrail_intervened": Ending.FILTERED,
     "error_toxic": Ending.FILTERED,
-    # OpenRouter; vLLM and SGLang; DeepSeek; GLM; Gemini.
+    # OpenRouter; relays of Bedrock; vLLM and SGLang; DeepSeek; GLM; Gemini.
     "error": Ending.INTERRUPTED,
+    "error_finish": Ending.INTERRUPTED,
     "abort": Ending.INTERRUPTED,
     "aborted": Ending.INTERRUPTED,
     "cancelled": Ending.INTERRUPTED,

@@ -1,26 +1,20 @@
-"""The conditions of the rules, one question about a case each (docs/providers.md#what-a-reply-means)."""
+"""The conditions of the rules, one question about a case each (docs/providers.md#what-a-reply-means).
+
+Those about limits and capacity are in `limit_predicates.py`.
+"""
 # ruff: noqa: PLR2004 -- HTTP statuses are their own names, here as in the providers' tables
 
 import re
 from typing import Final
 
-from batcher.domain.states import RefusalCause
 from batcher.policy.classify import error_codes
-from batcher.policy.classify.error_body import SUCCESS, Evidence
-from batcher.policy.classify.failures import Case, exceeds_context, named, refused
-from batcher.policy.classify.refusal_cause import refusal_cause
-from batcher.policy.classify.retry_after import rate_hints, stated_wait_us
+from batcher.policy.classify.error_body import SUCCESS
+from batcher.policy.classify.failures import Case, exceeds_context, named
+from batcher.policy.classify.limit_predicates import is_server_fault
 from batcher.policy.lenient_json import NOT_JSON
-from batcher.policy.stated_maximum import stated_output
 from batcher.policy.wording.account_trouble import OPENING, Trouble, account_trouble, other_address
 from batcher.policy.wording.identifiers import as_words
-from batcher.policy.wording.token_overflow import Overflow
 
-_PER_DAY: Final = re.compile(
-    r"\bper day\b|\((?:RPD|TPD)\)|\bdaily (?:\w+ ){0,2}(?:limit|quota) (?:\w+ )?(?:exceeded|reached|exhausted)\b",
-    re.IGNORECASE,
-)
-_NEVER_FITS: Final = re.compile(r"\bLimit:? ([0-9,]+)\b.*?\bRequested:? ([0-9,]+)", re.DOTALL)
 _OF_A_MODEL: Final = re.compile(r"\bmodels?\b", re.IGNORECASE)
 #: A download that failed or took too long, in either order of the words.
 _DOWNLOAD: Final = re.compile(
@@ -33,13 +27,6 @@ _MOVED: Final = re.compile(
     r"(?:no longer (?:supported|available)|moved|retired|discontinued|shut down|gone)\b",
     re.IGNORECASE,
 )
-#: No capacity now: SGLang's full queue, and models that are being loaded (llama.cpp, Hugging Face), among others.
-_BUSY: Final = re.compile(
-    r"\boverloaded\b|\bserver (?:is )?(?:too )?busy\b|\bhigh demand\b|\bqueue (?:is )?full\b|\bwarming up\b"
-    r"|\bloading (?:the )?model\b|\b(?:model|currently|still) (?:is )?(?:being )?load(?:ing|ed)\b"
-    r"|\b(?:at|no|over|insufficient|not enough|out of|lack of) (?:\w+ )?capacity\b",
-    re.IGNORECASE,
-)
 
 #: Conflicts, timeouts and cancellations, which may pass on a retry.
 _AGAIN: Final = frozenset({408, 409, 425, 498, 499})
@@ -50,13 +37,7 @@ _MEDIA: Final = ("text/event-stream", "audio/", "video/", "image/", "application
 _MODEL_STATUSES: Final = frozenset({400, 403, 404, 410, 422})
 #: Statuses at which a sentence about the account is read. A 402 is about money whatever it says.
 _ACCOUNT_STATUSES: Final = frozenset({400, 401, 403, 412, 429})
-#: At least so many bytes of a request make a token of its prompt; media in base64 make none that can be counted.
-_BYTES_OF_A_TOKEN: Final = 7
-_MEDIA_DATA: Final = b"base64"
-#: The share of a limit that is left if nothing but a few running requests uses it.
-_NEARLY_ALL: Final = 0.9
 _URL: Final = re.compile(r"https?://\S+")
-_CAPACITY_STATUSES: Final = frozenset({498, 503, 529})
 
 
 # --- money and accounts
@@ -226,94 +207,6 @@ def service_tier(case: Case) -> bool:
     return case.evidence.status == 400 and case.evidence.param == "service_tier"
 
 
-# --- limits
-
-
-def _in_words(said: Evidence) -> str:
-    """Return code, type and message with their identifiers split: `requests_per_day` is three words."""
-    return as_words(said.code, said.type, said.message)
-
-
-def never_fits(case: Case) -> bool:
-    """A single request larger than the limit: 429 (OpenAI), 413 (Groq)."""
-    said = case.evidence
-    if said.status not in {413, 429}:
-        return False
-    figures = _NEVER_FITS.search(said.message)
-    over = figures is not None and _figure(figures[2]) > _figure(figures[1])
-    return over or ("Request too large" in said.message and "Used " not in said.message)
-
-
-def exceeds_announced(case: Case) -> bool:
-    """A request that alone exceeds the token limit that the headers announce: see `announced_overflow`."""
-    return announced_overflow(case) is not None
-
-
-def announced_overflow(case: Case) -> Overflow | None:
-    """Return what a refused request takes and the announced limit, if it can never be admitted; else None.
-
-    Not every provider charges the maximum output. It has been charged if the request was refused for its tokens
-    while most of them were left: then its maximum is over the limit, or its maximum and its prompt are. Of the
-    prompt only half of the usual estimate counts. Anthropic charges what is produced.
-    """
-    said, hints = case.evidence, rate_hints(case.evidence.headers, host=case.context.host)
-    limit, left = hints.tpm, hints.remaining_tokens
-    if said.status != 429 or not case.request or not limit or left is None or _is_anthropics(said):
-        return None
-    output = stated_output(case.request)
-    if output is None or refusal_cause(refused(case), again=False) is not RefusalCause.TOKENS:
-        return None
-    prompt = 0 if _MEDIA_DATA in case.request else len(case.request) // _BYTES_OF_A_TOKEN
-    if output > limit and left >= limit / 2:
-        return Overflow(tokens=output, limit=int(limit))
-    if output + prompt > limit and left >= limit * _NEARLY_ALL:
-        return Overflow(tokens=output + prompt, limit=int(limit))
-    return None
-
-
-def _is_anthropics(said: Evidence) -> bool:
-    return any(name.startswith("anthropic-ratelimit-") for name in said.headers)
-
-
-def _figure(text: str) -> int:
-    return int(text.replace(",", "")[:18] or "0")
-
-
-def daily(case: Case) -> bool:
-    """A 429 by a daily limit: by source, quota, header, or phrase (OpenAI's code does not name the period)."""
-    said = case.evidence
-    if said.status != 429:
-        return False
-    by_source = said.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY
-    by_header = rate_hints(said.headers, host=case.context.host).remaining_requests_day == 0
-    return by_source or by_header or gemini_daily(case) or _PER_DAY.search(_in_words(said)) is not None
-
-
-def gemini_daily(case: Case) -> bool:
-    """Gemini's `quotaId` of a QuotaFailure, an identifier in which the period is a word of its own."""
-    violations = (detail.get("violations") for detail in case.evidence.details)
-    lists = (found for found in violations if isinstance(found, list))
-    quotas = (one.get("quotaId") for found in lists for one in found if isinstance(one, dict))
-    return any(isinstance(quota, str) and "PerDay" in quota for quota in quotas)
-
-
-def zero_limit(case: Case) -> bool:
-    """The limit is zero rather than used up: the plan does not include the model (Mistral)."""
-    names = ("x-ratelimit-limit-req-minute", "x-ratelimit-limit-requests")
-    return case.evidence.status == 429 and any(
-        case.evidence.headers.get(name, "").strip() == "0" for name in names
-    )
-
-
-def overloaded(case: Case) -> bool:
-    """No capacity: a refusal, which uses no attempt. A 503 that states a time is one, too."""
-    said = case.evidence
-    if said.status == 529 or (said.status in _CAPACITY_STATUSES and named(said, error_codes.OVERLOADED)):
-        return True
-    states_wait = stated_wait_us(said, case.now_us) is not None
-    return said.status == 503 and (states_wait or _BUSY.search(_in_words(said)) is not None)
-
-
 # --- the rest
 
 
@@ -341,8 +234,7 @@ def retry_is_forbidden_at_429(case: Case) -> bool:
 def is_retryable(case: Case) -> bool:
     """Server faults (except 501), conflicts, timeouts, Groq's 498, and what the provider says to retry."""
     said = case.evidence
-    failed_there = said.status >= 500 and said.status != 501
-    return failed_there or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
+    return is_server_fault(said) or said.status in _AGAIN or said.headers.get("x-should-retry") == "true"
 
 
 def took_too_long(case: Case) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from batcher.policy.classify.durations import moment_in_words, parse_duration, wait_in_words
+from batcher.policy.classify.durations import duration_with_units, moment_in_words, parse_duration, wait_in_words
 from batcher.policy.classify.error_body import Evidence, unwrapped
 from batcher.policy.classify.rate_headers import rate_hints
 
@@ -29,6 +29,21 @@ _SMALLEST_MOMENT: Final = 10**9
 #: older spellings.
 _PLAIN_RESETS: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
 #: Version 7: `limit=100, remaining=0, reset=30`. From version 8: `"default";r=0;t=30, "daily";r=9;t=99`.
+#: A header that was sent twice, as a proxy joins it.
+_SAME_TWICE: Final = re.compile(r"([0-9.]+)(?:\s*,\s*\1)+")
+#: Members of a body that state a wait. Milliseconds if the name ends so, else seconds or a duration with units.
+_WAIT_MEMBERS: Final = (
+    "retry_after_ms",
+    "retryAfterMs",
+    "retry_after",
+    "retryAfter",
+    "retry-after",
+    "retry_after_seconds",
+    "retryAfterSeconds",
+    # Google's ErrorInfo.
+    "quotaResetDelay",
+)
+_MOST_OF_A_WAIT: Final = 40
 _PAIR: Final = re.compile(r"\b(remaining|reset|r|t)\s*=\s*([0-9]{1,15})(?![0-9.])")
 _QUOTED: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
 
@@ -63,13 +78,12 @@ def _stated(evidence: Evidence, now_us: int) -> Iterator[float | None]:
     headers = evidence.headers
     milliseconds = _number(headers.get("retry-after-ms"))
     yield milliseconds / 1000 if milliseconds is not None else None
-    after = headers.get("retry-after")
-    seconds = _number(after)
-    yield seconds if seconds is not None else _until_date(after, now_us)
+    yield _until(headers.get("retry-after", ""), _server_time_us(headers, now_us))
     for detail in evidence.details:
         delay = detail.get("retryDelay")
         yield parse_duration(delay) if isinstance(delay, str) else None
     yield _openrouter_reset(evidence.metadata, now_us)
+    yield from _in_members(evidence, now_us)
     yield _estimated_time(evidence.document)
     yield wait_in_words(evidence.message)
     moment = moment_in_words(evidence.message)
@@ -88,14 +102,58 @@ def _number(text: str | None) -> float | None:
     return parse_duration(text) if text.replace(".", "", 1).isdigit() else None
 
 
-def _until_date(text: str | None, now_us: int) -> float | None:
+def _until(text: str, now_us: int) -> float | None:
+    """Return the seconds until a `Retry-After`: a number or an HTTP date.
+
+    Servers also send units (`30s`), a timestamp, an ISO date, and a value twice (`60, 60`).
+    """
+    text = text.strip()
+    twice = _SAME_TWICE.fullmatch(text)
+    if twice is not None:
+        text = twice[1]
+    seconds = _until_reset(text, now_us)
+    if seconds is None:
+        seconds = duration_with_units(text)
+    return seconds if seconds is not None else _until_date(text, now_us)
+
+
+def _server_time_us(headers: Mapping[str, str], now_us: int) -> int:
+    """Return the time of the reply by the server's clock, from which its dates count: this one may be wrong."""
+    since = _until_date(headers.get("date", ""), now_us)
+    return now_us if since is None else now_us + int(since * _SECOND)
+
+
+def _until_date(text: str, now_us: int) -> float | None:
     """Return the seconds until an HTTP date."""
     try:
-        moment = parsedate_to_datetime(text or "")
+        moment = parsedate_to_datetime(text)
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return aware.timestamp() - now_us / _SECOND
     except (ValueError, OverflowError):
         return None
+
+
+def _in_members(evidence: Evidence, now_us: int) -> Iterator[float | None]:
+    """Yield the waits that members of the body state, such as Cloudflare's `retry_after`."""
+    for node in _nodes(evidence):
+        for name in _WAIT_MEMBERS:
+            value = node.get(name)
+            if isinstance(value, str | int | float) and not isinstance(value, bool):
+                seconds = _until(str(value)[:_MOST_OF_A_WAIT], now_us)
+                in_milliseconds = name.lower().endswith("ms") and seconds is not None
+                yield seconds / 1000 if in_milliseconds and seconds is not None else seconds
+
+
+def _nodes(evidence: Evidence) -> Iterator[Mapping[str, object]]:
+    """Yield the objects of an error body in which a wait can stand."""
+    root = unwrapped(evidence.document)
+    if not isinstance(root, dict):
+        return
+    error = unwrapped(root.get("error"))
+    nodes = [error, evidence.metadata, *evidence.details, root]
+    nodes += [node.get("metadata") for node in evidence.details]
+    nodes += [error.get("details")] if isinstance(error, dict) else []
+    yield from (node for node in nodes if isinstance(node, dict))
 
 
 def _openrouter_reset(metadata: Mapping[str, object], now_us: int) -> float | None:

@@ -11,12 +11,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.domain.outcomes import Failure
-from batcher.policy.classify import error_codes, failures, predicates
+from batcher.policy.classify import error_codes, failures, limit_predicates, predicates
 from batcher.policy.classify.error_body import Evidence
 from batcher.policy.classify.failures import Case, permanent, refused, transient
 from batcher.policy.classify.retry_after import next_utc_hour_us
 from batcher.policy.lenient_json import NOT_JSON
 
+_TOO_MANY: Final = 429
 _TWICE: Final = 2
 _FEW: Final = 3
 _KINDS: Final[Mapping[type, str]] = {list: "list", str: "string", bool: "boolean", type(None): "null"}
@@ -50,11 +51,17 @@ def _refused_for_today(case: Case) -> Failure:
     """
     outcome = refused(case)
     wait = outcome.retry_after_us
-    if predicates.gemini_daily(case):
+    if limit_predicates.gemini_daily(case):
         wait = next_utc_hour_us(case.now_us, 8)
     elif wait is None and case.evidence.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY:
         wait = next_utc_hour_us(case.now_us, 0)
     return replace(outcome, daily=True, retry_after_us=wait)
+
+
+def _as_too_many(case: Case) -> Failure:
+    """Judge a refusal at another status as the 429 that it is: it may be for a day, or too large."""
+    refusal = replace(case, evidence=replace(case.evidence, status=_TOO_MANY))
+    return first_match(refusal).outcome(refusal)
 
 
 def _too_large(case: Case) -> Failure:
@@ -62,7 +69,7 @@ def _too_large(case: Case) -> Failure:
 
 
 def _exceeds_announced(case: Case) -> Failure:
-    overflow = predicates.announced_overflow(case)
+    overflow = limit_predicates.announced_overflow(case)
     figures = f"{overflow.tokens:,} tokens alone, more than the {overflow.limit:,} a minute" if overflow else ""
     said = permanent(case, code="request_too_large")
     return replace(said, message=f"it takes {figures} that the provider announces: {said.message}")
@@ -126,6 +133,7 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("proxy login required", _status(407), failures.pause_for_proxy),
     Rule("flagged content", predicates.moderated, permanent),
     Rule("context length exceeded at 403 or 500", predicates.exceeds_window, permanent),
+    Rule("rate limited at another status", limit_predicates.rate_limited_in_words, _as_too_many),
     Rule("moved API", predicates.moved_api, failures.pause_for_moved_api),
     Rule("wrong base URL", predicates.wrong_address, failures.pause_for_base_url),
     Rule("wrong path", predicates.wrong_path, failures.pause_for_path),
@@ -134,15 +142,16 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("service tier not allowed", predicates.service_tier, failures.pause_for_permission),
     Rule("HTML page at 403", predicates.forbidden_page, failures.pause_for_page),
     Rule("no permission", _status(403), failures.pause_for_permission),
-    # Limits.
-    Rule("never fits the limit", predicates.never_fits, _too_large),
-    Rule("daily limit", predicates.daily, _refused_for_today),
-    Rule("zero limit", predicates.zero_limit, failures.pause_for_zero_limit),
-    Rule("larger than the announced limit", predicates.exceeds_announced, _exceeds_announced),
+    # Limits. A limit of zero is often one per day, too.
+    Rule("zero limit", limit_predicates.zero_limit, failures.pause_for_zero_limit),
+    Rule("never fits the limit", limit_predicates.never_fits, _too_large),
+    Rule("daily limit", limit_predicates.daily, _refused_for_today),
+    Rule("larger than the announced limit", limit_predicates.exceeds_announced, _exceeds_announced),
     Rule("429 with x-should-retry: false", predicates.retry_is_forbidden_at_429, failures.pause_for_refusal),
     Rule("x-should-retry: false", predicates.retry_is_forbidden, permanent),
     Rule("too many requests", _status(429), refused),
-    Rule("overloaded", predicates.overloaded, refused),
+    Rule("overloaded", limit_predicates.overloaded, refused),
+    Rule("overloaded at another status", limit_predicates.overloaded_in_words, refused),
     # Faults that may pass on a retry.
     Rule("provider timeout", predicates.took_too_long, _few_times),
     # TGI, TEI and Bedrock: the model behind the server failed.

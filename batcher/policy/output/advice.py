@@ -82,6 +82,10 @@ _BY_CODE: Final[Mapping[str, str]] = {
         "The endpoint answers with sound, images or a file; batcher keeps JSON answers only. Send these requests "
         "with another tool."
     ),
+    "null_embedding": (
+        "The model computed no numbers (NaN) for an input, more than once, as some quantized models do. Use "
+        f"another number format at the server, then {_AGAIN}; or another model: {_OTHER_MODEL}."
+    ),
     "fewer_embeddings": (
         "The endpoint returned fewer vectors than the request has inputs, more than once. Send fewer inputs in "
         f"one request: {_AS_FILE}; or {_AGAIN}."

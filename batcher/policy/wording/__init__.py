@@ -2,5 +2,6 @@
 
 identifiers      splits identifiers into words
 token_overflow   that a prompt exceeds the model's window, and by how many tokens
+limit_words      that a rate was exceeded, or that there is no capacity now
 account_trouble  what is wrong with the account, the key, the model's name or the address
 """

@@ -46,7 +46,9 @@ _SENTENCES: Final[tuple[tuple[Trouble, re.Pattern[str]], ...]] = (
             r"\bcredit balance\b.{0,20}\b(?:too low|exhausted|insufficient|negative)\b",
             r"\baccount is (?:in arrears|overdue)\b|\boverdue payment\b",
             r"\baccount is not active\b.{0,20}\bbilling\b",
-            "余额不足|账户已欠费",
+            # one-api and new-api: the quota that their user or key has left, at 401, 403 and 429.
+            r"\b(?:user|token) (?:remaining )?quota is not enough\b",
+            "余额不足|账户已欠费|额度不足|额度已用尽|预扣费额度失败",
         ),
     ),
     (

@@ -145,6 +145,61 @@ async def test_a_reply_that_lies_about_itself_is_a_fault_or_no_answer(raw: bytes
         assert outcome.message.isprintable()
 
 
+def labelled(body: bytes, label: bytes, status: bytes = b"200 OK") -> bytes:
+    head = b"HTTP/1.1 %b\r\nContent-Encoding: %b\r\nContent-Length: %d\r\n\r\n" % (status, label, len(body))
+    return head + body
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        pytest.param(labelled(ANSWER, b"gzip"), id="unpacked on the way"),
+        pytest.param(labelled(b"{}", b"gzip", b"429 Too Many Requests"), id="an error unpacked on the way"),
+        pytest.param(labelled(ANSWER, b"br"), id="unasked"),
+        pytest.param(labelled(gzip.compress(gzip.compress(ANSWER)), b"gzip"), id="packed twice"),
+        pytest.param(labelled(gzip.compress(ANSWER), b"x-gzip"), id="an old name"),
+        pytest.param(labelled(gzip.compress(ANSWER), b"identity"), id="packed without saying so"),
+    ],
+)
+async def test_after_a_reply_that_is_packed_otherwise_than_it_says_none_is_to_be_packed(raw: bytes) -> None:
+    async def handler(exchange: Exchange) -> None:
+        accepted = dict(exchange.headers)["Accept-Encoding"]
+        await exchange.answer(by_length(ANSWER) if accepted == "identity" else raw)
+
+    async with raw_server(handler) as server, HttpSender(target(server.url()), StillClock()) as sender:
+        first, second = [await post(sender) for _ in range(2)]
+    if isinstance(first, TransportFault):
+        assert (first.kind, first.message.partition(": ")[2]) == (
+            FaultKind.PROTOCOL,
+            "its body is not encoded as its Content-Encoding says",
+        )
+    assert isinstance(second, Reply)
+    assert second.body == ANSWER
+
+
+async def test_hundreds_of_headers_are_read() -> None:
+    many = b"".join(b"llm_provider-x-%d: 1\r\n" % number for number in range(500))
+    (outcome,) = await outcomes([HEAD + many + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER])
+    assert isinstance(outcome, Reply)
+    assert outcome.body == ANSWER
+
+
+ODD_HEADS = [
+    # Proxies in front of SGLang, Azure Blob Storage, Caddy.
+    b"Server: a\r\nServer: b\r\nDate: x\r\nDate: y\r\nContent-Type: text/plain\r\n",
+    b"Connection: keep-alive\r\nConnection: keep-alive\r\n",
+    b"Upgrade: h2,h2c\r\nConnection: Upgrade\r\n",
+    b"Set-Cookie: a=\x80; expires=x\r\nX: \xe9\r\n",
+]
+
+
+@pytest.mark.parametrize("head", ODD_HEADS, ids=repr)
+async def test_an_odd_head_does_no_harm(head: bytes) -> None:
+    (outcome,) = await outcomes([HEAD + head + b"Content-Length: %d\r\n\r\n" % len(ANSWER) + ANSWER])
+    assert isinstance(outcome, Reply)
+    assert outcome.body == ANSWER
+
+
 @pytest.mark.parametrize("charset", ["utf-16", "latin-1", "no-such", "'", "utf-8; charset=utf-7", "\xff"])
 async def test_a_charset_changes_no_byte(charset: str) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=%b\r\n" % charset.encode("latin-1")

@@ -1,5 +1,7 @@
 """docs/providers.md#error-bodies: every shape of an error body, in one form."""
 
+import json
+
 import pytest
 
 from batcher.policy.classify.error_body import read_evidence
@@ -50,6 +52,28 @@ ERROR = {"message": "No.", "type": "t", "param": "n", "code": "c"}
             "refusal",
             "No.",
         ),
+        (
+            {"fault": {"faultstring": "Spike arrest violation.", "detail": {"errorcode": "policies.x"}}},
+            "policies.x",
+            "",
+            "Spike arrest violation.",
+        ),
+        ({"error": "invalid_grant", "error_description": "No."}, "", "invalid_grant", "No."),
+        ({"Message": "No."}, "", "", "No."),
+        ({"__type": "com.amazon.coral#ThrottlingException", "message": "No."}, "", "ThrottlingException", "No."),
+        ({"type": "about:blank", "title": "Too Many Requests", "status": 429}, "", "", "Too Many Requests"),
+        (
+            {
+                "type": "https://x/1015",
+                "title": "T",
+                "detail": "No.",
+                "error_code": 1015,
+                "error_name": "rate_limited",
+            },
+            "1015",
+            "rate_limited",
+            "No.",
+        ),
         ({}, "", "", ""),
         ("No.", "", "", ""),
         (b"upstream\n  connect error", "", "", "upstream connect error"),
@@ -86,7 +110,7 @@ def test_a_page_for_people_is_known_by_its_look_or_its_type(body, kind, is_html,
 
 @pytest.mark.parametrize(
     "body",
-    [b"[" * 200_000, b'{"a":' * 100_000, b'{"error": "\xff"}', b"\x00"],
+    [b"[" * 200_000, b'{"a":' * 100_000, b'{"error": "\xff"', b"\x00"],
 )
 def test_a_bomb_or_bad_text_is_no_json_and_raises_nothing(body):
     found = read_evidence(reply(500, body))
@@ -104,3 +128,63 @@ def test_a_message_deep_in_itself_is_given_up():
     for _ in range(50):
         message = {"message": message}
     assert read_evidence(reply(400, {"error": {"message": message}})).message == ""
+
+
+QUOTED = {"code": 429, "message": "Quota.", "status": "RESOURCE_EXHAUSTED", "details": [{"retryDelay": "5s"}]}
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "kind", "message"),
+    [
+        ({"message": json.dumps({"error": QUOTED}), "code": 429}, "429", "RESOURCE_EXHAUSTED", "Quota."),
+        ({"message": json.dumps([{"error": QUOTED}], indent=1)}, "429", "RESOURCE_EXHAUSTED", "Quota."),
+        (json.dumps({"error": QUOTED}), "429", "RESOURCE_EXHAUSTED", "Quota."),
+        (
+            {"message": f"VertexAIException - {json.dumps({'error': QUOTED})}. Model=x", "code": "limited"},
+            "limited",
+            "RESOURCE_EXHAUSTED",
+            "VertexAIException - Quota.",
+        ),
+        (
+            {
+                "message": json.dumps({"error": {"code": "insufficient_quota", "message": "No."}}),
+                "type": "upstream",
+            },
+            "insufficient_quota",
+            "upstream",
+            "No.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 500])
+def test_the_error_body_that_a_message_quotes_is_read(error, code, kind, message, status):
+    found = read_evidence(reply(status, {"error": error}))
+    assert (found.code, found.type, found.message) == (code, kind, message)
+
+
+def test_what_a_quoted_error_details_is_kept():
+    found = read_evidence(reply(429, {"error": {"message": json.dumps({"error": QUOTED}), "code": 429}}))
+    assert found.details == ({"retryDelay": "5s"},)
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (429, 'It was {"a": 1}'),
+        (429, '{"error": "text"}'),
+        (429, '{"error": {"code": "insufficient_quota"}}'),
+        (429, "{" * 100_000),
+        (429, "x" * 200 + json.dumps({"error": ERROR})),
+        # The request may be repeated here.
+        (400, f"invalid content: {json.dumps({'error': ERROR})}"),
+    ],
+)
+def test_other_messages_with_braces_are_no_quotation(status, message):
+    found = read_evidence(reply(status, {"error": {"message": message}}))
+    assert (found.code, found.message) == ("", message[:2_000])
+
+
+@pytest.mark.parametrize(("charset", "message"), [("latin-1", "d\u00e9pass\u00e9"), ("gbk", "\u4f59\u989d")])
+def test_the_code_of_an_error_in_another_charset_is_read(charset, message):
+    body = json.dumps({"error": {"message": message, "code": "insufficient_quota"}}, ensure_ascii=False)
+    assert read_evidence(reply(429, body.encode(charset))).code == "insufficient_quota"

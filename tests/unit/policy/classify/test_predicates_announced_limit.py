@@ -93,4 +93,5 @@ def test_anthropic_charges_what_is_produced():
 
 
 def test_a_fault_is_no_refusal():
-    assert judge(headers(), request(max_tokens=40_000), status=500).kind is FailureKind.TRANSIENT
+    said = openai_error("server_error", None, "Something failed.")
+    assert judge(headers(), request(max_tokens=40_000), body=said, status=500).kind is FailureKind.TRANSIENT

@@ -77,6 +77,12 @@ def test_a_duration_is_read_or_unknown_and_never_zero_by_mistake(text, seconds):
         ("try again after 2m", 120),
         ("retry_after: 30", 30),
         ("retryAfter=2.5s", 2.5),
+        ("You have exhausted your capacity. Your quota will reset after 1h2m3s.", 3723),
+        ("Limit reached, resets in 3 hours", 10800),
+        ("Out of call volume quota. Quota will be replenished in 02:10:05.", 7805),
+        ("Out of call volume quota. Quota will be replenished in 5.03:23:11", 444191),
+        ("connection reset after 30 s", None),
+        ("the quota resets in the night", None),
         ("Rate limited, retrying in 3 s", 3),
         ("the maximum wait 30 seconds was exceeded", None),
         ("waited 600 s for a free worker", None),
@@ -133,6 +139,27 @@ EXHAUSTED = {
         ({"retry-after": "0.5"}, GOOGLE, 0.5),
         ({"retry-after": formatdate(NOON / SECOND + 30, usegmt=True)}, b"", 30),
         ({"retry-after": formatdate(NOON / SECOND + 30)}, b"", 30),
+        # Not as the standard says.
+        ({"retry-after": "30s"}, IN_WORDS, 30),
+        ({"retry-after": "30 seconds"}, b"", 30),
+        ({"retry-after": "1 min 5 s"}, b"", 65),
+        ({"retry-after": "00:00:30"}, b"", 30),
+        ({"retry-after": "60, 60"}, b"", 60),
+        ({"retry-after": "60, 30"}, b"", None),
+        ({"retry-after": str(NOON // SECOND + 30)}, b"", 30),
+        ({"retry-after": "2026-11-22T13:00:30+01:00"}, b"", 30),
+        ({"retry-after": "Sun, 22 Nov 2026 13:00:30 +0100"}, b"", 30),
+        # By the server's clock, which is an hour behind.
+        ({"retry-after": "Sun, 22 Nov 2026 11:00:30 GMT", "date": "Sun, 22 Nov 2026 11:00:00 GMT"}, b"", 30),
+        # In the body.
+        ({}, {"status": 429, "detail": "You are being rate-limited.", "retry_after": 30}, 30),
+        ({}, {"error": {"message": "No.", "retryAfter": "30s"}}, 30),
+        ({}, {"error": {"message": "No.", "retry_after_ms": 1500}}, 1.5),
+        ({}, {"error": {"message": "No.", "details": {"retry_after": 7}}}, 7),
+        ({}, openrouter_error(429, retry_after_seconds=8), 8),
+        ({}, google_error(429, "RESOURCE_EXHAUSTED", {"metadata": {"quotaResetDelay": "373.8ms"}}), 0.3738),
+        ({}, {"error": {"message": "No.", "retry_after": True}}, None),
+        ({}, {"error": {"message": "No.", "retry_after": -3, "retryAfter": "soon"}}, None),
         ({}, GOOGLE, 37),
         ({}, OPENROUTER, 5),
         (EXHAUSTED, IN_WORDS, 9),
@@ -228,6 +255,7 @@ def test_the_next_hour_utc_is_always_ahead(hour, expected):
 
 @given(st.text(max_size=40), st.text(max_size=60))
 def test_no_header_and_no_message_makes_the_reading_raise(header, message):
+    assert _told({"date": header}, {"error": {"message": "No.", "retry_after": message}}) != 0
     names = (
         "retry-after",
         "retry-after-ms",

@@ -407,6 +407,39 @@ def test_geminis_daily_quota_waits_for_midnight_pacific_not_for_the_seconds_it_t
     assert (found.kind, found.daily, found.retry_after_us) == (RETRY_AT, True, 20 * 3600 * SECOND)
 
 
+_FREE_TIER = "Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_free_tier_requests"
+
+
+@pytest.mark.parametrize(
+    ("details", "message"),
+    [
+        ((), f"You exceeded your current quota.\n* {_FREE_TIER}, limit: 0, model: g\nPlease retry in 25.4s."),
+        (({"violations": [{"quotaId": "RequestsPerDay-FreeTier", "quotaValue": "0"}]},), "No."),
+        (({"metadata": {"quota_limit_value": "0", "quota_location": "us-west4"}},), "No."),
+        ((), "Gemini 2.5 Pro Preview doesn't have a free quota tier. Please use another."),
+        ((), "Rate limit reached for m on requests per min: Limit 0, Used 0, Requested 1."),
+    ],
+)
+def test_a_limit_of_zero_pauses_the_lane_as_no_wait_helps(details, message):
+    found = failure(429, google_error(429, "RESOURCE_EXHAUSTED", *details, message=message))
+    assert found.pause is not None
+    assert (found.pause.scope, found.pause.reason) == (PauseScope.LANE, PauseReason.MODEL)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"{_FREE_TIER}, limit: 20, model: g",
+        f"{_FREE_TIER}, limit: 0.5, model: g",
+        f"{_FREE_TIER}, limit: 0,500, model: g",
+        "Rate limit exceeded. Remaining limit: 0",
+        "Limit 05, Used 3",
+    ],
+)
+def test_another_limit_that_is_used_up_is_a_refusal(message):
+    assert failure(429, google_error(429, "RESOURCE_EXHAUSTED", message=message)).kind is RETRY_AT
+
+
 def test_openrouters_day_ends_at_midnight_utc_where_it_tells_no_time():
     found = failure(429, openrouter_error(429, limit_source="openrouter_free_tier_daily"))
     assert (found.daily, found.retry_after_us) == (True, 12 * 3600 * SECOND)
@@ -431,10 +464,14 @@ def test_words_in_the_message_of_a_bad_request_never_make_it_anything_else(messa
     assert failure(400, openai_error(kind="invalid_request_error", message=message)).kind is DEAD
 
 
-def test_a_503_that_says_nothing_is_transient_and_one_that_says_busy_is_a_refusal():
+def test_a_fault_that_says_nothing_is_transient_and_one_that_says_busy_is_a_refusal():
     assert failure(503, openai_error(kind="server_error", message="Service unavailable")).kind is RETRY
     assert failure(503, openai_error(kind="api_error", message="The model is overloaded.")).kind is RETRY_AT
-    assert failure(500, openai_error(kind="api_error", message="The model is overloaded.")).kind is RETRY
+    assert failure(500, anthropic_error("api_error", "Overloaded")).kind is RETRY_AT
+    assert failure(500, anthropic_error("overloaded_error")).kind is RETRY_AT
+    assert failure(500, openai_error(kind="api_error", message="The model failed.")).kind is RETRY
+    assert failure(501, openai_error(kind="api_error", message="The model is overloaded.")).kind is DEAD
+    assert failure(502, b"<title>The server is overloaded</title>").kind is RETRY
 
 
 def test_a_fault_that_names_a_time_keeps_it():

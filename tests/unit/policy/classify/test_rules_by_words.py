@@ -26,6 +26,14 @@ XAI_KEY = {
         (429, openai_error(None, "AI_APICallError", "Insufficient balance."), KEY, PauseReason.QUOTA),
         (429, openai_error(None, "exceeded_current_quota_error", "x"), KEY, PauseReason.QUOTA),
         (429, {"code": "x", "error": XAI_CREDITS}, KEY, PauseReason.QUOTA),
+        (403, openai_error("insufficient_user_quota", "new_api_error", "x"), KEY, PauseReason.QUOTA),
+        (403, openai_error(None, "one_api_error", "user quota is not enough"), KEY, PauseReason.QUOTA),
+        (
+            401,
+            openai_error(None, "new_api_error", "\u8be5\u4ee4\u724c\u989d\u5ea6\u5df2\u7528\u5c3d"),
+            KEY,
+            PauseReason.QUOTA,
+        ),
         (403, {"code": "x", "error": XAI_CREDITS}, KEY, PauseReason.QUOTA),
         (402, openai_error("invalid_request_error", None, "Insufficient Balance"), KEY, PauseReason.QUOTA),
         (400, openai_error("Arrearage", "Arrearage", "Access denied"), KEY, PauseReason.QUOTA),
@@ -191,3 +199,53 @@ def test_a_limit_of_a_rate_that_a_request_exceeds_alone_is_not_about_the_window(
     message = "Rate limit: Limit 30000, Requested 40000 tokens per min"
     found = failure(status, openai_error(None, None, message))
     assert (found.kind, found.code) == (DEAD, "request_too_large")
+
+
+APIM_QUOTA = {"statusCode": 403, "message": "Out of call volume quota. Quota will be replenished in 02:10:05."}
+GITHUB = {"message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."}
+BEDROCK = {"message": "Too many tokens, please wait before trying again.", "__type": "ThrottlingException"}
+BEHIND_LITELLM = "litellm.ServiceUnavailableError: BedrockException - ThrottlingException: x"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "seconds"),
+    [
+        (403, APIM_QUOTA, {"retry-after": "7805"}, 7805),
+        (403, GITHUB, {}, None),
+        (403, openai_error(None, None, "Rate limit exceeded for model gpt-9"), {}, None),
+        (403, openai_error(None, None, "Not now."), {"retry-after": "30"}, 30),
+        (400, BEDROCK, {}, None),
+        (400, openai_error("rate_limit_exceeded", None, "Slow down, try again in 4s"), {}, 4),
+        (500, openai_error(None, None, BEHIND_LITELLM), {}, None),
+        (502, openai_error(None, None, "Upstream error: 429 Too Many Requests"), {}, None),
+        (200, {"error": "Too many requests"}, {}, None),
+        (200, openai_error(None, None, "Rate limit exceeded. Try again in 9s."), {}, 9),
+        (200, {"error_code": 18, "error_msg": "Open api qps request limit reached"}, {}, None),
+        (200, openai_error(None, "server_error", "The model is overloaded"), {}, None),
+    ],
+)
+@pytest.mark.parametrize("context", [FRESH, BUSY])
+def test_a_limit_that_is_said_at_another_status_is_a_refusal(status, body, headers, seconds, context):
+    found = failure(status, body, headers, context=context)
+    assert found.kind is RETRY_AT
+    assert found.retry_after_us == (None if seconds is None else seconds * SECOND)
+
+
+def test_a_limit_at_another_status_may_be_for_a_day_or_too_small_for_the_request():
+    assert failure(200, {"error_code": 17, "error_msg": "Open api daily request limit reached"}).daily
+    message = "Rate limit exceeded: Limit 30000, Requested 40000"
+    assert failure(403, openai_error(None, None, message)).code == "request_too_large"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (400, openai_error(None, None, f"{ECHO}: too many requests"), DEAD),
+        (403, openai_error(None, None, "This key has no permission."), PAUSE),
+        (403, openai_error(None, None, "Rate limit exceeded: your account is suspended"), PAUSE),
+        (404, openai_error(None, None, "rate limit exceeded"), PAUSE),
+        (200, openai_error(None, None, "Something failed."), RETRY),
+    ],
+)
+def test_other_words_stay_what_their_status_says(status, body, kind):
+    assert failure(status, body).kind is kind
