@@ -162,7 +162,7 @@ class Verdicts:
         """Return whether nothing but undecided failures has been in hand for some seconds.
 
         Rows may be parked until a row with the same content is answered (`batcher/store/queue/cache_hits.py`). If
-        that one is undecided, and waits for them in turn, the queue has something for soon, for ever.
+        that one is undecided, and waits for them in turn, the queue always has something for soon.
         """
         kept = sum(map(len, self._undecided.values()))
         if not kept or kept != sum(job.held for job in self._state.jobs.values()):
