@@ -4,8 +4,9 @@ import re
 from typing import Final
 
 from batcher.domain.outcomes import Failure
-from batcher.policy.classify.structured_output import CODE as INVALID_OUTPUT
 
+#: The code of an answer that misses its format, as in `advice.py`.
+_INVALID_OUTPUT: Final = "invalid_output"
 _NAME: Final = r"[`'\"]?([A-Za-z_][\w.]*)[`'\"]?"
 #: "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 _RENAMED: Final = re.compile(rf"\buse {_NAME} instead\b", re.IGNORECASE)
@@ -24,7 +25,7 @@ _FORBIDDEN: Final = re.compile(r"\bextra inputs are not permitted\b|\bextra_forb
 
 def how_to_fix(failure: Failure, *, job: int) -> str:
     """Return the fix of a pause for one failure of many rows. `job` is the job's number."""
-    if failure.code == INVALID_OUTPUT:
+    if failure.code == _INVALID_OUTPUT:
         return (
             "see whether the model can keep the format, and whether its answers are cut (max_tokens); "
             f"`batcher resume {job} --no-validate-output` takes the answers unchecked, and `batcher resume {job}` "
