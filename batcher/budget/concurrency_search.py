@@ -12,6 +12,9 @@ from batcher.policy.rate.queueing import LatencyTrend, is_queueing, with_reply, 
 _REMEMBERED = 512
 #: Weight of a new reply's latency in the mean.
 _WEIGHT = 0.2
+#: Mean latency in seconds below which a queue at the server is none to care about: the wait is short, and fewer in
+#: flight would only make our own batches smaller.
+_LEAST_LATENCY_S = 0.1
 #: A timeout is explained by a queue if answers take at least this share of the time. If they are much faster, the
 #: request itself takes too long.
 _SLOW = 0.25
@@ -49,7 +52,7 @@ class ConcurrencySearch:
         if not climb.measured:
             trend = self._trend if self._trend.count < _REMEMBERED else LatencyTrend()
             self._trend = trend = with_reply(trend, place.beside, latency)
-            if is_queueing(trend):
+            if self._latency >= _LEAST_LATENCY_S and is_queueing(trend):
                 self._climb = concurrency.queued(worth_keeping(trend, place.beside), now)
                 return
             if self._most is not None:

@@ -63,6 +63,13 @@ async def test_concurrency_that_was_given_is_a_ceiling_also_below_which_a_queue_
     assert work.most == 40
 
 
+async def test_a_queue_of_milliseconds_is_none_to_care_about():
+    """Fewer in flight would only make our own batches smaller."""
+    work = await work_at(opened(most=64), Server(1, seconds=0.001), seconds=5)
+    assert work.most == 64
+    assert work.in_flight(3, 5) >= 60
+
+
 async def after_timeout(others_s, waited_s):
     """Whether a queue is said to explain a timeout after so long; and how many may be in flight then."""
 
