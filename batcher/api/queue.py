@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Callable, Mapping
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +10,7 @@ from msgspec.structs import replace
 
 from batcher.api.errors import translate_errors
 from batcher.api.results import JobHandle, Result
-from batcher.api.sources import Rows, open_rows
+from batcher.api.sources import Rows, absolute_ca_file, open_rows, working_folder
 from batcher.api.stream import Arrivals, Stream
 from batcher.app import make_parts
 from batcher.clock import SystemClock
@@ -78,7 +77,9 @@ class Batcher:
         ca_file: str | None = None,
         simulate: bool | None = None,
     ) -> None:
-        file = load_file(None, Path.cwd())
+        folder = working_folder()
+        file = load_file(None, folder)
+        file = replace(file, job=replace(file.job, ca_file=absolute_ca_file(file.job.ca_file)))
         flags = Flags(
             base_url=base_url,
             api_key_env=api_key_env,
@@ -87,7 +88,7 @@ class Batcher:
             max_wait=max_wait,
             cache=cache,
             allow_http=allow_http,
-            ca_file=ca_file,
+            ca_file=absolute_ca_file(ca_file),
             simulate=simulate,
             db=None if db is None else os.fspath(db),
             concurrency=concurrency,
@@ -96,7 +97,9 @@ class Batcher:
         self._limits = None if limits is None else _checked(limits, "limits")
         of_models = (model_limits or {}).items()
         self._model_limits = {model: _checked(own, f"model_limits[{model!r}]") for model, own in of_models}
-        self._process = resolve_process(flags, os.environ, file)
+        # Absolute from the start: the host program may change its working directory, as `%cd` does in a notebook.
+        process = resolve_process(flags, os.environ, file)
+        self._process = replace(process, db=os.fspath(folder / process.db))
         self._settings = self._resolve(None)
         self._api_key = api_key
         self._open: Any = None

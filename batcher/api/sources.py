@@ -4,15 +4,33 @@ import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from batcher.config.paths import ca_path
 from batcher.domain.errors import UsageError
 from batcher.files.source import Source, open_source
 
 #: A job file's path, or an iterable of request objects.
 Rows = str | os.PathLike[str] | Iterable[Mapping[str, Any]]
+
+
+def working_folder() -> Path:
+    """Return the working directory. Raises UsageError if it is gone."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"the working directory cannot be found: {error.strerror}",
+            hint="change to one that exists: os.chdir(PATH)",
+        ) from None
+
+
+def absolute_ca_file(path: str | os.PathLike[str] | None) -> str | None:
+    """Return the absolute path of the file of certificates, which is read again whenever a job runs."""
+    return None if path is None else ca_path(os.fspath(path), os.environ)
 
 
 @contextmanager

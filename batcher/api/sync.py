@@ -7,6 +7,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
+from msgspec.structs import replace
+
 from batcher import app
 from batcher.api.errors import translate_errors
 from batcher.api.queue import Batcher
@@ -58,14 +60,17 @@ def run_file(
     results = _place(path, output, simulated=bool(settings.get("simulate")))
     limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
 
+    # Absolute from the start: the host program may change its working directory meanwhile.
+    place = export.absolute(results)
+
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
             with translate_errors():
-                export.check_places(queue._store, results, source_path=os.fspath(path))  # noqa: SLF001 - one surface
-            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=results)
+                export.check_places(queue._store, place, source_path=os.fspath(path))  # noqa: SLF001 - one surface
+            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=place)
             async for _ in queue.run(job):
                 pass
-            return _finish(queue, JobId(job.id), results)
+            return _as_given(_finish(queue, JobId(job.id), place), results)
 
     return _run_anywhere(work)
 
@@ -74,6 +79,15 @@ def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, 
     if output is not None:
         return os.fspath(output)
     return export.default_output(os.fspath(path), simulated=simulated)
+
+
+def _as_given(summary: Summary, results: str) -> Summary:
+    """Return the summary with the files named as the caller named them."""
+    return replace(
+        summary,
+        results=results,
+        errors=None if summary.errors is None else export.errors_beside(results),
+    )
 
 
 def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:

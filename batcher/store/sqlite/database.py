@@ -18,11 +18,14 @@ from sqlalchemy.pool import NullPool
 
 from batcher.domain.errors import ForeignStore, StoreError
 from batcher.store.sqlite.file_locks import write_lock
-from batcher.store.sqlite.filesystem import refuse_shared
+from batcher.store.sqlite.filesystem import real_path, refuse_second_view, refuse_shared
 from batcher.store.sqlite.wal_flush import FLUSHES, LogFile
 
 #: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
+
+#: The first version with RETURNING.
+LEAST_SQLITE = (3, 35, 0)
 
 # In pages of 4 KiB. A checkpoint flushes three times, which takes as long as three commits on a slow disk;
 # SQLite's own 1,000 pages are those of a dozen batches.
@@ -64,6 +67,16 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     cursor.close()
 
 
+def refuse_old_sqlite(version: tuple[int, int, int]) -> None:
+    """Raise StoreError if Python was built with an SQLite that lacks a statement that the store uses."""
+    if version < LEAST_SQLITE:
+        have, need = (".".join(map(str, each)) for each in (version, LEAST_SQLITE))
+        raise StoreError(
+            f"this Python uses SQLite {have}, and the store needs {need} or later",
+            hint="install batcher with a newer Python: `uv tool install --python 3.12 llm-batcher`",
+        )
+
+
 def identity(path: Path) -> tuple[int, int] | None:
     """Return which file is at the path, without opening it; None if there is none."""
     try:
@@ -89,6 +102,7 @@ def make_engine(path: Path, parameters: str | None = None) -> Engine:
 def _connect(path: Path, parameters: str | None) -> Any:  # noqa: ANN401 - a DBAPI connection
     import sqlite3  # noqa: PLC0415 - the driver, only where a store is opened
 
+    refuse_old_sqlite(sqlite3.sqlite_version_info)
     # One connection is used by one thread at a time, though not always by the thread that created it.
     place = path if parameters is None else f"file:{quote(os.fspath(path))}?{parameters}"
     return sqlite3.connect(place, uri=parameters is not None, check_same_thread=False, cached_statements=256)
@@ -104,8 +118,10 @@ class Database:
     is_read_only = False
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        #: The one real path: links to the store share its locks, its log and its side files.
+        self.path = path = real_path(path)
         self._mutex = threading.Lock()
+        refuse_second_view(path)
         refuse_shared(path)
         _prepare_file(path)
         self._file = identity(path)
@@ -131,8 +147,11 @@ class Database:
         if self._is_set_up():
             return
         with self._mutex, self._lock.held():
-            if self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() != "wal":
-                self._writer.exec_driver_sql("PRAGMA journal_mode = WAL")
+            if (mode := self._writer.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()) != "wal":
+                raise StoreError(
+                    f"the store {self.path} cannot be kept in SQLite's WAL mode here (it stays in mode {mode})",
+                    hint="name a place on a local disk: --db /var/tmp/batcher.db",
+                )
             if self._writer.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
                 self._writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
 

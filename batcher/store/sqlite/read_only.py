@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 
 from batcher.domain.errors import StoreError
 from batcher.store.sqlite.database import Database, identity, make_engine, refuse_foreign, storage_errors
+from batcher.store.sqlite.filesystem import real_path, refuse_second_view
 
 _HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
 
 
 def open_for_reading(path: Path) -> Database:
     """Return the store for commands that mostly read; if it cannot be written, one whose `write` raises."""
+    path = real_path(path)
     folder = path.parent
     is_writable = os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)
     return Database(path) if is_writable else ReadOnlyDatabase(path)
@@ -29,7 +31,8 @@ class ReadOnlyDatabase(Database):
     is_read_only = True
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path = real_path(path)
+        refuse_second_view(path)
         self._mutex = threading.Lock()
         self._file = identity(path)
         self._engine = make_engine(path, self._parameters())

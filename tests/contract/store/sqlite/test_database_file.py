@@ -16,7 +16,7 @@ from batcher.domain.errors import ForeignStore, StoreError, StoreTooNew
 from batcher.domain.states import AnswerMark
 from batcher.store.schema import metadata
 from batcher.store.sqlite import migrate
-from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.database import LEAST_SQLITE, Database, refuse_old_sqlite
 from batcher.store.sqlite.file_locks import RunnerLock
 from tests.support.stores import START, Row, completed, holder_of, open_store, stored, submit_rows, table
 
@@ -271,3 +271,23 @@ def test_an_upgrade_marks_cached_answers_that_nobody_validated(database):
     marked = {row["response_id"] for row in table(database, "cache") if row["marks"] == AnswerMark.UNVALIDATED}
     found = [stored(database, job)["asks"]["response_id"] for job in (lax, older)]
     assert (marked, len(table(database, "cache"))) == (set(found), 6)
+
+
+# --- what SQLite must be able to do ---
+
+
+def test_an_sqlite_that_is_too_old_is_named() -> None:
+    refuse_old_sqlite(LEAST_SQLITE)
+    refuse_old_sqlite(sqlite3.sqlite_version_info)
+    with pytest.raises(StoreError, match=r"SQLite 3\.34\.1, and the store needs 3\.35\.0"):
+        refuse_old_sqlite((3, 34, 1))
+
+
+def test_a_store_that_cannot_be_in_wal_mode_is_refused(tmp_path, monkeypatch) -> None:
+    """As on a file system without shared memory: SQLite keeps the old mode and reports no error."""
+    real = sqlite3.connect
+    monkeypatch.setattr(
+        sqlite3, "connect", lambda _place, **options: real("file::memory:", **(options | {"uri": True}))
+    )
+    with pytest.raises(StoreError, match="WAL mode here \\(it stays in mode memory\\)"):
+        Database(tmp_path / "batcher.db")

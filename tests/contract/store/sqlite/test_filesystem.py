@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from batcher.domain.errors import ForeignStore, StoreError
 from batcher.services.store import open_store as opening
 from batcher.store.sqlite import filesystem, migrate
 from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.filesystem import Mount, is_shared, mount_of
 from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading, runner_is_live
 from tests.support.stores import open_store
@@ -201,3 +203,108 @@ def test_a_live_runner_is_seen_without_writing(tmp_path) -> None:
         assert not runner_is_live(tmp_path / "batcher.db")
         fcntl.flock(file, fcntl.LOCK_EX)
         assert runner_is_live(tmp_path / "batcher.db")
+
+
+# --- macOS prints what Linux has in a file ---
+
+PRINTED = """
+/dev/disk3s1s1 on / (apfs, sealed, local, read-only, journaled)
+devfs on /dev (devfs, local, nobrowse)
+/dev/disk3s5 on /System/Volumes/Data (apfs, local, journaled, nobrowse)
+//me@nas._smb._tcp.local/share on /Volumes/my share (smbfs, nodev, nosuid, mounted by me)
+server:/exports on /Volumes/on (nfs)
+map auto_home on /System/Volumes/Data/home (autofs, automounted, nobrowse)
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/Users/me", "apfs"),
+        ("/Volumes/my share/x", "smbfs"),
+        ("/Volumes/on", "nfs"),
+        ("/System/Volumes/Data/home/me", "autofs"),
+    ],
+)
+def test_what_mount_prints_on_macos_is_understood(folder: str, kind: str) -> None:
+    found = mount_of(Path(folder), PRINTED)
+    assert found is not None
+    assert found.kind == kind
+
+
+def test_on_macos_the_command_is_asked_and_may_fail(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(filesystem, "_MOUNT_COMMAND", ["/bin/echo", PRINTED])
+    assert "smbfs" in filesystem._mounts()
+    monkeypatch.setattr(filesystem, "_MOUNT_COMMAND", ["/does/not/exist"])
+    assert filesystem._mounts() == ""
+
+
+# --- one file, one path ---
+
+
+def side_files(folder: Path) -> set[str]:
+    return {each.name for each in folder.iterdir() if "-" in each.name}
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_link_to_a_store_leads_to_the_files_of_the_store(tmp_path, is_there) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "links").mkdir()
+    link = tmp_path / "links" / "link.db"
+    (tmp_path / "links" / "further.db").symlink_to("../data/batcher.db")
+    link.symlink_to("further.db")
+    if is_there:
+        open_store(tmp_path / "data").close()
+    before = os.umask(0)
+    try:
+        database = open_store(link.parent, "link.db")
+        real = tmp_path / "data" / "batcher.db"
+        assert database.path == real
+        first, second = RunnerLock(database.path), RunnerLock(Database(real).path)
+        first.acquire()
+        assert second.is_live()
+        assert real.stat().st_mode & 0o777 == 0o600
+        assert side_files(link.parent) == set()
+        with closing(ReadOnlyDatabase(link)) as looking:
+            assert looking.path == real
+        assert open_for_reading(link).path == real
+    finally:
+        os.umask(before)
+
+
+def test_a_link_that_leads_to_itself_is_refused(tmp_path) -> None:
+    (tmp_path / "a.db").symlink_to("b.db")
+    (tmp_path / "b.db").symlink_to("a.db")
+    with pytest.raises(StoreError, match="leads back to itself"):
+        Database(tmp_path / "a.db")
+
+
+def test_a_store_is_found_again_after_the_working_directory_has_changed(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with closing(Database(Path("batcher.db"))) as database, closing(ReadOnlyDatabase(Path("batcher.db"))) as other:
+        monkeypatch.chdir("/")
+        migrate.upgrade(database, now=1)
+        assert version(database)
+        assert version(other)
+    assert (tmp_path / "batcher.db").exists()
+
+
+@pytest.mark.parametrize("kind", [Database, ReadOnlyDatabase])
+def test_a_file_with_a_second_name_is_refused(tmp_path, kind) -> None:
+    open_store(tmp_path).close()
+    (tmp_path / "other.db").hardlink_to(tmp_path / "batcher.db")
+    with pytest.raises(StoreError, match="2 names") as caught:
+        kind(tmp_path / "other.db")
+    assert "-samefile" in (caught.value.hint or "")
+
+
+def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path, monkeypatch) -> None:
+    place = str(tmp_path / "my batcher.db").replace(" ", r"\040")
+    line = f"40 22 254:0 /host/batcher.db {place} rw - ext4 /dev/vda rw"
+    monkeypatch.setattr(filesystem, "_mounts", lambda: MOUNTS + line)
+    with pytest.raises(StoreError, match="mounted by itself") as caught:
+        Database(tmp_path / "my batcher.db")
+    assert "mount its folder" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == []
+    Database(tmp_path / "batcher.db").close()
