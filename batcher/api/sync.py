@@ -7,8 +7,6 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any
 
-from msgspec.structs import replace
-
 from batcher import app
 from batcher.api.errors import translate_errors
 from batcher.api.queue import Batcher
@@ -60,8 +58,7 @@ def run_file(
     results = _place(path, output, simulated=bool(settings.get("simulate")))
     limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
 
-    # Absolute from the start: the host program may change its working directory meanwhile.
-    place = export.absolute(results)
+    place = export.absolute(results)  # the host program may change its working directory meanwhile
 
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
@@ -70,7 +67,7 @@ def run_file(
             job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=place)
             async for _ in queue.run(job):
                 pass
-            return _as_given(_finish(queue, JobId(job.id), place), results)
+            return _finish(queue, JobId(job.id), place, shown=results)
 
     return _run_anywhere(work)
 
@@ -81,16 +78,8 @@ def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, 
     return export.default_output(os.fspath(path), simulated=simulated)
 
 
-def _as_given(summary: Summary, results: str) -> Summary:
-    """Return the summary with the files named as the caller named them."""
-    return replace(
-        summary,
-        results=results,
-        errors=None if summary.errors is None else export.errors_beside(results),
-    )
-
-
-def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
+def _finish(queue: Batcher, job_id: JobId, results: str, *, shown: str) -> Summary:
+    """Write the results. `shown` is their path as the caller gave it."""
     database = queue._store  # noqa: SLF001 - two modules of one surface
     with database.read() as connection:
         job = jobs.get(connection, job_id)
@@ -113,8 +102,8 @@ def _finish(queue: Batcher, job_id: JobId, results: str) -> Summary:
         rate_limited=status.rate_limited,
         input_tokens=status.tokens.input,
         output_tokens=status.tokens.output,
-        results=written.results,
-        errors=written.errors,
+        results=shown,
+        errors=None if written.errors is None else export.errors_beside(shown),
     )
 
 
