@@ -62,8 +62,7 @@ def run_file(
 
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
-            with translate_errors():
-                export.check_places(queue._store, place, source_path=os.fspath(path))  # noqa: SLF001 - one surface
+            _check_place(queue, place, os.fspath(path))
             job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=place)
             async for _ in queue.run(job):
                 pass
@@ -76,6 +75,11 @@ def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, 
     if output is not None:
         return os.fspath(output)
     return export.default_output(os.fspath(path), simulated=simulated)
+
+
+@translate_errors()
+def _check_place(queue: Batcher, place: str, source: str) -> None:
+    export.check_places(queue._store, place, source_path=source)  # noqa: SLF001 - two modules of one surface
 
 
 def _finish(queue: Batcher, job_id: JobId, results: str, *, shown: str) -> Summary:
