@@ -59,8 +59,13 @@ class ConcurrencySearch:
                 return
         self._climb = concurrency.answered(climb, now, latency, is_full=is_full)
 
-    def explains_timeout(self, waited_s: float) -> bool:
-        """Return whether a request waited so long in a queue: the answers of others take long, too."""
+    def explains_timeout(self, waited_s: float, in_flight: int) -> bool:
+        """Return whether a request waited so long in a queue: the answers of others take long, too.
+
+        Before the first answer, several in flight explain it: the endpoint may work for another lane first.
+        """
+        if not self._latency:
+            return in_flight > 1
         return self._latency >= _SLOW * waited_s
 
     def timed_out(self, in_flight: int, now: float) -> None:

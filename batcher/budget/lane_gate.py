@@ -249,7 +249,7 @@ class LaneGate:
         Then half of what was in flight when it was sent is kept.
         """
         place, now = self._last_back, self._clock()
-        if place is None or not self.concurrency.explains_timeout(now - place.at):
+        if place is None or not self.concurrency.explains_timeout(now - place.at, place.beside):
             return False
         if place.at >= self._eased_at:
             self._eased_at = now

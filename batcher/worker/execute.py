@@ -48,12 +48,19 @@ _GATEWAY_ERRORS = frozenset({502, 503, 504, 521, 522, 523, 524})
 _TOO_LARGE = "request_too_large"
 
 
+class AnsweredSince(Struct, frozen=True, kw_only=True):
+    """Whether other requests were answered since one was sent: of its lane, and of any lane of its endpoint."""
+
+    lane: bool
+    endpoint: bool
+
+
 class Judged(Struct, frozen=True, kw_only=True):
     """What a result means, and what was known when it arrived."""
 
     outcome: Outcome
-    #: Whether the lane has answered another request since this one was sent.
-    lane_answered: bool
+    #: What has answered another request since this one was sent.
+    answered: AnsweredSince
     hints: RateHints | None = None
     #: Set if the outcome is a refusal by a rate limit.
     refusal_cause: RefusalCause | None = None
@@ -92,7 +99,7 @@ class Executor:
         lane, sent = dispatch.lane, self._time()
         try:
             result = await self._send(dispatch)
-            judged = await self._judge(dispatch, result, lane_answered=lane.answered_at > sent)
+            judged = await self._judge(dispatch, result, sent=sent)
         finally:
             lane.in_flight -= 1
             del self._state.sending[dispatch.claim.request_id]
@@ -117,12 +124,13 @@ class Executor:
             self._settler.add(Settlement(claim=claim, decision=released, attempt=record))
             raise
 
-    async def _judge(self, dispatch: Dispatch, result: Reply | TransportFault, *, lane_answered: bool) -> Judged:
-        """Find out what the result means.
+    async def _judge(self, dispatch: Dispatch, result: Reply | TransportFault, *, sent: float) -> Judged:
+        """Find out what the result means. `sent`: monotonic seconds at which the request was sent.
 
         All code that reads text of others is called here, so that its faults cost one row.
         """
         claim, endpoint = dispatch.claim, dispatch.lane.endpoint
+        answered = AnsweredSince(lane=dispatch.lane.answered_at > sent, endpoint=endpoint.answered_at > sent)
         context = ReplyContext(
             host=endpoint.host,
             endpoint_answered=endpoint.breaker.has_answered,
@@ -148,10 +156,10 @@ class Executor:
         except asyncio.CancelledError as error:
             # Only validating waits. The answer is here and paid for, so it is delivered unchecked.
             assert isinstance(outcome, Success)  # noqa: S101 - for the type checker
-            return Judged(outcome=unchecked(outcome), lane_answered=lane_answered, hints=hints, cancelled=error)
+            return Judged(outcome=unchecked(outcome), answered=answered, hints=hints, cancelled=error)
         except Exception as error:  # noqa: BLE001 - whatever a reply makes fail costs its row, never the run
-            return Judged(outcome=internal_error(error), lane_answered=lane_answered)
-        return Judged(outcome=outcome, lane_answered=lane_answered, hints=hints, refusal_cause=cause)
+            return Judged(outcome=internal_error(error), answered=answered)
+        return Judged(outcome=outcome, answered=answered, hints=hints, refusal_cause=cause)
 
     def _conclude(self, dispatch: Dispatch, result: Reply | TransportFault, judged: Judged) -> None:
         lane, outcome = dispatch.lane, judged.outcome
@@ -186,7 +194,7 @@ class Executor:
         if isinstance(outcome, Success):
             assert isinstance(result, Reply)  # noqa: S101 - for the type checker: only a reply succeeds
             self._budget.answered(lane.key)
-            lane.answered_at = self._time()
+            lane.answered_at = lane.endpoint.answered_at = self._time()
             lane.answers += 1
             lane.failing_since = None
             return complete(outcome, result)
@@ -237,7 +245,7 @@ class Executor:
             LaneTally(lane.refusals, lane.answers, bool(lane.in_flight or lane.ready) or not route.dry),
             self._time(),
             is_plain=judged.refusal_cause in _PLAIN,
-            answered_since_sent=judged.lane_answered,
+            answered_since_sent=judged.answered.lane,
         )
         self._state.refusals[claim.request_id] = found
         return found.are_too_many
@@ -299,8 +307,8 @@ def _refusal_cause(outcome: Outcome, claim: Claim) -> RefusalCause | None:
 
 
 def _timed_out_alone(result: Reply | TransportFault, judged: Judged) -> bool:
-    """Return whether a request timed out while the lane answered others."""
-    return isinstance(result, TransportFault) and result.kind is FaultKind.TIMEOUT and judged.lane_answered
+    """Return whether a request timed out while its endpoint answered others, of this or of another lane."""
+    return isinstance(result, TransportFault) and result.kind is FaultKind.TIMEOUT and judged.answered.endpoint
 
 
 def _breaker_after(

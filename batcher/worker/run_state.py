@@ -59,6 +59,8 @@ class Endpoint:
     base_url: str
     host: str
     breaker: Breaker = field(default_factory=Breaker)
+    #: Monotonic seconds of the last success in any of its lanes.
+    answered_at: float = float("-inf")
     #: Whether a probe is in flight; until it comes back, nothing else is sent.
     probing: bool = False
     #: Set whenever the breaker may allow more than before.

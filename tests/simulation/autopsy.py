@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from batcher.policy.retry.decide import MOST_QUEUED
 from batcher.policy.retry.failure_run import HOLD_AFTER, HOLD_AFTER_BLOCK_AND_ANSWERS
 from batcher.policy.retry.refusals import MOST_ALONE
 from batcher.store.queue.runners import WORKER_LOST_AFTER
@@ -26,8 +27,6 @@ FEWER = {
     Fate.NO_CREDIT: 3,
     Fate.KEY_ROW: 3,
 }
-#: Attempts of a row whose address is not there, after a pause for that was resumed.
-FEW_ATTEMPTS = 3
 
 
 class Autopsy:
@@ -72,7 +71,7 @@ class Autopsy:
             "blocked_by_policy": lambda row: self._fates(row)[Fate.FORBIDDEN_ROW] > 0,
             "prompt_not_found": lambda row: self._fates(row)[Fate.UNKNOWN_ROW] > 0,
             "unsupported_parameter": self._is_of_one_row_or_confirmed,
-            "timeout": lambda row: self._fates(row)[Fate.TIMEOUT] >= FEWER[Fate.TIMEOUT],
+            "timeout": self._has_timed_out,
             "refused_too_often": lambda row: self._fates(row)[Fate.REFUSED] >= MOST_ALONE,
             "worker_lost": lambda row: row.lost >= WORKER_LOST_AFTER and self._kills(row) >= WORKER_LOST_AFTER,
         }
@@ -83,10 +82,30 @@ class Autopsy:
         paused = self._world.watcher.ask("SELECT 1 FROM pauses WHERE instr(failure, ?)", row.code)
         is_none_there = bool(spent) and all(each.fate in NO_BACKEND for each in spent)
         require(bool(paused) or not is_none_there, "I17 a gateway without a backend spends no row", row, spent)
-        if is_none_there:
-            return len(spent) >= FEW_ATTEMPTS
         last = spent[-1].fate if spent else Fate.ANSWER
         return len(spent) >= FEWER.get(last, MOST_ATTEMPTS)
+
+    def _has_timed_out(self, row: Row) -> bool:
+        """I18: timeouts in a queue at the server, while others were answered, cost a row only after some."""
+        fates = self._fates(row)
+        told = [each for each in self._world.watcher.since[row.id] if each.told]
+        queued = [each for each in told if each.fate is Fate.QUEUED and self._answered_beside(each)]
+        spared = len(self._world.watcher.since[row.id]) - row.spent - row.lost
+        is_lawful = not queued or fates[Fate.TIMEOUT] >= FEWER[Fate.TIMEOUT] or spared > MOST_QUEUED
+        require(is_lawful, "I18 a queue at the server spends no row", row, told)
+        return fates[Fate.TIMEOUT] + fates[Fate.QUEUED] >= FEWER[Fate.TIMEOUT]
+
+    def _answered_beside(self, late: Arrival) -> bool:
+        """Return whether its process was answered by the same model while it waited, and not much faster."""
+        beside = [
+            each.told_at - each.at
+            for each in self._world.provider.journal
+            if each.told
+            and (each.process, each.model) == (late.process, late.model)
+            and each.fate in {Fate.ANSWER, Fate.SLOW}
+            and late.at < each.told_at < late.told_at
+        ]
+        return bool(beside)
 
     def _is_of_one_row_or_confirmed(self, row: Row) -> bool:
         """I17: what is refused for all costs no row before a person has confirmed it, unless few rows show it."""

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection
 
 from batcher.budget import limiter
+from batcher.budget.lane_gate import LaneGate
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId
 from batcher.domain.lanes import StoredLane
@@ -52,6 +53,11 @@ def one_row_decides_for_all() -> AbstractContextManager[object]:
 def no_row_is_asked() -> AbstractContextManager[object]:
     """A failure is its row's, even if every row fails alike."""
     return mock.patch.object(FailureRun, "failed", return_value=Verdict.ROW)
+
+
+def queue_not_seen() -> AbstractContextManager[object]:
+    """A timeout counts as a failure of its row, however many wait in the server's queue before it."""
+    return mock.patch.object(LaneGate, "timed_out", return_value=False)
 
 
 def burst_forgotten() -> AbstractContextManager[object]:

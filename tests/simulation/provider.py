@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from heapq import heapreplace
 from math import ceil
 
 from batcher.domain.exchange import Reply, TransportFault
@@ -27,6 +28,7 @@ SPENDING = frozenset(
         Fate.CUT,
         Fate.STALE,
         Fate.TIMEOUT,
+        Fate.QUEUED,
         # A key or an address that is refused is tried again while others are answered.
         Fate.BAD_KEY,
         Fate.NO_CREDIT,
@@ -39,6 +41,7 @@ FAULTS = {
     Fate.CUT: FaultKind.RESET,
     Fate.STALE: FaultKind.STALE_CONNECTION,
     Fate.TIMEOUT: FaultKind.TIMEOUT,
+    Fate.QUEUED: FaultKind.TIMEOUT,
     Fate.UNREACHABLE: FaultKind.REFUSED,
     Fate.LOCAL: FaultKind.LOCAL,
 }
@@ -67,6 +70,7 @@ class Arrival:
     said: bytes = b""
     #: Whether the reply reached the process that asked.
     told: bool = False
+    told_at: float = 0.0
 
     @property
     def name(self) -> tuple[int, int]:
@@ -80,6 +84,8 @@ class SimProvider:
         self._scenario = scenario
         self._limiters: dict[str, Limiter] = {}
         self._seen: Counter[str] = Counter()
+        #: When each of its slots is free, as a heap of loop seconds.
+        self._free_at = [0.0] * (scenario.slots or 0)
         self.journal: list[Arrival] = []
         #: The arrivals by their answers.
         self.answers: dict[bytes, Arrival] = {}
@@ -111,7 +117,7 @@ class SimProvider:
         process.step("after a send")
         await asyncio.sleep(delay)
         process.step("before a reply")
-        arrival.told = True
+        arrival.told, arrival.told_at = True, loop.time()
         if arrival.fate in FAULTS:
             return self._fault(arrival.fate, process.clock.now(), began, sent_at)
         world.watcher.told(arrival, headers)
@@ -139,15 +145,31 @@ class SimProvider:
         arrival.fate = Fate.BAD_REQUEST if poisoned else spell or self._fate_of_all(arrival.model, text)
         match arrival.fate:
             case Fate.ANSWER | Fate.SLOW:
+                taken = self._queue(arrival.at, delay + 9.0 * (arrival.fate is Fate.SLOW))
+                if taken is None:
+                    arrival.fate = Fate.QUEUED
+                    return 0, {}, scenario.timeout
                 arrival.said = _answer(arrival, text, charge)
                 self.answers[arrival.said] = arrival
-                return 200, _headers(arrival), delay + 9.0 * (arrival.fate is Fate.SLOW)
+                return 200, _headers(arrival), taken
             case Fate.TIMEOUT:
                 return 0, {}, scenario.timeout
             case Fate.REFUSED | Fate.OVERLOADED:
                 return *_error(arrival, self._when(TOLD_S)), 0.02
             case _:
                 return *_error(arrival, {}), 0.005 if arrival.fate in FAST else delay
+
+    def _queue(self, now: float, work: float) -> float | None:
+        """Return the seconds until an answer, None if the client has hung up before. Its slot is free then."""
+        if not self._free_at:
+            return work
+        start, given_up = max(now, self._free_at[0]), now + self._scenario.timeout
+        if start >= given_up:
+            return None
+        end = start + work
+        is_late = start > now and end > given_up
+        heapreplace(self._free_at, given_up if is_late else end)
+        return None if is_late else end - now
 
     def _fate_of_all(self, model: str, text: str) -> Fate:
         """Return the fate of a request that no spell decides."""

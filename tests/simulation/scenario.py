@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.domain.settings import Limits
 from tests.support.providers import chat
@@ -31,6 +32,7 @@ class Fate(StrEnum):
     CUT = "cut"
     STALE = "stale connection"
     TIMEOUT = "timeout"
+    QUEUED = "timeout in the server's queue"
     REFUSED = "429"
     OVERLOADED = "503 with a time"
     BAD_REQUEST = "400"
@@ -79,6 +81,7 @@ UNDECIDED = frozenset(Fate) - {
     Fate.CUT,
     Fate.STALE,
     Fate.TIMEOUT,
+    Fate.QUEUED,
     Fate.UNREACHABLE,
     Fate.LOCAL,
 }
@@ -153,6 +156,8 @@ class Scenario(Struct, frozen=True, kw_only=True):
     given: Limits
     names_time: bool
     latency: float
+    #: How many requests the provider works on at once; the others wait in silence. None: all of them.
+    slots: int | None
     timeout: float
     max_wait: float
     concurrency: int | None
@@ -189,7 +194,7 @@ def draw(seed: int) -> Scenario:
     broken = _broken_model(Random(f"broken {seed}"))
     # Enough rows of it to show that all fail alike.
     more = [f"row {number}" for number in range(100, 120)] if broken else []
-    return Scenario(
+    drawn = Scenario(
         seed=seed,
         random=random,
         horizon=horizon,
@@ -197,6 +202,7 @@ def draw(seed: int) -> Scenario:
         given=given,
         names_time=random.random() < 0.7,
         latency=random.choice((0.05, 0.5, 2.0)),
+        slots=None,
         timeout=random.choice((10.0, 30.0)),
         max_wait=random.choice((20.0, 120.0, 3600.0)),
         concurrency=random.choice((1, 3, 8, None)),
@@ -222,6 +228,25 @@ def draw(seed: int) -> Scenario:
         deaths=[_death(random) for _ in range(3)],
         disk_faults=_disk_faults(random),
         clock_steps=_clock_steps(random, horizon),
+    )
+    queue = Random(f"queue {seed}")
+    return _with_queue(drawn, queue) if queue.random() < 0.1 else drawn
+
+
+def _with_queue(drawn: Scenario, random: Random) -> Scenario:
+    """Return the scenario with a server that works on a few requests at once, without limits, and enough rows."""
+    texts = [f"row {number}" for number in range(200, 230)]
+    first, *others = drawn.jobs
+    return replace(
+        drawn,
+        slots=random.choice((1, 2, 4)),
+        limits=Limits(),
+        given=Limits(),
+        latency=2.0,
+        timeout=10.0,
+        concurrency=random.choice((8, 16, None)),
+        jobs=[[*first, *(_body(text) for text in texts)], *others],
+        fates=drawn.fates | {text: [] for text in texts},
     )
 
 

@@ -30,7 +30,7 @@ from batcher.worker.task_pool import Dispatch
 
 #: From the widest scope to the narrowest.
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
-#: Attempts of a row whose key or address is refused, while others are answered with the same.
+#: Attempts of a row whose key is refused, while others are answered with the same.
 _FEW_ATTEMPTS = 3
 #: Seconds without anything else in hand after which undecided failures wait for one another.
 _STALLED_SECONDS = 3.0
@@ -320,9 +320,11 @@ def _is_about_key(outcome: Failure) -> bool:
 def _of_one_row(outcome: Failure) -> Failure:
     """Return a failure that would pause as one of its row alone.
 
-    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it.
+    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it, for as
+    long as any outage.
     """
-    is_about_address = outcome.pause is not None and outcome.pause.reason is PauseReason.ENDPOINT
-    if _is_about_key(outcome) or is_about_address:
+    if _is_about_key(outcome):
         return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_FEW_ATTEMPTS)
+    if outcome.pause is not None and outcome.pause.reason is PauseReason.ENDPOINT:
+        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, outage=True)
     return replace(outcome, kind=FailureKind.PERMANENT, pause=None)

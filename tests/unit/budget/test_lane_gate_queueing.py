@@ -116,3 +116,16 @@ async def test_timeouts_of_requests_that_were_sent_before_the_last_cut_cut_no_fu
         explained.append(budgets.timed_out(LANE))
     assert all(explained)
     assert budgets._lanes[LANE].gate.most == 4
+
+
+async def test_a_lane_that_was_never_answered_beside_others_may_queue_behind_them():
+    """A server with one place for all its models works for another lane first."""
+    budgets = opened()
+    places = await take(budgets, 8)
+    await asyncio.sleep(24)
+    explained = []
+    for place in reversed(places):
+        budgets.reconcile(place, None)
+        explained.append(budgets.timed_out(LANE))
+    assert explained == [True] * 7 + [False]
+    assert budgets._lanes[LANE].gate.most == 4

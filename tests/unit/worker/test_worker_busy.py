@@ -82,8 +82,11 @@ async def test_when_nothing_is_answered_any_more_503_is_an_outage(rig: Rig):
     assert provider.pages <= 100
 
 
+@dataclass
 class OneAtATime(FakeProvider):
-    """Works on one request at a time, and on those that were given up."""
+    """Works on one request at a time; `stubborn`: also on those whose client has hung up."""
+
+    stubborn: bool = True
 
     async def send(self, *, path: str, body: bytes, client_request_id: str) -> Reply | TransportFault:
         turn = self.__dict__.setdefault("turn", asyncio.Semaphore(1))
@@ -97,6 +100,8 @@ class OneAtATime(FakeProvider):
 
         task = asyncio.ensure_future(exchange())
         done, _ = await asyncio.wait([task], timeout=self.timeout)
+        if not done and not self.stubborn:
+            task.cancel()
         return task.result() if done else self._fault(FaultKind.TIMEOUT, sent_at)
 
 
@@ -109,3 +114,12 @@ async def test_a_server_that_queues_loses_no_row(rig: Rig, patience: float):
     assert now() <= 62.0
     if patience > 8 * 0.25:
         assert rig.events.of(BreakerChanged) == []
+
+
+async def test_models_of_a_server_that_works_for_one_at_a_time_lose_no_row(rig: Rig):
+    """One model's requests fill the place while those of the other wait behind them, unanswered."""
+    rig.provider = OneAtATime(SimulatedProvider(latency=2.0, latency_sigma=0.0), timeout=10.0, stubborn=False)
+    await rig.run(rig.submit([*chats(30), *chats(30, model="m2")]))
+    assert rig.states() == {"completed": 60}
+    assert rig.events.of(BreakerChanged) == []
+    assert sum(row["sends"] for row in rig.rows()) <= 90
