@@ -86,13 +86,14 @@ class Autopsy:
         return len(spent) >= FEWER.get(last, MOST_ATTEMPTS)
 
     def _has_timed_out(self, row: Row) -> bool:
-        """I18: timeouts in a queue at the server, while others were answered, cost a row only after some."""
+        """I17: timeouts in a queue at the server, while others were answered, cost a row only after some."""
         fates = self._fates(row)
         told = [each for each in self._world.watcher.since[row.id] if each.told]
         queued = [each for each in told if each.fate is Fate.QUEUED and self._answered_beside(each)]
-        spared = len(self._world.watcher.since[row.id]) - row.spent - row.lost
+        ((before,),) = self._world.watcher.ask("SELECT sends_before FROM requests WHERE id = ?", row.id)
+        spared = row.sends - before - row.spent - row.lost
         is_lawful = not queued or fates[Fate.TIMEOUT] >= FEWER[Fate.TIMEOUT] or spared > MOST_QUEUED
-        require(is_lawful, "I18 a queue at the server spends no row", row, told)
+        require(is_lawful, "I17 a queue at the server spends no row", row, told)
         return fates[Fate.TIMEOUT] + fates[Fate.QUEUED] >= FEWER[Fate.TIMEOUT]
 
     def _answered_beside(self, late: Arrival) -> bool:

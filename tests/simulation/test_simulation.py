@@ -50,7 +50,7 @@ def test_two_seeds_are_two_worlds() -> None:
         (plants.burst_forgotten, {"I6"}),
         (plants.one_row_decides_for_all, {"I16"}),
         (plants.no_row_is_asked, {"I17"}),
-        (plants.queue_not_seen, {"I18"}),
+        (plants.queue_not_seen, {"I17"}),
     ],
 )
 def test_a_planted_fault_is_found_and_names_its_seed(
