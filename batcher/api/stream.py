@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
-from itertools import islice
 from time import monotonic
-
-from msgspec.structs import replace
 
 from batcher.api.results import Result, result_of
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.services.results import pages
 from batcher.services.runs.run import RunControl, RunEnd
 from batcher.store.reports import results
-from batcher.store.reports.results import Answered, Dead
 from batcher.store.sqlite.database import Database
 
 #: Rows that may wait for the consumer before sending stops.
@@ -154,21 +151,18 @@ class Stream:
             yield from self._stored()
             self._next_look = monotonic() + (monotonic() - started) / _SHARE_OF_LOOKING
         while page := self._arrivals.take():
-            with self._database.read() as connection:
-                rows = results.some(connection, page)
-            yield from (result_of(row) for row in rows if self._delivered.add(row.request_id))
+            while page:
+                with self._database.read() as connection:
+                    rows = results.some(connection, page, most_bytes=pages.BYTES)
+                yield from (result_of(row) for row in rows if self._delivered.add(row.request_id))
+                # Large replies: the others are read when these have been consumed.
+                page = [each for each in page if rows and each > rows[-1].request_id]
 
     def _stored(self) -> Iterator[Result]:
-        """Yield every finished row that was not yielded yet: answers in input order, then dead letters.
-
-        No read transaction stays open while a consumer is slow, because SQLite could not truncate its log
-        meanwhile.
-        """
-        for of_kind in (results.answered, results.dead):
-            rest: Job | None = self._job
-            while rest is not None:
-                with self._database.read() as connection:
-                    page: list[Answered | Dead] = list(islice(of_kind(connection, rest), _STORED_PAGE))
-                yield from (result_of(row) for row in page if self._delivered.add(row.request_id))
-                more = len(page) == _STORED_PAGE
-                rest = replace(rest, first_request=RequestId(page[-1].request_id + 1)) if more else None
+        """Yield every finished row that was not yielded yet: answers in input order, then dead letters."""
+        for row in pages.rows_of(self._database, self._job, results.answered, most=_STORED_PAGE):
+            if self._delivered.add(row.request_id):
+                yield result_of(row)
+        for letter in pages.rows_of(self._database, self._job, results.dead, most=_STORED_PAGE):
+            if self._delivered.add(letter.request_id):
+                yield result_of(letter)

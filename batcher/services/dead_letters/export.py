@@ -10,6 +10,7 @@ from batcher.domain.errors import UsageError
 from batcher.files.writing import write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.services.dead_letters.retry import matching_ids
+from batcher.services.results import pages
 from batcher.services.results.export import check_files, write_lines
 from batcher.store.dead_letters import export
 from batcher.store.dead_letters import filters as dead_letter_filters
@@ -66,6 +67,13 @@ def extract(
 
 
 def _lines(database: Database, filters: Filters) -> Iterator[bytes]:
+    """Yield the lines page by page: no transaction is open while a consumer handles them (see `results.pages`)."""
     with database.read() as connection:
-        for line in export.lines(connection, dead_letter_filters.ids(connection, filters)):
+        ids = dead_letter_filters.ids(connection, filters)
+    at = 0
+    while at < len(ids):
+        with database.read() as connection:
+            page, read = export.lines(connection, ids[at : at + pages.ROWS], most_bytes=pages.BYTES)
+        at += read
+        for line in page:
             yield job_line(line.custom_id, line.path, line.body)

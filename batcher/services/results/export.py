@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from heapq import merge
 from pathlib import Path
 from typing import Final
 
@@ -9,11 +10,14 @@ from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
+from batcher.domain.requests import BadLine
 from batcher.domain.states import JobState
 from batcher.files.writing import Writable, check_target, remove_if_present, write_atomically
 from batcher.policy.output.jsonl import error_line, rejected_line, result_line
+from batcher.services.results import pages
 from batcher.store.jobs import jobs
 from batcher.store.reports import results as stored_results
+from batcher.store.reports.results import Dead
 from batcher.store.sqlite.database import Database
 
 #: Suffixes that SQLite and the locks add to the name of the store's file.
@@ -92,48 +96,43 @@ def public_request_id(job: Job, line: int) -> str:
 
 def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
     """Yield a result line for every answered request, in input order."""
-    with database.read() as connection:
-        for row in stored_results.answered(connection, job):
-            yield result_line(
-                request_id_public=public_request_id(job, row.line),
-                custom_id=row.custom_id,
-                status=row.status,
-                provider_request_id=row.provider_request_id,
-                body=row.body,
-                cached=row.cached,
-                attempts=row.attempts,
-                latency_us=row.latency_us,
-                answered_by=row.answered_by,
-                marks=row.marks,
-            )
+    for row in pages.rows_of(database, job, stored_results.answered):
+        yield result_line(
+            request_id_public=public_request_id(job, row.line),
+            custom_id=row.custom_id,
+            status=row.status,
+            provider_request_id=row.provider_request_id,
+            body=row.body,
+            cached=row.cached,
+            attempts=row.attempts,
+            latency_us=row.latency_us,
+            answered_by=row.answered_by,
+            marks=row.marks,
+        )
 
 
 def failed_lines(database: Database, job: Job) -> Iterator[bytes]:
     """Yield an error line for every dead letter and every skipped line, in input order."""
-    with database.read() as connection:
-        skipped = stored_results.skipped(connection, job.id)
-        waiting = next(skipped, None)
-        for row in stored_results.dead(connection, job):
-            while waiting is not None and waiting.line < row.line:
-                yield rejected_line(waiting, request_id_public=public_request_id(job, waiting.line))
-                waiting = next(skipped, None)
-            yield error_line(
-                request_id_public=public_request_id(job, row.line),
-                custom_id=row.custom_id,
-                status=row.status,
-                provider_request_id=row.provider_request_id,
-                body=row.reply,
-                code=row.code,
-                message=row.message,
-                kind=row.kind,
-                cached=False,
-                attempts=row.attempts,
-                latency_us=row.latency_us,
-                answered_by=None,
-            )
-        while waiting is not None:
-            yield rejected_line(waiting, request_id_public=public_request_id(job, waiting.line))
-            waiting = next(skipped, None)
+    skipped: Iterator[BadLine | Dead] = pages.skipped(database, job)
+    dead: Iterator[BadLine | Dead] = pages.rows_of(database, job, stored_results.dead)
+    for row in merge(skipped, dead, key=lambda each: each.line):
+        if isinstance(row, BadLine):
+            yield rejected_line(row, request_id_public=public_request_id(job, row.line))
+            continue
+        yield error_line(
+            request_id_public=public_request_id(job, row.line),
+            custom_id=row.custom_id,
+            status=row.status,
+            provider_request_id=row.provider_request_id,
+            body=row.reply,
+            code=row.code,
+            message=row.message,
+            kind=row.kind,
+            cached=False,
+            attempts=row.attempts,
+            latency_us=row.latency_us,
+            answered_by=None,
+        )
 
 
 def write_job(database: Database, job: Job, *, results: str, errors: str | None = None) -> Exported:

@@ -104,6 +104,8 @@ async def run_jobs(
     If another runner is using the store, hand the jobs over to it and call `handed_over` with its pid. If that
     runner dies, this process becomes the runner.
     """
+    # What a runner has in hand would be lost if it gave up, so it waits for other processes as long as they live.
+    database.is_patient = True
     probing = _mark_wanted(database, wanted, parts.clock)
     reported = False
     while True:

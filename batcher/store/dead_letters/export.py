@@ -1,17 +1,22 @@
 """Dead letters as lines of a job file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from batcher.domain.ids import JobId, RequestId
-from batcher.store.compiled import as_json_array, id_list
-from batcher.store.dead_letters.filters import Filters, narrowed
+from batcher.store.compiled import Compiled, as_json_array, id_list
+from batcher.store.dead_letters.filters import DEAD, Filters, narrowed
 from batcher.store.schema import bodies, endpoints, jobs, requests, routes
 
-#: Rows fetched at once; their bodies are in memory together.
-_PAGE = 200
+_about = Compiled(
+    select(requests.c.id, requests.c.custom_id, routes.c.path)
+    .join(routes, routes.c.id == requests.c.route_id)
+    .where(requests.c.id.in_(id_list("ids")), requests.c.state == DEAD),
+    "ids",
+)
+_body = Compiled(select(bodies.c.body).where(bodies.c.request_id == bindparam("id_")), "id_")
 
 
 class OutLine(Struct, frozen=True, kw_only=True):
@@ -63,17 +68,20 @@ def base_urls(connection: Connection, job_ids: Sequence[JobId]) -> list[str]:
     return list(connection.execute(query, {"ids": as_json_array(job_ids)}).scalars())
 
 
-def lines(connection: Connection, ids: Sequence[RequestId]) -> Iterator[OutLine]:
-    """Yield these requests as lines, in the order given."""
-    query = (
-        select(requests.c.id, requests.c.custom_id, routes.c.path, bodies.c.body)
-        .join(routes, routes.c.id == requests.c.route_id)
-        .join(bodies, bodies.c.request_id == requests.c.id)
-        .where(requests.c.id.in_(id_list("ids")))
-    )
-    for start in range(0, len(ids), _PAGE):
-        page = ids[start : start + _PAGE]
-        found = {row.id: row for row in connection.execute(query, {"ids": as_json_array(page)})}
-        for request in page:
-            row = found[request]
-            yield OutLine(custom_id=row.custom_id, path=row.path, body=row.body)
+def lines(connection: Connection, ids: Sequence[RequestId], *, most_bytes: int) -> tuple[list[OutLine], int]:
+    """Return those of these requests that are dead letters still, in the order given, and how many were read.
+
+    It ends after the first one with which the bodies have `most_bytes`.
+    """
+    rows = {row.id: row for row in _about.rows(connection, as_json_array(ids))}
+    found: list[OutLine] = []
+    for number, request in enumerate(ids, 1):
+        row = rows.get(request)
+        if row is None:
+            continue
+        body = _body.scalar(connection, request)
+        found.append(OutLine(custom_id=row.custom_id, path=row.path, body=body))
+        most_bytes -= len(body)
+        if most_bytes <= 0:
+            return found, number
+    return found, len(ids)

@@ -1,6 +1,8 @@
 """Reads a job in input order: what result and error lines are made of."""
 
+import sys
 from collections.abc import Iterator, Sequence
+from heapq import merge
 from typing import Any
 
 from msgspec import Struct
@@ -108,8 +110,8 @@ _select_dead = Compiled(
     "job",
 )
 _given = requests.c.id.in_(id_list("ids"))
-_select_given_answered = Compiled(_answered.where(_given, _are_completed), "ids")
-_select_given_dead = Compiled(_dead.where(_given, _are_dead), "ids")
+_select_given_answered = Compiled(_answered.where(_given, _are_completed).order_by(requests.c.id), "ids")
+_select_given_dead = Compiled(_dead.where(_given, _are_dead).order_by(requests.c.id), "ids")
 
 
 def _make_answered(row: Any) -> Answered:  # noqa: ANN401 - a row
@@ -161,18 +163,50 @@ def _bounds(job: Job) -> tuple[int, int, JobId]:
     return job.first_request or 0, job.last_request or 0, job.id
 
 
-def some(connection: Connection, ids: Sequence[RequestId]) -> list[Answered | Dead]:
-    """Yield those of these requests that are settled, in input order."""
+def some(
+    connection: Connection, ids: Sequence[RequestId], *, most_bytes: int = sys.maxsize
+) -> list[Answered | Dead]:
+    """Return those of these requests that are settled, in input order.
+
+    It ends after the first one with which the replies have `most_bytes`; the caller asks for those after it again.
+    """
     listed_ids = as_json_array(ids)
-    found: list[Answered | Dead] = [
-        *map(_make_answered, _select_given_answered.each(connection, listed_ids)),
-        *map(_make_dead, _select_given_dead.each(connection, listed_ids)),
+    found: Iterator[Answered | Dead] = merge(
+        map(_make_answered, _select_given_answered.each(connection, listed_ids)),
+        map(_make_dead, _select_given_dead.each(connection, listed_ids)),
+        key=lambda each: each.request_id,
+    )
+    rows: list[Answered | Dead] = []
+    for row in found:
+        rows.append(row)
+        most_bytes -= size_of(row)
+        if most_bytes <= 0:
+            break
+    return rows
+
+
+def size_of(row: Answered | Dead) -> int:
+    """Return the bytes of the row's reply."""
+    return len(row.body) if isinstance(row, Answered) else len(row.reply or b"")
+
+
+def is_whole(connection: Connection, job: Job) -> bool:
+    """Return whether no request of the job was deleted: a deletion begins with the first one."""
+    if job.first_request is None:
+        return True
+    first = select(requests.c.id).where(requests.c.id == job.first_request, requests.c.job_id == job.id)
+    return connection.execute(first).first() is not None
+
+
+def skipped(connection: Connection, job_id: JobId, *, after: int = 0, most: int = -1) -> list[BadLine]:
+    """Return lines after line `after` that `--skip-invalid` skipped, in file order; `most` of them, -1 for all."""
+    query = (
+        select(rejected)
+        .where(rejected.c.job_id == job_id, rejected.c.line > after)
+        .order_by(rejected.c.line)
+        .limit(most)
+    )
+    return [
+        BadLine(line=row.line, reason=row.reason, text=row.text, custom_id=row.custom_id)
+        for row in connection.execute(query)
     ]
-    return sorted(found, key=lambda each: each.request_id)
-
-
-def skipped(connection: Connection, job_id: JobId) -> Iterator[BadLine]:
-    """Yield the lines that `--skip-invalid` skipped, in file order."""
-    query = select(rejected).where(rejected.c.job_id == job_id).order_by(rejected.c.line)
-    for row in connection.execute(query):
-        yield BadLine(line=row.line, reason=row.reason, text=row.text, custom_id=row.custom_id)

@@ -27,6 +27,8 @@ APPLICATION_ID = 0x62617472
 #: The first version with RETURNING.
 LEAST_SQLITE = (3, 35, 0)
 
+#: How long SQLite waits for a lock of another program; ours wait for each other by `write_lock`.
+_BUSY_SECONDS = 30
 # In pages of 4 KiB. A checkpoint flushes three times, which takes as long as three commits on a slow disk;
 # SQLite's own 1,000 pages are those of a dozen batches.
 _FLUSHED_WITHIN = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000")
@@ -60,7 +62,7 @@ def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a D
     # Only `Database` sends BEGIN and COMMIT; the driver must not add its own.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout = 30000")
+    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
     cursor.execute("PRAGMA cache_size = -32768")
     for pragma in _FLUSHED_WITHIN:
         cursor.execute(pragma)
@@ -116,6 +118,8 @@ class Database:
 
     #: Whether it is a `ReadOnlyDatabase`.
     is_read_only = False
+    #: Whether a write waits for other processes as long as they live; if not, it fails after a minute.
+    is_patient = False
 
     def __init__(self, path: Path) -> None:
         #: The one real path: links to the store share its locks, its log and its side files.
@@ -167,7 +171,7 @@ class Database:
         is on disk at the end, except with `flush=False` after `flush_beside(True)`: then only after `flush` was
         called.
         """
-        with self._mutex, self._lock.held(), storage_errors(self.path):
+        with self._mutex, self._lock.held(patient=self.is_patient), storage_errors(self.path):
             self._refuse_another_file()
             self._restart_torn_log()
             self._writer.exec_driver_sql("BEGIN IMMEDIATE")
@@ -302,6 +306,11 @@ def storage_errors(path: Path) -> Iterator[None]:
         # A violated rule or a wrong statement of our own says nothing about the file.
         raise
     except OperationalError as error:
+        if "locked" in str(error.orig):
+            raise StoreError(
+                f"the store {path} is locked by another program than batcher, for {_BUSY_SECONDS} s by now",
+                hint=f"close that program (`fuser {path}` shows which) and try again: nothing stored is lost",
+            ) from error
         raise StoreError(f"the store {path} failed: {error.orig}", hint=_advice(str(error.orig))) from error
     except DatabaseError as error:
         if "not a database" in str(error.orig):
@@ -314,6 +323,4 @@ def _advice(message: str) -> str:
         return "free some space, then `batcher resume`: nothing that was finished is lost"
     if "readonly" in message or "unable to open" in message:
         return "the file and its folder must be writable; or choose another place with --db"
-    if "locked" in message:
-        return "another program holds the file; close it and try again"
     return "see `batcher db check`"

@@ -37,9 +37,12 @@ class SideLock:
             self._descriptor = -1
 
     @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the lock for the block, after waiting for it. Raises StoreError if another keeps it a minute."""
-        self._take(fcntl.LOCK_EX)
+    def held(self, *, patient: bool = False) -> Iterator[None]:
+        """Hold the lock for the block, after waiting for it.
+
+        Raises StoreError if another keeps it a minute. `patient`: wait as long as the holder lives.
+        """
+        self._take(fcntl.LOCK_EX, patient=patient)
         self._sign()
         try:
             yield
@@ -107,9 +110,9 @@ class SideLock:
             if self.read_note() != pid:
                 self.write_note(pid)
 
-    def _take(self, mode: int) -> None:
+    def _take(self, mode: int, *, patient: bool = False) -> None:
         if not self._try(mode):
-            ours, self._descriptor = self._descriptor, wait_for(self.path, mode, self.pid)
+            ours, self._descriptor = self._descriptor, wait_for(self.path, mode, self.pid, patient=patient)
             os.close(ours)
 
     def _try(self, mode: int) -> bool:
@@ -149,11 +152,11 @@ class LoadingLock(SideLock):
             self.path.unlink(missing_ok=True)
         super().close()
 
-    def _take(self, mode: int) -> None:
-        super()._take(mode)
+    def _take(self, mode: int, *, patient: bool = False) -> None:
+        super()._take(mode, patient=patient)
         while not self._is_current():
             self._reopen()
-            super()._take(mode)
+            super()._take(mode, patient=patient)
 
     def _try(self, mode: int) -> bool:
         while super()._try(mode):

@@ -1,6 +1,8 @@
-"""Waits for a lock that another process holds, with a message after some seconds and with a limit.
+"""Waits for a lock that another process holds, with a message after some seconds and, for commands, with a limit.
 
-A process that is stopped (Ctrl-Z, a debugger) during a write keeps the lock for as long as it is stopped.
+A process that is stopped (Ctrl-Z, a debugger) during a write keeps the lock for as long as it is stopped. A runner
+waits as long as the holder lives: the system releases the lock with the process, and what the runner has in hand
+would be lost with it.
 """
 
 import fcntl
@@ -15,6 +17,8 @@ from batcher.domain.errors import StoreError
 #: Seconds. No transaction of ours takes that long on a healthy disk.
 WORD_AFTER_SECONDS = 5.0
 GIVE_UP_AFTER_SECONDS = 60.0
+#: How often one that does not give up repeats its message.
+REPEAT_AFTER_SECONDS = 60.0
 
 _log = logging.getLogger("batcher")
 
@@ -63,17 +67,17 @@ class _Turn:
                 os.close(self.descriptor)
 
 
-def wait_for(path: Path, mode: int, holder: Callable[[], int | None]) -> int:
-    """Return a descriptor that holds the lock; after 5 s the log names the holder. Raises StoreError after 60 s.
+def wait_for(path: Path, mode: int, holder: Callable[[], int | None], *, patient: bool = False) -> int:
+    """Return a descriptor that holds the lock; after 5 s the log names the holder.
 
-    `holder` reads the pid that the holder wrote.
+    Raises StoreError after 60 s, unless it is `patient`: then it waits as long as the holder lives. `holder` reads
+    the pid that the holder wrote.
     """
     turn = _Turn(path, mode)
     try:
         if not turn.comes(WORD_AFTER_SECONDS):
-            pid = holder()
-            _log.warning("waiting for the store: %s is writing to it; %s", _named(pid), _advice(pid, path))
-            _wait_longer(turn, path, holder)
+            _warn(path, holder)
+            _wait_longer(turn, path, holder, patient=patient)
     except BaseException:
         # Also if a signal arrived while we waited.
         turn.leave()
@@ -81,12 +85,45 @@ def wait_for(path: Path, mode: int, holder: Callable[[], int | None]) -> int:
     return turn.descriptor
 
 
-def _wait_longer(turn: _Turn, path: Path, holder: Callable[[], int | None]) -> None:
+def _warn(path: Path, holder: Callable[[], int | None]) -> None:
+    pid = _holder_of(path, holder)
+    _log.warning("waiting for the store: %s is writing to it; %s", _named(pid), _advice(pid, path))
+
+
+def _wait_longer(turn: _Turn, path: Path, holder: Callable[[], int | None], *, patient: bool) -> None:
+    while patient:
+        if turn.comes(REPEAT_AFTER_SECONDS):
+            return
+        _warn(path, holder)
     if turn.comes(GIVE_UP_AFTER_SECONDS - WORD_AFTER_SECONDS):
         return
-    pid = holder()
+    pid = _holder_of(path, holder)
     message = f"the store cannot be written: {_named(pid)} has been writing to it for {GIVE_UP_AFTER_SECONDS:g} s"
     raise StoreError(message, hint=_advice(pid, path))
+
+
+def _holder_of(path: Path, noted: Callable[[], int | None]) -> int | None:
+    """Return the pid of the holder: what the system says, since the note may be out of date; None: unknown."""
+    pid = noted()
+    if pid is None:
+        return None
+    pid = _pid_by_system(path) or pid
+    return None if pid == os.getpid() else pid
+
+
+def _pid_by_system(path: Path) -> int | None:
+    """Return which process holds a `flock` of the file; None if the system does not say (other than Linux)."""
+    try:
+        inode = path.stat().st_ino
+        lines = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        # `1: FLOCK ADVISORY WRITE 6810 fe:00:1234 0 EOF`; a waiter has an arrow after the number.
+        fields = line.split()
+        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode):  # noqa: PLR2004
+            return int(fields[4]) if fields[4].isdigit() and fields[4] != "0" else None
+    return None
 
 
 def is_stopped(pid: int) -> bool:

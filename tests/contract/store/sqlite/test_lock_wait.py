@@ -2,12 +2,13 @@
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -136,3 +137,59 @@ def test_commands_that_look_answer_while_a_stopped_process_is_writing(tmp_path, 
             called = batcher(*command)
             assert called.code == 0, (command, called.err)
             assert called.err == "" or "waiting" not in called.err
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_runner_waits_as_long_as_the_holder_lives_and_says_so_again(database, monkeypatch, caplog, stopped):
+    monkeypatch.setattr(lock_wait, "WORD_AFTER_SECONDS", 0.05)
+    monkeypatch.setattr(lock_wait, "GIVE_UP_AFTER_SECONDS", 0.1)
+    monkeypatch.setattr(lock_wait, "REPEAT_AFTER_SECONDS", 0.05)
+    database.is_patient = True
+    with holding(write_lock(database.path).path, stopped=stopped) as other:
+
+        def is_said_thrice() -> bool:
+            return str(caplog.text).count(f"pid {other.pid}") >= 3
+
+        def release() -> None:
+            while not is_said_thrice():
+                time.sleep(0.01)
+            other.kill()
+
+        ending = threading.Thread(target=release)
+        ending.start()
+        with database.write() as connection:
+            assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar_one() == 0
+        ending.join()
+    assert is_said_thrice()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_holder_that_left_no_note_of_its_own_is_not_named_by_the_note_of_another(lock, caplog):
+    with lock.held():
+        pass
+    assert lock.pid() == os.getpid()
+    command = ["flock", "-x", lock.path, "sh", "-c", "echo held; exec sleep 60"]
+    flock = subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True)
+    try:
+        assert flock.stdout is not None
+        assert flock.stdout.readline() == b"held\n"
+        with pytest.raises(StoreError), lock.held():
+            pass
+    finally:
+        os.killpg(flock.pid, signal.SIGKILL)
+        flock.communicate()
+    assert str(os.getpid()) not in caplog.text
+    assert f"pid {flock.pid}" in caplog.text or "another process is" in caplog.text
+
+
+def test_a_lock_of_another_program_is_waited_for_and_named(database):
+    with database._mutex:
+        database._writer.exec_driver_sql("PRAGMA busy_timeout = 100")
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as stranger:
+        stranger.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreError, match="locked by another program") as caught, database.write():
+            pass
+    assert caught.value.hint is not None
+    assert f"fuser {database.path}" in caught.value.hint
+    with database.write():
+        pass

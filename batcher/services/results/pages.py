@@ -1,0 +1,73 @@
+"""Reads a job page by page: no transaction is open while a consumer handles a page.
+
+A read transaction keeps SQLite from reusing its log. A consumer may stop reading (`batcher results -o - | less`)
+while a runner writes, and the log would grow until it goes on.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
+
+from batcher.domain.errors import UnknownJob
+from batcher.domain.ids import RequestId
+from batcher.domain.jobs import Job
+from batcher.domain.requests import BadLine
+from batcher.store.reports import results
+from batcher.store.reports.results import Answered, Dead
+from batcher.store.sqlite.database import Database
+
+#: Rows of a page, and the bytes of their replies after which it ends early; both are in memory together.
+ROWS: Final = 1_000
+BYTES: Final = 8 << 20
+
+_Row = TypeVar("_Row", Answered, Dead)
+
+
+def rows_of(
+    database: Database, job: Job, of_kind: Callable[[Any, Job], Iterator[_Row]], *, most: int | None = None
+) -> Iterator[_Row]:
+    """Yield the job's answers (`results.answered`) or dead letters (`results.dead`), each once, in input order.
+
+    A row that ends meanwhile may be among them or not. Raises UnknownJob if the job is deleted meanwhile: what is
+    left of it would look like a complete result.
+    """
+    rest: Job | None = job
+    while rest is not None:
+        with database.read() as connection:
+            _require_present(connection, job)
+            page, is_last = _page(of_kind(connection, rest), most or ROWS)
+        yield from page
+        rest = None if is_last else replace(rest, first_request=RequestId(page[-1].request_id + 1))
+
+
+def skipped(database: Database, job: Job) -> Iterator[BadLine]:
+    """Yield the lines that `--skip-invalid` skipped, in file order."""
+    after = 0
+    while True:
+        with database.read() as connection:
+            page = results.skipped(connection, job.id, after=after, most=ROWS)
+        yield from page
+        if len(page) < ROWS:
+            return
+        after = page[-1].line
+
+
+def _page(rows: Iterator[_Row], most: int) -> tuple[list[_Row], bool]:
+    """Return the next page, and whether it is the last."""
+    page: list[_Row] = []
+    size = 0
+    for row in rows:
+        page.append(row)
+        size += results.size_of(row)
+        if len(page) == most or size >= BYTES:
+            return page, False
+    return page, True
+
+
+def _require_present(connection: Any, job: Job) -> None:  # noqa: ANN401 - a connection of the store
+    if not results.is_whole(connection, job):
+        raise UnknownJob(
+            f"job {job.id} ({job.name}) was deleted, or its deletion has begun",
+            hint=f"`batcher status` lists the jobs; `batcher delete {job.id}` finishes a deletion",
+        )
