@@ -5,6 +5,7 @@ sent later is answered, the earlier ones are at fault. If enough rows, sent one 
 cause, the route is held and one more row is sent to find out. See docs/architecture.md#whose-fault-a-failure-is.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from heapq import heappop, heappush
@@ -22,6 +23,8 @@ HOLD_AFTER_BLOCK: Final = 1
 HOLD_AFTER_BLOCK_AND_ANSWERS: Final = 8
 #: Probes of a held route that fail for other causes, before the route pauses all the same.
 MOST_PROBES: Final = 8
+#: A position in the name of a parameter, as in `messages[3].content`.
+_POSITION: Final = re.compile(r"\d+")
 #: Failures of unlike causes that wait at most. Beyond it the older half is decided as if no other row were left.
 MOST_UNDECIDED: Final = 1_000
 
@@ -33,6 +36,11 @@ class FailureCause(Struct, frozen=True):
     code: str
     #: The parameter at fault, "" if the provider names none.
     param: str = ""
+
+    @classmethod
+    def of(cls, status: int | None, code: str, param: str) -> "FailureCause":
+        """Return the cause of a failure. The position at which each row has the parameter makes no difference."""
+        return cls(status, code, _POSITION.sub("N", param))
 
     def __str__(self) -> str:
         """Return the form in which the store keeps it."""

@@ -111,7 +111,7 @@ class Verdicts:
             return
         fault = route.failures.failed(
             dispatch.number,
-            FailureCause(result.status if isinstance(result, Reply) else None, outcome.code, outcome.param),
+            FailureCause.of(result.status if isinstance(result, Reply) else None, outcome.code, outcome.param),
             blocks=outcome.kind is FailureKind.BLOCKED,
             # With an attempt used, others were answered beside it before: it is the row's.
             of_key=_is_about_key(outcome) and not dispatch.claim.attempts_used,

@@ -189,3 +189,9 @@ def test_without_another_row_to_ask_those_of_a_route_that_never_answered_count_t
     answered = FailureRun(answered=True)
     fail(answered, range(1, 2 * HOLD_AFTER + 2, 2))
     assert set(answered.exhausted().values()) == {Verdict.ROW}
+
+
+def test_the_position_of_a_parameter_makes_no_other_cause():
+    first = FailureCause.of(400, "invalid_value", "messages[3].content")
+    assert first == FailureCause.of(400, "invalid_value", "messages[12].content")
+    assert first != FailureCause.of(400, "invalid_value", "messages[3].role")
