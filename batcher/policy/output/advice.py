@@ -164,7 +164,7 @@ def advice(code: str, kind: str, status: int | None, *, which: str | None = None
     chose it.
     """
     text = _BY_CODE.get(_BY_CODE_TOO.get(code, code))
-    if text is None and kind == FailureKind.TRANSIENT:
+    if text is None and kind == FailureKind.TRANSIENT and status not in _BY_STATUS:
         text = _NETWORK if status is None else _ATTEMPTS_USED_UP
     return _of(text or _BY_STATUS.get(status or 0, _AT_FAULT), which or by_code(code))
 

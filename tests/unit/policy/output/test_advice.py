@@ -34,6 +34,8 @@ from batcher.policy.wording.token_overflow import Figures, Overflow, together
         ("http_403", "permanent", 403, "permission"),
         ("http_404", "permanent", 404, "path or the model"),
         ("http_405", "permanent", 405, "--base-url"),
+        # Refused as an address, while others were answered.
+        ("http_404", "transient", 404, "path or the model"),
         ("reply_too_large", "permanent", None, "larger"),
         ("a_code_of_tomorrow", "permanent", 400, "dlq show"),
     ],
