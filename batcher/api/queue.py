@@ -23,7 +23,7 @@ from batcher.domain.states import ShownState
 from batcher.sender.proxies import check_proxy
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
-from batcher.services.results.export import absolute
+from batcher.services.results.places import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
 from batcher.services.runs.status import JobStatus, job_status
 from batcher.services.store.open_store import open_or_create

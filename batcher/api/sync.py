@@ -12,9 +12,10 @@ from batcher.api.errors import translate_errors
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
 from batcher.clock import SystemClock
+from batcher.domain.errors import Paused
 from batcher.domain.ids import JobId
 from batcher.domain.settings import Limits
-from batcher.services.results import export
+from batcher.services.results import export, places
 from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs
 
@@ -53,19 +54,24 @@ def run_file(
         InputError: Lines are invalid, or the file cannot be read. A file that was stored before, with its invalid
             lines skipped, is not checked again.
         ConfigError: A setting is invalid, or there is no key to send.
-        Paused: Someone must act before the job can continue.
+        Paused: Someone must act before the job can continue. The rows answered so far are written.
     """
     results = _place(path, output, simulated=bool(settings.get("simulate")))
     limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
 
-    place = export.absolute(results)  # the host program may change its working directory meanwhile
+    place = places.absolute(results)  # the host program may change its working directory meanwhile
 
     async def work() -> Summary:
         async with Batcher(limits=limits, **settings) as queue:
             _check_place(queue, place, os.fspath(path))
             job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=place)
-            async for _ in queue.run(job):
-                pass
+            try:
+                async for _ in queue.run(job):
+                    pass
+            except Paused:
+                if queue.status(job).counts["completed"]:
+                    _finish(queue, JobId(job.id), place, shown=results)
+                raise
             return _finish(queue, JobId(job.id), place, shown=results)
 
     return _run_anywhere(work)
@@ -74,12 +80,12 @@ def run_file(
 def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, *, simulated: bool) -> str:
     if output is not None:
         return os.fspath(output)
-    return export.default_output(os.fspath(path), simulated=simulated)
+    return places.default_output(os.fspath(path), simulated=simulated)
 
 
 @translate_errors()
 def _check_place(queue: Batcher, place: str, source: str) -> None:
-    export.check_places(queue._store, place, source_path=source)  # noqa: SLF001 - two modules of one surface
+    places.check_places(queue._store, place, source_path=source)  # noqa: SLF001 - two modules of one surface
 
 
 def _finish(queue: Batcher, job_id: JobId, results: str, *, shown: str) -> Summary:
@@ -107,7 +113,7 @@ def _finish(queue: Batcher, job_id: JobId, results: str, *, shown: str) -> Summa
         input_tokens=status.tokens.input,
         output_tokens=status.tokens.output,
         results=shown,
-        errors=None if written.errors is None else export.errors_beside(shown),
+        errors=None if written.errors is None else places.errors_beside(shown),
     )
 
 

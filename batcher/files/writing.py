@@ -1,23 +1,31 @@
 """Files that are complete or absent: written beside their target, then renamed.
 
-They contain prompts and answers, so only their owner may read them (0600), whatever the umask.
+They contain prompts and answers, so only their owner may read them (0600), whatever the umask. A name that ends in
+`.gz` or `.zst` is written compressed; the same content always gives the same bytes.
 """
 
+import errno
 import fcntl
+import gzip
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol, TextIO
+from typing import BinaryIO, Final, Protocol, TextIO, cast
+
+import zstandard
 
 from batcher.domain.errors import BatcherError, UsageError
 
 _BUFFER: Final = 1024 * 1024
 _PRIVATE: Final = 0o600
 _TEMPORARY: Final = ".tmp"
+#: The disk could not take what was written to a folder. Any other error of a flush means that this file system, or
+#: its rights, have no flush for folders: the file is in place all the same.
+_DISK_ERRORS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
 
 
 class Writable(Protocol):
@@ -42,18 +50,19 @@ def append_to(path: str) -> TextIO:
 
 
 @contextmanager
-def write_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that replaces `path` when the block ends without an exception.
+def write_atomically(path: Path, *, before_replacing: Callable[[], None] = lambda: None) -> Iterator[BinaryIO]:
+    """Open a file that replaces `path` when the block ends without an exception; compressed if its name says so.
 
     Until then, and after an exception, the old file stays. Raises BatcherError if it cannot be written, and if
-    `path` is a symbolic link or a device: nothing is written through them.
+    `path` is a symbolic link or a device: nothing is written through them. `before_replacing` is called when all
+    is written; if it raises, nothing is replaced.
     """
     problem = _problem(path)
     if problem is not None:
         raise BatcherError(problem, hint="name another output file")
     try:
-        with _replacing(path) as file:
-            yield file
+        with _replacing(path, before_replacing) as file, _encoded(path, file) as plain:
+            yield plain
     except OSError as error:
         hint = "free disk space or correct the folder's permissions, then write it again; nothing is lost"
         raise BatcherError(f"cannot write {path}: {error.strerror or error}", hint=hint) from error
@@ -68,7 +77,21 @@ def remove_if_present(path: Path) -> None:
 
 
 @contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
+def _encoded(path: Path, file: BinaryIO) -> Iterator[BinaryIO]:
+    """Compress what is written as the name says. No name and no time are part of it."""
+    match path.suffix.lower():
+        case ".gz":
+            with gzip.GzipFile(filename="", mode="wb", fileobj=file, compresslevel=6, mtime=0) as packed:
+                yield cast("BinaryIO", packed)
+        case ".zst":
+            with zstandard.ZstdCompressor(write_checksum=True).stream_writer(file, closefd=False) as packed:
+                yield cast("BinaryIO", packed)
+        case _:
+            yield file
+
+
+@contextmanager
+def _replacing(path: Path, before_replacing: Callable[[], None]) -> Iterator[BinaryIO]:
     remove_left_over(path)
     handle, name = _make_temporary(path)
     try:
@@ -76,6 +99,7 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(file.fileno())
+            before_replacing()
             # Renamed before it is closed, because closing releases the lock.
             Path(name).replace(path)
     except BaseException:
@@ -124,12 +148,19 @@ def _prefix(path: Path) -> str:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power failure."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    """Make the rename survive a power failure, if the folder can be flushed. Not every file system can.
+
+    A folder that may be written but not read (mode 0300) cannot be opened for it either.
+    """
     try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+    except OSError as error:
+        if error.errno in _DISK_ERRORS:
+            raise
 
 
 def _problem(path: Path) -> str | None:

@@ -55,6 +55,8 @@ def results(session: Session, *, named: str | None, output: str | None, errors: 
     sys.stdout.buffer.flush()
     where = "stdout" if done.results == writing.STDOUT else display_path(done.results)
     note(f"job {job.id} ({job.name}): {done.answered:,} answered → {where}")
+    for place in done.kept:
+        note(f"  what another job had written there is kept as {display_path(place)}")
     if done.errors is not None:
         rows = "1 row" if done.failed == 1 else f"{done.failed:,} rows"
         hint = f"`batcher dlq summary --job {job.id}` shows causes and fixes"

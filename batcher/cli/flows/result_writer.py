@@ -7,10 +7,12 @@ from batcher.domain.errors import BatcherError
 from batcher.domain.events import Event, JobFinished
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.states import JobState
+from batcher.domain.states import JobState, ShownState
+from batcher.ports import Clock
 from batcher.services.results import export
 from batcher.services.results.export import Exported
 from batcher.services.results.write import remembered_output
+from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs as stored_jobs
 from batcher.store.sqlite.database import Database
 
@@ -40,13 +42,22 @@ class ResultWriter:
                 # cancelled.
                 await asyncio.to_thread(self._write, job_id)
 
-    def write_the_rest(self) -> list[Job]:
-        """Write the results of finished jobs that were not written yet; return the current state of all jobs."""
+    def write_the_rest(self, clock: Clock) -> list[Job]:
+        """Write the results that were not written yet, of jobs that are finished or paused with some answers.
+
+        Returns the current state of all jobs.
+        """
         current = [self._read(job_id) for job_id in self._jobs]
         for job in current:
-            if job.state in {JobState.COMPLETED, JobState.CANCELLED} and job.id not in self._tried:
+            is_over = job.state in {JobState.COMPLETED, JobState.CANCELLED} or self._is_paused(job, clock)
+            if is_over and job.id not in self._tried:
                 self._write(job.id)
         return current
+
+    def _is_paused(self, job: Job, clock: Clock) -> bool:
+        """Return whether the job waits for a person, and some of its rows are answered."""
+        status = job_status(self._database, job, now=clock.now())
+        return status.state is ShownState.PAUSED and bool(status.counts["completed"])
 
     def _read(self, job_id: JobId) -> Job:
         with self._database.read() as connection:

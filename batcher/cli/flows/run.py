@@ -18,7 +18,7 @@ from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.services.results import export
+from batcher.services.results import places
 from batcher.services.results.write import remembered_output
 from batcher.services.runs.follow import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
@@ -57,12 +57,12 @@ def run_to_end(
     """
     _check_distinct_results(jobs)
     for job in jobs:
-        export.check_places(database, remembered_output(job), source_path=job.source_path)
+        places.check_places(database, remembered_output(job), source_path=job.source_path)
     writer = ResultWriter(database, jobs)
     with event_log.open_log(session, parts.clock) as log:
         signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, writer=writer))
     with signals.exit_on_signals():
-        current = writer.write_the_rest()
+        current = writer.write_the_rest(parts.clock)
     code = summarize(database, current, writer.written, clock=parts.clock, as_json=as_json, as_list=as_list)
     for error in writer.errors:
         report_error(error, ())

@@ -9,7 +9,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.services.jobs import change_settings
-from batcher.services.results.export import absolute, check_places
+from batcher.services.results.places import absolute, check_places
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 

@@ -20,7 +20,7 @@ from batcher.services.jobs import change_settings
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES
 from batcher.services.jobs.repeats import random_repeats
 from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
-from batcher.services.results.export import absolute, check_places, default_output
+from batcher.services.results.places import absolute, check_places, default_output
 from batcher.services.results.write import remembered_output
 from batcher.store.sqlite.database import Database
 

@@ -1,14 +1,26 @@
 """The summary at the end of a run, which names the next command, and the exit code."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
-from batcher.cli.terminal.output import display_path, duration, letter_count, number, print_json, say
+from batcher.cli.terminal.output import (
+    display_path,
+    duration,
+    letter_count,
+    note,
+    number,
+    print_json,
+    say,
+    say_verbatim,
+)
+from batcher.config.resolve import DEFAULT_BASE_URL
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.states import ShownState
+from batcher.domain.states import CacheMode, PauseReason, ShownState
 from batcher.policy.input.deduplication import advice
 from batcher.ports import Clock
 from batcher.services.jobs.repeats import random_repeats
@@ -16,6 +28,8 @@ from batcher.services.results import odd_answers
 from batcher.services.results.export import Exported
 from batcher.services.runs.status import JobStatus, job_status
 from batcher.store.sqlite.database import Database
+
+_DEFAULT_KEY_NAME: Final = "OPENAI_API_KEY"
 
 
 def summarize(
@@ -34,6 +48,8 @@ def summarize(
     statuses = [job_status(database, job, now=clock.now()) for job in jobs]
     try:
         if as_json:
+            for place in (place for each in written.values() for place in each.kept):
+                note(f"kept {display_path(place)}, which another job has written")
             print_json({"data": statuses} if as_list else statuses[0])
         else:
             for job, status in zip(jobs, statuses, strict=True):
@@ -74,17 +90,20 @@ def _say_status(database: Database, job: Job, status: JobStatus, written: Export
     say(f"  requests  {number(status.attempts)} sent{refused}")
     say(f"  tokens    {number(status.tokens.input)} in, {number(status.tokens.output)} out")
     if written is not None:
-        say(f"  results   {display_path(written.results)}")
+        so_far = " (the rows answered so far)" if status.state is ShownState.PAUSED else ""
+        say(f"  results   {display_path(written.results)}{so_far}")
         if written.errors:
             say(f"  errors    {display_path(written.errors)}")
-    for note in odd_answers.notes(
+        for place in written.kept:
+            say(f"  kept      {display_path(place)}, which another job has written")
+    for text in odd_answers.notes(
         database, job, truncated=status.truncated, empty=status.empty, unchecked=status.unchecked
     ):
-        say(f"note: {note}")
+        say(f"note: {text}")
     repeated = random_repeats(database, job) if status.cached else 0
     if repeated:
         say(f"note: {advice(repeated)}")
-    _say_next(status)
+    _say_next(job, status)
 
 
 def row_counts(status: JobStatus) -> list[str]:
@@ -111,10 +130,12 @@ def row_counts(status: JobStatus) -> list[str]:
     return texts
 
 
-def _say_next(status: JobStatus) -> None:
+def _say_next(job: Job, status: JobStatus) -> None:
     if status.paused is not None:
         say(f"paused: {status.paused['message']}")
         say(f"  → {status.paused['fix']}")
+        if status.paused["reason"] == PauseReason.MODEL:
+            _say_other_model(job)
         say(f"next: batcher resume {status.job}")
     elif status.state in {ShownState.PENDING, ShownState.INTERRUPTED, ShownState.RUNNING}:
         if status.state is ShownState.RUNNING:
@@ -127,3 +148,26 @@ def _say_next(status: JobStatus) -> None:
         say(f"next: batcher dlq summary --job {status.job}")
     else:
         say(f"next: batcher status {status.job}")
+
+
+def _say_other_model(job: Job) -> None:
+    """Print the commands that run the waiting rows with another model, or finish the job without them."""
+    if job.source_path is not None:
+        say("  → if the name is wrong, correct it in the job file and run it: the answers so far are reused")
+        say_verbatim(f"    {_run_again(job)}")
+    say("  → to finish without the rows that wait:")
+    say_verbatim(f"    batcher cancel {job.id}")
+
+
+def _run_again(job: Job) -> str:
+    settings = job.settings
+    words = ["batcher", "run", display_path(job.source_path or job.source_name)]
+    if settings.simulate:
+        words.append("--simulate")
+    elif settings.base_url != DEFAULT_BASE_URL:
+        words += ["--base-url", settings.base_url]
+    if settings.api_key_env != _DEFAULT_KEY_NAME:
+        words += ["--api-key-env", settings.api_key_env]
+    if settings.cache is CacheMode.ALL and not settings.reuse_earlier:
+        words += ["--cache", "all"]
+    return shlex.join(words)

@@ -10,6 +10,7 @@ from batcher.domain.states import AnswerMark
 from batcher.policy.lenient_json import NOT_JSON, document_of, read_json
 
 _UNMARKED: Final = AnswerMark(0)
+_CANCELLED: Final = "cancelled"
 _SPACES: Final = b" \t\r\n"
 _encode: Final = msgspec.json.Encoder().encode
 _skim: Final = msgspec.json.Decoder(msgspec.Raw).decode
@@ -78,6 +79,17 @@ def rejected_line(bad: BadLine, *, request_id_public: str) -> bytes:
             bad.line,
             _encode(bad.text),
         )
+    )
+
+
+def cancelled_line(*, request_id_public: str, custom_id: str, attempts: int) -> bytes:
+    """Return the line of a row that was cancelled before it was answered."""
+    message = "the row was cancelled before it was answered"
+    return b'{"id": %b, "custom_id": %b, "response": null, "error": %b, "batcher": %b}\n' % (
+        _encode(request_id_public),
+        _encode(custom_id),
+        _error(code=_CANCELLED, message=message, kind=_CANCELLED, attempts=attempts),
+        _facts(cached=False, attempts=attempts, latency_us=0, answered_by=None),
     )
 
 

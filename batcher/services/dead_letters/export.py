@@ -11,7 +11,8 @@ from batcher.files.writing import write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results import pages
-from batcher.services.results.export import check_files, write_lines
+from batcher.services.results.export import write_lines
+from batcher.services.results.places import check_files
 from batcher.store.dead_letters import export
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters.filters import Filters
@@ -43,7 +44,6 @@ def extract(
     with database.read() as connection:
         of = list(dead_letter_filters.by_job(connection, filters))
         found = [jobs.get(connection, each) for each in of]
-        sources = [job.source_path for job in found if job.source_path]
         base_urls = export.base_urls(connection, of)
         shared = export.shared_custom_id(connection, filters) if len(of) > 1 else None
     if shared is not None:
@@ -55,7 +55,7 @@ def extract(
     if output == STDOUT:
         count = write_lines(stdout, _lines(database, filters))
         return Extracted(count=count, base_urls=base_urls)
-    check_files(database, [Path(output)], sources=sources)
+    check_files(database, [Path(output)])
     if Path(output).exists() and not force:
         raise UsageError(f"{output} already exists", hint="name another file with -o, or give --force")
     if not of:

@@ -25,7 +25,7 @@ from batcher.services.diagnostics.bundle_attempts import MOST_ATTEMPTS, attempt_
 from batcher.services.diagnostics.bundle_readme import readme
 from batcher.services.diagnostics.versions import versions
 from batcher.services.jobs.manage import find
-from batcher.services.results.export import check_places
+from batcher.services.results.places import check_files
 from batcher.services.runs.status import job_status, timestamp
 from batcher.store.dead_letters import summary
 from batcher.store.dead_letters.summary import Group
@@ -85,7 +85,7 @@ def write_bundle(
     Raises UsageError if it would overwrite a file, or if there is no such job or request.
     """
     job = _job(database, choice)
-    check_places(database, str(place), source_path=job.source_path)
+    check_files(database, [place])
     if place.exists() and not force:
         raise UsageError(f"{place} already exists", hint="name another file with -o, or give --force")
     members, left_out = _gather(database, job, choice, now=now)

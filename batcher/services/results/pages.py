@@ -14,20 +14,20 @@ from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.store.reports import results
-from batcher.store.reports.results import Answered, Dead
+from batcher.store.reports.results import Answered, Cancelled, Dead
 from batcher.store.sqlite.database import Database
 
 #: Rows of a page, and the bytes of their replies after which it ends early; both are in memory together.
 ROWS: Final = 1_000
 BYTES: Final = 8 << 20
 
-_Row = TypeVar("_Row", Answered, Dead)
+_Row = TypeVar("_Row", Answered, Dead, Cancelled)
 
 
 def rows_of(
     database: Database, job: Job, of_kind: Callable[[Any, Job], Iterator[_Row]], *, most: int | None = None
 ) -> Iterator[_Row]:
-    """Yield the job's answers (`results.answered`) or dead letters (`results.dead`), each once, in input order.
+    """Yield the job's answers (`results.answered`), dead letters or cancelled rows, each once, in input order.
 
     A row that ends meanwhile may be among them or not. Raises UnknownJob if the job is deleted meanwhile: what is
     left of it would look like a complete result.

@@ -10,13 +10,12 @@ from batcher.files.writing import Writable
 from batcher.services.results.export import (
     Exported,
     answered_lines,
-    check_files,
-    check_places,
-    default_output,
+    failed_lines,
     write_errors,
     write_job,
     write_lines,
 )
+from batcher.services.results.places import check_author, check_files, check_places, default_output
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 
@@ -37,14 +36,20 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
     """
     if output == STDOUT:
         if errors is not None:
-            sources = [] if job.source_path is None else [job.source_path]
-            check_files(database, [Path(errors)], sources=sources)
+            check_files(database, [Path(errors)])
+            if _has_failed(database, job):
+                check_author(Path(errors), of_errors=True)
         failed = write_errors(database, job, Path(errors)) if errors is not None else 0
         answered = write_lines(stdout, answered_lines(database, job))
         return Exported(results=STDOUT, errors=errors if failed else None, answered=answered, failed=failed)
     results = output or remembered_output(job)
-    check_places(database, results, errors=errors, source_path=job.source_path)
+    may_fail = _has_failed(database, job)
+    check_places(database, results, errors=errors, source_path=job.source_path, may_fail=may_fail)
     return write_job(database, job, results=results, errors=errors)
+
+
+def _has_failed(database: Database, job: Job) -> bool:
+    return next(failed_lines(database, job), None) is not None
 
 
 def require_finished(database: Database, job: Job) -> None:

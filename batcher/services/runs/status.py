@@ -9,7 +9,7 @@ from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
-from batcher.services.results.export import errors_beside
+from batcher.services.results.places import errors_beside
 from batcher.services.runs.stored_lanes import resting
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
@@ -167,7 +167,7 @@ def _in_flight(live: _Live, job_id: JobId, claimed: int) -> int:
 
 
 def _errors_file(job: Job, counts: Counts) -> str | None:
-    failed = counts.dead_lettered or counts.rejected
+    failed = counts.dead_lettered or counts.rejected or (counts.cancelled and job.state is JobState.CANCELLED)
     is_over = job.state is not JobState.OPEN
     return errors_beside(job.output_path) if failed and is_over and job.output_path is not None else None
 

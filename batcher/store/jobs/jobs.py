@@ -134,6 +134,12 @@ def by_path(connection: Connection, path: str, base_url: str, *, but_not: bytes)
     return None if row is None else _job(row)
 
 
+def sources(connection: Connection) -> list[tuple[JobId, str]]:
+    """Return the path of every job's file, as far as it is known."""
+    query = select(jobs.c.id, jobs.c.source_path).where(jobs.c.source_path.is_not(None)).order_by(jobs.c.id.desc())
+    return [(JobId(row.id), row.source_path) for row in connection.execute(query)]
+
+
 def unfinished(connection: Connection) -> list[Job]:
     """Return every job with unsettled requests or unwritten results, oldest first."""
     unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted == 1, jobs.c.output_path.is_not(None))

@@ -55,6 +55,15 @@ class Dead(Struct, frozen=True, kw_only=True):
     reply: bytes | None
 
 
+class Cancelled(Struct, frozen=True, kw_only=True):
+    """A request that was cancelled before it was answered."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    attempts: int
+
+
 _origin = requests.alias("origin")
 _answered = (
     select(
@@ -94,6 +103,8 @@ _dead = with_last_attempt(
 )
 _are_completed = requests.c.state == literal(RequestState.COMPLETED.value)
 _are_dead = requests.c.state == literal(RequestState.DEAD_LETTERED.value)
+#: A dead letter that was discarded is cancelled, too, but keeps its cause: the person wants to hear no more of it.
+_are_cancelled = and_(requests.c.state == literal(RequestState.CANCELLED.value), requests.c.failure_code.is_(None))
 _within_job = requests.c.id.between(bindparam("first"), bindparam("last"))
 _select_answered = Compiled(
     _answered.where(_within_job, of_job(requests.c.job_id) == bindparam("job"), _are_completed).order_by(
@@ -105,6 +116,14 @@ _select_answered = Compiled(
 )
 _select_dead = Compiled(
     _dead.where(_within_job, requests.c.job_id == bindparam("job"), _are_dead).order_by(requests.c.id),
+    "first",
+    "last",
+    "job",
+)
+_select_cancelled = Compiled(
+    select(requests.c.id, requests.c.line, requests.c.custom_id, seen.label("attempts"))
+    .where(_within_job, of_job(requests.c.job_id) == bindparam("job"), _are_cancelled)
+    .order_by(requests.c.id),
     "first",
     "last",
     "job",
@@ -159,6 +178,17 @@ def dead(connection: Connection, job: Job) -> Iterator[Dead]:
     return map(_make_dead, _select_dead.each(connection, *_bounds(job)))
 
 
+def cancelled(connection: Connection, job: Job) -> Iterator[Cancelled]:
+    """Yield the requests that were cancelled before they were answered, in input order, read one by one."""
+    for row in _select_cancelled.each(connection, *_bounds(job)):
+        yield Cancelled(
+            request_id=RequestId(row.id),
+            line=row.line,
+            custom_id=row.custom_id,
+            attempts=row.attempts,
+        )
+
+
 def _bounds(job: Job) -> tuple[int, int, JobId]:
     return job.first_request or 0, job.last_request or 0, job.id
 
@@ -185,8 +215,10 @@ def some(
     return rows
 
 
-def size_of(row: Answered | Dead) -> int:
+def size_of(row: Answered | Dead | Cancelled) -> int:
     """Return the bytes of the row's reply."""
+    if isinstance(row, Cancelled):
+        return 0
     return len(row.body) if isinstance(row, Answered) else len(row.reply or b"")
 
 

@@ -253,3 +253,37 @@ def test_a_log_is_made_for_its_owner_alone_and_gone_on_with(tmp_path):
         os.umask(before)
     assert path.read_bytes() == b"one\ntwo\\udcff\n"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "number", [errno.EINVAL, errno.EACCES, errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EBADF]
+)
+@pytest.mark.parametrize("call", ["open", "fsync"])
+def test_a_folder_that_cannot_be_flushed_is_no_failure(tmp_path, monkeypatch, number, call):
+    fail_for_folders(monkeypatch, call, number)
+    with write_atomically(tmp_path / "out.jsonl") as file:
+        file.write(b"whole")
+    assert (tmp_path / "out.jsonl").read_bytes() == b"whole"
+
+
+def test_a_disk_that_fails_to_flush_a_folder_is_one(tmp_path, monkeypatch):
+    fail_for_folders(monkeypatch, "fsync", errno.EIO)
+    with pytest.raises(BatcherError, match="cannot write"), write_atomically(tmp_path / "out.jsonl"):
+        pass
+
+
+def fail_for_folders(monkeypatch, call, number):
+    real_open, real_fsync = os.open, os.fsync
+
+    def opened(path, flags, *more, **named):
+        if call == "open" and flags & os.O_DIRECTORY:
+            raise OSError(number, os.strerror(number))
+        return real_open(path, flags, *more, **named)
+
+    def flushed(handle):
+        if call == "fsync" and stat.S_ISDIR(os.fstat(handle).st_mode):
+            raise OSError(number, os.strerror(number))
+        real_fsync(handle)
+
+    monkeypatch.setattr(os, "open", opened)
+    monkeypatch.setattr(os, "fsync", flushed)

@@ -5,12 +5,21 @@ import stat
 
 import pytest
 
+from batcher.domain.requests import BadLine
+from batcher.policy.output.jsonl import rejected_line
+from batcher.services.results.export import public_request_id
 from tests.support.commands import batcher
 from tests.support.jobs import rows, run_job
 
 
 def custom_ids(text):
     return [json.loads(line)["custom_id"] for line in text.splitlines()]
+
+
+def error_line_of(job):
+    return rejected_line(
+        BadLine(line=1, reason="", text="", custom_id="x"), request_id_public=public_request_id(job, 1)
+    )
 
 
 def test_the_newest_job_is_written_where_run_would_have_written_it(folder):
@@ -38,11 +47,18 @@ def test_a_named_job_goes_to_named_files(folder):
     assert custom_ids((folder / "b.jsonl").read_text()) == ["bad-0"]
 
 
-def test_an_errors_file_from_before_goes_where_nothing_failed(folder):
-    run_job(folder, rows(answered=1))
-    (folder / "out.errors.jsonl").write_text("old")
+def test_an_errors_file_that_the_job_wrote_goes_where_nothing_failed(folder):
+    job = run_job(folder, rows(answered=1))
+    (folder / "out.errors.jsonl").write_bytes(error_line_of(job))
     batcher("results", "-o", "out.jsonl")
     assert not (folder / "out.errors.jsonl").exists()
+
+
+def test_an_errors_file_of_a_person_stays_where_nothing_failed(folder):
+    run_job(folder, rows(answered=1))
+    (folder / "out.errors.jsonl").write_text("mine")
+    assert batcher("results", "-o", "out.jsonl").code == 0
+    assert (folder / "out.errors.jsonl").read_text() == "mine"
 
 
 def test_stdout_gets_result_lines_and_nothing_else(folder):
@@ -61,8 +77,8 @@ def test_with_stdout_errors_go_where_they_are_asked_for(folder):
 
 
 def test_with_stdout_a_job_without_errors_leaves_no_errors_file(folder):
-    run_job(folder, rows(answered=1))
-    (folder / "bad.jsonl").write_text("old")
+    job = run_job(folder, rows(answered=1))
+    (folder / "bad.jsonl").write_bytes(error_line_of(job))
     batcher("results", "-o", "-", "--errors", "bad.jsonl")
     assert not (folder / "bad.jsonl").exists()
 
