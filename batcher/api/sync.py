@@ -65,14 +65,7 @@ def run_file(
         async with Batcher(limits=limits, **settings) as queue:
             _check_place(queue, place, os.fspath(path))
             job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=place)
-            try:
-                async for _ in queue.run(job):
-                    pass
-            except Paused:
-                if queue.status(job).counts["completed"]:
-                    _finish(queue, JobId(job.id), place, shown=results)
-                raise
-            return _finish(queue, JobId(job.id), place, shown=results)
+            return await _run_and_write(queue, JobId(job.id), place, shown=results)
 
     return _run_anywhere(work)
 
@@ -86,6 +79,18 @@ def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, 
 @translate_errors()
 def _check_place(queue: Batcher, place: str, source: str) -> None:
     places.check_places(queue._store, place, source_path=source)  # noqa: SLF001 - two modules of one surface
+
+
+async def _run_and_write(queue: Batcher, job_id: JobId, place: str, *, shown: str) -> Summary:
+    """Run the job and write its results; if it pauses, write those so far before `Paused` is raised."""
+    try:
+        async for _ in queue.run(job_id):
+            pass
+    except Paused:
+        if queue.status(job_id).counts["completed"]:
+            _finish(queue, job_id, place, shown=shown)
+        raise
+    return _finish(queue, job_id, place, shown=shown)
 
 
 def _finish(queue: Batcher, job_id: JobId, results: str, *, shown: str) -> Summary:

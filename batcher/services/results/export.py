@@ -16,7 +16,7 @@ from batcher.services.results import pages
 from batcher.services.results.places import errors_beside, keep_earlier
 from batcher.store.jobs import jobs
 from batcher.store.reports import results as stored_results
-from batcher.store.reports.results import Cancelled, Dead
+from batcher.store.reports.results import CancelledRow, Dead
 from batcher.store.sqlite.database import Database
 
 
@@ -81,7 +81,7 @@ def _dead_line(job: Job, row: Dead) -> bytes:
     )
 
 
-def _cancelled_line(job: Job, row: Cancelled) -> bytes:
+def _cancelled_line(job: Job, row: CancelledRow) -> bytes:
     return cancelled_line(
         request_id_public=public_request_id(job, row.line),
         custom_id=row.custom_id,

@@ -14,14 +14,14 @@ from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.store.reports import results
-from batcher.store.reports.results import Answered, Cancelled, Dead
+from batcher.store.reports.results import Answered, CancelledRow, Dead
 from batcher.store.sqlite.database import Database
 
 #: Rows of a page, and the bytes of their replies after which it ends early; both are in memory together.
 ROWS: Final = 1_000
 BYTES: Final = 8 << 20
 
-_Row = TypeVar("_Row", Answered, Dead, Cancelled)
+_Row = TypeVar("_Row", Answered, Dead, CancelledRow)
 
 
 def rows_of(

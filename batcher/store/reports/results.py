@@ -55,7 +55,7 @@ class Dead(Struct, frozen=True, kw_only=True):
     reply: bytes | None
 
 
-class Cancelled(Struct, frozen=True, kw_only=True):
+class CancelledRow(Struct, frozen=True, kw_only=True):
     """A request that was cancelled before it was answered."""
 
     request_id: RequestId
@@ -178,10 +178,10 @@ def dead(connection: Connection, job: Job) -> Iterator[Dead]:
     return map(_make_dead, _select_dead.each(connection, *_bounds(job)))
 
 
-def cancelled(connection: Connection, job: Job) -> Iterator[Cancelled]:
+def cancelled(connection: Connection, job: Job) -> Iterator[CancelledRow]:
     """Yield the requests that were cancelled before they were answered, in input order, read one by one."""
     for row in _select_cancelled.each(connection, *_bounds(job)):
-        yield Cancelled(
+        yield CancelledRow(
             request_id=RequestId(row.id),
             line=row.line,
             custom_id=row.custom_id,
@@ -215,9 +215,9 @@ def some(
     return rows
 
 
-def size_of(row: Answered | Dead | Cancelled) -> int:
+def size_of(row: Answered | Dead | CancelledRow) -> int:
     """Return the bytes of the row's reply."""
-    if isinstance(row, Cancelled):
+    if isinstance(row, CancelledRow):
         return 0
     return len(row.body) if isinstance(row, Answered) else len(row.reply or b"")
 
