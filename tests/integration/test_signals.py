@@ -1,5 +1,6 @@
 """Signals to a run, and a second run beside a live one: processes of their own."""
 
+import fcntl
 import signal
 import sqlite3
 import time
@@ -187,3 +188,48 @@ def test_the_same_file_in_two_processes_at_once_is_one_job() -> None:
             assert (first.end()[0], second.end()[0]) == (0, 0)
         assert server.requests == 30
     assert only_job()["counts"]["completed"] == 30
+
+
+@pytest.mark.parametrize(
+    "command", [("resume",), ("run", "j.jsonl"), ("cancel", 1), ("submit", "j.jsonl", "--new")]
+)
+@pytest.mark.parametrize("lock", ["ours", "another program's"])
+def test_ctrl_c_is_heard_while_a_command_waits_for_the_store(command: tuple[Any, ...], lock: str) -> None:
+    file = job_file(Path("j.jsonl"), *rows(5))
+    where = ("--base-url", "http://127.0.0.1:9299/v1")
+    assert batcher("submit", file, *where).code == 0
+    connected = closing(sqlite3.connect("batcher.db", isolation_level=None))
+    with connected as foreign, Path("batcher.db-write").open() as side:
+        if lock == "ours":
+            fcntl.flock(side, fcntl.LOCK_EX)
+        else:
+            foreign.execute("BEGIN IMMEDIATE")
+        with running(*command, *(where if command[0] in {"run", "submit"} else ())) as program:
+            time.sleep(2)
+            assert not program.is_over
+            began = time.monotonic()
+            program.send(signal.SIGINT)
+            code, _, said = program.end(within=20)
+    assert (code, "Traceback" in said) == (130, False)
+    assert time.monotonic() - began < 5
+    assert only_job()["counts"]["pending"] == 5
+
+
+def test_a_second_ctrl_c_ends_the_wait_of_a_run_that_cannot_write() -> None:
+    file = job_file(Path("j.jsonl"), *rows(200))
+    with provider(latency=0.05, latency_sigma=0) as server, Path("batcher.db-write").open("w") as side:
+        with running("run", file, "--base-url", server.url, "--concurrency", 4) as program:
+            server.wait_for(20)
+            fcntl.flock(side, fcntl.LOCK_EX)
+            time.sleep(0.5)
+            program.send(signal.SIGINT)
+            time.sleep(0.5)
+            assert not program.is_over
+            program.send(signal.SIGINT)
+            code, _, said = program.end(within=20)
+        fcntl.flock(side, fcntl.LOCK_UN)
+        assert (code, "Traceback" in said) == (130, False)
+        assert "stopped while waiting for the store" in said
+        assert batcher("resume").code == 0
+        assert len(rows_of("j.results.jsonl")) == 200
+        assert server.requests <= 200 + 2 * 4

@@ -8,7 +8,7 @@ from unittest import mock
 
 from sqlalchemy import Engine
 
-from batcher.store.sqlite import database
+from batcher.store.sqlite import connections, database
 
 
 class _Wherever:
@@ -21,7 +21,7 @@ class _Wherever:
 
 
 _wherever = _Wherever()
-_engine = database.make_engine(cast("Path", _wherever))
+_engine = connections.make_engine(cast("Path", _wherever))
 
 
 def _for_store(path: Path, _parameters: str | None = None) -> Engine:

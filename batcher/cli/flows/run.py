@@ -13,7 +13,7 @@ from batcher.cli.flows.summary import summarize
 from batcher.cli.params.session import Session
 from batcher.cli.terminal.errors import FAILED, report_error
 from batcher.cli.terminal.output import display_path, note
-from batcher.domain.errors import UsageError
+from batcher.domain.errors import BatcherError, UsageError
 from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
@@ -130,6 +130,11 @@ async def _run(
                     control=control,
                     handed_over=handed_over,
                 )
+            except BatcherError as error:
+                # Stopped at once while another process had the store: say so, and end as after any signal.
+                if interruption.exit_code is None:
+                    raise
+                report_error(error, ())
             finally:
                 for task in background:
                     task.cancel()

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from msgspec import Struct
 
-from batcher.domain.errors import BatcherError, RunnerBusy
+from batcher.domain.errors import BatcherError, RunnerBusy, StoreError
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
@@ -27,6 +28,10 @@ from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
 from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import Worker, WorkerSettings
 
+T = TypeVar("T")
+
+#: Seconds in which a write may still get the store's lock after the run was stopped.
+_GRACE_SECONDS = 1.0
 _WATCH_SECONDS = 0.3
 _ENDED = frozenset({ShownState.COMPLETED, ShownState.CANCELLED, ShownState.PAUSED})
 
@@ -62,9 +67,9 @@ class RunControl:
 
     def __init__(self) -> None:
         self.interrupted = asyncio.Event()
+        self.stopped = asyncio.Event()
         self.worker: Worker | None = None
         self._deadline: float | None = None
-        self._at_once = False
 
     def drain(self, deadline: float | None) -> None:
         """Send nothing new; requests in flight may complete within `deadline` seconds (None: no deadline)."""
@@ -75,7 +80,7 @@ class RunControl:
 
     def stop(self) -> None:
         """Stop now, without waiting for requests in flight."""
-        self._at_once = True
+        self.stopped.set()
         self.interrupted.set()
         if self.worker is not None:
             self.worker.stop()
@@ -83,7 +88,7 @@ class RunControl:
     def attach(self, worker: Worker) -> None:
         """Attach the worker, and pass on an interruption that came before it existed."""
         self.worker = worker
-        if self._at_once:
+        if self.stopped.is_set():
             worker.stop()
         elif self.interrupted.is_set():
             worker.drain(self._deadline)
@@ -106,7 +111,79 @@ async def run_jobs(
     """
     # What a runner has in hand would be lost if it gave up, so it waits for other processes as long as they live.
     database.is_patient = True
-    probing = _mark_wanted(database, wanted, parts.clock)
+    try:
+        return await _run_somewhere(
+            database,
+            wanted,
+            parts,
+            events=events,
+            concurrency=concurrency,
+            control=control,
+            handed_over=handed_over,
+        )
+    except _Interrupted:
+        return RunEnd.INTERRUPTED
+    finally:
+        database.wait(True)
+
+
+class _Interrupted(Exception):
+    """A signal ended a wait for the store before anything was sent."""
+
+
+async def _in_thread(database: Database, until: asyncio.Event, work: Callable[[], T]) -> T:
+    """Run work on the store in a thread, so that signals are handled while it waits for a lock.
+
+    When `until` is set, the wait ends: raises `_Interrupted`, unless the work was done by then.
+    """
+    working = asyncio.ensure_future(asyncio.to_thread(work))
+    stopping = asyncio.ensure_future(until.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await asyncio.wait({working}, timeout=_GRACE_SECONDS)
+            database.wait(False)
+            await asyncio.wait({working})
+    except asyncio.CancelledError:
+        database.wait(False)
+        await asyncio.wait({working})
+        raise
+    finally:
+        stopping.cancel()
+    if until.is_set() and isinstance(working.exception(), StoreError):
+        raise _Interrupted from working.exception()
+    return working.result()
+
+
+@asynccontextmanager
+async def _no_waiting_once_stopped(database: Database, control: RunControl) -> AsyncIterator[None]:
+    """Inside the block, end waits for the store's lock when the run was asked to stop at once."""
+
+    async def end_waits() -> None:
+        await control.stopped.wait()
+        await asyncio.sleep(_GRACE_SECONDS)
+        database.wait(False)
+
+    task = asyncio.create_task(end_waits())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _run_somewhere(
+    database: Database,
+    wanted: Sequence[JobId],
+    parts: Parts,
+    *,
+    events: Events,
+    concurrency: int | None,
+    control: RunControl,
+    handed_over: Callable[[int | None], None],
+) -> RunEnd:
+    """Run the jobs here, or watch the runner that does."""
+    interrupted = control.interrupted
+    probing = await _in_thread(database, interrupted, lambda: _mark_wanted(database, wanted, parts.clock))
     reported = False
     while True:
         lock = RunnerLock(database.path)
@@ -168,7 +245,7 @@ async def _watch(database: Database, wanted: Sequence[JobId], control: RunContro
                 return RunEnd.OVER
             if not alive:
                 return None
-            _keep_wanting(database, wanted)
+            await _in_thread(database, control.interrupted, lambda: _keep_wanting(database, wanted))
             await asyncio.sleep(_WATCH_SECONDS)
     finally:
         lock.close()
@@ -204,8 +281,9 @@ async def _run_here(
     control: RunControl,
     probing: Sequence[JobId],
 ) -> RunEnd:
-    migrate.upgrade(database, now=parts.clock.now())
-    holder, flights = _begin(database, wanted, parts.clock)
+    holder, flights = await _in_thread(
+        database, control.interrupted, lambda: _begin(database, wanted, parts.clock)
+    )
     writer = parts.writer(database)
     try:
         async with AsyncExitStack() as stack:
@@ -221,6 +299,7 @@ async def _run_here(
                 flights=flights,
             )
             control.attach(worker)
+            await stack.enter_async_context(_no_waiting_once_stopped(database, control))
             await worker.run(wanted, probing=probing)
     except BaseExceptionGroup as group:
         # Not `except*`: if the group also holds other errors, an error raised there is wrapped in a group again.
@@ -230,16 +309,16 @@ async def _run_here(
         raise error from group
     finally:
         control.worker = None
-        writer.close()
+        await _in_thread(database, control.stopped, writer.close)
         flights.close()
-    with database.write() as connection:
-        runners.end(connection, holder, now=parts.clock.now())
+    await _in_thread(database, control.stopped, lambda: _end(database, holder, parts.clock))
     # Only after the store knows that this runner has ended: until then, the log is what a restart goes by.
     flights.remove_if_empty()
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
 
 
 def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FileInFlightLog]:
+    migrate.upgrade(database, now=clock.now())
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
     with database.write() as connection:
@@ -249,6 +328,11 @@ def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[H
         holder = runners.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)
     # Open the log only after the rescue is committed: until then it describes the previous runner.
     return holder, FileInFlightLog(database.path, holder=holder, boot=boot)
+
+
+def _end(database: Database, holder: HolderId, clock: Clock) -> None:
+    with database.write() as connection:
+        runners.end(connection, holder, now=clock.now())
 
 
 def _boot() -> str | None:

@@ -10,29 +10,25 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, ProgrammingError
-from sqlalchemy.pool import NullPool
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import ForeignStore, StoreError
+from batcher.store.sqlite import connections, forks
+from batcher.store.sqlite.connections import (
+    FLUSHED_BESIDE,
+    FLUSHED_WITHIN,
+    advice,
+    make_engine,
+    storage_errors,
+)
 from batcher.store.sqlite.file_locks import write_lock
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view, refuse_shared
 from batcher.store.sqlite.wal_flush import FLUSHES, LogFile
 
 #: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
-
-#: The first version with RETURNING.
-LEAST_SQLITE = (3, 35, 0)
-
-#: How long SQLite waits for a lock of another program; ours wait for each other by `write_lock`.
-_BUSY_SECONDS = 30
-# In pages of 4 KiB. A checkpoint flushes three times, which takes as long as three commits on a slow disk;
-# SQLite's own 1,000 pages are those of a dozen batches.
-_FLUSHED_WITHIN = ("PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 4000")
-_FLUSHED_BESIDE = ("PRAGMA synchronous = NORMAL", "PRAGMA wal_autocheckpoint = 32000")
 
 
 def _prepare_file(path: Path) -> None:
@@ -58,27 +54,6 @@ def refuse_foreign(connection: Connection, path: Path) -> None:
     raise ForeignStore(f"{path} is an SQLite file of another program", hint="name another file with --db")
 
 
-def _on_connect(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
-    # Only `Database` sends BEGIN and COMMIT; the driver must not add its own.
-    connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout = {_BUSY_SECONDS * 1000}")
-    cursor.execute("PRAGMA cache_size = -32768")
-    for pragma in _FLUSHED_WITHIN:
-        cursor.execute(pragma)
-    cursor.close()
-
-
-def refuse_old_sqlite(version: tuple[int, int, int]) -> None:
-    """Raise StoreError if Python was built with an SQLite that lacks a statement that the store uses."""
-    if version < LEAST_SQLITE:
-        have, need = (".".join(map(str, each)) for each in (version, LEAST_SQLITE))
-        raise StoreError(
-            f"this Python uses SQLite {have}, and the store needs {need} or later",
-            hint="install batcher with a newer Python: `uv tool install --python 3.12 llm-batcher`",
-        )
-
-
 def identity(path: Path) -> tuple[int, int] | None:
     """Return which file is at the path, without opening it; None if there is none."""
     try:
@@ -86,28 +61,6 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def make_engine(path: Path, parameters: str | None = None) -> Engine:
-    """Return an engine for the file; `parameters` are SQLite's own, such as `mode=ro`."""
-    engine = create_engine(
-        "sqlite://",
-        creator=lambda: _connect(path, parameters),
-        poolclass=NullPool,
-        # Nothing here builds the same Core statement twice: hot ones are compiled once.
-        query_cache_size=100,
-    )
-    event.listen(engine, "connect", _on_connect)
-    return engine
-
-
-def _connect(path: Path, parameters: str | None) -> Any:  # noqa: ANN401 - a DBAPI connection
-    import sqlite3  # noqa: PLC0415 - the driver, only where a store is opened
-
-    refuse_old_sqlite(sqlite3.sqlite_version_info)
-    # One connection is used by one thread at a time, though not always by the thread that created it.
-    place = path if parameters is None else f"file:{quote(os.fspath(path))}?{parameters}"
-    return sqlite3.connect(place, uri=parameters is not None, check_same_thread=False, cached_statements=256)
 
 
 class Database:
@@ -127,8 +80,11 @@ class Database:
         self._mutex = threading.Lock()
         refuse_second_view(path)
         refuse_shared(path)
+        forks.refuse_inherited(identity(path), path)
         _prepare_file(path)
         self._file = identity(path)
+        #: This is a forked child of the process that opened the store.
+        self._is_inherited = False
         self._log = LogFile(path)
         #: Commits are flushed by `flush`, not by SQLite.
         self._flushes = False
@@ -136,6 +92,7 @@ class Database:
         self._is_torn = False
         #: Seconds that the last COMMIT took.
         self.commit_seconds = 0.0
+        self._may_wait = True
         self._engine = make_engine(path)
         with storage_errors(path), ExitStack() as undo:
             self._writer = self._engine.connect()
@@ -145,13 +102,25 @@ class Database:
             undo.callback(self._lock.close)
             self._set_up()
             undo.pop_all()
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """See `forks.Inherited`."""
+        self._is_inherited = True
+        self._mutex = threading.Lock()
+        forks.inherit(self._file)
+
+    def wait(self, allowed: bool) -> None:
+        """Set whether threads may wait for another writer. False also ends the wait of those that do."""
+        self._may_wait = allowed
+        self._lock.wait(allowed)
 
     def _set_up(self) -> None:
         """Mark the file as ours and in WAL mode if it is not; a reader then waits for no writer."""
         if self._is_set_up():
             return
         with self._mutex, self._lock.held():
-            if (mode := self._writer.exec_driver_sql("PRAGMA journal_mode = WAL").scalar()) != "wal":
+            if (mode := self._patiently("PRAGMA journal_mode = WAL")) != "wal":
                 raise StoreError(
                     f"the store {self.path} cannot be kept in SQLite's WAL mode here (it stays in mode {mode})",
                     hint="name a place on a local disk: --db /var/tmp/batcher.db",
@@ -171,10 +140,12 @@ class Database:
         is on disk at the end, except with `flush=False` after `flush_beside(True)`: then only after `flush` was
         called.
         """
+        if self._is_inherited:
+            raise forks.opened_before_fork(self.path)
         with self._mutex, self._lock.held(patient=self.is_patient), storage_errors(self.path):
             self._refuse_another_file()
             self._restart_torn_log()
-            self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+            self._patiently("BEGIN IMMEDIATE")
             try:
                 yield self._writer
             except BaseException:
@@ -189,6 +160,21 @@ class Database:
             self.commit_seconds = time.perf_counter() - began
             if flush:
                 self.flush()
+
+    def _patiently(self, statement: str, connection: Connection | None = None) -> Any:  # noqa: ANN401 - a value
+        """Execute a statement that may have to wait for another program's lock; return its first value, if any."""
+        asked = connection or self._writer
+        deadline = time.monotonic() + connections.BUSY_SECONDS
+        while True:
+            try:
+                result = asked.exec_driver_sql(statement)
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or time.monotonic() > deadline:
+                    raise
+                if not self._may_wait:
+                    raise connections.locked(self.path, "stopped waiting") from error
+            else:
+                return result.scalar() if result.returns_rows else None
 
     def flush_beside(self, beside: bool) -> None:
         """Set whether `write(flush=False)` leaves flushing to its caller.
@@ -210,7 +196,7 @@ class Database:
             raise self._failed(error.strerror or str(error)) from error
 
     def _choose_flushing(self, *, beside: bool) -> None:
-        for pragma in _FLUSHED_BESIDE if beside else _FLUSHED_WITHIN:
+        for pragma in FLUSHED_BESIDE if beside else FLUSHED_WITHIN:
             self._writer.exec_driver_sql(pragma)
 
     def flush(self) -> None:
@@ -229,7 +215,7 @@ class Database:
             raise self._failed("an earlier flush did")
 
     def _failed(self, why: str) -> StoreError:
-        return StoreError(f"the store {self.path} failed: {why}", hint=_advice(why))
+        return StoreError(f"the store {self.path} failed: {why}", hint=advice(why))
 
     def _restart_torn_log(self) -> None:
         """Begin a new log after a failed flush: the old one may have a gap, which would hide what comes after it.
@@ -238,15 +224,26 @@ class Database:
         """
         if not self._is_torn:
             return
-        blocked, logged, moved = self._writer.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").one()
-        if blocked or logged != moved:
+        deadline = time.monotonic() + connections.BUSY_SECONDS
+        while not (is_restarted := self._has_restarted_log()) and self._may_wait and time.monotonic() < deadline:
+            pass
+        if not is_restarted:
             raise self._failed("what an earlier flush left cannot be repaired while others read")
         self._log.close()
         self._reserve_descriptors()
         self._is_torn = False
 
+    def _has_restarted_log(self) -> bool:
+        blocked, logged, moved = self._writer.exec_driver_sql("PRAGMA wal_checkpoint(RESTART)").one()
+        return not blocked and logged == moved
+
     def _refuse_another_file(self) -> None:
-        """Refuse a file that was deleted or replaced: writes are lost, and reading would make an empty one."""
+        """Refuse a file that was deleted or replaced: writes are lost, and reading would make an empty one.
+
+        Refuse also to use the parent's connections in a forked child.
+        """
+        if self._is_inherited:
+            raise forks.opened_before_fork(self.path)
         if identity(self.path) != self._file:
             raise StoreError(
                 f"the store {self.path} was deleted or replaced while it was in use",
@@ -276,6 +273,7 @@ class Database:
             try:
                 connection.exec_driver_sql("PRAGMA query_only = ON")
                 connection.exec_driver_sql("BEGIN")
+                self._patiently("SELECT 1 FROM sqlite_master", connection)
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             finally:
@@ -288,39 +286,10 @@ class Database:
         need to wait.
         """
         with self._mutex:
-            if self._writer.closed:
+            if self._is_inherited or self._writer.closed:
                 return
             with self._lock.held_if_free():
                 self._writer.close()
                 self._engine.dispose()
             self._log.close()
             self._lock.close()
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Wrap the driver's errors once, here: what happened to which file, and what to do."""
-    try:
-        yield
-    except (IntegrityError, ProgrammingError):
-        # A violated rule or a wrong statement of our own says nothing about the file.
-        raise
-    except OperationalError as error:
-        if "locked" in str(error.orig):
-            raise StoreError(
-                f"the store {path} is locked by another program than batcher, for {_BUSY_SECONDS} s by now",
-                hint=f"close that program (`fuser {path}` shows which) and try again: nothing stored is lost",
-            ) from error
-        raise StoreError(f"the store {path} failed: {error.orig}", hint=_advice(str(error.orig))) from error
-    except DatabaseError as error:
-        if "not a database" in str(error.orig):
-            raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db") from error
-        raise StoreError(f"the store {path} is damaged: {error.orig}", hint="see `batcher db check`") from error
-
-
-def _advice(message: str) -> str:
-    if "full" in message:
-        return "free some space, then `batcher resume`: nothing that was finished is lost"
-    if "readonly" in message or "unable to open" in message:
-        return "the file and its folder must be writable; or choose another place with --db"
-    return "see `batcher db check`"

@@ -12,7 +12,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batcher.domain.errors import RunnerBusy
-from batcher.store.sqlite.lock_wait import open_side_file, wait_for
+from batcher.store.sqlite import forks
+from batcher.store.sqlite.lock_wait import Turn, open_side_file, wait_for
 
 #: Seconds. `status` holds a shared lock for an instant to probe; a runner that starts just then retries.
 _PATIENCE_SECONDS = 0.5
@@ -28,7 +29,24 @@ class SideLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mine = False
+        self._is_inherited = False
+        #: The place in the queue of a thread that waits now, and whether a thread may wait.
+        self._turn: Turn | None = None
+        self._may_wait = True
         self._descriptor = open_side_file(path)
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """See `forks.Inherited`. Closing the child's copy of the descriptor leaves the parent's lock as it is."""
+        SideLock.close(self)
+        self._is_inherited, self._turn = True, None
+
+    def wait(self, allowed: bool) -> None:
+        """Set whether a thread may wait for the lock. False also ends the wait of a thread that does."""
+        self._may_wait = allowed
+        turn = self._turn
+        if not allowed and turn is not None:
+            turn.give_up()
 
     def close(self) -> None:
         """Close the descriptor, which releases the lock."""
@@ -111,11 +129,20 @@ class SideLock:
                 self.write_note(pid)
 
     def _take(self, mode: int, *, patient: bool = False) -> None:
-        if not self._try(mode):
-            ours, self._descriptor = self._descriptor, wait_for(self.path, mode, self.pid, patient=patient)
+        if self._try(mode):
+            return
+        self._turn = Turn(self.path, mode)
+        try:
+            if not self._may_wait:
+                self._turn.give_up()
+            ours, self._descriptor = self._descriptor, wait_for(self._turn, self.path, self.pid, patient=patient)
             os.close(ours)
+        finally:
+            self._turn = None
 
     def _try(self, mode: int) -> bool:
+        if self._is_inherited:
+            raise forks.opened_before_fork(self.path)
         try:
             fcntl.flock(self._descriptor, mode | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -16,6 +16,7 @@ from msgspec import Struct
 
 from batcher.domain.ids import HolderId, RequestId
 from batcher.domain.requests import Claim
+from batcher.store.sqlite import forks
 
 _MAGIC = b"batrfly1"
 #: Magic, holder, the boot id of the machine.
@@ -60,6 +61,15 @@ def _padded(boot: str) -> bytes:
     return boot.encode()[:48].ljust(48, b"\0")
 
 
+def _allocate(descriptor: int, size: int) -> None:
+    """Give an empty file its blocks. Raises OSError if the disk is full."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+    else:
+        # macOS does not have it.
+        os.pwrite(descriptor, bytes(size), 0)
+
+
 class FileInFlightLog:
     """`ports.InFlightLog` on the file. If it cannot be written it records nothing, and so nothing wrong."""
 
@@ -72,14 +82,21 @@ class FileInFlightLog:
         #: First and last slot of what began and is not in the file yet.
         self._begun: tuple[int, int] | None = None
         self._descriptor = -1
+        self._is_inherited = False
+        forks.watch(self)
         if boot is None:
             return
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            os.posix_fallocate(self._descriptor, 0, _HEAD.size + _SLOTS * _SLOT.size)
+            _allocate(self._descriptor, _HEAD.size + _SLOTS * _SLOT.size)
             os.pwrite(self._descriptor, _HEAD.pack(_MAGIC, holder, _padded(boot)), 0)
         except OSError:
             self.close()
+
+    def after_fork(self) -> None:
+        """See `forks.Inherited`: the file is the parent's."""
+        self.close()
+        self._is_inherited = True
 
     def begin(self, claim: Claim) -> None:
         """See `ports.InFlightLog`."""
@@ -119,7 +136,7 @@ class FileInFlightLog:
     def remove_if_empty(self) -> None:
         """Close the file, and remove it if no request is in flight, because it then adds nothing to the store."""
         self.close()
-        if not self._slots:
+        if not self._slots and not self._is_inherited:
             with suppress(OSError):
                 self._path.unlink(missing_ok=True)
 

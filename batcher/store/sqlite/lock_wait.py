@@ -10,9 +10,11 @@ import logging
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from batcher.domain.errors import StoreError
+from batcher.store.sqlite import forks
 
 #: Seconds. No transaction of ours takes that long on a healthy disk.
 WORD_AFTER_SECONDS = 5.0
@@ -21,6 +23,10 @@ GIVE_UP_AFTER_SECONDS = 60.0
 REPEAT_AFTER_SECONDS = 60.0
 
 _log = logging.getLogger("batcher")
+
+
+class WaitEnded(Exception):
+    """A wait was given up."""
 
 
 def open_side_file(path: Path) -> int:
@@ -34,7 +40,7 @@ def open_side_file(path: Path) -> int:
         ) from error
 
 
-class _Turn:
+class Turn:
     """A place in the system's queue for a lock, held by a thread of its own, because `flock` has no timeout.
 
     It has its own descriptor: if no one waits any more when its turn comes, closing it releases the lock.
@@ -43,46 +49,81 @@ class _Turn:
     def __init__(self, path: Path, mode: int) -> None:
         self.descriptor = open_side_file(path)
         self._mutex = threading.Lock()
-        self._came = threading.Event()
+        #: Set when the turn has come, and when there is no point in waiting any more.
+        self._woken = threading.Event()
+        self._has_come = False
         self._left = False
+        forks.watch(self)
         threading.Thread(target=self._queue_up, args=(mode,), name="batcher-lock", daemon=True).start()
 
     def _queue_up(self, mode: int) -> None:
         fcntl.flock(self.descriptor, mode)
         with self._mutex:
             if self._left:
-                os.close(self.descriptor)
+                self._close()
             else:
-                self._came.set()
+                self._has_come = True
+                self._woken.set()
 
     def comes(self, within: float) -> bool:
-        """Return whether the lock is ours within `within` seconds."""
-        return self._came.wait(within)
+        """Return whether the lock is ours within `within` seconds. Raises `WaitEnded` after `give_up`."""
+        self._woken.wait(within)
+        with self._mutex:
+            if self._has_come:
+                return True
+            if self._woken.is_set():
+                raise WaitEnded
+            return False
+
+    def give_up(self) -> None:
+        """End the wait, from any thread."""
+        self._woken.set()
 
     def leave(self) -> None:
         """Leave the queue and release the lock."""
         with self._mutex:
             self._left = True
-            if self._came.is_set():
+            if self._has_come:
+                self._close()
+
+    def take(self) -> int:
+        """Return the descriptor, which now belongs to the caller."""
+        with self._mutex:
+            descriptor, self.descriptor = self.descriptor, -1
+            return descriptor
+
+    def after_fork(self) -> None:
+        """See `forks.Inherited`: only the parent has the thread that waits."""
+        self._mutex = threading.Lock()
+        self._close()
+
+    def _close(self) -> None:
+        if self.descriptor >= 0:
+            with suppress(OSError):
                 os.close(self.descriptor)
+            self.descriptor = -1
 
 
-def wait_for(path: Path, mode: int, holder: Callable[[], int | None], *, patient: bool = False) -> int:
+def wait_for(turn: Turn, path: Path, holder: Callable[[], int | None], *, patient: bool = False) -> int:
     """Return a descriptor that holds the lock; after 5 s the log names the holder.
 
-    Raises StoreError after 60 s, unless it is `patient`: then it waits as long as the holder lives. `holder` reads
-    the pid that the holder wrote.
+    Raises StoreError if the turn is given up, and after 60 s, unless it is `patient`: then it waits as long as the
+    holder lives. `holder` reads the pid that the holder wrote.
     """
-    turn = _Turn(path, mode)
     try:
         if not turn.comes(WORD_AFTER_SECONDS):
             _warn(path, holder)
             _wait_longer(turn, path, holder, patient=patient)
+        return turn.take()
+    except WaitEnded:
+        turn.leave()
+        pid = _holder_of(path, holder)
+        message = f"stopped while waiting for the store: {_named(pid)} is writing to it"
+        raise StoreError(message, hint=_advice(pid, path)) from None
     except BaseException:
         # Also if a signal arrived while we waited.
         turn.leave()
         raise
-    return turn.descriptor
 
 
 def _warn(path: Path, holder: Callable[[], int | None]) -> None:
@@ -90,7 +131,7 @@ def _warn(path: Path, holder: Callable[[], int | None]) -> None:
     _log.warning("waiting for the store: %s is writing to it; %s", _named(pid), _advice(pid, path))
 
 
-def _wait_longer(turn: _Turn, path: Path, holder: Callable[[], int | None], *, patient: bool) -> None:
+def _wait_longer(turn: Turn, path: Path, holder: Callable[[], int | None], *, patient: bool) -> None:
     while patient:
         if turn.comes(REPEAT_AFTER_SECONDS):
             return

@@ -11,7 +11,9 @@ from typing import NoReturn
 from sqlalchemy import Connection
 
 from batcher.domain.errors import StoreError
-from batcher.store.sqlite.database import Database, identity, make_engine, refuse_foreign, storage_errors
+from batcher.store.sqlite import forks
+from batcher.store.sqlite.connections import make_engine, storage_errors
+from batcher.store.sqlite.database import Database, identity, refuse_foreign
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view
 
 _HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
@@ -34,10 +36,17 @@ class ReadOnlyDatabase(Database):
         self.path = path = real_path(path)
         refuse_second_view(path)
         self._mutex = threading.Lock()
+        forks.refuse_inherited(identity(path), path)
         self._file = identity(path)
+        self._is_inherited, self._may_wait = False, True
         self._engine = make_engine(path, self._parameters())
         with storage_errors(path), self._engine.connect() as connection:
             refuse_foreign(connection, path)
+        forks.watch(self)
+
+    def wait(self, allowed: bool) -> None:
+        """Set whether a read may wait for another program's lock."""
+        self._may_wait = allowed
 
     def _parameters(self) -> str:
         """Return SQLite's parameters for opening the file.

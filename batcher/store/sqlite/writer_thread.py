@@ -19,6 +19,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import Connection
 
 from batcher.domain.errors import StoreError
+from batcher.store.sqlite import forks
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.wal_flush import FLUSHES, DiskPace
 
@@ -115,6 +116,12 @@ class StoreThread:
         self._flushers: _Flushers | None = None
         self._thread = threading.Thread(target=self._run, name="batcher-store", daemon=True)
         self._thread.start()
+        self._is_inherited = False
+        forks.watch(self)
+
+    def after_fork(self) -> None:
+        """See `forks.Inherited`: the thread exists in the parent alone."""
+        self._is_inherited = True
 
     @property
     def is_slow(self) -> bool:
@@ -127,6 +134,8 @@ class StoreThread:
         Work may run twice: if another piece of its batch fails, the transaction is rolled back and repeated. So it
         must keep no state except what it returns.
         """
+        if self._is_inherited:
+            raise forks.opened_before_fork(self._database.path)
         if self._closed:
             raise RuntimeError("the store's thread has ended; nothing more can be written")
         done: Future[T] = Future()
@@ -135,6 +144,8 @@ class StoreThread:
 
     def close(self) -> None:
         """Wait until everything given is on disk, then end the thread."""
+        if self._is_inherited:
+            return
         self._closed = True
         self._inbox.put(None)
         self._thread.join()

@@ -16,7 +16,8 @@ from batcher.domain.errors import ForeignStore, StoreError, StoreTooNew
 from batcher.domain.states import AnswerMark
 from batcher.store.schema import metadata
 from batcher.store.sqlite import migrate
-from batcher.store.sqlite.database import LEAST_SQLITE, Database, refuse_old_sqlite
+from batcher.store.sqlite.connections import LEAST_SQLITE, refuse_old_sqlite
+from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
 from tests.support.stores import START, Row, completed, holder_of, open_store, stored, submit_rows, table
 

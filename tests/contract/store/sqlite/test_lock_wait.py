@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from batcher.domain.errors import StoreError
-from batcher.store.sqlite import lock_wait
+from batcher.store.sqlite import connections, lock_wait
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock, SideLock, write_lock
 from tests.support.commands import batcher, job_file, line
@@ -182,14 +182,44 @@ def test_a_holder_that_left_no_note_of_its_own_is_not_named_by_the_note_of_anoth
     assert f"pid {flock.pid}" in caplog.text or "another process is" in caplog.text
 
 
-def test_a_lock_of_another_program_is_waited_for_and_named(database):
-    with database._mutex:
-        database._writer.exec_driver_sql("PRAGMA busy_timeout = 100")
+def test_a_lock_of_another_program_is_waited_for_and_named(database, monkeypatch):
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.1)
     with closing(sqlite3.connect(database.path, isolation_level=None)) as stranger:
         stranger.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreError, match="locked by another program") as caught, database.write():
             pass
     assert caught.value.hint is not None
     assert f"fuser {database.path}" in caught.value.hint
+
+
+def test_a_wait_can_be_ended_from_another_thread_and_later_ones_are_refused_at_once(database):
+    with holding(write_lock(database.path).path) as other:
+        threading.Timer(0.2, database.wait, [False]).start()
+        began = time.monotonic()
+        for _ in range(2):
+            with pytest.raises(StoreError, match=f"stopped while waiting.*pid {other.pid}"), database.write():
+                pass
+        assert time.monotonic() - began < 4
+        database.wait(True)
+        assert other.stdin is not None
+        threading.Timer(0.2, other.stdin.close).start()
+        with database.write():
+            pass
+
+
+def test_a_wait_for_another_program_ends_too(database, monkeypatch):
+    """It holds a lock of SQLite's, for which SQLite itself would wait without hearing anything."""
+    with closing(sqlite3.connect(database.path, isolation_level=None)) as foreign:
+        foreign.execute("BEGIN IMMEDIATE")
+        threading.Timer(0.3, database.wait, [False]).start()
+        began = time.monotonic()
+        with pytest.raises(StoreError, match="locked"), database.write():
+            pass
+        assert 0.2 < time.monotonic() - began < 4
+        database.wait(True)
+        monkeypatch.setattr(connections, "BUSY_SECONDS", 0.3)
+        with pytest.raises(StoreError, match="locked"), database.write():
+            pass
+        foreign.execute("ROLLBACK")
     with database.write():
         pass

@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from batcher.domain.errors import StoreError
-from batcher.store.sqlite import wal_flush
+from batcher.store.sqlite import connections, wal_flush
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.wal_flush import DiskPace, LogFile
 from batcher.store.sqlite.writer_thread import StoreThread
@@ -203,10 +203,10 @@ async def test_a_failed_flush_is_told_to_all_that_came_after_and_mended_before_t
 
 
 async def test_while_somebody_reads_an_old_state_a_failed_flush_cannot_be_mended(
-    writer: StoreThread, disk: Disk, database: Database
+    writer: StoreThread, disk: Disk, database: Database, monkeypatch: pytest.MonkeyPatch
 ):
     await until_slow(writer)
-    database._writer.exec_driver_sql("PRAGMA busy_timeout = 1")
+    monkeypatch.setattr(connections, "BUSY_SECONDS", 0.0)
     with database.read() as reader:
         reader.execute(text("SELECT count(*) FROM numbers")).scalar()
         disk.fails = True
