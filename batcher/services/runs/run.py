@@ -131,11 +131,13 @@ class _Interrupted(Exception):
     """A signal ended a wait for the store before anything was sent."""
 
 
-async def _in_thread(database: Database, until: asyncio.Event, work: Callable[[], T]) -> T:
-    """Run work on the store in a thread, so that signals are handled while it waits for a lock.
+async def _write(database: Database, until: asyncio.Event, work: Callable[[], T]) -> T:
+    """Run work on the store; if it must wait for a lock, in a thread, so that signals are handled meanwhile.
 
     When `until` is set, the wait ends: raises `_Interrupted`, unless the work was done by then.
     """
+    if not database.is_busy():
+        return work()
     working = asyncio.ensure_future(asyncio.to_thread(work))
     stopping = asyncio.ensure_future(until.wait())
     try:
@@ -183,7 +185,7 @@ async def _run_somewhere(
 ) -> RunEnd:
     """Run the jobs here, or watch the runner that does."""
     interrupted = control.interrupted
-    probing = await _in_thread(database, interrupted, lambda: _mark_wanted(database, wanted, parts.clock))
+    probing = await _write(database, interrupted, lambda: _mark_wanted(database, wanted, parts.clock))
     reported = False
     while True:
         lock = RunnerLock(database.path)
@@ -245,7 +247,7 @@ async def _watch(database: Database, wanted: Sequence[JobId], control: RunContro
                 return RunEnd.OVER
             if not alive:
                 return None
-            await _in_thread(database, control.interrupted, lambda: _keep_wanting(database, wanted))
+            await _write(database, control.interrupted, lambda: _keep_wanting(database, wanted))
             await asyncio.sleep(_WATCH_SECONDS)
     finally:
         lock.close()
@@ -281,9 +283,7 @@ async def _run_here(
     control: RunControl,
     probing: Sequence[JobId],
 ) -> RunEnd:
-    holder, flights = await _in_thread(
-        database, control.interrupted, lambda: _begin(database, wanted, parts.clock)
-    )
+    holder, flights = await _write(database, control.interrupted, lambda: _begin(database, wanted, parts.clock))
     writer = parts.writer(database)
     try:
         async with AsyncExitStack() as stack:
@@ -309,9 +309,9 @@ async def _run_here(
         raise error from group
     finally:
         control.worker = None
-        await _in_thread(database, control.stopped, writer.close)
+        writer.close()
         flights.close()
-    await _in_thread(database, control.stopped, lambda: _end(database, holder, parts.clock))
+    await _write(database, control.stopped, lambda: _end(database, holder, parts.clock))
     # Only after the store knows that this runner has ended: until then, the log is what a restart goes by.
     flights.remove_if_empty()
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER

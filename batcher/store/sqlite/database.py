@@ -161,6 +161,25 @@ class Database:
             if flush:
                 self.flush()
 
+    def is_busy(self) -> bool:
+        """Return whether a write would have to wait now, for this process or another."""
+        if self._is_inherited or not self._mutex.acquire(blocking=False):
+            return not self._is_inherited
+        try:
+            with self._lock.held_if_free() as held:
+                return not held or self._is_locked()
+        finally:
+            self._mutex.release()
+
+    def _is_locked(self) -> bool:
+        """Return whether another program has locked the file."""
+        try:
+            self._writer.exec_driver_sql("BEGIN IMMEDIATE")
+        except OperationalError as error:
+            return "locked" in str(error.orig)
+        self._writer.exec_driver_sql("ROLLBACK")
+        return False
+
     def _patiently(self, statement: str, connection: Connection | None = None) -> Any:  # noqa: ANN401 - a value
         """Execute a statement that may have to wait for another program's lock; return its first value, if any."""
         asked = connection or self._writer
