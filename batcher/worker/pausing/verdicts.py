@@ -320,8 +320,8 @@ def _is_about_key(outcome: Failure) -> bool:
 def _of_one_row(outcome: Failure) -> Failure:
     """Return a failure that would pause as one of its row alone.
 
-    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it, for as
-    long as any outage.
+    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it, for
+    as long as any outage.
     """
     if _is_about_key(outcome):
         return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_FEW_ATTEMPTS)
