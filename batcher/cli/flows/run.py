@@ -131,14 +131,18 @@ async def _run(
                     handed_over=handed_over,
                 )
             except BatcherError as error:
-                # Stopped at once while another process had the store: say so, and end as after any signal.
-                if interruption.exit_code is None:
-                    raise
-                report_error(error, ())
+                _report_if_interrupted(interruption, error)
             finally:
                 for task in background:
                     task.cancel()
     return interruption.exit_code
+
+
+def _report_if_interrupted(interruption: signals.Interruption, error: BatcherError) -> None:
+    """Report the error and end as after any signal, if a signal ended a wait for the store; else raise it."""
+    if interruption.exit_code is None:
+        raise error
+    report_error(error, ())
 
 
 def _report_other_runner(pid: int | None, jobs: Sequence[Job]) -> None:
