@@ -14,14 +14,24 @@ from batcher.api.sources import Rows, absolute_ca_file, open_rows, working_folde
 from batcher.api.stream import Arrivals, Stream
 from batcher.app import make_parts
 from batcher.clock import SystemClock
-from batcher.config import Flags, checks, find_headers, find_key, load_file, resolve_job, resolve_process
+from batcher.config import (
+    Flags,
+    base_url_named_by,
+    checks,
+    find_headers,
+    find_key,
+    load_file,
+    resolve_job,
+    resolve_process,
+)
 from batcher.domain.errors import ConfigError, Paused, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
-from batcher.domain.states import ShownState
+from batcher.domain.states import JobState, ShownState
 from batcher.sender.proxies import check_proxy
 from batcher.services.jobs import change_settings
+from batcher.services.jobs.known_jobs import EndpointNaming
 from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
 from batcher.services.results.places import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
@@ -156,21 +166,44 @@ class Batcher:
 
         Raises:
             InputError: Lines are invalid, or the file cannot be read.
+            ConfigError: There is no key to send; nothing is stored.
+            UsageError: The file has jobs at several endpoints, and `base_url` names none.
         """
         path = None if output is None else absolute(output)
-        options = SubmitOptions(name=name, key=key, url=url, new=new, skip_invalid=skip_invalid, output_path=path)
+        options = SubmitOptions(
+            name=name,
+            key=key,
+            url=url,
+            new=new,
+            skip_invalid=skip_invalid,
+            output_path=path,
+            naming=self._naming(),
+        )
         # In a thread, because a large file takes time and other jobs may run in this event loop.
         stored = await asyncio.to_thread(self._submit, source, options)
         job = stored.job
         if not stored.is_new:
             with translate_errors():
-                job, _ = change_settings.change(self._store, job, self._resolve, output_path=path)
+                resolve = self._resolve_checked if job.state is JobState.OPEN else self._resolve
+                job, _ = change_settings.change(self._store, job, resolve, output_path=path)
         return JobHandle(id=job.id, name=job.name, total=job.total, is_new=stored.is_new)
 
     @translate_errors()
     def _submit(self, source: Rows, options: SubmitOptions) -> Submitted:
         with open_rows(source, name=options.key or options.name or "rows") as readable:
-            return submit_file(self._store, readable, self._settings, options, clock=SystemClock())
+            return submit_file(
+                self._store,
+                readable,
+                self._settings,
+                options,
+                clock=SystemClock(),
+                check=self._check,
+                settings_at=lambda other: self._resolve(None, endpoint_of=other.settings),
+            )
+
+    def _naming(self) -> EndpointNaming:
+        named_by = base_url_named_by(self._flags, os.environ, self._file)
+        return EndpointNaming(is_explicit=named_by in {"--simulate", "--base-url"}, named_by=named_by)
 
     async def run(self, job: JobHandle | int | str) -> AsyncGenerator[Result]:
         """Run the job and yield every row's final result once, as it finishes. Earlier results come first.
@@ -232,9 +265,21 @@ class Batcher:
         """
         return job_status(self._store, self._find(job), now=SystemClock().now())
 
-    def _resolve(self, remembered: JobSettings | None) -> JobSettings:
-        settings = resolve_job(self._flags, remembered=remembered, environ=os.environ, file=self._file)
+    def _resolve(self, remembered: JobSettings | None, *, endpoint_of: JobSettings | None = None) -> JobSettings:
+        settings = resolve_job(
+            self._flags, remembered=remembered, environ=os.environ, file=self._file, endpoint_of=endpoint_of
+        )
         return _with_limits(settings, self._limits, self._model_limits)
+
+    def _resolve_checked(self, remembered: JobSettings) -> JobSettings:
+        settings = self._resolve(remembered)
+        self._check(settings)
+        return settings
+
+    def _check(self, settings: JobSettings) -> None:
+        """Raise ConfigError if there is no key to send. A key from a callable is asked for when the job runs."""
+        if not callable(self._api_key):
+            self._environ(settings)
 
     @property
     def _store(self) -> Database:

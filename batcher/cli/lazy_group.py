@@ -14,7 +14,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "status": ("status", "status", "Show all jobs, or one job in detail."),
     "results": ("results", "results", "Write the results of a job, in input order."),
     "cancel": ("cancel", "cancel", "Cancel the pending rows of a job."),
-    "delete": ("delete", "delete", "Delete a job and its answers from the store."),
+    "delete": ("delete", "delete", "Delete jobs and their answers from the store."),
     "check": ("check", "check", "Check a job file without storing or sending it."),
     "dlq": ("dlq", "dlq", "Inspect, edit and retry dead letters."),
     "cache": ("cache", "cache", "Show or clear the cache of answers."),

@@ -17,8 +17,9 @@ from batcher.config.credentials import as_secret, find_headers, find_key
 from batcher.config.file import DEFAULT_FILE, load_file
 from batcher.config.headers import key_header
 from batcher.config.layers import FileSettings, Flags
+from batcher.config.limits import limited_models
 from batcher.config.paths import check_ca_file
-from batcher.config.resolve import SIMULATED_BASE_URL, resolve_job, resolve_process
+from batcher.config.resolve import SIMULATED_BASE_URL, base_url_named_by, resolve_job, resolve_process
 
 __all__ = [
     "DEFAULT_FILE",
@@ -26,10 +27,12 @@ __all__ = [
     "FileSettings",
     "Flags",
     "as_secret",
+    "base_url_named_by",
     "check_ca_file",
     "find_headers",
     "find_key",
     "key_header",
+    "limited_models",
     "load_file",
     "remembered_changes",
     "resolve_job",

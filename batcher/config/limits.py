@@ -43,6 +43,12 @@ def read_limit_flags(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> Li
     )
 
 
+def limited_models(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> list[tuple[str, str]]:
+    """Return each model that `--rpm` and `--tpm` name, with the flag that names it."""
+    flags = {"--rpm": read_limit_flags(rpm, None), "--tpm": read_limit_flags(None, tpm)}
+    return [(flag, model) for flag, layer in flags.items() for model in layer.models]
+
+
 def read_figure(written: str) -> float | None:
     """Read a positive number such as 500, 0.5, 200_000, 200,000, 200k or 2M; None if it is anything else."""
     match = _FIGURE.fullmatch(written.strip())

@@ -29,9 +29,17 @@ _DEFAULTS = JobSettings(base_url=DEFAULT_BASE_URL)
 
 
 def resolve_job(
-    flags: Flags, *, remembered: JobSettings | None, environ: Mapping[str, str], file: FileSettings
+    flags: Flags,
+    *,
+    remembered: JobSettings | None,
+    environ: Mapping[str, str],
+    file: FileSettings,
+    endpoint_of: JobSettings | None = None,
 ) -> JobSettings:
     """Return a job's settings. Raises ConfigError that names the flag, the variable or the key that is wrong.
+
+    `endpoint_of`: the settings of another job whose endpoint this one takes, with all that belongs to it: the key
+    variable, the headers and the CA file.
 
     If the job remembers no limit, no cost cap or no CA file, the environment and the file may give one. The job's
     headers are remembered as a whole, so that a file written for another provider adds none.
@@ -40,10 +48,11 @@ def resolve_job(
     layers = [
         _flag_layer(flags),
         *([_remembered_layer(remembered)] if remembered else []),
+        *([_endpoint_layer(endpoint_of)] if endpoint_of else []),
         _environment_layer(environ),
     ]
     layers.append(file.job)
-    base_url = SIMULATED_BASE_URL if simulate else _base_url(flags, remembered, environ, file)
+    base_url = SIMULATED_BASE_URL if simulate else _base_url(flags, remembered or endpoint_of, environ, file)
     limits = reduce(over, (layer.limits for layer in layers), LimitLayer())
     cache = _first((layer.cache for layer in layers), _DEFAULTS.cache)
     api_key_env = _first((layer.api_key_env for layer in layers), _DEFAULTS.api_key_env)
@@ -119,6 +128,27 @@ def _remembered_layer(settings: JobSettings) -> Layer:
         fail_truncated=settings.fail_truncated,
         ca_file=settings.ca_file,
     )
+
+
+def _endpoint_layer(settings: JobSettings) -> Layer:
+    """Return what belongs to an endpoint: who is asked, with which key, and over which connection."""
+    return Layer(
+        api_key_env=settings.api_key_env,
+        headers=settings.headers,
+        allow_http=settings.allow_http,
+        ca_file=settings.ca_file,
+    )
+
+
+def base_url_named_by(flags: Flags, environ: Mapping[str, str], file: FileSettings) -> str | None:
+    """Return which source names a new job's base URL, by the name that people know; None: it is the default."""
+    if flags.simulate:
+        return "--simulate"
+    if flags.base_url is not None:
+        return "--base-url"
+    if _variable(environ, "OPENAI_BASE_URL") is not None:
+        return "OPENAI_BASE_URL"
+    return file.source if file.job.base_url is not None else None
 
 
 def _environment_layer(environ: Mapping[str, str]) -> Layer:

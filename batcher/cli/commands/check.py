@@ -43,17 +43,20 @@ def check(
     Reports invalid lines, repeated rows, and the tokens of each model. With limits, it also reports the limit that
     binds and the time that the job will take. Exits with 2 if a line is invalid.
     """
+    from batcher.cli.flows.limit_notes import say_limits_without_model  # noqa: PLC0415
     from batcher.files.source import open_source  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs.check import check_file  # noqa: PLC0415
     from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES  # noqa: PLC0415
 
-    settings = resolve_job(Flags(rpm=rpm, tpm=tpm), remembered=None, environ=os.environ, file=session.file())
+    flags = Flags(rpm=rpm, tpm=tpm)
+    settings = resolve_job(flags, remembered=None, environ=os.environ, file=session.file())
     path = None if url is None else normal_path(url)
     if url is not None and path is None:
         raise UsageError(f"--url {url} is not a plain path under /v1/", hint="for example --url /v1/embeddings")
     with open_source(file) as source:
         checked = check_file(source, settings, url=path, most_errors=None if as_json else SHOWN_BAD_LINES)
     print_json(checked) if as_json else _say(checked)
+    say_limits_without_model(sorted({load.model for load in checked.models}), flags)
     return WRONG_USE if checked.invalid else 0
 
 

@@ -1,6 +1,7 @@
 """`batcher resume`: run unfinished jobs to the end."""
 
 import os
+from typing import TYPE_CHECKING
 
 import click
 
@@ -8,6 +9,12 @@ from batcher.cli.params.job_options import setting_options
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import note, print_json, say
 from batcher.config import Flags
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batcher.domain.errors import UsageError
+    from batcher.domain.jobs import Job
 
 _EPILOG = """\b
 Examples:
@@ -27,13 +34,16 @@ Examples:
 def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_json: bool, flags: Flags) -> int:
     """Run unfinished jobs to the end.
 
-    JOB is a number or a unique name; without one, all unfinished jobs are run. Options replace the settings that a
-    job has stored. Writes the same results as `batcher run`. With --json, prints the status of a single job, or
+    JOB is a number or a unique name; without one, all unfinished jobs are run. A job that cannot run, because its
+    key is missing for example, does not keep the others from it. Options replace the settings that a job has
+    stored. Writes the same results as `batcher run`. With --json, prints the status of a single job, or
     {"data": [...]} for several.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.cli.flows.limit_notes import all_models, say_limits_without_model  # noqa: PLC0415
     from batcher.cli.flows.run import run_to_end  # noqa: PLC0415
-    from batcher.cli.flows.selection import apply_flags, select_jobs  # noqa: PLC0415
+    from batcher.cli.flows.selection import prepare, select_jobs  # noqa: PLC0415
+    from batcher.cli.flows.summary import with_blocked  # noqa: PLC0415
     from batcher.services.jobs.manage import require_store  # noqa: PLC0415
     from batcher.services.store.open_store import exists, open_or_create  # noqa: PLC0415
 
@@ -49,23 +59,33 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
         if not jobs:
             _say_no_jobs(as_json=as_json)
             return 0
-        changed_jobs = []
-        for job in jobs:
-            changed_job, changes = apply_flags(
-                database, job, flags, output, environ=os.environ, config=session.file(), alone=len(jobs) == 1
-            )
-            changed_jobs.append(changed_job)
-            for change in changes:
-                note(f"job {job.id}: now {change}")
-        return run_to_end(
+        prepared = prepare(
+            database, jobs, flags, output, environ=os.environ, config=session.file(), are_named=bool(named)
+        )
+        for change in prepared.changes:
+            note(change)
+        say_limits_without_model(all_models(database, prepared.ready), flags)
+        _say_blocked(prepared.blocked)
+        code = run_to_end(
             database,
-            changed_jobs,
+            prepared.ready,
             parts,
             session,
             concurrency=process.concurrency,
             as_json=as_json,
-            as_list=len(changed_jobs) != 1,
+            as_list=len(jobs) != 1,
+            left_out=[job for job, _ in prepared.blocked],
         )
+        _say_blocked(prepared.blocked)
+        return with_blocked(code) if prepared.blocked else code
+
+
+def _say_blocked(blocked: "Sequence[tuple[Job, UsageError]]") -> None:
+    """Say which jobs do not run, and what each needs: before the others run, and once more after them."""
+    for _, error in blocked:
+        note(f"not run: {error.message}")
+        if error.hint:
+            note(f"  → {error.hint}")
 
 
 def _say_no_jobs(*, as_json: bool) -> None:

@@ -39,5 +39,13 @@ def run(session: Session, *, given: FileOptions, flags: Flags) -> int:
     parts = make_parts()
     with open_or_create(process.db, parts.clock) as database:
         options = replace(given, quiet=session.quiet, runs=True)
-        job = store(database, options, flags, environ=os.environ, config=session.file(), clock=parts.clock)
-        return run_to_end(database, [job], parts, session, concurrency=process.concurrency, as_json=given.as_json)
+        stored = store(database, options, flags, environ=os.environ, config=session.file(), clock=parts.clock)
+        return run_to_end(
+            database,
+            [stored.job],
+            parts,
+            session,
+            concurrency=process.concurrency,
+            as_json=given.as_json,
+            own_places={} if stored.place is None else {stored.job.id: stored.place},
+        )

@@ -48,7 +48,7 @@ def _say_all(found: "list[JobStatus]", db: str) -> None:
     if not found:
         say(f"there are no jobs in {display_path(db)} yet; `batcher run FILE` creates one")
         return
-    head = ["job", "name", "state", "answered", "dead letters", "cached", "when"]
+    head = ["job", "name", "state", "answered", "dead letters", "cached", "endpoint", "key", "when"]
     table([head, *(_row(each) for each in found)], right=frozenset({0, 3, 4, 5}))
 
 
@@ -61,6 +61,8 @@ def _row(status: "JobStatus") -> list[str]:
         f"{number(counts['completed'])}/{number(counts['total'])}",
         number(counts["dead_lettered"]),
         number(status.cached),
+        status.endpoint,
+        status.key_env,
         _when(status),
     ]
 
@@ -105,6 +107,8 @@ def _facts(status: "JobStatus") -> list[tuple[str, str]]:
         ("rows", f"{number(status.counts['total'])}: {', '.join(row_counts(status))}"),
         ("requests", f"{number(status.attempts)} sent, {number(status.rate_limited)} refused by rate limits"),
         ("tokens", f"{number(tokens.input)} in, {number(tokens.output)} out"),
+        ("endpoint", status.endpoint),
+        ("key", f"in {status.key_env}"),
         ("file", status.source),
         ("stored", _to_seconds(status.created_at)),
     ]

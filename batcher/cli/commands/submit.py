@@ -37,7 +37,7 @@ def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
     clock = SystemClock()
     with open_or_create(session.db, clock) as database:
         options = replace(given, quiet=session.quiet)
-        job = store(database, options, flags, environ=os.environ, config=session.file(), clock=clock)
+        job = store(database, options, flags, environ=os.environ, config=session.file(), clock=clock).job
         if given.as_json:
             print_json(job_status(database, job, now=clock.now()))
             return

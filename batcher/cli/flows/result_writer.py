@@ -1,7 +1,7 @@
 """Write the results of each job of a run when that job is finished, not when all are."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from batcher.domain.errors import BatcherError
 from batcher.domain.events import Event, JobFinished
@@ -20,8 +20,9 @@ from batcher.store.sqlite.database import Database
 class ResultWriter:
     """Writes the result files of several jobs. An error is kept, and the other files are still written."""
 
-    def __init__(self, database: Database, jobs: Sequence[Job]) -> None:
+    def __init__(self, database: Database, jobs: Sequence[Job], places: Mapping[JobId, str]) -> None:
         self._database = database
+        self._places = places
         self._jobs = [job.id for job in jobs]
         self._finished: asyncio.Queue[JobId] = asyncio.Queue()
         self._tried: set[JobId] = set()
@@ -67,6 +68,7 @@ class ResultWriter:
         job = self._read(job_id)
         self._tried.add(job_id)
         try:
-            self.written[job_id] = export.write_job(self._database, job, results=remembered_output(job))
+            place = self._places.get(job_id) or remembered_output(job)
+            self.written[job_id] = export.write_job(self._database, job, results=place)
         except BatcherError as error:
             self.errors.append(error)

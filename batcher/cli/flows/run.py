@@ -1,7 +1,7 @@
 """Shared by `run` and `resume`: run jobs with progress and signals, write their results, print a summary."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -50,20 +50,33 @@ def run_to_end(
     concurrency: int | None,
     as_json: bool,
     as_list: bool = False,
+    own_places: Mapping[JobId, str] | None = None,
+    left_out: Sequence[Job] = (),
 ) -> int:
     """Run the jobs, write the results of finished ones, print a summary; return the exit code.
 
-    `as_list`: see `summarize`. Raises UsageError if two jobs would write to the same file.
+    `as_list` and `left_out`: see `summarize`. `own_places`: results files of this run alone; other jobs write
+    where they remember. Raises UsageError if two jobs would write to the same file.
     """
     _check_distinct_results(jobs)
+    own_places = own_places or {}
     for job in jobs:
-        places.check_places(database, remembered_output(job), source_path=job.source_path)
-    writer = ResultWriter(database, jobs)
+        place = own_places.get(job.id) or remembered_output(job)
+        places.check_places(database, place, source_path=job.source_path)
+    writer = ResultWriter(database, jobs, own_places)
     with event_log.open_log(session, parts.clock) as log:
         signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, writer=writer))
     with signals.exit_on_signals():
         current = writer.write_the_rest(parts.clock)
-    code = summarize(database, current, writer.written, clock=parts.clock, as_json=as_json, as_list=as_list)
+    code = summarize(
+        database,
+        current,
+        writer.written,
+        clock=parts.clock,
+        as_json=as_json,
+        as_list=as_list,
+        left_out=left_out,
+    )
     for error in writer.errors:
         report_error(error, ())
     if signal_code is not None:

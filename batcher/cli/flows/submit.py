@@ -1,28 +1,46 @@
 """Shared by `run` and `submit`: store a job file as a job, or find the job that it already has."""
 
 from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
 
 from batcher.cli.flows import signals
+from batcher.cli.flows.job_errors import errors_named
+from batcher.cli.flows.stored_notes import say_known, say_new, say_unknown_models
 from batcher.cli.params.job_options import FileOptions
-from batcher.cli.terminal.output import display_path, letter_count, note, row_count
-from batcher.config import FileSettings, Flags, check_ca_file, find_headers, find_key, resolve_job
+from batcher.config import (
+    FileSettings,
+    Flags,
+    base_url_named_by,
+    check_ca_file,
+    find_headers,
+    find_key,
+    resolve_job,
+)
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.files.source import STDIN, open_source
 from batcher.policy.api_paths import normal_path
-from batcher.policy.input.deduplication import advice
 from batcher.ports import Clock
 from batcher.sender.proxies import check_proxy
 from batcher.services.dead_letters.retry import retry_job
 from batcher.services.jobs import change_settings
+from batcher.services.jobs.known_jobs import EndpointNaming
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES
-from batcher.services.jobs.repeats import random_repeats
-from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
+from batcher.services.jobs.submit import SubmitOptions, submit_file
 from batcher.services.results.places import absolute, check_places, default_output
 from batcher.services.results.write import remembered_output
 from batcher.store.sqlite.database import Database
+
+
+class Stored(Struct, frozen=True, kw_only=True):
+    """The job of a file, and where its results go this time; None: where the job remembers."""
+
+    job: Job
+    place: str | None = None
 
 
 def store(
@@ -33,16 +51,21 @@ def store(
     environ: Mapping[str, str],
     config: FileSettings,
     clock: Clock,
-) -> Job:
+) -> Stored:
     """Store the file as a job, or find its job and apply the flags to the job's settings.
 
     Credentials are checked before anything is stored; they are not needed if nothing is left to send. Raises
     InputError for bad lines, ConfigError for a wrong setting or missing credentials, and UsageError for an output
-    that cannot be used.
+    that cannot be used, or if it is not clear which endpoint is meant.
     """
     settings = resolve_job(flags, remembered=None, environ=environ, file=config)
+
+    def settings_at(other: Job) -> JobSettings:
+        return resolve_job(flags, remembered=None, environ=environ, file=config, endpoint_of=other.settings)
+
     with signals.exit_on_signals(), open_source(given.file) as source:
         output = _output(database, given, simulated=settings.simulate)
+        named_by = base_url_named_by(flags, environ, config)
         options = SubmitOptions(
             name=given.name,
             url=_url(given.url),
@@ -50,14 +73,36 @@ def store(
             new=given.new,
             output_path=output,
             keep_bad=None if given.as_json else SHOWN_BAD_LINES,
+            naming=EndpointNaming(is_explicit=named_by in {"--simulate", "--base-url"}, named_by=named_by),
         )
         submitted = submit_file(
-            database, source, settings, options, clock=clock, check=lambda: check_credentials(settings, environ)
+            database,
+            source,
+            settings,
+            options,
+            clock=clock,
+            check=lambda settings: check_credentials(settings, environ),
+            settings_at=settings_at,
         )
     if submitted.is_new:
-        _report_new(database, submitted, given)
-        return submitted.job
-    known = submitted.job
+        job = submitted.job
+        say_new(database, submitted, given)
+        say_unknown_models(database, job, flags, given)
+        return Stored(job=job)
+    return _continue(database, submitted.job, given, flags, output, environ=environ, config=config)
+
+
+def _continue(
+    database: Database,
+    known: Job,
+    given: FileOptions,
+    flags: Flags,
+    output: str,
+    *,
+    environ: Mapping[str, str],
+    config: FileSettings,
+) -> Stored:
+    """Apply the flags to the job that the file has; `output` is where this command would write its results."""
 
     def resolve(remembered: JobSettings) -> JobSettings:
         settings = resolve_job(flags, remembered=remembered, environ=environ, file=config)
@@ -65,11 +110,26 @@ def store(
             check_credentials(settings, environ)
         return settings
 
-    moved_to = output if given.output is not None else None
-    job, changes = change_settings.change(database, known, resolve, output_path=moved_to)
+    # A file of another name has its own place. Only what is still to be run moves there for good.
+    is_copy = given.output is None and _path(given) != known.source_path and output != remembered_output(known)
+    runs_on = known.state is JobState.OPEN or given.retry_dead
+    moved_to = output if given.output is not None or (is_copy and runs_on) else None
+    with errors_named(known):
+        job, changes = change_settings.change(database, known, resolve, output_path=moved_to)
     job, retried = retry_job(database, job) if given.retry_dead else (job, 0)
-    _report_known(job, changes, given, retried=retried)
-    return job
+    place = output if is_copy else None
+    say_known(job, changes, given, retried=retried, place=place, is_named=base_url_is_named(flags))
+    say_unknown_models(database, job, flags, given)
+    return Stored(job=job, place=place)
+
+
+def base_url_is_named(flags: Flags) -> bool:
+    """Return whether the command itself names the endpoint."""
+    return flags.base_url is not None or bool(flags.simulate)
+
+
+def _path(given: FileOptions) -> str | None:
+    return None if given.file == STDIN else str(Path(given.file).resolve())
 
 
 def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None:
@@ -101,37 +161,3 @@ def _url(given: str | None) -> str | None:
     if path is None:
         raise UsageError(f"--url {given} is not a plain path under /v1/", hint="for example --url /v1/embeddings")
     return path
-
-
-def _report_new(database: Database, submitted: Submitted, given: FileOptions) -> None:
-    job, before = submitted.job, submitted.changed_from
-    if given.quiet:
-        return
-    if before is not None:
-        note(f"{job.source_name} has changed since job {before.id}; this is a new job")
-    note(f"job {job.id} ({job.name}): {row_count(job.total)} stored")
-    repeated = random_repeats(database, job) if submitted.followers else 0
-    if repeated:
-        note(f"note: {advice(repeated)}")
-
-
-def _report_known(job: Job, changes: list[str], given: FileOptions, *, retried: int) -> None:
-    if given.quiet:
-        return
-    note(f"job {job.id} ({job.name}): {_next_step(job, given, retried=retried)}")
-    for change in changes:
-        note(f"  now {change}")
-    if given.name not in {None, job.name}:
-        note(f"  the job keeps its name {job.name}; --new creates a new job")
-
-
-def _next_step(job: Job, given: FileOptions, *, retried: int) -> str:
-    if retried:
-        return (
-            f"this file is already stored; {letter_count(retried)} {'is' if retried == 1 else 'are'} pending again"
-        )
-    if job.state is JobState.OPEN:
-        return "this file is already stored; the job continues where it stopped"
-    if given.runs:
-        return f"already finished; nothing is sent, {display_path(remembered_output(job))} is written again"
-    return f"already finished; `batcher results {job.id}` writes its results again"

@@ -40,17 +40,21 @@ def summarize(
     clock: Clock,
     as_json: bool,
     as_list: bool,
+    left_out: Sequence[Job] = (),
 ) -> int:
     """Print how every job ended; return the exit code, which a signal overrides.
 
-    `as_list`: the JSON is a list of jobs, as `batcher status --json` prints it, not one job.
+    `as_list`: the JSON is a list of jobs, as `batcher status --json` prints it, not one job. `left_out`: jobs that
+    could not run, which that list holds too.
     """
     statuses = [job_status(database, job, now=clock.now()) for job in jobs]
     try:
         if as_json:
             for place in (place for each in written.values() for place in each.kept):
                 note(f"kept {display_path(place)}, which another job has written")
-            print_json({"data": statuses} if as_list else statuses[0])
+            others = [job_status(database, job, now=clock.now()) for job in left_out]
+            listed = sorted([*statuses, *others], key=lambda status: status.job)
+            print_json({"data": listed} if as_list else statuses[0])
         else:
             for job, status in zip(jobs, statuses, strict=True):
                 _say_status(database, job, status, written.get(job.id))
@@ -71,6 +75,11 @@ def exit_code(statuses: Sequence[JobStatus]) -> int:
     if any(_has_unanswered(status) for status in statuses):
         return DEAD_LETTERS
     return 0
+
+
+def with_blocked(code: int) -> int:
+    """Return the exit code of a run beside which other jobs could not start: they wait for a person, too."""
+    return PAUSED if code in {0, DEAD_LETTERS} else code
 
 
 def _has_unanswered(status: JobStatus) -> bool:

@@ -49,7 +49,8 @@ _SETTINGS: list[Callable[[Any], Any]] = [
     click.option(
         "--cache",
         type=click.Choice(["all", "deterministic", "off"]),
-        help="Reuse answers: all, deterministic (temperature 0 or a seed) or off.  [default: all]",
+        help="Reuse answers: all, deterministic (temperature 0 or a seed) or off.  [default: all; at a loopback "
+        "endpoint, and with --simulate, answers of earlier jobs only if --cache all is given]",
     ),
     click.option("--no-cache", is_flag=True, default=None, help="Same as --cache off."),
     click.option(

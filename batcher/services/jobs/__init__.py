@@ -1,6 +1,7 @@
 """Jobs before they run.
 
 submit             validates and stores a job file, whole or not at all
+known_jobs         finds the job that a file already has, and the endpoint of a new one
 line_chunks        parses and fingerprints lines, in chunks that are stored together
 reader_process     parses large job files in a subprocess
 background_writer  stores a chunk in a second thread while the next one is parsed

@@ -113,17 +113,24 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
     The job is cancelled first, so that no runner starts it meanwhile. An interrupted deletion can be repeated.
     Raises UsageError while a runner works on the job.
     """
-    pid = live_runner(database)
+    refuse_if_running(database, job)
     with database.write() as connection:
         job = jobs.get(connection, job.id)
-        if pid is not None:
-            _refuse_if_running(job, pid, held=job_counts.counts(connection, job).claimed)
         jobs.cancel(connection, job, now=clock.now())
     more = True
     while more:
         with database.write() as connection:
             more = jobs.delete_some(connection, job)
     return Deleted(job=job, requests=job.total)
+
+
+def refuse_if_running(database: Database, job: Job) -> None:
+    """Raise UsageError while a runner works on the job."""
+    pid = live_runner(database)
+    if pid is not None:
+        with database.read() as connection:
+            job = jobs.get(connection, job.id)
+            _refuse_if_held(job, pid, held=job_counts.counts(connection, job).claimed)
 
 
 def live_runner(database: Database) -> int | None:
@@ -135,7 +142,7 @@ def live_runner(database: Database) -> int | None:
         lock.close()
 
 
-def _refuse_if_running(job: Job, pid: int, *, held: int) -> None:
+def _refuse_if_held(job: Job, pid: int, *, held: int) -> None:
     """Raise UsageError if a live runner has claimed rows of the job or is about to."""
     named = f"job {job.id} ({job.name})"
     if job.state is JobState.OPEN and job.wanted:

@@ -1,10 +1,10 @@
-"""Rows that repeat another row's body although the model samples at random: they share one answer."""
+"""Rows that are the same as others: they share one answer, or were answered in an earlier job."""
 
 import msgspec
 
 from batcher.domain.jobs import Job
 from batcher.policy.input.deduplication import samples_at_random
-from batcher.store.reports import job_counts
+from batcher.store.reports import job_counts, same_rows
 from batcher.store.sqlite.database import Database
 
 
@@ -16,3 +16,15 @@ def random_repeats(database: Database, job: Job) -> int:
             for path, body, followers in job_counts.repeat_groups(connection, job)
             if samples_at_random(path, msgspec.json.decode(body))
         )
+
+
+def earlier_answers(database: Database, job: Job) -> int:
+    """Return how many rows of a new job have an answer of an earlier job, whether that is reused or not."""
+    with database.read() as connection:
+        return same_rows.answered_before(connection, job)
+
+
+def shared_rows(database: Database, job: Job, earlier: Job) -> int:
+    """Return how many rows of the job have the same body as a row of an earlier job."""
+    with database.read() as connection:
+        return same_rows.shared(connection, job, earlier)

@@ -19,6 +19,7 @@ from batcher.files.source import Source
 from batcher.policy.input.key_sets import BloomFilter
 from batcher.ports import Clock
 from batcher.services.jobs.background_writer import BackgroundWriter
+from batcher.services.jobs.known_jobs import EndpointNaming, find_jobs
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.store.jobs import jobs
@@ -41,6 +42,8 @@ class SubmitOptions(Struct, frozen=True, kw_only=True):
     key: str | None = None
     #: How many invalid lines the error carries; None for all.
     keep_bad: int | None = SHOWN_BAD_LINES
+    #: How the settings came to their base URL.
+    naming: EndpointNaming = EndpointNaming()
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
@@ -51,6 +54,8 @@ class Submitted(Struct, frozen=True, kw_only=True):
     is_new: bool
     #: An earlier job from the same path with different content.
     changed_from: Job | None = None
+    #: The job whose endpoint it took, because the command named none.
+    endpoint_of: Job | None = None
     #: Invalid lines skipped because of `skip_invalid`.
     rejected: int = 0
     #: Rows that share another row's answer.
@@ -71,25 +76,27 @@ def submit_file(
     *,
     clock: Clock,
     progress: Callable[[int], None] | None = None,
-    check: Callable[[], None] = lambda: None,
+    check: Callable[[JobSettings], None] = lambda _: None,
+    settings_at: Callable[[Job], JobSettings] | None = None,
 ) -> Submitted:
     """Store the job, or find the job that was made from the same content.
 
-    `progress` is called with the number of lines read, after each chunk. `check` may raise if a new job could not
-    be run. Raises InputError with the invalid lines; nothing is stored then.
+    `progress` is called with the number of lines read, after each chunk. `check` may raise if a new job with these
+    settings could not be run. `settings_at` returns the settings of a new job that takes the endpoint of another.
+    Raises InputError with the invalid lines; nothing is stored then.
     """
     _check_name(options.name)
     with read_chunks(source, ParseOptions(url=options.url, cache=settings.cache)) as chunks:
         known_digest = content_digest(source, options)
         path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
-        with database.read() as connection:
-            known = jobs.by_source(connection, known_digest, settings.base_url)
-            earlier = None
-            if path and not known:
-                earlier = jobs.by_path(connection, path, settings.base_url, but_not=known_digest)
-        if known is not None and not options.new:
-            return Submitted(job=known, is_new=False)
-        check()
+        found = find_jobs(
+            database, known_digest, path, settings, naming=options.naming, new=options.new, named=source.name
+        )
+        if found.known is not None:
+            return Submitted(job=found.known, is_new=False)
+        if found.endpoint_of is not None and settings_at is not None:
+            settings = settings_at(found.endpoint_of)
+        check(settings)
         job = stored_loading.NewJob(
             public_id=f"batch_{secrets.token_hex(12)}",
             name=options.name or _name_of(source.name),
@@ -108,7 +115,8 @@ def submit_file(
     return Submitted(
         job=stored,
         is_new=True,
-        changed_from=None if options.new else earlier,
+        changed_from=None if options.new else found.changed_from,
+        endpoint_of=found.endpoint_of,
         rejected=loading.rejected,
         followers=loading.followers,
     )

@@ -9,6 +9,7 @@ from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
+from batcher.policy.urls import shown_base_url
 from batcher.services.results.places import errors_beside
 from batcher.services.runs.stored_lanes import resting
 from batcher.store.jobs import jobs
@@ -49,6 +50,9 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     job: int
     name: str
     state: ShownState
+    #: The base URL, with `…` in place of what may be a key, and the variable that holds the key.
+    endpoint: str
+    key_env: str
     paused: dict[str, str] | None
     counts: dict[str, int]
     cached: int
@@ -110,6 +114,8 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         job=job.id,
         name=job.name,
         state=state,
+        endpoint=shown_base_url(job.base_url),
+        key_env=job.key_name,
         paused=_paused_json(pause) if state is ShownState.PAUSED else None,
         counts=_counts_json(counts),
         cached=counts.cached,
@@ -136,7 +142,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         runner_pid=live.runner.pid if live.runner and _is_run_by(live, job) else None,
         created_at=timestamp(job.created_at) or "",
         started_at=timestamp(job.started_at),
-        finished_at=timestamp(job.finished_at),
+        finished_at=None if job.state is JobState.OPEN else timestamp(job.finished_at),
         elapsed_seconds=round(job.active_us / 1e6, 3),
         eta_seconds=_eta(job, counts, live),
     )
@@ -186,7 +192,9 @@ def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownS
         return ShownState.PAUSED
     if live:
         return ShownState.RUNNING
-    return ShownState.PENDING if job.started_at is None else ShownState.INTERRUPTED
+    # A finished job that was reopened has an end, and no start after it.
+    is_fresh = job.started_at is None or job.finished_at is not None
+    return ShownState.PENDING if is_fresh else ShownState.INTERRUPTED
 
 
 def _pause_of(

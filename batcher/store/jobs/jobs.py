@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
     Select,
@@ -140,6 +141,21 @@ def sources(connection: Connection) -> list[tuple[JobId, str]]:
     return [(JobId(row.id), row.source_path) for row in connection.execute(query)]
 
 
+def of_content(connection: Connection, digest: bytes) -> list[Job]:
+    """Return every job from a file of this content, to whatever endpoint, newest first."""
+    return _newest_first(connection, jobs.c.source_digest == digest)
+
+
+def of_path(connection: Connection, path: str, *, but_not: bytes) -> list[Job]:
+    """Return every job from the file at this path when it had other content, newest first."""
+    return _newest_first(connection, and_(jobs.c.source_path == path, jobs.c.source_digest != but_not))
+
+
+def _newest_first(connection: Connection, which: ColumnElement[bool]) -> list[Job]:
+    query = _query().where(which, jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id.desc())
+    return [_job(row) for row in connection.execute(query)]
+
+
 def unfinished(connection: Connection) -> list[Job]:
     """Return every job with unsettled requests or unwritten results, oldest first."""
     unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted == 1, jobs.c.output_path.is_not(None))
@@ -189,9 +205,11 @@ def want(connection: Connection, wanted: Iterable[JobId]) -> None:
 
 
 def start(connection: Connection, job_id: JobId, *, now: int) -> None:
-    """Record that a runner starts the job."""
+    """Record that a runner starts the job; one that was reopened is no longer finished."""
     started = func.coalesce(jobs.c.started_at, now)
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(started_at=started))
+    finished = case((jobs.c.state == JobState.OPEN.value, null()), else_=jobs.c.finished_at)
+    values = {"started_at": started, "finished_at": finished}
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
 
 
 def add_active(connection: Connection, job_ids: Iterable[JobId], active_us: int) -> None:
@@ -238,12 +256,13 @@ def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> lis
 
 
 def reopen(connection: Connection, job_id: JobId) -> None:
-    """Reopen the job after a redrive. If it was finished, no runner takes it until it is requested."""
+    """Reopen the job after a redrive. If it was finished, no runner takes it until it is requested.
+
+    `finished_at` stays until a runner starts the job again: until then it is pending and not interrupted.
+    """
     still_wanted = case((jobs.c.state == JobState.OPEN.value, jobs.c.wanted), else_=0)
     connection.execute(
-        update(jobs)
-        .where(jobs.c.id == job_id)
-        .values(state=JobState.OPEN.value, finished_at=null(), wanted=still_wanted)
+        update(jobs).where(jobs.c.id == job_id).values(state=JobState.OPEN.value, wanted=still_wanted)
     )
 
 

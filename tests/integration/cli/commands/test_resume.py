@@ -205,7 +205,7 @@ def test_a_finished_job_that_is_tried_again_is_no_runners_until_it_is_resumed() 
         assert run_on(server, file).code == 3
         assert batcher("dlq", "retry", "--all").code == 0
         assert len(bodies) == 1
-        assert jobs_now()[0]["state"] == "interrupted"
+        assert jobs_now()[0]["state"] == "pending"
         assert batcher("resume").code == 3
         assert len(bodies) == 2
 
@@ -219,3 +219,67 @@ def test_resume_tells_a_single_job_as_run_does_and_several_as_a_list() -> None:
         assert [job["name"] for job in batcher("resume", "one", "two", "--json").json["data"]] == ["one", "two"]
         assert batcher("resume", "--json").json["name"] == "three"
         assert batcher("resume", "--json").json == {"data": []}
+
+
+# --- several unfinished jobs
+
+
+def submit_at(server: str, name: str, *options: object) -> None:
+    called = batcher("submit", job_file(Path(f"{name}.jsonl"), *rows(2, name)), "--base-url", server, *options)
+    assert called.code == 0
+
+
+ELSEWHERE = "https://api.example.com/v1"
+
+
+def test_jobs_that_can_run_do_so_and_the_others_say_what_they_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "sk-mine-0123456789")
+    with provider() as server:
+        submit_at(ELSEWHERE, "a", "--api-key-env", "MINE")
+        submit_at(server.url, "b")
+        submit_at(server.url, "c", "-o", "b.results.jsonl")
+        monkeypatch.delenv("MINE")
+        called = batcher("resume", "--json")
+        # The advice works.
+        assert batcher("resume", 2, "-o", "job-2.results.jsonl").code == 0
+    assert called.code == 4
+    assert f"not run: job 1 (a) at {ELSEWHERE}: MINE is not set" in called.err
+    assert f"not run: job 2 (b) at {server.url}: its results would go to b.results.jsonl" in called.err
+    assert [job["state"] for job in called.json["data"]] == ["pending", "pending", "completed"]
+
+
+def test_if_no_job_can_run_each_is_named_with_its_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "sk-mine-0123456789")
+    for name in ("a", "b"):
+        submit_at(f"https://{name}.example.com/v1", name, "--api-key-env", "MINE")
+    monkeypatch.delenv("MINE")
+    called = batcher("resume")
+    assert called.code == 2
+    for number, name in ((1, "a"), (2, "b")):
+        assert f"job {number} ({name}) at https://{name}.example.com/v1: MINE is not set" in called.err
+    assert "job 1 (a) at https://a.example.com/v1: MINE is not set" in batcher("resume", 1).err
+    assert "job 1 (a) at https://a.example.com/v1: MINE is not set" in batcher("run", "a.jsonl").err
+    assert batcher("resume", "--rpm", "many").err.startswith("error: --rpm must be a number")
+
+
+def test_flags_about_one_endpoint_do_not_move_jobs_that_no_one_named() -> None:
+    with provider() as first, provider() as second:
+        submit_at(first.url, "a")
+        submit_at(second.url, "b")
+        called = batcher("resume", "--base-url", first.url)
+        assert called.code == 2
+        assert f"job 1 (a) at {first.url}; job 2 (b) at {second.url}" in called.err
+        assert batcher("resume", 1, 2, "--base-url", first.url).code == 0
+        assert (first.requests, second.requests) == (4, 0)
+
+
+def test_a_finished_job_is_pending_after_a_redrive_and_interrupted_only_after_a_run() -> None:
+    bad = line("x", chat("x", metadata={"simulate": {"status": 400, "code": "weird"}}))
+    with provider() as server:
+        run_on(server, job_file(Path("j.jsonl"), *rows(2), bad))
+        batcher("dlq", "retry", "--all")
+        (job,) = jobs_now()
+        assert (job["state"], job["finished_at"]) == ("pending", None)
+        assert batcher("resume").code == 3
+        (job,) = jobs_now()
+        assert (job["state"], job["finished_at"] is None) == ("completed", False)

@@ -168,7 +168,7 @@ def test_a_known_job_is_found_by_content_from_another_path() -> None:
         called = run_on(server, copy)
         assert server.requests == 3
     assert called.code == 0
-    assert "j.results.jsonl" in called.err
+    assert "copy.results.jsonl" in called.err
     assert len(jobs_now()) == 1
 
 

@@ -1,6 +1,7 @@
 """`batcher status`: the jobs, or one job whole."""
 
 import json
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
@@ -12,7 +13,7 @@ from batcher.domain.states import PauseReason, PauseScope
 from batcher.services.runs.status import timestamp
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
-from tests.support.commands import batcher
+from tests.support.commands import batcher, job_file, line
 from tests.support.jobs import claimed_by_a_runner, live_runner, rows, run_job, store_in
 from tests.support.stores import START
 
@@ -55,7 +56,8 @@ def test_the_table_has_a_line_for_each_job(folder):
     run_job(folder, rows(answered=2, dead=1), name="first")
     run_job(folder, rows(pending=2), name="second")
     lines = batcher("status").out.splitlines()
-    assert lines[0].split() == ["job", "name", "state", "answered", "dead", "letters", "cached", "when"]
+    head = ["job", "name", "state", "answered", "dead", "letters", "cached", "endpoint", "key", "when"]
+    assert lines[0].split() == head
     assert lines[1].split()[:6] == ["1", "first", "completed", "2/3", "1", "0"]
     assert lines[2].split()[:6] == ["2", "second", "interrupted", "0/2", "0", "0"]
 
@@ -204,3 +206,31 @@ def test_without_a_runner_a_lane_s_limits_and_its_cool_down_are_those_that_are_s
     assert "announced" in said.out
     assert "not known" not in said.out
     assert f"cooling down until {timestamp(until)}" in said.out + said.err
+
+
+@pytest.mark.usefixtures("folder")
+def test_jobs_that_look_alike_are_told_apart_by_their_endpoint_and_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MINE", "sk-mine-0123456789")
+    file = job_file(Path("j.jsonl"), line("a"))
+    ours, theirs = "http://127.0.0.1:9/v1", "https://api.example.com/v1"
+    batcher("submit", file, "--base-url", ours)
+    batcher("submit", file, "--base-url", theirs, "--api-key-env", "MINE")
+    first, second = batcher("status").out.splitlines()[1:]
+    assert ours in first
+    assert "OPENAI_API_KEY" in first
+    assert theirs in second
+    assert "MINE" in second
+    assert "MINE" in batcher("status", 2).out
+    described = [(job["endpoint"], job["key_env"]) for job in batcher("status", "--json").json["data"]]
+    assert described == [(ours, "OPENAI_API_KEY"), (theirs, "MINE")]
+
+
+@pytest.mark.usefixtures("folder")
+def test_several_jobs_are_deleted_together_or_none_is() -> None:
+    for name in ("a", "b", "c"):
+        batcher("submit", job_file(Path(f"{name}.jsonl"), line(name)), "--base-url", "http://127.0.0.1:9/v1")
+    assert batcher("delete", 1, 9, "--yes").code == 2
+    called = batcher("delete", 1, "b", 1, "--yes")
+    assert called.code == 0
+    assert called.out.count("was deleted") == 2
+    assert [job["job"] for job in batcher("status", "--json").json["data"]] == [3]
