@@ -130,10 +130,17 @@ async def test_the_key_may_be_a_callable_and_is_asked_anew_each_run() -> None:
         assert not any("sk-the" in dump for dump in store.iterdump())
 
 
-async def test_a_missing_key_is_an_error_before_anything_is_sent() -> None:
+async def test_a_missing_key_is_an_error_before_anything_is_stored_or_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     job_file(Path("j.jsonl"), *rows(2))
     async with Batcher(base_url="https://api.example.com/v1") as queue:
+        with pytest.raises(UsageError, match="OPENAI_API_KEY is not set"):
+            await queue.submit("j.jsonl")
+        assert jobs_now() == []
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-test-0123456789")
         job = await queue.submit("j.jsonl")
+        monkeypatch.delenv("OPENAI_API_KEY")
         with pytest.raises(UsageError, match="OPENAI_API_KEY is not set"):
             await all_of(queue, job)
 
