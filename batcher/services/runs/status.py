@@ -126,11 +126,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         empty=counts.empty,
         unchecked=counts.unchecked,
         rejected=counts.rejected,
-        tokens=TokenTotals(
-            input=counts.input_tokens,
-            output=counts.output_tokens,
-            total=counts.input_tokens + counts.output_tokens,
-        ),
+        tokens=_token_totals(counts),
         cost_usd=None,
         lanes=[
             _lane_status(job, model, live, stored.get(model), _pause_of_model(paused, model), now=now)
@@ -146,6 +142,11 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         elapsed_seconds=round(job.active_us / 1e6, 3),
         eta_seconds=_eta(job, counts, live),
     )
+
+
+def _token_totals(counts: Counts) -> TokenTotals:
+    sent, received = counts.input_tokens, counts.output_tokens
+    return TokenTotals(input=sent, output=received, total=sent + received)
 
 
 def _live(database: Database, *, runner_lives: bool | None) -> _Live:
