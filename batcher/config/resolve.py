@@ -50,8 +50,8 @@ def resolve_job(
         *([_remembered_layer(remembered)] if remembered else []),
         *([_endpoint_layer(endpoint_of)] if endpoint_of else []),
         _environment_layer(environ),
+        file.job,
     ]
-    layers.append(file.job)
     base_url = SIMULATED_BASE_URL if simulate else _base_url(flags, remembered or endpoint_of, environ, file)
     limits = reduce(over, (layer.limits for layer in layers), LimitLayer())
     cache = _first((layer.cache for layer in layers), _DEFAULTS.cache)
