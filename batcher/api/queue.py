@@ -166,8 +166,7 @@ class Batcher:
 
         Raises:
             InputError: Lines are invalid, or the file cannot be read.
-            ConfigError: There is no key to send; nothing is stored.
-            UsageError: The file has jobs at several endpoints, and `base_url` names none.
+            UsageError: There is no key to send, or it is not clear which of the file's jobs is meant.
         """
         path = None if output is None else absolute(output)
         options = SubmitOptions(

@@ -38,9 +38,7 @@ def resolve_job(
 ) -> JobSettings:
     """Return a job's settings. Raises ConfigError that names the flag, the variable or the key that is wrong.
 
-    `endpoint_of`: the settings of another job whose endpoint this one takes, with all that belongs to it: the key
-    variable, the headers and the CA file.
-
+    `endpoint_of`: the settings of another job whose endpoint this one takes, with its key variable and headers.
     If the job remembers no limit, no cost cap or no CA file, the environment and the file may give one. The job's
     headers are remembered as a whole, so that a file written for another provider adds none.
     """

@@ -36,7 +36,7 @@ from batcher.services.results.write import remembered_output
 from batcher.store.sqlite.database import Database
 
 
-class Stored(Struct, frozen=True, kw_only=True):
+class StoredFile(Struct, frozen=True, kw_only=True):
     """The job of a file, and where its results go this time; None: where the job remembers."""
 
     job: Job
@@ -51,7 +51,7 @@ def store(
     environ: Mapping[str, str],
     config: FileSettings,
     clock: Clock,
-) -> Stored:
+) -> StoredFile:
     """Store the file as a job, or find its job and apply the flags to the job's settings.
 
     Credentials are checked before anything is stored; they are not needed if nothing is left to send. Raises
@@ -88,7 +88,7 @@ def store(
         job = submitted.job
         say_new(database, submitted, given)
         say_unknown_models(database, job, flags, given)
-        return Stored(job=job)
+        return StoredFile(job=job)
     return _continue(database, submitted.job, given, flags, output, environ=environ, config=config)
 
 
@@ -101,7 +101,7 @@ def _continue(
     *,
     environ: Mapping[str, str],
     config: FileSettings,
-) -> Stored:
+) -> StoredFile:
     """Apply the flags to the job that the file has; `output` is where this command would write its results."""
 
     def resolve(remembered: JobSettings) -> JobSettings:
@@ -120,7 +120,7 @@ def _continue(
     place = output if is_copy else None
     say_known(job, changes, given, retried=retried, place=place, is_named=base_url_is_named(flags))
     say_unknown_models(database, job, flags, given)
-    return Stored(job=job, place=place)
+    return StoredFile(job=job, place=place)
 
 
 def base_url_is_named(flags: Flags) -> bool:

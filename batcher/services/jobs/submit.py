@@ -97,16 +97,7 @@ def submit_file(
         if found.endpoint_of is not None and settings_at is not None:
             settings = settings_at(found.endpoint_of)
         check(settings)
-        job = stored_loading.NewJob(
-            public_id=f"batch_{secrets.token_hex(12)}",
-            name=options.name or _name_of(source.name),
-            settings=settings,
-            source_name=source.name,
-            source_path=path,
-            source_digest=known_digest,
-            output_path=options.output_path,
-            created_at=clock.now(),
-        )
+        job = _new_job(source, path, known_digest, settings, options, now=clock.now())
         loading = _Loading(database, job, options)
         with _loading_lock_held(database):
             stored = loading.load(chunks, progress or (lambda _: None))
@@ -119,6 +110,27 @@ def submit_file(
         endpoint_of=found.endpoint_of,
         rejected=loading.rejected,
         followers=loading.followers,
+    )
+
+
+def _new_job(
+    source: Source,
+    path: str | None,
+    known_digest: bytes,
+    settings: JobSettings,
+    options: SubmitOptions,
+    *,
+    now: int,
+) -> stored_loading.NewJob:
+    return stored_loading.NewJob(
+        public_id=f"batch_{secrets.token_hex(12)}",
+        name=options.name or _name_of(source.name),
+        settings=settings,
+        source_name=source.name,
+        source_path=path,
+        source_digest=known_digest,
+        output_path=options.output_path,
+        created_at=now,
     )
 
 
