@@ -1,6 +1,7 @@
 """What a flag of `resume` replaced, as sentences."""
 
 from batcher.domain.settings import JobSettings, Limits
+from batcher.policy.wording.url_secrets import shown_base_url
 
 _Fact = tuple[str, str]
 
@@ -17,6 +18,8 @@ def remembered_changes(old: JobSettings, new: JobSettings) -> list[str]:
         now, was = after.get(label, "not given"), before.get(label, "not given")
         if now != was:
             changes.append(f"{label}: {now}, was {was}")
+    if new.base_url != old.base_url and shown_base_url(new.base_url) == shown_base_url(old.base_url):
+        changes.append(f"base URL: {shown_base_url(new.base_url)} with another secret in it")
     return changes
 
 
@@ -26,7 +29,7 @@ def _facts(settings: JobSettings) -> list[_Fact]:
     For a header, the variable is shown, never its value.
     """
     return [
-        ("base URL", settings.base_url),
+        ("base URL", shown_base_url(settings.base_url)),
         ("key variable", settings.api_key_env),
         *((f"variable of the header {name}", value) for name, value in settings.headers.items()),
         *_limit_facts(settings.limits, ""),

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 
 from batcher.domain.errors import ConfigError
+from batcher.policy.wording.credentials import KEY_HEADERS
 
 #: RFC 9110 §5.6.2, token.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -21,9 +22,6 @@ _REFUSED = {
     **dict.fromkeys(("accept-encoding", "x-client-request-id"), _OWN),
     "authorization": _KEY,
 }
-
-#: Headers in which some providers expect the key. If one is set, `api_key_env` may be unset.
-KEY_HEADERS = frozenset({"api-key", "x-api-key", "x-goog-api-key"})
 
 
 def check_header_names(names: Iterable[str], where: str) -> None:
@@ -46,5 +44,5 @@ def check_header_names(names: Iterable[str], where: str) -> None:
 
 
 def key_header(names: Iterable[str]) -> str | None:
-    """Return the header that carries a key, as it is written; None if none does."""
+    """Return the header that carries a key, as it is written, so that `api_key_env` may be unset; else None."""
     return next((name for name in names if name.lower() in KEY_HEADERS), None)

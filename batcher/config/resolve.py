@@ -16,6 +16,7 @@ from batcher.domain.errors import ConfigError
 from batcher.domain.settings import JobSettings, ProcessSettings
 from batcher.domain.states import CacheMode
 from batcher.policy.urls import host_of, is_loopback
+from batcher.policy.wording.url_secrets import shown_base_url
 
 T = TypeVar("T")
 
@@ -178,7 +179,8 @@ def _simulate(flags: Flags, remembered: JobSettings | None) -> bool:
         )
     if wanted and not remembered.simulate:
         raise ConfigError(
-            f"this job runs against {remembered.base_url}: --simulate would mix made-up answers with real ones",
+            f"this job runs against {shown_base_url(remembered.base_url)}: "
+            "--simulate would mix made-up answers with real ones",
             hint="make a new job of the file: batcher run FILE --new --simulate",
         )
     return remembered.simulate

@@ -2,10 +2,10 @@
 
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
-from typing import Final
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from batcher.domain.errors import ConfigError
+from batcher.policy.wording.url_secrets import shown_base_url as shown_base_url  # noqa: PLC0414 - also for callers
 
 _EXAMPLE = "it looks like https://api.openai.com/v1"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -160,8 +160,8 @@ def _port(parts: SplitResult, text: str) -> int | None:
 
 
 def _shown(text: str) -> str:
-    """Return the text without what comes before an @, which may be a password, and without its query."""
-    return text.partition("?")[0].rpartition("@")[2]
+    """Return the text without what comes before an @, which may be a password, without query and tokens."""
+    return shown_base_url(text.partition("?")[0].rpartition("@")[2])
 
 
 def _bare(host: str) -> str:
@@ -177,20 +177,3 @@ def _address(name: str) -> IPv4Address | IPv6Address | None:
         # A zone (%eth0) has no place in a request's URL; a mapped address is the IPv4 address.
         return None if address.scope_id else address.ipv4_mapped or address
     return address
-
-
-#: Parameters whose value is not a secret.
-_PLAIN: Final = frozenset({"api-version", "version"})
-
-
-def shown_base_url(base_url: str) -> str:
-    """Return the URL with `…` in place of its query's values, which may be keys; `api-version` stays."""
-    base, mark, query = base_url.partition("?")
-    return base + mark + "&".join(_shown_parameter(part) for part in query.split("&"))
-
-
-def _shown_parameter(parameter: str) -> str:
-    name, sign, _ = parameter.partition("=")
-    if name in _PLAIN:
-        return parameter
-    return f"{name}=…" if sign else "…" if name else ""

@@ -9,22 +9,8 @@ from msgspec import Struct, field
 
 from batcher import __version__
 from batcher.domain.secret import Secret
-
-#: Headers whose value is a name and not a credential. They are not redacted (an answer may well contain
-#: `2023-06-01`).
-PLAIN_HEADERS = frozenset(
-    {
-        "accept",
-        "anthropic-beta",
-        "anthropic-version",
-        "http-referer",
-        "openai-beta",
-        "openai-organization",
-        "openai-project",
-        "user-agent",
-        "x-title",
-    }
-)
+from batcher.policy.wording.credentials import header_credentials
+from batcher.policy.wording.url_secrets import url_credentials
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -60,15 +46,14 @@ def request_headers(target: Target) -> dict[str, str]:
 
 
 def secrets_of(target: Target) -> tuple[bytes, ...]:
-    """Return what must be redacted from replies, the longest first: the key, and headers that carry one.
+    """Return what must be redacted from replies, the longest first.
 
-    For a value such as `Bearer KEY`, the last word is included as well.
+    The key, credentials in headers, and tokens in the base URL.
     """
     values = [] if target.key is None else [target.key.reveal()]
     for name, value in target.headers.items():
-        if isinstance(value, Secret) and name.lower() not in PLAIN_HEADERS:
-            text = value.reveal()
-            values += [text, text.rpartition(" ")[2]]
+        values += header_credentials(name, _plain(value))
+    values += url_credentials(target.base_url)
     return tuple(sorted({value.encode() for value in values}, key=lambda secret: (-len(secret), secret)))
 
 

@@ -15,6 +15,7 @@ from batcher.domain.states import JobState, PauseReason, PauseScope
 from batcher.policy.rate.charging import with_known_rule
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Budget, Queue, Sender
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.pausing.verdicts import Verdicts
@@ -130,7 +131,7 @@ class ActiveJobs:
         if job.endpoint_id not in self._state.endpoints:
             host = urlsplit(job.base_url).hostname or ""
             breaker = Breaker(known=lane.endpoint_answered)
-            made = Endpoint(id=job.endpoint_id, base_url=job.base_url, host=host, breaker=breaker)
+            made = Endpoint(id=job.endpoint_id, base_url=shown_base_url(job.base_url), host=host, breaker=breaker)
             self._state.endpoints[job.endpoint_id] = made
         return self._state.endpoints[job.endpoint_id]
 

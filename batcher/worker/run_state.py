@@ -53,7 +53,7 @@ class SettlementRate:
 
 @dataclass(slots=True, kw_only=True)
 class Endpoint:
-    """A base URL and the state of its circuit breaker."""
+    """A base URL, as it may be shown, and the state of its circuit breaker."""
 
     id: EndpointId
     base_url: str

@@ -22,6 +22,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import CacheMode, PauseReason, ShownState
 from batcher.policy.input.deduplication import advice
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Clock
 from batcher.services.jobs.repeats import random_repeats
 from batcher.services.results import odd_answers
@@ -174,7 +175,7 @@ def _run_again(job: Job) -> str:
     if settings.simulate:
         words.append("--simulate")
     elif settings.base_url != DEFAULT_BASE_URL:
-        words += ["--base-url", settings.base_url]
+        words += ["--base-url", shown_base_url(settings.base_url)]
     if settings.api_key_env != _DEFAULT_KEY_NAME:
         words += ["--api-key-env", settings.api_key_env]
     if settings.cache is CacheMode.ALL and not settings.reuse_earlier:

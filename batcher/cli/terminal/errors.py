@@ -10,6 +10,7 @@ import click
 from batcher.cli.terminal.output import note
 from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
 from batcher.policy.privacy.sanitize import sanitize
+from batcher.policy.wording.url_secrets import mask_urls
 
 FAILED, WRONG_USE, DEAD_LETTERS, PAUSED = 1, 2, 3, 4
 
@@ -36,14 +37,14 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
     if "--debug" in args:
         import traceback  # noqa: PLC0415 - only with --debug
 
-        click.echo(sanitize("".join(traceback.format_exception(error)), keep_breaks=True), err=True)
+        click.echo(sanitize(mask_urls("".join(traceback.format_exception(error))), keep_breaks=True), err=True)
     error = _innermost(error)
     if isinstance(error, InputError) and error.bad:
         _report_lines(error, args)
     elif isinstance(error, BatcherError):
         _report(error.message, error.hint, args)
     else:
-        what = f"{type(error).__name__}: {error}"
+        what = mask_urls(f"{type(error).__name__}: {error}")
         _report(
             f"internal error: {what}",
             "run the command again with --debug and report the traceback; nothing stored is lost",

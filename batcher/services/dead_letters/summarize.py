@@ -9,6 +9,7 @@ from msgspec import Struct
 from batcher.domain.ids import JobId, RequestId
 from batcher.policy.output.advice import advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, read_overflow, together
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.store.dead_letters import listing, summary
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
@@ -127,7 +128,7 @@ def _cause(groups: Sequence[Group], first: Letter, figures: Figures | None, whic
             message=first.message,
         ),
         models=sorted({group.model for group in groups}),
-        endpoints=sorted({group.base_url for group in groups}),
+        endpoints=sorted({shown_base_url(group.base_url) for group in groups}),
         urls=sorted({group.path for group in groups}),
         tokens=figures,
         advice=text,

@@ -19,7 +19,7 @@ from batcher.files.writing import write_atomically
 from batcher.policy.privacy.redact import redact
 from batcher.policy.privacy.request_shape import shape_of
 from batcher.policy.privacy.sanitize import sanitize_json
-from batcher.policy.urls import shown_base_url
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.sender.target import Target, secrets_of
 from batcher.services.diagnostics.bundle_attempts import MOST_ATTEMPTS, attempt_lines, content_members, name_like
 from batcher.services.diagnostics.bundle_readme import readme

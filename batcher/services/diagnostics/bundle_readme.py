@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from batcher.domain.jobs import Job
-from batcher.policy.urls import request_url, shown_base_url
+from batcher.policy.urls import request_url
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.store.reports.support import RequestWithBodies
 
 #: The default address of `batcher simulate`.

@@ -22,7 +22,8 @@ from batcher.domain.lanes import RateHints
 from batcher.domain.settings import JobSettings, limits_for
 from batcher.policy.classify.retry_after import rate_hints
 from batcher.policy.privacy.redact import redact_text
-from batcher.policy.urls import host_of, shown_base_url
+from batcher.policy.urls import host_of
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Clock
 from batcher.sender.connect import proxy_of, tls_context
 from batcher.sender.connection_check import ConnectionStep, DiagnosticSender, check_connection, host_and_port

@@ -9,7 +9,7 @@ from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
-from batcher.policy.urls import shown_base_url
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.services.results.places import errors_beside
 from batcher.services.runs.stored_lanes import resting
 from batcher.store.jobs import jobs
@@ -246,7 +246,7 @@ def _lane_status(
     working = _snapshot_of(live.snapshot, job, model)
     shown = working or resting(stored, limits_for(job.settings, model), now=now)
     return LaneStatus(
-        endpoint=job.base_url,
+        endpoint=shown_base_url(job.base_url),
         model=model,
         rpm=shown.rpm,
         tpm=shown.tpm,

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Clock
 from batcher.services.runs.status import timestamp
 from batcher.store.reports import cache
@@ -36,7 +37,7 @@ def stats(database: Database | None) -> CacheStats:
     return CacheStats(
         data=[
             CachedAnswers(
-                base_url=line.base_url,
+                base_url=shown_base_url(line.base_url),
                 answers=line.answers,
                 bytes=line.size,
                 oldest=timestamp(line.oldest),

@@ -9,6 +9,7 @@ import click
 from batcher.cli.commands.dlq.selection import LetterSelection, no_store, selection_options
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import display_path, letter_count, note
+from batcher.policy.wording.url_secrets import shown_base_url
 
 if TYPE_CHECKING:
     from batcher.services.dead_letters.export import Extracted
@@ -59,4 +60,4 @@ def _endpoint_option(done: "Extracted") -> str:
     """Return the option that sends the rows to the endpoint of their jobs, if they share one; else ""."""
     if done.simulated:
         return " --simulate"
-    return f" --base-url {shlex.quote(done.base_urls[0])}" if len(done.base_urls) == 1 else ""
+    return f" --base-url {shlex.quote(shown_base_url(done.base_urls[0]))}" if len(done.base_urls) == 1 else ""
