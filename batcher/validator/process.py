@@ -3,13 +3,13 @@
 import asyncio
 import socket
 import subprocess
-import sys
 from collections import Counter
 from contextlib import suppress
 from types import TracebackType
 from typing import Final, Self
 
 from batcher.domain.outcomes import Failure, Success
+from batcher.interpreter import helper_command, helper_environment
 from batcher.policy.classify.structured_output import asks_for_json, judge, requested_schema, unchecked
 from batcher.validator import child
 
@@ -103,12 +103,16 @@ class ValidatorProcess:
 
 
 def _start(connection: socket.socket) -> subprocess.Popen[bytes]:
-    program = f"import sys; sys.path[:] = {sys.path!r}; from {child.__name__} import main; main()"
+    """Start the child. Raises OSError if it cannot be started here."""
+    command = helper_command(child.__name__)
+    if command is None:
+        raise FileNotFoundError("no Python interpreter can be started here")
     return subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-I", "-c", program],
+        command,
         stdin=connection.fileno(),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        env=helper_environment(),
         # In its own group, so that the terminal's signals reach only this process, which then ends the child.
         process_group=0,
     )

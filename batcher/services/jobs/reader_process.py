@@ -1,14 +1,17 @@
 """Parse large job files in a subprocess, so that parsing and SQLite can use one core each.
 
 Two threads of one interpreter used only one and a third cores (measured). The subprocess inherits the open file,
-validates its lines and sends chunks through a pipe. Small files are parsed in this process, and so is every file
-if no subprocess can be started.
+validates its lines and sends chunks through a pipe of its own, beginning with a word that only it knows. Small
+files are parsed in this process, and so is every file if no interpreter can be started or something else answers.
 """
 
 import fcntl
 import os
+import secrets
+import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from struct import Struct as Packed
@@ -20,6 +23,7 @@ from msgspec import Struct
 from batcher.domain.errors import InputError
 from batcher.files.reading import read_lines
 from batcher.files.source import SharedFile, Source
+from batcher.interpreter import helper_command, helper_environment, refuse_helper
 from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 
@@ -27,6 +31,10 @@ from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 _MIN_BYTES: Final = 32 * 1024 * 1024
 _SIZE: Final = Packed("<Q")
 _PIPE_BYTES: Final = 1024 * 1024
+#: No message is larger: a chunk holds a few MiB, or one line of at most 64 MiB.
+_MOST_BYTES: Final = 1 << 30
+#: Seconds in which the subprocess must have started.
+_PATIENCE: Final = 30.0
 
 
 class _Task(Struct, frozen=True):
@@ -34,10 +42,9 @@ class _Task(Struct, frozen=True):
 
     file: SharedFile
     options: ParseOptions
-
-
-class _Ready(Struct, frozen=True, tag=True):
-    """The subprocess has started; it has read nothing yet."""
+    #: The descriptor of the pipe, and the word that is its first content.
+    pipe: int
+    word: str
 
 
 class _Refused(Struct, frozen=True, tag=True):
@@ -51,9 +58,38 @@ class _End(Struct, frozen=True, tag=True):
     """All chunks were sent."""
 
 
-_Message = _Ready | Chunk | _Refused | _End
+_Message = Chunk | _Refused | _End
+_MEMORY: Final = "free some, or raise the limit (`ulimit -v unlimited`), then try again; nothing was stored"
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(_Message).decode
+
+
+class _Reader(subprocess.Popen[bytes]):
+    """The subprocess, and our end of its pipe."""
+
+    pipe: IO[bytes]
+    word: bytes
+
+    def is_ready(self) -> bool:
+        """Wait for the start; return False if it did not start, or something else did."""
+        said, deadline = b"", time.monotonic() + _PATIENCE
+        poll = select.poll()
+        poll.register(self.pipe, select.POLLIN)
+        while len(said) < len(self.word) and (left := deadline - time.monotonic()) > 0:
+            if not poll.poll(1000 * left):
+                continue
+            part = os.read(self.pipe.fileno(), len(self.word) - len(said))
+            said += part
+            if not part:
+                break
+        return said == self.word
+
+    def close(self) -> None:
+        """End it, whatever it is doing."""
+        self.kill()
+        self.pipe.close()
+        with self:
+            pass
 
 
 @contextmanager
@@ -62,69 +98,77 @@ def read_chunks(source: Source, options: ParseOptions) -> Iterator[Iterator[Chun
 
     The subprocess starts at once, so that it has made progress when the first chunk is needed.
     """
+    refuse_helper()
     shared = source.shared()
     reader = _start(shared, options) if shared is not None and shared.size >= _MIN_BYTES else None
     if reader is None:
         yield _read_here(source, options)
         return
-    with reader:
-        try:
-            yield _chunks_from(reader, source, options)
-        finally:
-            reader.kill()
+    try:
+        yield _chunks_from(reader, source, options)
+    finally:
+        reader.close()
 
 
 def _read_here(source: Source, options: ParseOptions) -> Iterator[Chunk]:
     return chunks(read_lines(source, name=source.name), options)
 
 
-def _start(file: SharedFile, options: ParseOptions) -> subprocess.Popen[bytes] | None:
+def _start(file: SharedFile, options: ParseOptions) -> _Reader | None:
     """Start the subprocess; None if it cannot be started here."""
-    if not sys.executable or getattr(sys, "frozen", False):
-        return None
-    program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import main; main()"
+    word = secrets.token_hex(16)
+    ours, theirs = os.pipe()
+    pipe = os.fdopen(ours, "rb")
     try:
-        reader = subprocess.Popen(  # noqa: S603 - our own interpreter
-            [sys.executable, "-I", "-c", program, msgspec.json.encode(_Task(file, options))],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            pass_fds=[file.descriptor],
-            # In its own group, so that the terminal's signals reach only this process, which then ends the
-            # subprocess.
-            process_group=0,
-        )
+        task = _Task(file, options, theirs, word)
+        command = helper_command(__name__, msgspec.json.encode(task).decode())
+        reader = None if command is None else _start_command(command, [file.descriptor, theirs])
     except OSError:
+        reader = None
+    finally:
+        os.close(theirs)
+    if reader is None:
+        pipe.close()
         return None
+    reader.pipe, reader.word = pipe, word.encode()
     with suppress(AttributeError, OSError):  # only Linux has it
-        fcntl.fcntl(_pipe(reader), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     return reader
 
 
-def _pipe(reader: subprocess.Popen[bytes]) -> IO[bytes]:
-    assert reader.stdout is not None  # noqa: S101 - for the type checker: PIPE was requested
-    return reader.stdout
+def _start_command(command: list[str], descriptors: list[int]) -> _Reader:
+    return _Reader(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=helper_environment(),
+        pass_fds=descriptors,
+        # In its own group, so that the terminal's signals reach only this process, which then ends the subprocess.
+        process_group=0,
+    )
 
 
 def _receive(pipe: IO[bytes]) -> _Message | None:
-    """Read the next message; None if the process has ended."""
-    size = pipe.read(_SIZE.size)
-    if len(size) < _SIZE.size:
+    """Read the next message; None if the process has ended, or sent something else."""
+    head = pipe.read(_SIZE.size)
+    size = _SIZE.unpack(head)[0] if len(head) == _SIZE.size else _MOST_BYTES + 1
+    if size > _MOST_BYTES:
         return None
     try:
-        message: _Message = _decode(pipe.read(*_SIZE.unpack(size)))
+        message: _Message = _decode(pipe.read(size))
     except msgspec.DecodeError:  # cut off
         return None
     return message
 
 
-def _chunks_from(reader: subprocess.Popen[bytes], source: Source, options: ParseOptions) -> Iterator[Chunk]:
-    if not isinstance(_receive(_pipe(reader)), _Ready):
+def _chunks_from(reader: _Reader, source: Source, options: ParseOptions) -> Iterator[Chunk]:
+    if not reader.is_ready():
         # It did not even start, for instance because programs may not start others here.
         yield from _read_here(source, options)
         return
     while True:
-        match _receive(_pipe(reader)):
+        match _receive(reader.pipe):
             case Chunk() as chunk:
                 yield chunk
             case _Refused(message, hint):
@@ -136,15 +180,19 @@ def _chunks_from(reader: subprocess.Popen[bytes], source: Source, options: Parse
                 raise _death_error(reader, source)
 
 
-def _death_error(reader: subprocess.Popen[bytes], source: Source) -> Exception:
+def _death_error(reader: _Reader, source: Source) -> Exception:
     stderr = reader.stderr.read().decode("utf-8", "replace") if reader.stderr is not None else ""
     code = reader.wait()
+    if "MemoryError" in stderr:
+        return InputError(
+            f"{source.name} was not read to its end: there is not enough memory", source=source.name, hint=_MEMORY
+        )
     if code >= 0:
         return RuntimeError(f"the process reading {source.name} exited with code {code}: {stderr}")
     return InputError(
         f"{source.name} was not read to its end: the process reading it was killed (signal {-code})",
         source=source.name,
-        hint="perhaps memory ran out: free some, then try again; nothing was stored",
+        hint=f"perhaps memory ran out: {_MEMORY}",
     )
 
 
@@ -152,8 +200,8 @@ def main() -> None:
     """Run the subprocess: parse the file and send its chunks."""
     task = msgspec.json.decode(sys.argv[1], type=_Task)
     # A broken pipe means that the parent has exited; there is no one left to report to.
-    with suppress(BrokenPipeError), os.fdopen(1, "wb", buffering=0) as pipe:
-        _send(pipe, _Ready())
+    with suppress(BrokenPipeError), os.fdopen(task.pipe, "wb", buffering=0) as pipe:
+        _write(pipe, task.word.encode())
         with task.file.opened() as source, tuned_for_throughput(sys.getswitchinterval()):
             try:
                 for chunk in chunks(read_lines(source, name=source.name), task.options):
@@ -167,7 +215,11 @@ def main() -> None:
 
 def _send(pipe: IO[bytes], message: _Message) -> None:
     data = _encode(message)
-    for part in (_SIZE.pack(len(data)), data):
-        left = memoryview(part)
-        while left:
-            left = left[pipe.write(left) :]
+    _write(pipe, _SIZE.pack(len(data)))
+    _write(pipe, data)
+
+
+def _write(pipe: IO[bytes], data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[pipe.write(left) :]

@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import zstandard
 
-from batcher.domain.errors import InputError
+from batcher.domain.errors import InputError, UsageError
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import CacheMode
 from batcher.files.reading import read_lines
 from batcher.files.source import Source, open_source
+from batcher.interpreter import helper_environment
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
 from batcher.services.jobs import reader_process
 from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
@@ -150,6 +151,77 @@ def test_where_no_process_can_be_started_it_is_read_here(
         assert len(joined(parts)[0]) == 43
 
 
+def starting(monkeypatch: pytest.MonkeyPatch, program: str) -> None:
+    """Start this program instead of the reader, with the reader's argument."""
+
+    def command(_module: str, task: str) -> list[str]:
+        return [sys.executable, "-c", program, task]
+
+    monkeypatch.setattr(reader_process, "helper_command", command)
+
+
+#: What may stand in the place of the reader, and say or do something else.
+FOREIGN = {
+    "says something on its stdout": "import sys; sys.stdout.write('y\\n' * 100_000)",
+    "says something on the pipe": "import os, json, sys; os.write(json.loads(sys.argv[1])['pipe'], b'y\\n' * 99)",
+    "says less": "import os, json, sys; os.write(json.loads(sys.argv[1])['pipe'], b'y')",
+    "knows another word": "import os, json, sys; os.write(json.loads(sys.argv[1])['pipe'], b'0' * 99)",
+    "says nothing": "import time; time.sleep(60)",
+}
+
+
+@pytest.mark.parametrize("program", FOREIGN.values(), ids=FOREIGN)
+def test_what_another_program_says_is_not_taken_for_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, children: list[subprocess.Popen[bytes]]
+):
+    starting(monkeypatch, program)
+    monkeypatch.setattr(reader_process, "_PATIENCE", 1.0)
+    with open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source, read_chunks(source, OPTIONS) as parts:
+        assert len(joined(parts)[0]) == 43
+    assert len(children) == 1
+
+
+def test_a_message_of_absurd_size_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    starting(
+        monkeypatch,
+        "import os, json, sys\ntask = json.loads(sys.argv[1])\n"
+        "os.write(task['pipe'], task['word'].encode() + b'y\\n' * 1000)",
+    )
+    with (
+        open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source,
+        read_chunks(source, OPTIONS) as parts,
+        pytest.raises(RuntimeError, match="exited with code 0"),
+    ):
+        joined(parts)
+
+
+def test_where_memory_is_short_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    starting(
+        monkeypatch,
+        "from batcher.services.jobs import reader_process as r\n"
+        "def broken(*_):\n    raise MemoryError\n"
+        "r.chunks = broken\nr.main()",
+    )
+    with (
+        open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source,
+        read_chunks(source, OPTIONS) as parts,
+        pytest.raises(InputError, match="there is not enough memory") as caught,
+    ):
+        joined(parts)
+    assert "ulimit -v" in (caught.value.hint or "")
+
+
+def test_a_program_that_was_started_as_a_reader_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """An application that embeds Python, does at its start what it was doing, and calls itself python3."""
+    monkeypatch.setattr(os, "environ", helper_environment())
+    with (
+        open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source,
+        pytest.raises(UsageError, match="started by another batcher as a helper"),
+        read_chunks(source, OPTIONS),
+    ):
+        pass
+
+
 def test_a_small_file_and_what_is_no_file_are_read_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, children: list[subprocess.Popen[bytes]]
 ):
@@ -193,16 +265,12 @@ def test_a_reader_that_is_killed_leaves_nothing_stored(
 
 
 def test_a_fault_of_our_own_in_there_is_told_with_what_it_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def broken(*_: object) -> subprocess.Popen[bytes]:
-        program = (
-            "import os; from batcher.services.jobs import reader_process;"
-            " reader_process._send(os.fdopen(1, 'wb', buffering=0), reader_process._Ready());"
-            " raise SystemExit('a fault of ours')"
-        )
-        pipe = subprocess.PIPE
-        return subprocess.Popen([sys.executable, "-c", program], stdout=pipe, stderr=pipe, cwd=TOP)
-
-    monkeypatch.setattr(reader_process, "_start", broken)
+    starting(
+        monkeypatch,
+        "from batcher.services.jobs import reader_process as r\n"
+        "def broken(*_):\n    raise SystemExit('a fault of ours')\n"
+        "r.chunks = broken\nr.main()",
+    )
     with (
         open_source(str(stored(tmp_path / "f.jsonl", CONTENT))) as source,
         read_chunks(source, OPTIONS) as parts,
