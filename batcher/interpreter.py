@@ -9,7 +9,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import Final, cast
+from typing import Final
 
 from batcher.domain.errors import UsageError
 
@@ -25,7 +25,7 @@ def helper_command(module: str, *arguments: str) -> list[str] | None:
     if not is_interpreter(executable) or getattr(sys, "frozen", False) or is_helper():
         return None
     # Python itself ignores entries that are no text.
-    path = [entry for entry in sys.path if isinstance(entry, str)]
+    path = [entry for entry in sys.path if isinstance(entry, str)]  # type: ignore[redundant-expr]
     return [
         executable,
         "-I",
