@@ -34,6 +34,7 @@ Each package imports only from those below it:
     files         reads and writes JSONL
     simulate      a simulated provider on loopback
     clock, ports  the system's clock, and the interfaces of the worker
+    interpreter   starts a second Python for the helper processes
     policy        the decisions, as pure functions
     domain        the terms, as frozen values
 

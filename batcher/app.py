@@ -11,6 +11,7 @@ from batcher.clock import SystemClock
 from batcher.config import find_headers, find_key
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
+from batcher.services.runs.descriptors import most_connections
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 from batcher.services.runs.run import Parts
 from batcher.simulate import SimulatedProvider
@@ -56,7 +57,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
 
     return Parts(
         clock=clock,
-        budget=lambda most: LaneBudgets(clock, most_in_flight=most),
+        budget=lambda most: LaneBudgets(clock, most_in_flight=most, most_open=most_connections()),
         writer=StoreThread,
         sender=sender,
         simulator=_simulator,

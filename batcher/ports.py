@@ -210,6 +210,10 @@ class Budget(Protocol):
         """Report a success: the lane's adaptive concurrency may grow."""
         ...
 
+    def ran_out(self) -> None:
+        """Report that this machine had no descriptor for a request: too many are in flight over all lanes."""
+        ...
+
     def timed_out(self, lane: LaneKey) -> bool:
         """Report that a request got no answer in time although others of the lane did.
 

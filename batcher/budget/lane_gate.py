@@ -110,7 +110,7 @@ class LaneGate:
             return Blocker(BlockReason.LEARNED, seconds)
         if self.tokens.is_limited and (hold := self.tokens.hold(need, now)) is not None:
             return hold
-        return None if slots.most is None or slots.has_room(self.recheck) else Blocker(BlockReason.PROCESS)
+        return None if slots.bound is None or slots.has_room(self.recheck) else Blocker(BlockReason.PROCESS)
 
     def _hold_for_time(self, need: Need, now: float) -> Blocker | None:
         """Return a cool-down, or an exhausted daily quota."""

@@ -44,9 +44,10 @@ class LaneBudgets:
     and assigns a reading to its request. All on one event loop.
     """
 
-    def __init__(self, clock: Clock, *, most_in_flight: int | None) -> None:
+    def __init__(self, clock: Clock, *, most_in_flight: int | None, most_open: int | None = None) -> None:
+        """Make the budgets. `most_open`: for how many connections this process has descriptors."""
         self._clock = clock
-        self._slots = Slots(most_in_flight)
+        self._slots = Slots(most_in_flight, most_open)
         self._lanes: dict[LaneKey, LaneBudget] = {}
 
     def open_lane(
@@ -126,6 +127,11 @@ class LaneBudgets:
     def answered(self, lane: LaneKey) -> None:
         """Report a success: the level may grow, and our own waits start small again."""
         self._lane(lane).gate.answered()
+        self._slots.answered(_loop_time())
+
+    def ran_out(self) -> None:
+        """See `ports.Budget`."""
+        self._slots.ran_out(_loop_time())
 
     def timed_out(self, lane: LaneKey) -> bool:
         """Report a timeout: if the lane's requests queue at the server, its concurrency is lowered."""

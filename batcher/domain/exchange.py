@@ -30,3 +30,5 @@ class TransportFault(Struct, frozen=True, kw_only=True):
     latency_us: int
     #: Whether the provider may have seen the request (and billed it).
     sent: bool
+    #: There was no file descriptor left for it: too many requests are in flight.
+    no_descriptor: bool = False

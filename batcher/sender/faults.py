@@ -24,7 +24,8 @@ from batcher.domain.states import FaultKind
 from batcher.sender.proxies import proxy_variable
 
 _LOGIN_REQUIRED = 407
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
+_LOCAL = frozenset({*_NO_DESCRIPTOR, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 #: The peer closed the connection. While a connection is being made, this can only happen in its TLS handshake.
 _HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 #: How a closed connection is reported: as the end of the stream (no number), or as one of these.
@@ -91,7 +92,12 @@ def describe(kind: FaultKind, error: Exception, where: str, timeout: float) -> s
 def _is_local(error: Exception) -> bool:
     if isinstance(error, MemoryError) or _number(error) in _LOCAL:
         return True
-    return isinstance(error, ClientConnectorDNSError) and _no_socket_left()
+    return lacks_descriptor(error)
+
+
+def lacks_descriptor(error: Exception) -> bool:
+    """Return whether no file could be opened for the request."""
+    return _number(error) in _NO_DESCRIPTOR or (isinstance(error, ClientConnectorDNSError) and _no_socket_left())
 
 
 def _no_socket_left() -> bool:

@@ -10,12 +10,13 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.states import FaultKind
 from batcher.policy.privacy.redact import redact, redact_text
 from batcher.policy.urls import request_url
 from batcher.ports import Clock
 from batcher.sender.body import RequestBody
 from batcher.sender.connect import open_pool, proxy_of
-from batcher.sender.faults import Progress, describe, is_undecodable, kind_of
+from batcher.sender.faults import Progress, describe, is_undecodable, kind_of, lacks_descriptor
 from batcher.sender.reading import ReplyReader
 from batcher.sender.target import Target, request_headers, secrets_of
 
@@ -124,6 +125,7 @@ class HttpSender:
             ended_at=max(sent_at, self._clock.now()),
             latency_us=self._since(began),
             sent=body.started,
+            no_descriptor=kind is FaultKind.LOCAL and lacks_descriptor(error),
         )
 
     def _ask_for_plain_bodies(self) -> None:

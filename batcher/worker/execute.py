@@ -199,6 +199,8 @@ class Executor:
             lane.failing_since = None
             return complete(outcome, result)
         lane.last_failure = outcome
+        if isinstance(result, TransportFault) and result.no_descriptor:
+            self._budget.ran_out()
         self._react(lane, outcome, judged)
         now_us = self._clock.now()
         decision = decide(

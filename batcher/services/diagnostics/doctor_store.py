@@ -1,6 +1,5 @@
 """Checks the store: whether it is sound, and what this machine has left for it."""
 
-import resource
 import shutil
 from pathlib import Path
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 from batcher.domain.errors import BatcherError
 from batcher.files.writing import check_target
 from batcher.services.diagnostics.doctor_report import CheckResult, bad, good
+from batcher.services.runs.descriptors import raise_limit
 from batcher.services.store.maintain import check
 from batcher.services.store.open_store import exists
 from batcher.store.reports.support import sqlite_version
@@ -32,16 +32,15 @@ def examine_store(path: str) -> CheckResult:
         return bad(problem, "name another store with --db")
     log = Path(f"{path}-wal")
     log_size = log.stat().st_size if log.exists() else 0
-    descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    unlimited = descriptors == resource.RLIM_INFINITY
-    facts += [f"log {_size(log_size)}", f"{_size(free)} free", f"{'any' if unlimited else descriptors} open files"]
+    descriptors = raise_limit()
+    facts += [f"log {_size(log_size)}", f"{_size(free)} free", f"{descriptors:,} open files"]
     state, fix = _soundness(path)
     evidence = "; ".join([state, *facts])
     if fix is not None:
         return bad(evidence, fix)
     if free < _LEAST_FREE:
         return bad(evidence, f"free some space on the disk of {path}, or name a store elsewhere with --db")
-    if not unlimited and descriptors < _LEAST_DESCRIPTORS:
+    if descriptors < _LEAST_DESCRIPTORS:
         return bad(evidence, "raise the limit of open files: `ulimit -n 4096`")
     return good(evidence)
 

@@ -1,11 +1,12 @@
 """Connections of SQLite: their settings, and their errors in plain words."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from sqlalchemy import Engine, create_engine, event
@@ -18,6 +19,7 @@ from batcher.store.sqlite import forks
 #: The first version with RETURNING.
 LEAST_SQLITE = (3, 35, 0)
 
+_MORE_FILES: Final = "raise the limit (`ulimit -n 4096`) and go on with `batcher resume`: nothing stored is lost"
 #: How long SQLite waits by itself for another program's lock; no signal is handled meanwhile. We then ask again.
 BUSY_MS = 200
 #: Seconds for which we ask again.
@@ -107,11 +109,22 @@ def storage_errors(path: Path) -> Iterator[None]:
     except OperationalError as error:
         if "locked" in str(error.orig):
             raise locked(path, f"waited {BUSY_SECONDS:g} s") from error
+        if "unable to open" in str(error.orig) and _has_no_descriptor():
+            raise StoreError(f"the store {path} failed: too many files are open", hint=_MORE_FILES) from error
         raise StoreError(f"the store {path} failed: {error.orig}", hint=advice(str(error.orig))) from error
     except DatabaseError as error:
         if "not a database" in str(error.orig):
             raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db") from error
         raise StoreError(f"the store {path} is damaged: {error.orig}", hint="see `batcher db check`") from error
+
+
+def _has_no_descriptor() -> bool:
+    """Return whether this process can open no file; SQLite reports that as if it were about its own file."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        return error.errno in {errno.EMFILE, errno.ENFILE}
+    return False
 
 
 def locked(path: Path, wait: str) -> StoreError:
