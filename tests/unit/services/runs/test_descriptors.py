@@ -1,8 +1,7 @@
 """How many connections the descriptors of a process allow."""
 
-import os
 import resource
-from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +9,7 @@ from batcher.services.runs.descriptors import most_connections, raise_limit
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
+def limits(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """The limits of a process, which refuses what its system refuses."""
     now = {"soft": 64, "hard": 4096, "most": 1 << 30}
 
@@ -21,7 +20,7 @@ def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, int]]:
 
     monkeypatch.setattr(resource, "getrlimit", lambda _: (now["soft"], now["hard"]))
     monkeypatch.setattr(resource, "setrlimit", change)
-    yield now
+    return now
 
 
 def test_the_soft_limit_becomes_the_hard_one(limits: dict[str, int]) -> None:
@@ -48,6 +47,6 @@ def test_without_a_limit_none_is_set(limits: dict[str, int]) -> None:
 @pytest.mark.parametrize("hard", [1, 20, 64, 1024])
 def test_some_are_kept_for_the_store(limits: dict[str, int], hard: int) -> None:
     limits.update(soft=1, hard=hard)
-    open_now = len(os.listdir("/proc/self/fd"))
+    open_now = len([*Path("/proc/self/fd").iterdir()])
     assert 1 <= most_connections() <= max(1, hard - open_now)
     assert most_connections() <= max(1, hard - open_now - 32, (hard - open_now + 1) // 2)
