@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from batcher.clock import SystemClock
-from batcher.config import find_headers, find_key
+from batcher.config import answer_scope, find_headers, find_key
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
 from batcher.services.runs.descriptors import most_connections
@@ -56,6 +56,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         return _sender(job, base_url, given)
 
     return Parts(
+        answer_scope=lambda settings: answer_scope(settings, given),
         clock=clock,
         budget=lambda most: LaneBudgets(clock, most_in_flight=most, most_open=most_connections()),
         writer=StoreThread,

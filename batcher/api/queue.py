@@ -16,6 +16,7 @@ from batcher.app import make_parts
 from batcher.clock import SystemClock
 from batcher.config import (
     Flags,
+    answer_scope,
     base_url_named_by,
     checks,
     find_headers,
@@ -198,6 +199,7 @@ class Batcher:
                 clock=SystemClock(),
                 check=self._check,
                 settings_at=lambda other: self._resolve(None, endpoint_of=other.settings),
+                answer_scope=lambda settings: answer_scope(settings, os.environ),
             )
 
     def _naming(self) -> EndpointNaming:

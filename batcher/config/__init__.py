@@ -12,6 +12,7 @@ resolve      merges the layers into `JobSettings` and `ProcessSettings`
 unknown      errors with a suggestion for unknown keys of batcher.toml
 """
 
+from batcher.config.answer_scope import answer_scope, choosing_headers
 from batcher.config.changes import remembered_changes
 from batcher.config.credentials import as_secret, find_headers, find_key
 from batcher.config.file import DEFAULT_FILE, load_file
@@ -26,9 +27,11 @@ __all__ = [
     "SIMULATED_BASE_URL",
     "FileSettings",
     "Flags",
+    "answer_scope",
     "as_secret",
     "base_url_named_by",
     "check_ca_file",
+    "choosing_headers",
     "find_headers",
     "find_key",
     "key_header",

@@ -18,6 +18,8 @@ class Job(Struct, frozen=True, kw_only=True):
     wanted: bool
     endpoint_id: EndpointId
     base_url: str
+    #: Which answers of the base URL it may share: see `config.answer_scope`.
+    answer_scope: str = ""
     key_name: str
     settings: JobSettings
     settings_version: int

@@ -12,6 +12,7 @@ from batcher.cli.params.job_options import FileOptions
 from batcher.config import (
     FileSettings,
     Flags,
+    answer_scope,
     base_url_named_by,
     check_ca_file,
     find_headers,
@@ -83,6 +84,7 @@ def store(
             clock=clock,
             check=lambda settings: check_credentials(settings, environ),
             settings_at=settings_at,
+            answer_scope=lambda settings: answer_scope(settings, environ),
         )
     if submitted.is_new:
         job = submitted.job

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
+from batcher.config import choosing_headers
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
@@ -42,18 +43,20 @@ def find_jobs(
     naming: EndpointNaming,
     new: bool,
     named: str,
+    answer_scope: str | None = None,
 ) -> FileJobs:
     """Find the jobs of a file by its content, and by its path if the content is new.
 
     `settings` are what the command would give a new job; `named` is the file's name in errors. Without an explicit
     endpoint, a known file continues with its job wherever that runs, and a new job of it goes where the earlier
     ones went. Raises UsageError if the endpoint is not clear: several jobs, or a variable that says otherwise.
+    Jobs whose answers are of another scope count as other jobs; None: any scope.
     """
     with database.read() as connection:
         same = jobs.of_content(connection, digest)
         former = jobs.of_path(connection, path, but_not=digest) if path is not None else []
     same, former = _of_kind(same, settings), _of_kind(former, settings)
-    going = [job for job in same if job.state is not JobState.CANCELLED]
+    going = [job for job in same if job.state is not JobState.CANCELLED and is_of_scope(job, answer_scope)]
     here = _at(going, settings.base_url)
     changed_from = None if same else next(iter(_at(former, settings.base_url)), None)
     if naming.is_explicit:
@@ -67,6 +70,13 @@ def find_jobs(
     other = next(iter(earlier), None)
     elsewhere = other if other is not None and other.base_url != settings.base_url else None
     return FileJobs(endpoint_of=elsewhere, changed_from=None if same else other)
+
+
+def is_of_scope(job: Job, answer_scope: str | None) -> bool:
+    """Return whether a command with these headers may continue the job, and so hand out its answers."""
+    # A job that has choosing headers and no scope was made before there were scopes.
+    is_old = not job.answer_scope and bool(choosing_headers(job.settings.headers))
+    return answer_scope is None or job.answer_scope == answer_scope or is_old
 
 
 def _of_kind(found: Iterable[Job], settings: JobSettings) -> list[Job]:

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.domain.errors import InputError, UsageError
 from batcher.domain.ids import JobId
@@ -19,7 +20,7 @@ from batcher.files.source import Source
 from batcher.policy.input.key_sets import BloomFilter
 from batcher.ports import Clock
 from batcher.services.jobs.background_writer import BackgroundWriter
-from batcher.services.jobs.known_jobs import EndpointNaming, find_jobs
+from batcher.services.jobs.known_jobs import EndpointNaming, find_jobs, is_of_scope
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.store.jobs import jobs
@@ -78,11 +79,13 @@ def submit_file(
     progress: Callable[[int], None] | None = None,
     check: Callable[[JobSettings], None] = lambda _: None,
     settings_at: Callable[[Job], JobSettings] | None = None,
+    answer_scope: Callable[[JobSettings], str | None] = lambda _: None,
 ) -> Submitted:
     """Store the job, or find the job that was made from the same content.
 
     `progress` is called with the number of lines read, after each chunk. `check` may raise if a new job with these
-    settings could not be run. `settings_at` returns the settings of a new job that takes the endpoint of another.
+    settings could not be run. `settings_at` returns the settings of a new job that takes the endpoint of another,
+    and `answer_scope` which answers a job with these settings may share.
     Raises InputError with the invalid lines; nothing is stored then.
     """
     _check_name(options.name)
@@ -90,7 +93,15 @@ def submit_file(
         known_digest = content_digest(source, options)
         path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
         found = find_jobs(
-            database, known_digest, path, settings, naming=options.naming, new=options.new, named=source.name
+            database,
+            known_digest,
+            path,
+            settings,
+            naming=options.naming,
+            new=options.new,
+            named=source.name,
+            # Without headers of its own, the command takes the job's.
+            answer_scope=answer_scope(settings) if settings.headers else None,
         )
         if found.known is not None:
             return Submitted(job=found.known, is_new=False)
@@ -98,6 +109,7 @@ def submit_file(
             settings = settings_at(found.endpoint_of)
         check(settings)
         job = _new_job(source, path, known_digest, settings, options, now=clock.now())
+        job = replace(job, answer_scope=answer_scope(settings) or "")
         loading = _Loading(database, job, options)
         with _loading_lock_held(database):
             stored = loading.load(chunks, progress or (lambda _: None))
@@ -220,7 +232,8 @@ class _Loading:
         """Make the job visible. If another process has stored the same file meanwhile, return that job instead."""
         with self._database.write() as connection:
             same = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
-            if same is not None and not self._options.new:
+            is_same = same is not None and is_of_scope(same, self._new.answer_scope)
+            if same is not None and is_same and not self._options.new:
                 return same
             self.followers = stored_loading.open_job(connection, job_id, repeats=self._repeats.found)
             return jobs.get(connection, job_id)

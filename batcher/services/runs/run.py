@@ -14,11 +14,12 @@ from msgspec import Struct
 from batcher.domain.errors import BatcherError, RunnerBusy, StoreError
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
+from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Budget, Clock, Events, OutputValidator, Sender
 from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs
-from batcher.store.queue import lanes, pauses, runners
+from batcher.store.queue import pauses, resuming, runners
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.reports import job_counts
 from batcher.store.sqlite import migrate
@@ -51,6 +52,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     validator: Callable[[], AbstractAsyncContextManager[OutputValidator]]
     #: Returns a uniform random number in [0, 1).
     jitter: Callable[[], float]
+    #: Returns which answers a job may share, by the headers that are sent; None if that is not known.
+    answer_scope: Callable[[JobSettings], str | None] = lambda _: None
 
 
 class RunEnd(StrEnum):
@@ -214,20 +217,7 @@ def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> l
     with database.write() as connection:
         for job_id in wanted:
             job = jobs.get(connection, job_id)
-            routes = jobs.routes_of(connection, job)
-            models = {route.model for route in routes}
-            stored = lanes.of_endpoint(connection, job.endpoint_id, job.key_name)
-            lane_ids = [lane.id for lane in stored if lane.key.model in models]
-            ended = pauses.end_for(
-                connection,
-                endpoint_id=job.endpoint_id,
-                key_name=job.key_name,
-                lane_ids=lane_ids,
-                route_ids=[route.id for route in routes],
-                job_id=job_id,
-                now=clock.now(),
-            )
-            if ended:
+            if resuming.end_pauses(connection, job, now=clock.now()):
                 probing.append(job_id)
                 # A live runner notices the new version of the settings and starts the job again.
                 jobs.remember(connection, job_id, settings=job.settings)
@@ -288,7 +278,7 @@ async def _run_here(
     try:
         async with AsyncExitStack() as stack:
             worker = Worker(
-                queue=SqlQueue(writer, holder, parts.clock),
+                queue=SqlQueue(writer, holder, parts.clock, answer_scope=parts.answer_scope),
                 budget=parts.budget(concurrency),
                 clock=parts.clock,
                 events=events,

@@ -37,7 +37,9 @@ _UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
 
 def _query() -> Select[Any]:
-    return select(jobs, endpoints.c.base_url).join(endpoints, endpoints.c.id == jobs.c.endpoint_id)
+    return select(jobs, endpoints.c.base_url, endpoints.c.scope.label("answer_scope")).join(
+        endpoints, endpoints.c.id == jobs.c.endpoint_id
+    )
 
 
 def _job(row: Row[Any]) -> Job:
@@ -49,6 +51,7 @@ def _job(row: Row[Any]) -> Job:
         wanted=bool(row.wanted),
         endpoint_id=row.endpoint_id,
         base_url=row.base_url,
+        answer_scope=row.answer_scope,
         key_name=row.key_name,
         settings=msgspec.json.decode(row.settings, type=JobSettings),
         settings_version=row.settings_version,
@@ -227,12 +230,28 @@ def remember(
     if settings is not None:
         values["settings"] = msgspec.json.encode(settings).decode()
         values["key_name"] = settings.api_key_env
-        values["endpoint_id"] = endpoint(connection, settings.base_url)
+        if not _is_at(connection, job_id, settings):
+            values["endpoint_id"] = endpoint(connection, settings.base_url)
         values["settings_version"] = jobs.c.settings_version + 1
     if output_path is not None:
         values["output_path"] = output_path
     if values:
         connection.execute(update(jobs).where(jobs.c.id == job_id).values(values))
+
+
+def _is_at(connection: Connection, job_id: JobId, settings: JobSettings) -> bool:
+    """Return whether the job's endpoint stays. With other headers, the runner finds the scope of its answers."""
+    job = get(connection, job_id)
+    return job.base_url == settings.base_url and job.settings.headers == settings.headers
+
+
+def place(connection: Connection, job: Job, answer_scope: str) -> bool:
+    """Set which answers of its base URL the job may share; return whether that is another endpoint now."""
+    endpoint_id = endpoint(connection, job.base_url, scope=answer_scope)
+    if endpoint_id == job.endpoint_id:
+        return False
+    connection.execute(update(jobs).where(jobs.c.id == job.id).values(endpoint_id=endpoint_id))
+    return True
 
 
 def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> list[JobId]:

@@ -44,6 +44,8 @@ class NewJob(Struct, frozen=True, kw_only=True):
     source_digest: bytes
     output_path: str | None
     created_at: int
+    #: Which answers of the base URL it may share: see `config.answer_scope`.
+    answer_scope: str = ""
 
 
 #: Up to this share of possibly repeated rows, looking at each row is cheaper than sorting them all.
@@ -119,7 +121,7 @@ def begin(connection: Connection, job: NewJob) -> JobId:
         "public_id": job.public_id,
         "name": job.name,
         "state": JobState.SUBMITTING.value,
-        "endpoint_id": endpoint(connection, job.settings.base_url),
+        "endpoint_id": endpoint(connection, job.settings.base_url, scope=job.answer_scope),
         "key_name": job.settings.api_key_env,
         "settings": msgspec.json.encode(job.settings).decode(),
         "source_name": job.source_name,

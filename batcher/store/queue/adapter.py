@@ -11,10 +11,11 @@ from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import ClaimResult, Route, RouteDemand, RouteHistory
+from batcher.domain.settings import JobSettings
 from batcher.domain.settlements import Settlement
 from batcher.ports import Clock
 from batcher.store.jobs import jobs
-from batcher.store.queue import claim, lanes, pauses, route_history, runners, settle
+from batcher.store.queue import claim, lanes, pauses, resuming, route_history, runners, settle
 from batcher.store.sqlite.writer_thread import Writer
 
 T = TypeVar("T")
@@ -23,7 +24,15 @@ T = TypeVar("T")
 class SqlQueue:
     """What one holder may do with the store."""
 
-    def __init__(self, writer: Writer, holder: HolderId, clock: Clock) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        holder: HolderId,
+        clock: Clock,
+        *,
+        answer_scope: Callable[[JobSettings], str | None] = lambda _: None,
+    ) -> None:
+        self._answer_scope = answer_scope
         self._writer = writer
         self._holder = holder
         self._clock = clock
@@ -77,6 +86,11 @@ class SqlQueue:
         def start(connection: Connection) -> tuple[Job, Sequence[Route]]:
             jobs.start(connection, job_id, now=now)
             job = jobs.get(connection, job_id)
+            scope = self._answer_scope(job.settings)
+            if scope is not None and jobs.place(connection, job, scope):
+                job = jobs.get(connection, job_id)
+                # It was started by a person, which ends the pauses of where it is now as well.
+                resuming.end_pauses(connection, job, now=now)
             return job, jobs.routes_of(connection, job)
 
         return await self._write(start)
