@@ -20,7 +20,7 @@ from batcher.files.source import Source
 from batcher.policy.input.key_sets import BloomFilter
 from batcher.ports import Clock
 from batcher.services.jobs.background_writer import BackgroundWriter
-from batcher.services.jobs.known_jobs import EndpointNaming, find_jobs, is_of_scope
+from batcher.services.jobs.known_jobs import EndpointNaming, FileJobs, find_jobs, is_of_scope
 from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.store.jobs import jobs
@@ -92,17 +92,7 @@ def submit_file(
     with read_chunks(source, ParseOptions(url=options.url, cache=settings.cache)) as chunks:
         known_digest = content_digest(source, options)
         path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
-        found = find_jobs(
-            database,
-            known_digest,
-            path,
-            settings,
-            naming=options.naming,
-            new=options.new,
-            named=source.name,
-            # Without headers of its own, the command takes the job's.
-            answer_scope=answer_scope(settings) if settings.headers else None,
-        )
+        found = _find(database, source.name, known_digest, path, settings, options, answer_scope)
         if found.known is not None:
             return Submitted(job=found.known, is_new=False)
         if found.endpoint_of is not None and settings_at is not None:
@@ -122,6 +112,23 @@ def submit_file(
         endpoint_of=found.endpoint_of,
         rejected=loading.rejected,
         followers=loading.followers,
+    )
+
+
+def _find(
+    database: Database,
+    named: str,
+    known_digest: bytes,
+    path: str | None,
+    settings: JobSettings,
+    options: SubmitOptions,
+    answer_scope: Callable[[JobSettings], str | None],
+) -> FileJobs:
+    # Without headers of its own, the command takes the job's.
+    scope = answer_scope(settings) if settings.headers else None
+    naming, new = options.naming, options.new
+    return find_jobs(
+        database, known_digest, path, settings, naming=naming, new=new, named=named, answer_scope=scope
     )
 
 
