@@ -1,5 +1,6 @@
 """Settings, checked when a command starts: flag > what the job remembers > environment > batcher.toml > default.
 
+answer_scope which headers separate answers that may be shared
 changes      what a flag of `resume` replaced, as sentences
 checks       checks of one value: its type, its range, an error that names it
 credentials  the API key and the extra headers, from the variables that hold them

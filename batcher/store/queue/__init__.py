@@ -8,5 +8,6 @@ cache_hits     rows whose answer is already known are settled instead of claimed
 runners        who has claimed requests; rescue of what a dead runner held; repair of clock skew
 lanes          what was learned about a lane's limits and outlives a run
 pauses         an endpoint, key, lane, route or job that waits for a person
+resuming       ends every pause that a job waits for
 route_history  what earlier runs have left of a route
 """
