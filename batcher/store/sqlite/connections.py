@@ -20,6 +20,8 @@ from batcher.store.sqlite import forks
 LEAST_SQLITE = (3, 35, 0)
 
 _MORE_FILES: Final = "raise the limit (`ulimit -n 4096`) and go on with `batcher resume`: nothing stored is lost"
+#: Bytes that the index of a log takes at least.
+_LEAST_FREE: Final = 1 << 16
 #: How long SQLite waits by itself for another program's lock; no signal is handled meanwhile. We then ask again.
 BUSY_MS = 200
 #: Seconds for which we ask again.
@@ -111,6 +113,9 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise locked(path, f"waited {BUSY_SECONDS:g} s") from error
         if "unable to open" in str(error.orig) and _has_no_descriptor():
             raise StoreError(f"the store {path} failed: too many files are open", hint=_MORE_FILES) from error
+        if "I/O" in str(error.orig) and is_full(path.parent):
+            # SQLite says so where the files beside the store find no room.
+            raise StoreError(f"the store {path} failed: the disk is full", hint=advice("full")) from error
         raise StoreError(f"the store {path} failed: {error.orig}", hint=advice(str(error.orig))) from error
     except DatabaseError as error:
         if "not a database" in str(error.orig):
@@ -125,6 +130,15 @@ def _has_no_descriptor() -> bool:
     except OSError as error:
         return error.errno in {errno.EMFILE, errno.ENFILE}
     return False
+
+
+def is_full(folder: Path) -> bool:
+    """Return whether the disk has no room for the files beside a store."""
+    try:
+        found = os.statvfs(folder)
+    except OSError:
+        return False
+    return found.f_bavail * found.f_frsize < _LEAST_FREE or found.f_files > 0 == found.f_favail
 
 
 def locked(path: Path, wait: str) -> StoreError:

@@ -3,6 +3,7 @@
 The file is never opened by path while a connection to it is open: that drops SQLite's own locks (measured).
 """
 
+import errno
 import os
 import threading
 import time
@@ -41,7 +42,8 @@ def _prepare_file(path: Path) -> None:
         return
     except OSError as error:
         raise StoreError(
-            f"cannot make the store {path}: {error.strerror}", hint="choose another place with --db"
+            f"cannot make the store {path}: {error.strerror}",
+            hint="free some space" if error.errno == errno.ENOSPC else "choose another place with --db",
         ) from error
 
 

@@ -5,6 +5,7 @@ waits as long as the holder lives: the system releases the lock with the process
 would be lost with it.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -22,6 +23,9 @@ GIVE_UP_AFTER_SECONDS = 60.0
 #: How often one that does not give up repeats its message.
 REPEAT_AFTER_SECONDS = 60.0
 
+FREE_SOME = "free some space, then try again: nothing that was finished is lost"
+WRITABLE = "the store's folder and the files in it must be writable; or choose another place with --db"
+
 _log = logging.getLogger("batcher")
 
 
@@ -36,7 +40,7 @@ def open_side_file(path: Path) -> int:
     except OSError as error:
         raise StoreError(
             f"cannot open {path}, which is kept beside the store: {error.strerror}",
-            hint="the store's folder must be writable; or choose another place with --db",
+            hint=FREE_SOME if error.errno in {errno.ENOSPC, errno.EDQUOT} else WRITABLE,
         ) from error
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import StoreError
 from batcher.store.sqlite import forks
@@ -17,30 +18,53 @@ from batcher.store.sqlite.database import Database, identity, refuse_foreign
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view
 
 _HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
+#: The log is read without an index in memory that is shared; SQLite then makes one of its own.
+_LOGGED, _WITHOUT_INDEX, _CLOSED = "mode=ro", "mode=ro&readonly_shm=1", "immutable=1"
 
 
 def open_for_reading(path: Path) -> Database:
     """Return the store for commands that mostly read; if it cannot be written, one whose `write` raises."""
     path = real_path(path)
     folder = path.parent
-    is_writable = os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)
-    return Database(path) if is_writable else ReadOnlyDatabase(path)
+    if not (os.access(path, os.W_OK) and os.access(folder, os.W_OK | os.X_OK)):
+        return ReadOnlyDatabase(path)
+    try:
+        return Database(path)
+    except StoreError as error:
+        if not _is_about_writing(error):
+            raise
+        try:
+            return ReadOnlyDatabase(path, refusal=error)
+        except StoreError:
+            raise error from None
+
+
+def _is_about_writing(error: StoreError) -> bool:
+    """Return whether a file beside the store could not be written: a full disk, or another user's file."""
+    cause = error.__cause__
+    return isinstance(cause, OSError) or (isinstance(cause, OperationalError) and "locked" not in str(cause.orig))
 
 
 class ReadOnlyDatabase(Database):
-    """Reads only; creates no file, takes no lock. Raises StoreError if not even that is possible."""
+    """Reads only; takes no lock. Raises StoreError if not even that is possible.
+
+    `refusal` is the error that `write` raises; None: it says that the store can only be read.
+    """
 
     is_read_only = True
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, refusal: StoreError | None = None) -> None:
         self.path = path = real_path(path)
         refuse_second_view(path)
+        self._refusal = refusal
+        #: On a full disk an empty file can still be made, so that SQLite reads the log.
+        self._may_create = 0 if refusal is None else os.O_CREAT
         self._mutex = threading.Lock()
         forks.refuse_inherited(identity(path), path)
         self._file = identity(path)
         self._is_inherited, self._may_wait = False, True
-        self._engine = make_engine(path, self._parameters())
-        with storage_errors(path), self._engine.connect() as connection:
+        self._engines = {each: make_engine(path, each) for each in (_LOGGED, _WITHOUT_INDEX, _CLOSED)}
+        with storage_errors(path), self._engines[self._parameters()].connect() as connection:
             refuse_foreign(connection, path)
         forks.watch(self)
 
@@ -48,22 +72,66 @@ class ReadOnlyDatabase(Database):
         """Set whether a read may wait for another program's lock."""
         self._may_wait = allowed
 
-    def _parameters(self) -> str:
-        """Return SQLite's parameters for opening the file.
+    def is_busy(self) -> bool:
+        """Return False: nothing is written."""
+        return False
 
-        If there is a log, it must be read, too, which needs its index. Without a log no process has the file open,
-        and SQLite reads a file in WAL mode from a read-only folder only if it is declared immutable.
+    def _parameters(self) -> str:
+        """Return SQLite's parameters for opening the file now.
+
+        If there is a log, it must be read, too, which needs its index. Without a log no process has written to the
+        store since it was closed, and SQLite reads a file in WAL mode from a read-only folder only if it is
+        declared immutable.
         """
         log, index = (self.path.with_name(self.path.name + ending) for ending in ("-wal", "-shm"))
         if not log.exists() or not log.stat().st_size:
-            return "immutable=1"
-        if index.exists():
-            return "mode=ro"
-        raise StoreError(
-            f"the store {self.path} cannot be read: it was not closed, and what it needs to read its log cannot be"
-            " made beside it",
-            hint=f"copy {self.path.name} and {log.name} to a folder that is writable, and name the copy with --db",
-        )
+            return _CLOSED
+        if self._refusal is None and index.exists():
+            return _LOGGED
+        try:
+            os.close(os.open(index, os.O_RDONLY | self._may_create | os.O_CLOEXEC, 0o600))
+        except OSError as error:
+            raise StoreError(
+                f"the store {self.path} cannot be read: it was not closed, and what it needs to read its log"
+                " cannot be made beside it",
+                hint=f"copy {self.path.name} and {log.name} to a folder that is writable, and name the copy"
+                " with --db",
+            ) from error
+        return _WITHOUT_INDEX
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Return one consistent snapshot, of the store as it is now: a runner may have started meanwhile.
+
+        A file that is read without its log must not change in between. Raises StoreError if it did.
+        """
+        self._refuse_another_file()
+        before, parameters = self._version(), self._parameters()
+        try:
+            with storage_errors(self.path):
+                connection = self._engines[parameters].connect()
+                try:
+                    connection.exec_driver_sql("PRAGMA query_only = ON")
+                    connection.exec_driver_sql("BEGIN")
+                    self._patiently("SELECT 1 FROM sqlite_master", connection)
+                    yield connection
+                    connection.exec_driver_sql("COMMIT")
+                finally:
+                    connection.close()
+        except StoreError as error:
+            if parameters == _CLOSED and self._version() != before:
+                raise self._changed() from error
+            raise
+        if parameters == _CLOSED and self._version() != before:
+            raise self._changed()
+
+    def _version(self) -> tuple[int, int]:
+        found = self.path.stat()
+        return found.st_mtime_ns, found.st_size
+
+    def _changed(self) -> StoreError:
+        message = f"the store {self.path} was changed by another process while it was read without its log"
+        return StoreError(message, hint="run the command again")
 
     @contextmanager
     def write(self, *, flush: bool = True) -> Iterator[Connection]:  # noqa: ARG002 - as the other
@@ -72,11 +140,14 @@ class ReadOnlyDatabase(Database):
         yield  # type: ignore[unreachable]  # makes it a context manager
 
     def _refuse(self) -> NoReturn:
+        if self._refusal is not None:
+            raise self._refusal
         raise StoreError(f"the store {self.path} can only be read here", hint=_HINT)
 
     def close(self) -> None:
         """Close the connections."""
-        self._engine.dispose()
+        for engine in self._engines.values():
+            engine.dispose()
 
 
 def runner_is_live(store: Path) -> bool:
