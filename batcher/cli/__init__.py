@@ -7,8 +7,6 @@ params      the options of the commands
 lazy_group  imports a command when it is called, so `batcher --help` imports none of them
 """
 
-import io
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +17,7 @@ from batcher import __version__
 from batcher.cli.lazy_group import LazyGroup
 from batcher.cli.params.session import OutputClosed, shared
 from batcher.cli.terminal.errors import report_click, report_error
+from batcher.cli.terminal.streams import discard, flush_or_discard, prepare_streams
 from batcher.domain.errors import BatcherError, UsageError
 from batcher.policy.privacy.sanitize import is_utf8
 
@@ -42,14 +41,6 @@ def cli() -> None:
     """
 
 
-def _replace_closed_streams() -> None:
-    """If stdout or stderr was closed before the start (`1>&-`), discard what is written to it and go on."""
-    if sys.stdout is None:
-        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as the process
-    if sys.stderr is None:
-        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the same
-
-
 def _check_environment(args: Sequence[str]) -> None:
     """Raise UsageError if the working directory is gone, or a name is not UTF-8: no store or JSON can hold it."""
     try:
@@ -66,11 +57,7 @@ def _check_environment(args: Sequence[str]) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the `batcher` command, and exit with its code."""
     args = list(sys.argv[1:] if arguments is None else arguments)
-    _replace_closed_streams()
-    for stream in (sys.stdout, sys.stderr):
-        # A character that the terminal cannot encode is replaced; it must not fail the command.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+    prepare_streams()
     try:
         _check_environment(args)
         code = cli.main(args, prog_name="batcher", standalone_mode=False)
@@ -82,10 +69,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = _INTERRUPTED
     except (BrokenPipeError, OutputClosed):
         # The reader of our stdout has exited, `head` for example: discard the rest.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
         code = 0
     except BatcherError as error:
         code = report_error(error, args)
     except Exception as error:  # noqa: BLE001 - a user sees a traceback only with --debug
         code = report_error(error, args)
+    flush_or_discard()
     sys.exit(code if isinstance(code, int) else 0)

@@ -1,13 +1,10 @@
 """`batcher results`: write the results of a job, in input order."""
 
-import sys
-from typing import BinaryIO
-
 import click
 
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import display_path, note
-from batcher.policy.privacy.sanitize import sanitize_json
+from batcher.cli.terminal.streams import StdoutWriter
 
 _EPILOG = """\b
 Examples:
@@ -16,17 +13,6 @@ Examples:
   batcher results gsm8k -o - | head      to stdout
   batcher results 3 --partial            the results so far
 """
-
-
-class _TerminalWriter:
-    """Writes to a terminal, with control characters as JSON escapes. A file or a pipe gets the unchanged bytes."""
-
-    def __init__(self, stdout: BinaryIO) -> None:
-        self._stdout = stdout
-
-    def write(self, line: bytes, /) -> int:
-        """Write one line."""
-        return self._stdout.write(sanitize_json(line))
 
 
 @click.command(epilog=_EPILOG)
@@ -50,9 +36,9 @@ def results(session: Session, *, named: str | None, output: str | None, errors: 
     with opened_for(session.db, named) as (database, job):
         if not partial:
             writing.require_finished(database, job)
-        out = _TerminalWriter(sys.stdout.buffer) if sys.stdout.isatty() else sys.stdout.buffer
-        done = writing.write(database, job, output=output, errors=errors, stdout=out)
-    sys.stdout.buffer.flush()
+        stdout = StdoutWriter()
+        done = writing.write(database, job, output=output, errors=errors, stdout=stdout)
+    stdout.flush()
     where = "stdout" if done.results == writing.STDOUT else display_path(done.results)
     note(f"job {job.id} ({job.name}): {done.answered:,} answered → {where}")
     for place in done.kept:

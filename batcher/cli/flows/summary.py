@@ -1,6 +1,5 @@
 """The summary at the end of a run, which names the next command, and the exit code."""
 
-import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,7 @@ from batcher.cli.terminal.output import (
     say,
     say_verbatim,
 )
+from batcher.cli.terminal.streams import discard
 from batcher.config.resolve import DEFAULT_BASE_URL
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
@@ -59,10 +59,9 @@ def summarize(
         else:
             for job, status in zip(jobs, statuses, strict=True):
                 _say_status(database, job, status, written.get(job.id))
-            sys.stdout.flush()
     except OSError:
         # The reader is gone, for example a closed terminal. The exit code still reports how the run ended.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard(sys.stdout)
     return exit_code(statuses)
 
 

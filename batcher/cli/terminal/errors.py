@@ -3,11 +3,13 @@
 import json
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from batcher.cli.terminal.output import note
+from batcher.cli.terminal.streams import discard
 from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
 from batcher.policy.privacy.sanitize import sanitize
 from batcher.policy.wording.url_secrets import mask_urls
@@ -25,7 +27,7 @@ def exit_code(error: BaseException) -> int:
 def report_click(error: click.ClickException, args: Sequence[str]) -> int:
     """Report wrong use that click found, with the command that shows help; returns the exit code."""
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        click.echo(error.format_message(), err=True)
+        _say_verbatim(error.format_message())
         return WRONG_USE
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batcher"
     _report(error.format_message(), f"`{command} --help`", args)
@@ -37,7 +39,7 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
     if "--debug" in args:
         import traceback  # noqa: PLC0415 - only with --debug
 
-        click.echo(sanitize(mask_urls("".join(traceback.format_exception(error))), keep_breaks=True), err=True)
+        _say_verbatim(sanitize(mask_urls("".join(traceback.format_exception(error))), keep_breaks=True))
     error = _innermost(error)
     if isinstance(error, InputError) and error.bad:
         _report_lines(error, args)
@@ -80,6 +82,12 @@ def _report_lines(error: InputError, args: Sequence[str]) -> None:
     _say_error(error.message, error.hint)
 
 
+def _say_verbatim(text: str) -> None:
+    """Print text to stderr as it is; lost if stderr cannot be written, as with `note`."""
+    with suppress(OSError):
+        click.echo(text, err=True)
+
+
 def _say_error(message: str, hint: str | None) -> None:
     note(f"error: {message}")
     if hint:
@@ -87,5 +95,9 @@ def _say_error(message: str, hint: str | None) -> None:
 
 
 def _print_json(document: Any) -> None:  # noqa: ANN401 - a JSON document
-    sys.stdout.write(json.dumps(document) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(json.dumps(document) + "\n")
+        sys.stdout.flush()
+    except OSError:
+        # The error stands on stderr as well.
+        discard(sys.stdout)

@@ -2,35 +2,45 @@
 
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 import msgspec
 
 from batcher.cli.terminal.layout import fit, table_lines, width_of
+from batcher.cli.terminal.streams import writing_stdout
 from batcher.policy.privacy.sanitize import sanitize, sanitize_json
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encodes
     """Print the answer of `--json`: exactly one document on stdout."""
     raw = sanitize_json(msgspec.json.encode(document))
-    sys.stdout.buffer.write(msgspec.json.format(raw, indent=2) + b"\n")
-    sys.stdout.buffer.flush()
+    with writing_stdout():
+        sys.stdout.buffer.write(msgspec.json.format(raw, indent=2) + b"\n")
+        sys.stdout.buffer.flush()
 
 
 def say(text: str = "") -> None:
     """Print a line of the answer. Control characters are escaped: the text may come from outside."""
-    click.echo(fit(sanitize(text), width_of(sys.stdout)))
+    with writing_stdout():
+        click.echo(fit(sanitize(text), width_of(sys.stdout)))
 
 
 def say_verbatim(text: str) -> None:
     """Print a line without wrapping it, so that it can be copied from the terminal."""
-    click.echo(sanitize(text))
+    with writing_stdout():
+        click.echo(sanitize(text))
 
 
 def note(text: str) -> None:
-    """Print a line that is not part of the answer, on stderr."""
-    click.echo(fit(sanitize(text), width_of(sys.stderr)), err=True)
+    """Print a line that is not part of the answer, on stderr.
+
+    If stderr cannot be written (its reader has exited, its disk is full), the line is lost and the command
+    continues.
+    """
+    with suppress(OSError):
+        click.echo(fit(sanitize(text), width_of(sys.stderr)), err=True)
 
 
 def number(value: float) -> str:
@@ -59,8 +69,9 @@ def display_path(path: str) -> str:
 def table(rows: list[list[str]], *, right: frozenset[int] = frozenset()) -> None:
     """Print a table; the first row is the head, and `right` are the columns to align right."""
     clean = [[sanitize(cell) for cell in row] for row in rows]
-    for line in table_lines(clean, right, width_of(sys.stdout)):
-        click.echo(line)
+    with writing_stdout():
+        for line in table_lines(clean, right, width_of(sys.stdout)):
+            click.echo(line)
 
 
 _STEP = 1_000

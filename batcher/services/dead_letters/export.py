@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from msgspec import Struct
 
 from batcher.domain.errors import UsageError
-from batcher.files.writing import write_atomically
+from batcher.files.writing import Writable, write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results import pages
@@ -32,7 +32,7 @@ class Extracted(Struct, frozen=True, kw_only=True):
 
 
 def extract(
-    database: Database, filters: Filters, *, output: str, stdout: BinaryIO, force: bool = False
+    database: Database, filters: Filters, *, output: str, stdout: Writable, force: bool = False
 ) -> Extracted:
     """Write the matching dead letters to `output` (`-`: stdout) in file order; no file if there are none.
 

@@ -1,7 +1,6 @@
 """`batcher dlq export`: write dead letters as a job file."""
 
 import shlex
-import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -9,6 +8,7 @@ import click
 from batcher.cli.commands.dlq.selection import LetterSelection, no_store, selection_options
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import display_path, letter_count, note
+from batcher.cli.terminal.streams import StdoutWriter
 from batcher.policy.wording.url_secrets import shown_base_url
 
 if TYPE_CHECKING:
@@ -40,8 +40,9 @@ def export(session: Session, *, selection: LetterSelection, output: str, force: 
         if database is None:
             raise no_store(session.db)
         filters = selection.filters(database)
-        done = extracting.extract(database, filters, output=output, stdout=sys.stdout.buffer, force=force)
-    sys.stdout.buffer.flush()
+        stdout = StdoutWriter()
+        done = extracting.extract(database, filters, output=output, stdout=stdout, force=force)
+    stdout.flush()
     if not done.count:
         note("no dead letter matches; nothing was written")
         return
