@@ -32,8 +32,8 @@ from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import JobState, ShownState
 from batcher.sender.proxies import check_proxy
 from batcher.services.jobs import change_settings
-from batcher.services.jobs.known_jobs import EndpointNaming
-from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
+from batcher.services.jobs.options import EndpointNaming, SubmitOptions
+from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.services.results.places import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
 from batcher.services.runs.status import JobStatus, job_status
@@ -144,20 +144,23 @@ class Batcher:
         name: str | None = None,
         key: str | None = None,
         url: str | None = None,
+        model: str | None = None,
+        check_bodies: bool = True,
         new: bool = False,
         skip_invalid: bool = False,
         output: str | os.PathLike[str] | None = None,
     ) -> JobHandle:
         """Check and store a job.
 
-        If the same job is in the store already, it is found again, and the settings that are given here replace
-        its own. If a line is invalid, nothing is stored.
+        If the same job is in the store already, the settings that are given here replace its own.
 
         Args:
             source: A job file's path, or an iterable of request objects.
             name: The job's name. Default: the file's name.
             key: Identifies an iterable, so that it can be resumed: the same key is the same job.
             url: The endpoint of bodies without `messages`, such as `/v1/embeddings`.
+            model: The model of bodies that name none, or a placeholder.
+            check_bodies: Whether bodies that look wrong for their endpoint are refused.
             new: Store it as a new job even if the same job is in the store.
             skip_invalid: Skip invalid lines instead of raising.
             output: Where `batcher results` and `batcher resume` write the results.
@@ -170,15 +173,8 @@ class Batcher:
             UsageError: There is no key to send, or it is not clear which of the file's jobs is meant.
         """
         path = None if output is None else absolute(output)
-        options = SubmitOptions(
-            name=name,
-            key=key,
-            url=url,
-            new=new,
-            skip_invalid=skip_invalid,
-            output_path=path,
-            naming=self._naming(),
-        )
+        options = SubmitOptions(name=name, key=key, url=url, model=model, check_bodies=check_bodies, new=new)
+        options = replace(options, skip_invalid=skip_invalid, output_path=path, naming=self._naming())
         # In a thread, because a large file takes time and other jobs may run in this event loop.
         stored = await asyncio.to_thread(self._submit, source, options)
         job = stored.job

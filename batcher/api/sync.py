@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any
 
@@ -28,6 +28,8 @@ def run_file(
     tpm: float | None = None,
     name: str | None = None,
     url: str | None = None,
+    model: str | None = None,
+    check_bodies: bool = True,
     new: bool = False,
     skip_invalid: bool = False,
     **settings: Any,  # noqa: ANN401 - Batcher's own, which names and types them
@@ -43,6 +45,8 @@ def run_file(
         tpm: Tokens per minute, for every model.
         name: The job's name. Default: the file's name.
         url: The endpoint of bodies without `messages`, such as `/v1/embeddings`.
+        model: The model of bodies that name none, or a placeholder.
+        check_bodies: Whether bodies that look wrong for their endpoint are refused.
         new: Run it as a new job even if the same job is in the store.
         skip_invalid: Skip invalid lines instead of raising.
         **settings: Settings of `Batcher`: `db`, `base_url`, `api_key`, `concurrency` and the others.
@@ -57,17 +61,22 @@ def run_file(
         Paused: Someone must act before the job can continue. The rows answered so far are written.
     """
     results = _place(path, output, simulated=bool(settings.get("simulate")))
-    limits = Limits(rpm=rpm, tpm=tpm) if rpm is not None or tpm is not None else None
-
     place = places.absolute(results)  # the host program may change its working directory meanwhile
+    if rpm is not None or tpm is not None:
+        settings["limits"] = Limits(rpm=rpm, tpm=tpm)
+    asked: dict[str, Any] = {"name": name, "url": url, "model": model, "check_bodies": check_bodies}
+    asked |= {"new": new, "skip_invalid": skip_invalid, "output": place}
+    return _run_anywhere(lambda: _run_job(path, asked, settings, shown=results))
 
-    async def work() -> Summary:
-        async with Batcher(limits=limits, **settings) as queue:
-            _check_place(queue, place, os.fspath(path))
-            job = await queue.submit(path, name=name, url=url, new=new, skip_invalid=skip_invalid, output=place)
-            return await _run_and_write(queue, JobId(job.id), place, shown=results)
 
-    return _run_anywhere(work)
+async def _run_job(
+    path: str | os.PathLike[str], asked: Mapping[str, Any], settings: Mapping[str, Any], *, shown: str
+) -> Summary:
+    """Run the job. `asked`: arguments of `Batcher.submit`; `shown`: the results' path as the caller gave it."""
+    async with Batcher(**settings) as queue:
+        _check_place(queue, asked["output"], os.fspath(path))
+        job = await queue.submit(path, **asked)
+        return await _run_and_write(queue, JobId(job.id), asked["output"], shown=shown)
 
 
 def _place(path: str | os.PathLike[str], output: str | os.PathLike[str] | None, *, simulated: bool) -> str:

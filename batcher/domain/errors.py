@@ -17,7 +17,7 @@ A message says what is wrong and where; `hint` says what to do next.
 
 from collections.abc import Sequence
 
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import BadLine, BadLines, ForeignLines
 
 #: How many invalid lines the error's own message names.
 _BAD_LINES_IN_WORDS = 5
@@ -32,7 +32,7 @@ class BatcherError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return self.message if self.hint is None else f"{self.message}\n  → {self.hint}"
+        return self.message if self.hint is None else "\n  → ".join([self.message, *self.hint.splitlines()])
 
 
 class UsageError(BatcherError):
@@ -48,19 +48,33 @@ class UnknownJob(UsageError):
 
 
 class InputError(UsageError):
-    """A job file that was refused. `bad` holds the first invalid lines at most; `count` is the number of all."""
+    """A job file that was refused.
+
+    `bad` holds the first invalid lines at most; `count` is the number of all. `groups` are the lines by reason,
+    and `forms` those of other forms than a job file's.
+    """
 
     def __init__(
-        self, message: str, *, source: str, bad: Sequence[BadLine] = (), count: int = 0, hint: str | None = None
+        self,
+        message: str,
+        *,
+        source: str,
+        bad: Sequence[BadLine] = (),
+        count: int = 0,
+        groups: Sequence[BadLines] = (),
+        forms: Sequence[ForeignLines] = (),
+        hint: str | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.source = source
         self.bad = tuple(bad)
         self.count = count
+        self.groups = tuple(groups)
+        self.forms = tuple(forms)
 
     def __str__(self) -> str:
-        first = "".join(f"\n{self.source}:{line.line}: {line.reason}" for line in self.bad[:_BAD_LINES_IN_WORDS])
-        return super().__str__() + first
+        texts = sorted(text for group in self.groups for text in group.texts(self.source))
+        return super().__str__() + "".join(f"\n{text}" for _, text in texts[:_BAD_LINES_IN_WORDS])
 
 
 class StoreError(BatcherError):

@@ -13,8 +13,8 @@ from batcher.domain.states import AnswerMark
 class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
     """One valid line of a job file.
 
-    `path` is a plain path under `/v1/`, normalized (`/chat/completions` becomes `/v1/chat/completions`). `body` is
-    the request's JSON as the file spells it. `est_input` and `est_output` are tokens.
+    `path` is a plain path, normalized (`/chat/completions` becomes `/v1/chat/completions`). `body` is the
+    request's JSON as the file spells it. `est_input` and `est_output` are tokens.
     """
 
     #: Physical line number in the file, from 1.
@@ -28,6 +28,8 @@ class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
     est_output: int
     #: Whether the same body always gives the same answer: embeddings, moderations, temperature 0 or a seed.
     deterministic: bool
+    #: What is probably not meant as it is (`policy.input.row_notes`).
+    notes: tuple[str, ...] = ()
 
 
 class Line(Struct, frozen=True, kw_only=True, gc=False):
@@ -46,6 +48,39 @@ class BadLine(Struct, frozen=True, kw_only=True):
     text: str
     #: The line's custom_id if it could be read.
     custom_id: str | None = None
+    #: What kind of line it is, if there is advice for its kind (`policy.input.foreign_forms.Form`).
+    form: str | None = None
+    #: The keys of a data row.
+    keys: tuple[str, ...] = ()
+
+
+class BadLines(Struct, kw_only=True):
+    """Invalid lines with the same reason."""
+
+    reason: str
+    #: The numbers of the first ones, if so few are each shown on a line of their own.
+    lines: list[int]
+    last: int
+    count: int
+
+    def texts(self, source: str) -> list[tuple[int, str]]:
+        """Return `FILE:LINE: reason` for each of a few lines, with its number; for many, one with their range."""
+        if self.count <= len(self.lines):
+            return [(line, f"{source}:{line}: {self.reason}") for line in self.lines]
+        first = self.lines[0]
+        all_of_them = self.last - first + 1 == self.count
+        which = f"{self.count:,} lines" if all_of_them else f"{self.count:,} of these lines"
+        return [(first, f"{source}:{first}-{self.last}: {self.reason} ({which})")]
+
+
+class ForeignLines(Struct, frozen=True, kw_only=True):
+    """Lines of a file in another form: how many, and what to do about them."""
+
+    form: str
+    count: int
+    first_line: int
+    reason: str
+    hint: str
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -10,11 +10,18 @@ import zstandard
 from msgspec import Struct
 
 from batcher.domain.errors import InputError
+from batcher.domain.requests import ForeignLines
 from batcher.files.source import BLOCK, Readable, Source
+from batcher.policy.input.file_forms import HEAD_BYTES, file_form
+from batcher.policy.input.foreign_forms import Form
+from batcher.policy.input.form_advice import advice, described
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
 
 #: Bytes that are kept of a line that is too long.
 KEPT_HEAD: Final = 8_000
+_CTRL_Z: Final = b"\x1a"
+#: Forms of which the lines are counted.
+_OF_LINES: Final = frozenset({Form.CSV, Form.ARRAY, Form.PRETTY})
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -30,13 +37,15 @@ class RawLine(Struct, frozen=True, gc=False):
 def read_lines(source: Readable, *, name: str) -> Iterator[RawLine]:
     """Split at line feeds only.
 
-    A BOM, a trailing CR and blank lines are dropped; the last line needs no line feed.
+    A BOM, a trailing CR, blank lines and the end marks of DOS (Ctrl-Z) are dropped; the last line needs no line
+    feed.
 
-    Raises InputError, with `name`, if the file cannot be read or decompressed to its end.
+    Raises InputError, with `name`, if the file is no JSON Lines at all, or cannot be read or decompressed to its
+    end.
     """
     number = 1
     unended = _Unended()
-    for block in _without_bom(_blocks(source, name)):
+    for block in _in_lines(_without_bom(_blocks(source, name)), name):
         pieces = block.split(b"\n")
         unended.add(pieces[0])
         if len(pieces) == 1:
@@ -46,11 +55,28 @@ def read_lines(source: Readable, *, name: str) -> Iterator[RawLine]:
             # Written inline because most lines pass here: a call for each would halve the speed.
             if data[-1:] == b"\r":
                 data = data[:-1]  # noqa: PLW2901 - the line without its end
-            if data and not data.isspace():
+            if data and not data.isspace() and data != _CTRL_Z:
                 yield RawLine(at, data)
         number += len(pieces) - 1
         unended.add(pieces[-1])
+    unended.drop_end_mark()
     yield from unended.end(number)
+
+
+def _in_lines(blocks: Iterator[bytes], name: str) -> Iterator[bytes]:
+    """Yield the blocks. Raises InputError if the first one shows that they are no lines of JSON."""
+    first = next(blocks, None)
+    if first is None:
+        return
+    found = file_form(first[:HEAD_BYTES], name=name)
+    if found is not None:
+        lines = first.count(b"\n") + sum(block.count(b"\n") for block in blocks if found.form in _OF_LINES)
+        form, hint = found.form, advice(found.form, name, keys=found.columns, delimiter=found.delimiter)
+        what = described(form, columns=found.columns, lines=max(1, lines))
+        of_form = ForeignLines(form=form.value, count=max(1, lines), first_line=1, reason=what, hint=hint)
+        raise InputError(f"{name} {what}", source=name, forms=[of_form], hint=hint)
+    yield first
+    yield from blocks
 
 
 def digest(source: Source) -> bytes:
@@ -78,6 +104,12 @@ class _Unended:
             self._pieces.append(piece)
         else:
             self._pieces = [b"".join([*self._pieces, piece])[:KEPT_HEAD]] if self._pieces else []
+
+    def drop_end_mark(self) -> None:
+        """Drop Ctrl-Z, with which DOS and CP/M end a text, from the file's last line."""
+        if self._pieces and self._pieces[-1].endswith(_CTRL_Z) and self._size <= MAX_LINE_BYTES:
+            data = b"".join(self._pieces).rstrip(_CTRL_Z)
+            self._pieces, self._size = [data], len(data)
 
     def end(self, number: int) -> Iterator[RawLine]:
         """Return the line, unless it is blank, and begin the next one."""

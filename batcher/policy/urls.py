@@ -70,13 +70,30 @@ def _refuse_key_in_query(query: str) -> None:
 
 
 def request_url(base_url: str, path: str) -> str:
-    """Return the URL of a request: the base URL, the part of `path` after /v1 as text, then the query.
+    """Return the URL of a request: base URL and path joined as text, then the base URL's query.
 
-    `base_url` is normalized; `path` begins with /v1/.
+    `base_url` is normalized; `path` is a plain path. The base URL replaces `/v1` at the start of a path. Any other
+    path is appended to the base URL without its final `/v1`. What that path and the base URL have in common, such
+    as GLM's `/v4`, occurs once.
     """
     base, mark, query = base_url.partition("?")
-    rest = path[len(_PATH_PREFIX) - 1 :] if path.startswith(_PATH_PREFIX) else path
-    return f"{base}{rest}{mark}{query}"
+    if path.startswith(_PATH_PREFIX):
+        return f"{base}{path[len(_PATH_PREFIX) - 1 :]}{mark}{query}"
+    scheme, _, rest = base.partition("://")
+    host, *segments = rest.split("/")
+    asked = path[1:].split("/")
+    shared = _overlap(segments, asked)
+    if not shared and segments[-1:] == ["v1"]:
+        segments = segments[:-1]
+        shared = _overlap(segments, asked)
+    joined = "/".join([host, *segments, *asked[shared:]])
+    return f"{scheme}://{joined}{mark}{query}"
+
+
+def _overlap(segments: list[str], asked: list[str]) -> int:
+    """Return how many segments at the end of the base URL are also those at the start of the path."""
+    most = min(len(segments), len(asked) - 1)
+    return next((size for size in range(most, 0, -1) if segments[-size:] == asked[:size]), 0)
 
 
 def host_of(base_url: str) -> str:

@@ -23,7 +23,8 @@ from batcher.files.reading import read_lines
 from batcher.files.source import Source, open_source
 from batcher.policy.input.line_parser import parse_line
 from batcher.services.jobs.check import check_file
-from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
+from batcher.services.jobs.options import SubmitOptions
+from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.store.sqlite.database import Database
 from tests.support.hostile import REFUSED, TAKEN
 from tests.support.jobs import store_in
@@ -214,7 +215,7 @@ def test_a_file_is_stored_whole_or_not_at_all_and_check_says_which(
     def submit() -> Submitted:
         return submit_file(database, source(*file), _SETTINGS, options, clock=ManualClock())
 
-    checked = tried(lambda: check_file(source(*file), _SETTINGS, url=None, most_errors=None))
+    checked = tried(lambda: check_file(source(*file), _SETTINGS, options)[0])
     submitted = tried(submit)
     if isinstance(checked, InputError):
         assert isinstance(submitted, InputError)

@@ -58,10 +58,17 @@ def test_that_rows_share_an_answer_is_said_at_the_start_and_at_the_end(server: P
     assert "12 answered (8 cached)" in called.out
 
 
-def test_rows_that_do_not_sample_share_without_a_word(server: Provider) -> None:
+def test_repeats_at_temperature_0_are_reported_too(server: Provider) -> None:
     called = run_on(server, job_file(Path("j.jsonl"), *repeats(12, 4, temperature=0)))
-    assert "repeat another" not in called.err + called.out
+    assert "8 rows repeat another row's body and share its answer" in called.err
+    assert "8 rows repeat another row's body" in called.out
     assert seen(server) == (4, 4)
+
+
+def test_embeddings_share_without_a_word(server: Provider) -> None:
+    rows = [line(f"row-{n}", {"model": "e", "input": "x"}, url="/v1/embeddings") for n in range(3)]
+    called = run_on(server, job_file(Path("j.jsonl"), *rows))
+    assert "repeat another" not in called.err + called.out
 
 
 @pytest.mark.parametrize("how", [["--no-cache"], ["--cache", "off"]])

@@ -44,7 +44,7 @@ def test_every_hostile_line_is_refused_by_its_number_and_reason() -> None:
     good = (json.dumps(json.loads(envelope(custom_id=f"good-{n}"))).encode() for n in range(len(REFUSED)))
     path = Path("j.jsonl")
     path.write_bytes(b"".join(fine + b"\n" + bad + b"\n" for fine, (_, bad) in zip(good, REFUSED, strict=True)))
-    told = refused_by("check", path, "--json").json
+    told = refused_by("check", path, *NOWHERE, "--json").json
     assert (told["lines"], told["valid"], told["invalid"]) == (2 * len(REFUSED), len(REFUSED), len(REFUSED))
     listed = told["errors"]
     assert listed == refused_by("submit", path, *NOWHERE, "--json").json["error"]["lines"]

@@ -23,7 +23,8 @@ from batcher.ports import Sender
 from batcher.services.jobs import line_chunks
 from batcher.services.jobs import submit as submitting
 from batcher.services.jobs.background_writer import BackgroundWriter
-from batcher.services.jobs.submit import SubmitOptions, submit_file
+from batcher.services.jobs.options import SubmitOptions
+from batcher.services.jobs.submit import submit_file
 from batcher.services.runs import run as running
 from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
 from batcher.store.jobs import jobs

@@ -1,17 +1,17 @@
 """`batcher check`: check a job file without storing or sending it."""
 
 import os
-import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from batcher.cli.params.job_options import PARSING_OPTIONS
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.errors import WRONG_USE
+from batcher.cli.terminal.errors import WRONG_USE, bad_line_texts
 from batcher.cli.terminal.output import duration, number, print_json, row_count, say, table
 from batcher.config import Flags, resolve_job
-from batcher.domain.errors import UsageError
-from batcher.policy.api_paths import normal_path
+from batcher.domain.requests import BadLines
 from batcher.policy.input.deduplication import advice
 
 if TYPE_CHECKING:
@@ -25,18 +25,37 @@ Examples:
 """
 
 
+def _all_of(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    def add(command: Any) -> Any:  # noqa: ANN401 - a command
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @click.command(epilog=_EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
 @click.option("--rpm", multiple=True, metavar="N", help="Requests per minute; MODEL=N for one model.")
 @click.option("--tpm", multiple=True, metavar="N", help="Tokens per minute; MODEL=N for one model.")
 @click.option(
-    "--url", metavar="PATH", help="API path for bare bodies without `messages`, for example /v1/embeddings."
+    "--base-url", metavar="URL", help="Base URL of the endpoint: OpenAI's bodies are checked most strictly."
 )
+@_all_of(PARSING_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every invalid line.")
 @shared
 @click.pass_obj
 def check(
-    session: Session, *, file: str, rpm: tuple[str, ...], tpm: tuple[str, ...], url: str | None, as_json: bool
+    session: Session,
+    *,
+    file: str,
+    rpm: tuple[str, ...],
+    tpm: tuple[str, ...],
+    base_url: str | None,
+    url: str | None,
+    model: str | None,
+    no_body_checks: bool,
+    as_json: bool,
 ) -> int:
     """Check a job file without storing or sending it.
 
@@ -44,27 +63,23 @@ def check(
     binds and the time that the job will take. Exits with 2 if a line is invalid.
     """
     from batcher.cli.flows.limit_notes import say_limits_without_model  # noqa: PLC0415
-    from batcher.files.source import open_source  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.cli.flows.parsing import parsing_options  # noqa: PLC0415 - heavy modules only where they are used
+    from batcher.files.source import open_source  # noqa: PLC0415
     from batcher.services.jobs.check import check_file  # noqa: PLC0415
-    from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES  # noqa: PLC0415
 
-    flags = Flags(rpm=rpm, tpm=tpm)
+    flags = Flags(rpm=rpm, tpm=tpm, base_url=base_url)
     settings = resolve_job(flags, remembered=None, environ=os.environ, file=session.file())
-    path = None if url is None else normal_path(url)
-    if url is not None and path is None:
-        raise UsageError(f"--url {url} is not a plain path under /v1/", hint="for example --url /v1/embeddings")
+    options = parsing_options(url, model, no_body_checks=no_body_checks, as_json=as_json)
     with open_source(file) as source:
-        checked = check_file(source, settings, url=path, most_errors=None if as_json else SHOWN_BAD_LINES)
-    print_json(checked) if as_json else _say(checked)
+        checked, groups = check_file(source, settings, options)
+    print_json(checked) if as_json else _say(checked, groups)
     say_limits_without_model(sorted({load.model for load in checked.models}), flags)
     return WRONG_USE if checked.invalid else 0
 
 
-def _say(checked: "Checked") -> None:
-    for error in checked.errors:
-        say(f"{checked.file}:{error.line}: {error.reason}")
-    if checked.invalid > len(checked.errors):
-        say(f"… and {number(checked.invalid - len(checked.errors))} more (--json lists all)")
+def _say(checked: "Checked", groups: Sequence[BadLines]) -> None:
+    for text in bad_line_texts(checked.file, groups, checked.invalid):
+        say(text)
     lines = "1 line" if checked.lines == 1 else f"{number(checked.lines)} lines"
     say(f"{checked.file}: {lines}, {number(checked.valid)} valid, {number(checked.invalid)} invalid")
     if checked.models:
@@ -73,10 +88,10 @@ def _say(checked: "Checked") -> None:
         table([head, *(_row(load) for load in checked.models)], right=frozenset({2, 3, 4, 6}))
     _say_repeats(checked)
     _say_time(checked)
-    if checked.invalid:
-        name = "-" if checked.file == "<stdin>" else shlex.quote(checked.file)
-        skip = f", or skip them with `batcher run {name} --skip-invalid`" if checked.valid else ""
-        say(f"→ fix the invalid lines{skip}")
+    for text in checked.notes:
+        say(f"note: {text}")
+    for text in (checked.hint or "").splitlines():
+        say(f"→ {text}")
 
 
 def _row(load: "Workload") -> list[str]:

@@ -1,6 +1,7 @@
 """`batcher run`: run a job file to the end and write its results."""
 
 import os
+from contextlib import ExitStack
 
 import click
 from msgspec.structs import replace
@@ -32,14 +33,18 @@ def run(session: Session, *, given: FileOptions, flags: Flags) -> int:
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.cli.flows.run import run_to_end  # noqa: PLC0415
-    from batcher.cli.flows.submit import store  # noqa: PLC0415
+    from batcher.cli.flows.submit import opened_file, store  # noqa: PLC0415
     from batcher.services.store.open_store import open_or_create  # noqa: PLC0415
 
     process = session.process(concurrency=flags.concurrency)
     parts = make_parts()
-    with open_or_create(process.db, parts.clock) as database:
+    environ, config = os.environ, session.file()
+    with ExitStack() as opened:
+        source = opened.enter_context(opened_file(given, flags, db=process.db, environ=environ, config=config))
+        database = opened.enter_context(open_or_create(process.db, parts.clock))
         options = replace(given, quiet=session.quiet, runs=True)
-        stored = store(database, options, flags, environ=os.environ, config=session.file(), clock=parts.clock)
+        stored = store(database, source, options, flags, environ=environ, config=config, clock=parts.clock)
+        source.close()
         return run_to_end(
             database,
             [stored.job],

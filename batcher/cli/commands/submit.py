@@ -1,6 +1,7 @@
 """`batcher submit`: check and store a job file, to run it later."""
 
 import os
+from contextlib import ExitStack
 
 import click
 from msgspec.structs import replace
@@ -29,15 +30,18 @@ def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
     Prints the number of the job. If the file already has a job, that job is used, and the given options replace
     its own.
     """
-    from batcher.cli.flows.submit import store  # noqa: PLC0415
+    from batcher.cli.flows.submit import opened_file, store  # noqa: PLC0415
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.runs.status import job_status  # noqa: PLC0415
     from batcher.services.store.open_store import open_or_create  # noqa: PLC0415
 
     clock = SystemClock()
-    with open_or_create(session.db, clock) as database:
+    environ, config = os.environ, session.file()
+    with ExitStack() as opened:
+        source = opened.enter_context(opened_file(given, flags, db=session.db, environ=environ, config=config))
+        database = opened.enter_context(open_or_create(session.db, clock))
         options = replace(given, quiet=session.quiet)
-        job = store(database, options, flags, environ=os.environ, config=session.file(), clock=clock).job
+        job = store(database, source, options, flags, environ=environ, config=config, clock=clock).job
         if given.as_json:
             print_json(job_status(database, job, now=clock.now()))
             return

@@ -1,6 +1,7 @@
 """Steps that several commands share.
 
 submit         store a job file as a job, or find the job that it already has
+parsing        what the options for reading a job file's lines mean
 limit_notes    say which limits name a model that the file does not hold
 stored_notes   say what became of a job file, and what is paid again
 job_errors     name the job and its endpoint in errors

@@ -29,6 +29,8 @@ def say_new(database: Database, submitted: Submitted, given: FileOptions) -> Non
     if beside is not None:
         note(f"  no endpoint was named, so it goes where job {beside.id} went: {shown_base_url(job.base_url)}")
     say_earlier_answers(database, job, given)
+    for text in submitted.notes:
+        note(f"note: {text}")
     repeated = random_repeats(database, job) if submitted.followers else 0
     if repeated:
         note(f"note: {advice(repeated)}")

@@ -1,12 +1,15 @@
 """Shared by `run` and `submit`: store a job file as a job, or find the job that it already has."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from batcher.cli.flows import signals
 from batcher.cli.flows.job_errors import errors_named
+from batcher.cli.flows.parsing import parsing_options
 from batcher.cli.flows.stored_notes import say_known, say_new, say_unknown_models
 from batcher.cli.params.job_options import FileOptions
 from batcher.config import (
@@ -23,17 +26,17 @@ from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
-from batcher.files.source import STDIN, open_source
-from batcher.policy.api_paths import normal_path
+from batcher.files.source import STDIN, Source, open_source
 from batcher.ports import Clock
 from batcher.sender.proxies import check_proxy
 from batcher.services.dead_letters.retry import retry_job
 from batcher.services.jobs import change_settings
-from batcher.services.jobs.known_jobs import EndpointNaming
-from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES
-from batcher.services.jobs.submit import SubmitOptions, submit_file
-from batcher.services.results.places import absolute, check_places, default_output
+from batcher.services.jobs.options import EndpointNaming, SubmitOptions
+from batcher.services.jobs.refuse_early import refuse_early
+from batcher.services.jobs.submit import submit_file
+from batcher.services.results.places import absolute, check_places, default_output, refuse_table
 from batcher.services.results.write import remembered_output
+from batcher.services.store.open_store import exists
 from batcher.store.sqlite.database import Database
 
 
@@ -44,8 +47,28 @@ class StoredFile(Struct, frozen=True, kw_only=True):
     place: str | None = None
 
 
+@contextmanager
+def opened_file(
+    given: FileOptions, flags: Flags, *, db: str, environ: Mapping[str, str], config: FileSettings
+) -> Iterator[Source]:
+    """Open the job file. If there is no store yet, first refuse what could not be stored or run.
+
+    So a wrong file, a results file of a wrong kind or a missing key leaves no store behind.
+    """
+    with ExitStack() as opened:
+        with signals.exit_on_signals():
+            source = opened.enter_context(open_source(given.file))
+            if not exists(db):
+                settings = resolve_job(flags, remembered=None, environ=environ, file=config)
+                refuse_table(given.output or "")
+                refuse_early(source, settings, _options(given, output=None, naming=EndpointNaming()))
+                check_credentials(settings, environ)
+        yield source
+
+
 def store(
     database: Database,
+    source: Source,
     given: FileOptions,
     flags: Flags,
     *,
@@ -64,18 +87,11 @@ def store(
     def settings_at(other: Job) -> JobSettings:
         return resolve_job(flags, remembered=None, environ=environ, file=config, endpoint_of=other.settings)
 
-    with signals.exit_on_signals(), open_source(given.file) as source:
+    with signals.exit_on_signals():
         output = _output(database, given, simulated=settings.simulate)
         named_by = base_url_named_by(flags, environ, config)
-        options = SubmitOptions(
-            name=given.name,
-            url=_url(given.url),
-            skip_invalid=given.skip_invalid,
-            new=given.new,
-            output_path=output,
-            keep_bad=None if given.as_json else SHOWN_BAD_LINES,
-            naming=EndpointNaming(is_explicit=named_by in {"--simulate", "--base-url"}, named_by=named_by),
-        )
+        naming = EndpointNaming(is_explicit=named_by in {"--simulate", "--base-url"}, named_by=named_by)
+        options = _options(given, output=output, naming=naming)
         submitted = submit_file(
             database,
             source,
@@ -134,6 +150,12 @@ def _path(given: FileOptions) -> str | None:
     return None if given.file == STDIN else str(Path(given.file).resolve())
 
 
+def _options(given: FileOptions, *, output: str | None, naming: EndpointNaming) -> SubmitOptions:
+    parsing = parsing_options(given.url, given.model, no_body_checks=given.no_body_checks, as_json=given.as_json)
+    parsing = replace(parsing, name=given.name, skip_invalid=given.skip_invalid, new=given.new)
+    return replace(parsing, output_path=output, naming=naming)
+
+
 def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the key, the value of a header or the CA file is missing, or the proxy is unusable."""
     check_ca_file(settings.ca_file)
@@ -154,12 +176,3 @@ def _output(database: Database, given: FileOptions, *, simulated: bool) -> str:
     place = absolute(path)
     check_places(database, place, source_path=None if from_stdin else given.file)
     return place
-
-
-def _url(given: str | None) -> str | None:
-    if given is None:
-        return None
-    path = normal_path(given)
-    if path is None:
-        raise UsageError(f"--url {given} is not a plain path under /v1/", hint="for example --url /v1/embeddings")
-    return path

@@ -100,6 +100,8 @@ class FileOptions(Struct, frozen=True, kw_only=True):
     new: bool
     name: str | None
     url: str | None
+    model: str | None
+    no_body_checks: bool
     skip_invalid: bool
     retry_dead: bool
     as_json: bool
@@ -108,6 +110,20 @@ class FileOptions(Struct, frozen=True, kw_only=True):
     runs: bool = False
 
 
+#: How the lines of a job file are read; also the options of `check`.
+PARSING_OPTIONS: list[Callable[[Any], Any]] = [
+    click.option(
+        "--url",
+        metavar="PATH",
+        help="API path for bare bodies without `messages`, for example /v1/embeddings.",
+    ),
+    click.option("--model", metavar="M", help="Model for bodies that name none, or a placeholder."),
+    click.option(
+        "--no-body-checks",
+        is_flag=True,
+        help="Send bodies as they are, also if they look wrong for their endpoint.",
+    ),
+]
 _FILE_OPTIONS: list[Callable[[Any], Any]] = [
     click.argument("file", metavar="FILE", type=click.Path(allow_dash=True)),
     click.option(
@@ -118,16 +134,23 @@ _FILE_OPTIONS: list[Callable[[Any], Any]] = [
     ),
     click.option("--new", is_flag=True, help="Create a new job even if this file has one."),
     click.option("--name", metavar="NAME", help="Name of the job.  [default: FILE's stem]"),
-    click.option(
-        "--url",
-        metavar="PATH",
-        help="API path for bare bodies without `messages`, for example /v1/embeddings.",
-    ),
+    *PARSING_OPTIONS,
     click.option("--skip-invalid", is_flag=True, help="Skip invalid lines; they go to the errors file."),
     click.option("--retry-dead", is_flag=True, help="If this file has a job, retry its dead letters too."),
     click.option("--json", "as_json", is_flag=True, help="Print the job's status as JSON at the end."),
 ]
-_FILE_OPTION_NAMES = ("file", "output", "new", "name", "url", "skip_invalid", "retry_dead", "as_json")
+_FILE_OPTION_NAMES = (
+    "file",
+    "output",
+    "new",
+    "name",
+    "url",
+    "model",
+    "no_body_checks",
+    "skip_invalid",
+    "retry_dead",
+    "as_json",
+)
 
 
 def file_options(command: F) -> F:

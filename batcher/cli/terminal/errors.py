@@ -2,18 +2,22 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 import click
+from msgspec import structs
 
 from batcher.cli.terminal.output import note
 from batcher.cli.terminal.streams import discard
 from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
+from batcher.domain.requests import BadLines
 from batcher.policy.privacy.sanitize import sanitize
 from batcher.policy.wording.url_secrets import mask_urls
 
+#: Most lines about invalid lines.
+_MOST_TEXTS = 100
 FAILED, WRONG_USE, DEAD_LETTERS, PAUSED = 1, 2, 3, 4
 
 
@@ -41,7 +45,7 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
 
         _say_verbatim(sanitize(mask_urls("".join(traceback.format_exception(error))), keep_breaks=True))
     error = _innermost(error)
-    if isinstance(error, InputError) and error.bad:
+    if isinstance(error, InputError) and (error.bad or error.forms):
         _report_lines(error, args)
     elif isinstance(error, BatcherError):
         _report(error.message, error.hint, args)
@@ -72,13 +76,12 @@ def _report_lines(error: InputError, args: Sequence[str]) -> None:
     bad = sorted(error.bad, key=lambda each: each.line)
     if "--json" in args:
         lines = [{"line": each.line, "custom_id": each.custom_id, "reason": each.reason} for each in bad]
+        forms = [structs.asdict(each) for each in error.forms]
         document = {"message": error.message, "hint": error.hint, "count": error.count, "lines": lines}
-        _print_json({"error": document})
+        _print_json({"error": {**document, "forms": forms}})
         return
-    for each in bad:
-        note(f"{error.source}:{each.line}: {each.reason}")
-    if error.count > len(bad):
-        note(f"… and {error.count - len(bad):,} more (--json lists all)")
+    for text in bad_line_texts(error.source, error.groups, error.count):
+        note(text)
     _say_error(error.message, error.hint)
 
 
@@ -88,10 +91,25 @@ def _say_verbatim(text: str) -> None:
         click.echo(text, err=True)
 
 
+def bad_line_texts(source: str, groups: Sequence[BadLines], count: int) -> Iterator[str]:
+    """Yield what to print about invalid lines: each reason with its lines, and how many are not shown."""
+    texts: list[tuple[int, str]] = []
+    shown = 0
+    for group in groups:
+        of_group = group.texts(source)
+        if len(texts) + len(of_group) <= _MOST_TEXTS:
+            texts += of_group
+            shown += group.count
+    for _, text in sorted(texts):
+        yield text
+    if count > shown:
+        yield f"… and {count - shown:,} more (--json lists all)"
+
+
 def _say_error(message: str, hint: str | None) -> None:
     note(f"error: {message}")
-    if hint:
-        note(f"  → {hint}")
+    for line in (hint or "").splitlines():
+        note(f"  → {line}")
 
 
 def _print_json(document: Any) -> None:  # noqa: ANN401 - a JSON document

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
-from batcher.domain.requests import ParsedLine
+from batcher.domain.requests import BadLine, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.policy.api_paths import EMBEDDINGS, MODERATIONS
+from batcher.policy.input.foreign_forms import Form
 
+#: How many bytes of a repeated line are kept.
+KEPT_TEXT: Final = 2_000
 _FIXED: Final = frozenset({EMBEDDINGS, MODERATIONS})
 
 
@@ -24,11 +27,29 @@ def samples_at_random(path: str, body: Mapping[str, object]) -> bool:
     return isinstance(temperature, bool) or temperature != 0
 
 
+def differs_each_time(path: str) -> bool:
+    """Return whether the same body is answered differently each time, even at temperature 0 or with a seed."""
+    return path not in _FIXED
+
+
 def advice(count: int) -> str:
-    """Return what to say about rows that share an answer although the model samples at random."""
+    """Return what to say about rows that share an answer although each would get another one."""
+    repeat, share = ("row repeats", "shares") if count == 1 else ("rows repeat", "share")
     return (
-        f"{count:,} rows repeat another row's body and share its answer, though the model samples at random; "
-        "for independent samples give each row its own `seed`, or run with --no-cache --new"
+        f"{count:,} {repeat} another row's body and {share} its answer, though models answer the same prompt"
+        " differently each time, even at temperature 0; for independent samples give each row its own `seed`,"
+        " or run with --no-cache --new"
+    )
+
+
+def repeated_id(line: ParsedLine, *, first: int) -> BadLine:
+    """Return the refusal of a line whose custom_id the line `first` has."""
+    return BadLine(
+        line=line.line,
+        reason=f'custom_id "{line.custom_id}" was already used in line {first}; each must be unique',
+        text=line.body[:KEPT_TEXT].decode(errors="replace"),
+        custom_id=line.custom_id,
+        form=Form.REPEATED_ID,
     )
 
 

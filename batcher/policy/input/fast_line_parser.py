@@ -12,6 +12,7 @@ from msgspec import Meta, Raw, Struct
 
 from batcher.domain.requests import ParsedLine
 from batcher.policy.api_paths import CHAT, normal_path
+from batcher.policy.input.row_notes import ANSWERED
 from batcher.policy.tokens.estimate import output_tokens, text_chat_tokens
 
 MAX_CUSTOM_ID: Final = 512
@@ -19,6 +20,8 @@ MAX_CUSTOM_ID: Final = 512
 _MOST_BYTES: Final = 1 << 20
 #: Quotes around four keys and three strings; if there are more, a key of the envelope may occur twice.
 _ENVELOPE_QUOTES: Final = 14
+
+_ANSWERED: Final = (ANSWERED,)
 
 _Count = Annotated[int, Meta(ge=1, le=2**53)]
 _Integer = Annotated[int, Meta(ge=-(2**53), le=2**53)]
@@ -79,4 +82,5 @@ def plain_line(raw: bytes, *, line: int) -> ParsedLine | None:
         est_input=text_chat_tokens(spoken, messages=len(chat.messages), model=chat.model),
         est_output=output_tokens(max(chat.max_tokens or 0, chat.max_completion_tokens or 0), answers=chat.n or 1),
         deterministic=chat.seed is not None or chat.temperature == 0,
+        notes=_ANSWERED if chat.messages[-1].role == "assistant" else (),
     )

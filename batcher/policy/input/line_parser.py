@@ -10,19 +10,32 @@ from typing import Final
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from batcher.domain.requests import BadLine, ParsedLine
-from batcher.policy.api_paths import CHAT, normal_path
-from batcher.policy.input.body_validation import body_reason
+from batcher.policy.api_paths import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, normal_path, path_reason
+from batcher.policy.input.body_edit import Edit, edited
+from batcher.policy.input.body_validation import MODEL_MISSING, body_reason, needs_model, unbatchable_reason
 from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.input.fast_line_parser import MAX_CUSTOM_ID, plain_line
+from batcher.policy.input.foreign_forms import (
+    REASONS,
+    Form,
+    form_of_list,
+    form_of_object,
+    form_of_text,
+    shown_keys,
+)
 from batcher.policy.input.json_spans import Member, lone_member, members, without_member
+from batcher.policy.input.row_notes import is_placeholder, notes_beside, notes_on
 from batcher.policy.input.strict_json import TOO_LONG, InvalidJson, read_strictly
 from batcher.policy.tokens.estimate import estimate
 
 #: How many characters of a refused line are kept.
 KEPT_TEXT: Final = 2_000
 
+#: How many keys of a data row are kept.
+_KEPT_KEYS: Final = 50
 _SPACES: Final = b" \t\r\n"
 _ENVELOPE_KEYS: Final = ("custom_id", "method", "url", "body")
 _QUOTED_KEYS: Final = tuple(b'"%b"' % key.encode() for key in _ENVELOPE_KEYS)
@@ -39,36 +52,70 @@ class _BodyBytes(Struct):
 _read_body: Final = msgspec.json.Decoder(_BodyBytes).decode
 
 
-def parse_line(raw: bytes, *, line: int, default_path: str | None) -> ParsedLine | BadLine:
+class LineRules(Struct, frozen=True, kw_only=True):
+    """How the bodies of a file are checked."""
+
+    #: The model of bodies that name none, or a placeholder.
+    model: str | None = None
+    #: Whether bodies are checked as the known endpoints would.
+    check_bodies: bool = True
+    #: Whether the base URL is OpenAI's, which accepts less than compatible servers.
+    openai: bool = True
+
+
+_DEFAULT: Final = LineRules()
+
+
+class _RefusedForm(InvalidJson):
+    """The line is refused, and there is advice for its kind."""
+
+    def __init__(self, form: Form, reason: str, keys: tuple[str, ...] = ()) -> None:
+        super().__init__(reason)
+        self.form = form
+        self.keys = keys
+
+
+def parse_line(
+    raw: bytes, *, line: int, default_path: str | None, rules: LineRules = _DEFAULT
+) -> ParsedLine | BadLine:
     """Parse one line, given without its end. `line` is its number; `default_path` is what `--url` gave."""
-    return plain_line(raw, line=line) or _parse_closely(raw, line, default_path)
+    plain = plain_line(raw, line=line)
+    if plain is not None and (rules.model is None or not is_placeholder(plain.model)):
+        return plain
+    return _parse_closely(raw, line, default_path, rules)
 
 
-def _parse_closely(raw: bytes, line: int, default_path: str | None) -> ParsedLine | BadLine:
+def _parse_closely(raw: bytes, line: int, default_path: str | None, rules: LineRules) -> ParsedLine | BadLine:
     try:
         document = read_strictly(raw)
     except InvalidJson as refused:
-        return refuse(raw, line=line, reason=refused.reason, custom_id=_shown_custom_id(raw))
+        form = form_of_text(raw)
+        reason = refused.reason if form is None else REASONS.get(form, refused.reason)
+        return refuse(raw, line=line, reason=reason, custom_id=_shown_custom_id(raw), form=form)
     try:
-        return _request(raw, document, line, default_path)
+        return _request(raw, document, line, default_path, rules)
     except InvalidJson as refused:
-        custom_id = document.get("custom_id") if isinstance(document, dict) else None
-        return refuse(raw, line=line, reason=refused.reason, custom_id=_usable(custom_id))
+        custom_id = _usable(document.get("custom_id") if isinstance(document, dict) else None)
+        bad = refuse(raw, line=line, reason=refused.reason, custom_id=custom_id)
+        return replace(bad, form=refused.form, keys=refused.keys) if isinstance(refused, _RefusedForm) else bad
 
 
-def parse_body(body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine | BadLine:
+def parse_body(
+    body: bytes, *, line: int, custom_id: str, path: str, rules: LineRules = _DEFAULT
+) -> ParsedLine | BadLine:
     """Validate a body on its own, such as one that `dlq retry --set` has edited. `path` is already valid."""
     try:
-        return _checked(read_strictly(body), body.strip(_SPACES), line=line, custom_id=custom_id, path=path)
+        document, text = read_strictly(body), body.strip(_SPACES)
+        return _checked(document, text, line=line, custom_id=custom_id, path=path, rules=rules)
     except InvalidJson as refused:
         return refuse(body, line=line, reason=refused.reason, custom_id=custom_id)
 
 
-def refuse(raw: bytes, *, line: int, reason: str, custom_id: str | None) -> BadLine:
+def refuse(raw: bytes, *, line: int, reason: str, custom_id: str | None, form: Form | None = None) -> BadLine:
     """Return a refusal with the part of the line that is kept."""
     # A character has at most four bytes.
     text = raw[: KEPT_TEXT * 4].decode("utf-8", "replace")[:KEPT_TEXT]
-    return BadLine(line=line, reason=reason, text=text, custom_id=custom_id)
+    return BadLine(line=line, reason=reason, text=text, custom_id=custom_id, form=form)
 
 
 def refuse_too_long(head: bytes, *, line: int) -> BadLine:
@@ -76,35 +123,44 @@ def refuse_too_long(head: bytes, *, line: int) -> BadLine:
     return refuse(head, line=line, reason=TOO_LONG, custom_id=_shown_custom_id(head))
 
 
-def _request(raw: bytes, document: object, line: int, default_path: str | None) -> ParsedLine:
+def _request(raw: bytes, document: object, line: int, default_path: str | None, rules: LineRules) -> ParsedLine:
+    if isinstance(document, list) and any(isinstance(each, dict) for each in document):
+        form = form_of_list(document)
+        raise _RefusedForm(form, REASONS[form])
     if not isinstance(document, dict):
         raise InvalidJson("not a JSON object; a line is one request, in braces")
     if "body" in document:
-        return _batch_line(raw, document, line)
-    return _bare_body(raw, document, line, default_path)
+        return _batch_line(raw, document, line, rules)
+    return _bare_body(raw, document, line, default_path, rules)
 
 
-def _batch_line(raw: bytes, document: dict[str, object], line: int) -> ParsedLine:
+def _batch_line(raw: bytes, document: dict[str, object], line: int, rules: LineRules) -> ParsedLine:
     # Each of the four keys occurs at least once; only if there are more can a key be repeated.
     if sum(map(raw.count, _QUOTED_KEYS)) > len(_QUOTED_KEYS) or _SPELLED_KEY.search(raw):
         _refuse_repeated(raw)
+    method, url = document.get("method"), document.get("url")
+    if method is None and url is None and isinstance(document["body"], dict):
+        raise _RefusedForm(Form.BODY_ALONE, REASONS[Form.BODY_ALONE])
     custom_id = _custom_id(document)
     if custom_id is None:
         raise InvalidJson("`custom_id` is missing; give each line its own")
-    method = document.get("method")
     if method != "POST":
         raise InvalidJson(
             '`method` is missing; add "method": "POST"' if method is None else '`method` must be "POST"'
         )
-    url = document.get("url")
     if url is None:
         raise InvalidJson('`url` is missing; add the endpoint, such as "url": "/v1/chat/completions"')
     path = _path(url, "`url`")
     body = bytes(_read_body(raw).body)
-    return _checked(document["body"], body, line=line, custom_id=custom_id, path=path)
+    parsed = _checked(document["body"], body, line=line, custom_id=custom_id, path=path, rules=rules)
+    if len(document) == len(_ENVELOPE_KEYS):
+        return parsed
+    return replace(parsed, notes=parsed.notes + notes_beside(document))
 
 
-def _bare_body(raw: bytes, document: dict[str, object], line: int, default_path: str | None) -> ParsedLine:
+def _bare_body(
+    raw: bytes, document: dict[str, object], line: int, default_path: str | None, rules: LineRules
+) -> ParsedLine:
     if document.get("method") is not None and document.get("url") is not None:
         raise InvalidJson("`body` is missing; a batch line has `custom_id`, `method`, `url` and `body`")
     custom_id = _custom_id(document)
@@ -112,16 +168,20 @@ def _bare_body(raw: bytes, document: dict[str, object], line: int, default_path:
     body = raw.strip(_SPACES)
     if "custom_id" in document:
         body = without_member(body, _custom_id_member(body))
-    return _checked(document, body, line=line, custom_id=custom_id or f"line-{line}", path=path)
+    custom_id = custom_id or f"line-{line}"
+    return _checked(document, body, line=line, custom_id=custom_id, path=path, rules=rules)
 
 
-def _checked(document: object, body: bytes, *, line: int, custom_id: str, path: str) -> ParsedLine:
+def _checked(
+    document: object, body: bytes, *, line: int, custom_id: str, path: str, rules: LineRules
+) -> ParsedLine:
     if not isinstance(document, dict):
         raise InvalidJson(_BODY_OBJECT)
-    reason = body_reason(path, document)
-    if reason is not None:
-        raise InvalidJson(reason)
     model = document.get("model")
+    if rules.model is not None and (is_placeholder(model) or (model is None and needs_model(path, document))):
+        body = edited(body, [Edit(path=("model",), value=msgspec.json.encode(rules.model))])
+        document, model = {**document, "model": rules.model}, rules.model
+    _refuse_body(path, document, rules)
     tokens = estimate(path, document, len(body))
     return ParsedLine(
         line=line,
@@ -132,7 +192,18 @@ def _checked(document: object, body: bytes, *, line: int, custom_id: str, path: 
         est_input=tokens.input_tokens,
         est_output=tokens.output_tokens,
         deterministic=not samples_at_random(path, document),
+        notes=notes_on(path, document),
     )
+
+
+def _refuse_body(path: str, body: dict[str, object], rules: LineRules) -> None:
+    """Raise InvalidJson if no batch can run the body, or if its endpoint would refuse it."""
+    reason = unbatchable_reason(body)
+    if reason is not None:
+        raise InvalidJson(reason)
+    reason = body_reason(path, body, openai=rules.openai) if rules.check_bodies else None
+    if reason is not None:
+        raise _RefusedForm(Form.NO_MODEL if reason == MODEL_MISSING else Form.BODY_CHECK, reason)
 
 
 def _custom_id(document: dict[str, object]) -> str | None:
@@ -152,30 +223,35 @@ def _custom_id(document: dict[str, object]) -> str | None:
 def _bare_path(document: dict[str, object], default_path: str | None) -> str:
     if document.get("messages") is not None:
         return CHAT
-    foreign = _foreign(document)
-    if foreign is not None:
-        raise InvalidJson(foreign)
-    if default_path is None:
+    form = form_of_object(document)
+    if form is not None:
+        raise _RefusedForm(form, REASONS[form])
+    if default_path is not None:
+        return _path(default_path, "--url")
+    if "model" in document:
         raise InvalidJson(
             "no endpoint: the line has neither `body` nor `messages`; name it with --url, such as"
-            " --url /v1/embeddings"
+            f" --url {_likely_path(document)}"
         )
-    return _path(default_path, "--url")
+    if not document:
+        raise InvalidJson("no endpoint: the object is empty")
+    reason = f"no endpoint: a row of data, with neither `body` nor `messages` (keys: {shown_keys(document)})"
+    raise _RefusedForm(Form.DATA_ROWS, reason, tuple(document)[:_KEPT_KEYS])
 
 
-def _foreign(document: dict[str, object]) -> str | None:
-    """Return what the line is if it is clearly something other than a request."""
-    if "response" in document and "error" in document and "custom_id" in document:
-        return "a line of results, not a request; name the file that was sent"
-    if "params" in document and "custom_id" in document:
-        return "a line of Anthropic's batches; give it `method`, `url` and, in place of `params`, `body`"
-    return None
+def _likely_path(document: dict[str, object]) -> str:
+    """Return the endpoint that a body without `messages` is most likely for."""
+    if document.get("prompt") is not None:
+        return COMPLETIONS
+    if any(document.get(name) is not None for name in ("instructions", "max_output_tokens", "reasoning")):
+        return RESPONSES
+    return EMBEDDINGS
 
 
 def _path(url: object, where: str) -> str:
     path = normal_path(url) if isinstance(url, str) else None
     if path is None:
-        raise InvalidJson(f"{where} must be a plain path under /v1/, such as /v1/chat/completions")
+        raise InvalidJson(f"{where} {path_reason(url)}")
     return path
 
 

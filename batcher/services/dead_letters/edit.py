@@ -11,7 +11,7 @@ from batcher.domain.requests import BadLine, Line, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.policy.input.body_edit import CannotEdit, Edit, edited
 from batcher.policy.input.deduplication import fingerprint, shares_answer
-from batcher.policy.input.line_parser import parse_body
+from batcher.policy.input.line_parser import LineRules, parse_body
 from batcher.store.dead_letters import edits as stored_edits
 from batcher.store.dead_letters import redrive
 from batcher.store.dead_letters.edits import Edited, Stored
@@ -20,6 +20,8 @@ from batcher.store.sqlite.database import Database
 
 #: Rows per transaction, whose bodies are in memory together.
 AT_ONCE: Final = 500
+_CHECKED: Final = LineRules(openai=False)
+_UNCHECKED: Final = LineRules(check_bodies=False)
 #: Requests that an error names.
 _NAMED: Final = 10
 
@@ -87,8 +89,15 @@ def _edited(row: Stored, edits: Sequence[Edit]) -> ParsedLine | str:
         body = edited(row.body, edits)
     except CannotEdit as refused:
         return refused.reason
-    parsed = parse_body(body, line=row.line, custom_id=row.custom_id, path=row.path)
+    parsed = _parsed(row, body, _CHECKED)
+    if isinstance(parsed, BadLine) and isinstance(_parsed(row, row.body, _CHECKED), BadLine):
+        # The job was submitted with --no-body-checks.
+        parsed = _parsed(row, body, _UNCHECKED)
     return parsed.reason if isinstance(parsed, BadLine) else parsed
+
+
+def _parsed(row: Stored, body: bytes, rules: LineRules) -> ParsedLine | BadLine:
+    return parse_body(body, line=row.line, custom_id=row.custom_id, path=row.path, rules=rules)
 
 
 def _line(parsed: ParsedLine, mode: CacheMode) -> Line:

@@ -2,6 +2,9 @@
 
 submit             validates and stores a job file, whole or not at all
 known_jobs         finds the job that a file already has, and the endpoint of a new one
+options            the options of a submission, and what they mean for the parsing of lines
+refuse_early       refuses a wrong file before a store is created for it
+refused_lines      invalid lines by reason and form, and what to do about them
 line_chunks        parses and fingerprints lines, in chunks that are stored together
 reader_process     parses large job files in a subprocess
 background_writer  stores a chunk in a second thread while the next one is parsed

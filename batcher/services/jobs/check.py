@@ -1,18 +1,23 @@
 """Validate a job file without a store or a network, and estimate the tokens and the time that it will take."""
 
+import shlex
 from collections.abc import Iterable
 from hashlib import sha256
 
 from msgspec import Struct
 
 from batcher.domain.errors import InputError
-from batcher.domain.requests import BadLine, ParsedLine
+from batcher.domain.requests import BadLine, BadLines, ForeignLines, ParsedLine
 from batcher.domain.settings import JobSettings, Limits, limits_for
 from batcher.files.reading import read_lines
 from batcher.files.source import Source
-from batcher.policy.input.deduplication import fingerprint, shares_answer
+from batcher.policy.input.deduplication import differs_each_time, fingerprint, repeated_id, shares_answer
+from batcher.policy.input.form_advice import STDIN
 from batcher.policy.input.key_sets import KEY_BYTES, CompactKeyIndex
+from batcher.policy.input.row_notes import NoteCounter
 from batcher.services.jobs.line_chunks import checked_lines
+from batcher.services.jobs.options import SubmitOptions, parse_options
+from batcher.services.jobs.refused_lines import RefusedLines
 
 
 class LineError(Struct, frozen=True, kw_only=True):
@@ -40,7 +45,7 @@ class Workload(Struct, kw_only=True):
 
 
 class Repeats(Struct, kw_only=True):
-    """How many rows share an earlier row's answer, and how many of them sample at random."""
+    """How many rows share an earlier row's answer, and how many of them would each get another one."""
 
     rows: int = 0
     random: int = 0
@@ -54,46 +59,61 @@ class Checked(Struct, kw_only=True):
     valid: int
     invalid: int
     errors: list[LineError]
+    #: Invalid lines of another form than a job file's, and what makes job lines of them.
+    forms: list[ForeignLines]
+    #: What is probably not meant as it is, in valid lines.
+    notes: list[str]
+    #: What to do about the invalid lines, one piece of advice on each line; None: there are none.
+    hint: str | None
     models: list[Workload]
     repeats: Repeats
     seconds: float | None
     binding: str | None
 
 
-def check_file(source: Source, settings: JobSettings, *, url: str | None, most_errors: int | None) -> Checked:
-    """Validate every line. Raises InputError if the file cannot be read or holds no line."""
-    check = _Check(settings, most_errors)
-    for line in checked_lines(read_lines(source, name=source.name), url):
+def check_file(source: Source, settings: JobSettings, options: SubmitOptions) -> tuple[Checked, list[BadLines]]:
+    """Validate every line; return what was found, and the invalid lines by reason.
+
+    Raises InputError if the file cannot be read or holds no line.
+    """
+    check = _Check(settings, options.keep_bad)
+    for line in checked_lines(read_lines(source, name=source.name), parse_options(settings, options)):
         check.take(line)
     if not check.lines:
         raise InputError(f"{source.name} holds no request", source=source.name, hint="one JSON request per line")
+    name, refused = source.name, check.refused
     models = sorted(check.models.values(), key=lambda each: (each.model, each.url))
     _set_limits(models, settings)
     slowest = max(models, key=lambda each: -1 if each.seconds is None else each.seconds, default=None)
-    return Checked(
-        file=source.name,
+    valid = check.lines - refused.count
+    skip = f"skip them with `batcher run {'-' if name == STDIN else shlex.quote(name)} --skip-invalid`"
+    checked = Checked(
+        file=name,
         lines=check.lines,
-        valid=check.lines - check.invalid,
-        invalid=check.invalid,
-        errors=check.errors,
+        valid=valid,
+        invalid=refused.count,
+        errors=[LineError(line=bad.line, custom_id=bad.custom_id, reason=bad.reason) for bad in refused.kept],
+        forms=refused.forms(name),
+        notes=check.notes.sentences(),
+        hint=refused.hint(name, valid=valid > 0, skip=skip) if refused.count else None,
         models=models,
         repeats=check.repeats,
         seconds=slowest.seconds if slowest else None,
         binding=slowest.binding if slowest else None,
     )
+    return checked, refused.groups
 
 
 class _Check:
     """The findings so far. It keeps about 60 bytes per row, however long the rows are."""
 
-    def __init__(self, settings: JobSettings, most_errors: int | None) -> None:
+    def __init__(self, settings: JobSettings, keep: int | None) -> None:
         self._mode = settings.cache
-        self._most_errors = most_errors
         self._ids = CompactKeyIndex()
         self._bodies = CompactKeyIndex()
         self.lines = 0
-        self.invalid = 0
-        self.errors: list[LineError] = []
+        self.refused = RefusedLines(keep=keep)
+        self.notes = NoteCounter()
         self.models: dict[tuple[str, str], Workload] = {}
         self.repeats = Repeats()
 
@@ -101,19 +121,14 @@ class _Check:
         """Count one line."""
         self.lines += 1
         if isinstance(line, BadLine):
-            self._refuse(line.line, line.custom_id, line.reason)
+            self.refused.add([line])
             return
         first = self._ids.add(sha256(line.custom_id.encode()).digest()[:KEY_BYTES], line.line)
         if first is not None:
-            reason = f'custom_id "{line.custom_id}" was already used in line {first}; each must be unique'
-            self._refuse(line.line, line.custom_id, reason)
+            self.refused.add([repeated_id(line, first=first)])
             return
         self._count(line)
-
-    def _refuse(self, line: int, custom_id: str | None, reason: str) -> None:
-        self.invalid += 1
-        if self._most_errors is None or len(self.errors) < self._most_errors:
-            self.errors.append(LineError(line=line, custom_id=custom_id, reason=reason))
+        self.notes.add([line])
 
     def _count(self, line: ParsedLine) -> None:
         key = (line.model, line.path)
@@ -121,7 +136,7 @@ class _Check:
         load.requests += 1
         if self._repeats_another(line):
             self.repeats.rows += 1
-            self.repeats.random += not line.deterministic
+            self.repeats.random += differs_each_time(line.path)
             return
         load.sent += 1
         load.input_tokens += line.est_input

@@ -10,17 +10,9 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
+from batcher.services.jobs.options import EndpointNaming
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
-
-
-class EndpointNaming(Struct, frozen=True, kw_only=True):
-    """How the command came to its base URL."""
-
-    #: A flag or an argument of the call names it, so it counts whatever jobs the file has.
-    is_explicit: bool = True
-    #: Else the variable or the settings file that names it; None: it is the default.
-    named_by: str | None = None
 
 
 class FileJobs(Struct, frozen=True, kw_only=True):

@@ -9,23 +9,10 @@ from batcher.domain.requests import BadLine, Line, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.files.reading import RawLine
 from batcher.policy.input.deduplication import fingerprint, shares_answer
-from batcher.policy.input.line_parser import parse_line, refuse_too_long
+from batcher.policy.input.line_parser import LineRules, parse_line, refuse_too_long
 
 #: Invalid lines that an error lists, unless all are requested.
 SHOWN_BAD_LINES: Final = 100
-
-
-def checked_lines(lines: Iterator[RawLine], url: str | None) -> Iterator[ParsedLine | BadLine]:
-    """Validate every line. `url`, a normalized path, is the url of bare bodies."""
-    for line in lines:
-        if line.data is None:
-            yield refuse_too_long(line.head, line=line.number)
-        else:
-            yield parse_line(line.data, line=line.number, default_path=url)
-
-
-_CHUNK_ROWS: Final = 6_000
-_CHUNK_BYTES: Final = 8 * 1024 * 1024
 
 
 class ParseOptions(Struct, frozen=True, kw_only=True):
@@ -35,6 +22,21 @@ class ParseOptions(Struct, frozen=True, kw_only=True):
     url: str | None
     #: Decides which rows share answers.
     cache: CacheMode
+    rules: LineRules = LineRules()
+
+
+def checked_lines(lines: Iterator[RawLine], options: ParseOptions) -> Iterator[ParsedLine | BadLine]:
+    """Validate every line."""
+    url, rules = options.url, options.rules
+    for line in lines:
+        if line.data is None:
+            yield refuse_too_long(line.head, line=line.number)
+        else:
+            yield parse_line(line.data, line=line.number, default_path=url, rules=rules)
+
+
+_CHUNK_ROWS: Final = 6_000
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
 
 
 class Chunk(Struct, frozen=True, tag=True, gc=False):
@@ -49,7 +51,7 @@ def chunks(lines: Iterator[RawLine], options: ParseOptions) -> Iterator[Chunk]:
     good: list[Line] = []
     bad: list[BadLine] = []
     size = 0
-    for line in checked_lines(lines, options.url):
+    for line in checked_lines(lines, options):
         if isinstance(line, BadLine):
             bad.append(line)
         else:

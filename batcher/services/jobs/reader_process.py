@@ -21,6 +21,7 @@ import msgspec
 from msgspec import Struct
 
 from batcher.domain.errors import InputError
+from batcher.domain.requests import ForeignLines
 from batcher.files.reading import read_lines
 from batcher.files.source import SharedFile, Source
 from batcher.interpreter import helper_command, helper_environment, refuse_helper
@@ -52,6 +53,7 @@ class _Refused(Struct, frozen=True, tag=True):
 
     message: str
     hint: str | None
+    forms: list[ForeignLines]
 
 
 class _End(Struct, frozen=True, tag=True):
@@ -171,8 +173,8 @@ def _chunks_from(reader: _Reader, source: Source, options: ParseOptions) -> Iter
         match _receive(reader.pipe):
             case Chunk() as chunk:
                 yield chunk
-            case _Refused(message, hint):
-                raise InputError(message, source=source.name, hint=hint)
+            case _Refused(message, hint, forms):
+                raise InputError(message, source=source.name, forms=forms, hint=hint)
             case _End():
                 source.refuse_changed()
                 return
@@ -208,7 +210,7 @@ def main() -> None:
                     _send(pipe, chunk)
                     del chunk  # otherwise two chunks are in memory while the next is made
             except InputError as error:
-                _send(pipe, _Refused(error.message, error.hint))
+                _send(pipe, _Refused(error.message, error.hint, list(error.forms)))
             else:
                 _send(pipe, _End())
 

@@ -1,9 +1,7 @@
 """Rows that are the same as others: they share one answer, or were answered in an earlier job."""
 
-import msgspec
-
 from batcher.domain.jobs import Job
-from batcher.policy.input.deduplication import samples_at_random
+from batcher.policy.input.deduplication import differs_each_time
 from batcher.store.reports import job_counts, same_rows
 from batcher.store.sqlite.database import Database
 
@@ -11,11 +9,7 @@ from batcher.store.sqlite.database import Database
 def random_repeats(database: Database, job: Job) -> int:
     """Return how many rows of the job share an answer although another request would be answered differently."""
     with database.read() as connection:
-        return sum(
-            followers
-            for path, body, followers in job_counts.repeat_groups(connection, job)
-            if samples_at_random(path, msgspec.json.decode(body))
-        )
+        return sum(count for path, count in job_counts.followers(connection, job) if differs_each_time(path))
 
 
 def earlier_answers(database: Database, job: Job) -> int:

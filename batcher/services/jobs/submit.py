@@ -13,38 +13,22 @@ from msgspec.structs import replace
 from batcher.domain.errors import InputError, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.requests import BadLine
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import digest
 from batcher.files.source import Source
 from batcher.policy.input.key_sets import BloomFilter
+from batcher.policy.input.row_notes import NoteCounter
 from batcher.ports import Clock
 from batcher.services.jobs.background_writer import BackgroundWriter
-from batcher.services.jobs.known_jobs import EndpointNaming, FileJobs, find_jobs, is_of_scope
-from batcher.services.jobs.line_chunks import SHOWN_BAD_LINES, Chunk, ParseOptions
+from batcher.services.jobs.known_jobs import FileJobs, find_jobs, is_of_scope
+from batcher.services.jobs.line_chunks import Chunk
+from batcher.services.jobs.options import SubmitOptions, parse_options
 from batcher.services.jobs.reader_process import read_chunks
+from batcher.services.jobs.refused_lines import RefusedLines
 from batcher.store.jobs import jobs
 from batcher.store.jobs import loading as stored_loading
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock
-
-
-class SubmitOptions(Struct, frozen=True, kw_only=True):
-    """Options of a submission."""
-
-    name: str | None = None
-    #: Default url of bare bodies, a normalized path.
-    url: str | None = None
-    skip_invalid: bool = False
-    #: Make a new job even if the file is known.
-    new: bool = False
-    output_path: str | None = None
-    #: Identifies the job's content instead of its bytes: a later submission under the same key is the same job.
-    key: str | None = None
-    #: How many invalid lines the error carries; None for all.
-    keep_bad: int | None = SHOWN_BAD_LINES
-    #: How the settings came to their base URL.
-    naming: EndpointNaming = EndpointNaming()
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
@@ -61,12 +45,15 @@ class Submitted(Struct, frozen=True, kw_only=True):
     rejected: int = 0
     #: Rows that share another row's answer.
     followers: int = 0
+    #: What is probably not meant as it is.
+    notes: list[str] = []
 
 
 def content_digest(source: Source, options: SubmitOptions) -> bytes:
-    """Return the identity of a job file: a digest of its content (or key) and of the url of bare bodies."""
+    """Return the identity of a job: a digest of its content (or key), and of the url and model of its bodies."""
     content = digest(source) if options.key is None else hashlib.sha256(options.key.encode()).digest()
-    return hashlib.sha256(content + b"\0" + (options.url or "").encode()).digest()
+    added = (options.url or "") + ("" if options.model is None else f"\0{options.model}")
+    return hashlib.sha256(content + b"\0" + added.encode()).digest()
 
 
 def submit_file(
@@ -89,7 +76,7 @@ def submit_file(
     Raises InputError with the invalid lines; nothing is stored then.
     """
     _check_name(options.name)
-    with read_chunks(source, ParseOptions(url=options.url, cache=settings.cache)) as chunks:
+    with read_chunks(source, parse_options(settings, options)) as chunks:
         known_digest = content_digest(source, options)
         path = None if source.name == "<stdin>" else str(Path(source.name).resolve())
         found = _find(database, source.name, known_digest, path, settings, options, answer_scope)
@@ -112,6 +99,7 @@ def submit_file(
         endpoint_of=found.endpoint_of,
         rejected=loading.rejected,
         followers=loading.followers,
+        notes=loading.notes.sentences(),
     )
 
 
@@ -208,8 +196,8 @@ class _Loading:
         self._database = database
         self._new = job
         self._options = options
-        self._bad: list[BadLine] = []
-        self._bad_count = 0
+        self._refused = RefusedLines(keep=options.keep_bad)
+        self.notes = NoteCounter()
         self._good_count = 0
         #: Set when loading ends early: if a second signal interrupted the wait, the last chunk may still be
         #: waiting to be written, and must not be.
@@ -257,7 +245,7 @@ class _Loading:
 
     def _add(self, job_id: JobId, routes: stored_loading.Routes, chunk: Chunk) -> None:
         lines, bad = chunk.lines, chunk.bad
-        with_bodies = self._options.skip_invalid or not (bad or self._bad_count)
+        with_bodies = self._options.skip_invalid or not (bad or self._refused.count)
         with self._database.write() as connection:
             if self._abandoned:
                 return
@@ -265,28 +253,14 @@ class _Loading:
             if self._options.skip_invalid:
                 stored_loading.add_rejected(connection, job_id, [*bad, *repeated])
         self._good_count += len(lines) - len(repeated)
-        self._count_bad(sorted([*bad, *repeated], key=lambda each: each.line))
-
-    def _count_bad(self, bad: list[BadLine]) -> None:
-        self._bad_count += len(bad)
-        keep = self._options.keep_bad
-        self._bad += bad if keep is None else bad[: max(0, keep - len(self._bad))]
+        self._refused.add(sorted([*bad, *repeated], key=lambda each: each.line))
+        self.notes.add(line.parsed for line in lines)
 
     def _refuse(self) -> None:
-        name = self._new.source_name
-        if self._bad_count and not (self._options.skip_invalid and self._good_count):
-            lines = "1 line is" if self._bad_count == 1 else f"{self._bad_count:,} lines are"
-            raise InputError(
-                f"{name}: {lines} invalid; nothing was stored",
-                source=name,
-                bad=self._bad,
-                count=self._bad_count,
-                hint=(
-                    "fix the lines, or run the valid ones with --skip-invalid"
-                    if self._good_count
-                    else "fix the lines: there is no valid one to run"
-                ),
-            )
+        name, refused = self._new.source_name, self._refused
+        skipped = self._options.skip_invalid and self._good_count and not refused.are_never_skipped
+        if refused.count and not skipped:
+            raise refused.error(name, valid=self._good_count > 0)
         if not self._good_count:
             raise InputError(f"{name} holds no request", source=name, hint="one JSON request per line")
-        self.rejected = self._bad_count
+        self.rejected = refused.count

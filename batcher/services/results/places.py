@@ -1,6 +1,7 @@
 """Where results and errors go, and what may be replaced there: only what a job wrote."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from batcher.store.sqlite.database import Database
 
 #: Suffixes that SQLite and the locks add to the name of the store's file.
 _PARTS_OF_A_STORE: Final = ("", "-wal", "-shm", "-journal", "-write", "-runner", "-loading", "-flights")
+_TABLE: Final = re.compile(r"\.(csv|tsv|xlsx?|parquet|ods)(\.gz|\.zst)?$", re.IGNORECASE)
 _PACKED: Final = (".gz", ".zst")
 _RESULTS: Final = ".results.jsonl"
 
@@ -59,6 +61,16 @@ def absolute(path: str | os.PathLike[str]) -> str:
     return os.path.abspath(path)  # noqa: PTH100 - pathlib leaves `..` in, or follows links
 
 
+def refuse_table(results: str) -> None:
+    """Raise UsageError for the name of a table: results are JSON Lines."""
+    ending = _TABLE.search(results)
+    if ending is not None:
+        raise UsageError(
+            f"results are written as JSON Lines, which {results} would not be by its name",
+            hint=f"name it {results.removesuffix(ending[0])}.jsonl; `jq -r` makes a table of it",
+        )
+
+
 def check_places(
     database: Database,
     results: str,
@@ -72,6 +84,7 @@ def check_places(
     `errors` None: the errors file is beside the results. `may_fail` False: no errors file will be needed.
     """
     results_place = Path(results)
+    refuse_table(results)
     check_target(results_place)
     errors_place = Path(errors or errors_beside(results))
     check_files(database, [results_place, errors_place], sources=[] if source_path is None else [source_path])

@@ -27,6 +27,7 @@ from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.requests import BadLine, Line
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
+from batcher.policy.input.deduplication import repeated_id
 from batcher.store.compiled import Compiled, CompiledInsert
 from batcher.store.jobs.id_range import of_job
 from batcher.store.schema import bodies, endpoints, jobs, rejected, requests, routes
@@ -201,9 +202,7 @@ def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[
         parsed = line.parsed
         (first,) = _line_of.rows(connection, job_id, parsed.custom_id)
         if first.id != id_:
-            reason = f'custom_id "{parsed.custom_id}" was already used in line {first.line}; each must be unique'
-            body = parsed.body.decode(errors="replace")
-            bad[id_] = BadLine(line=parsed.line, reason=reason, text=body[:2000], custom_id=parsed.custom_id)
+            bad[id_] = repeated_id(parsed, first=first.line)
     return bad
 
 

@@ -102,17 +102,14 @@ def unfinished_routes(connection: Connection, job: Job) -> list[tuple[RouteId, s
     return [(RouteId(row.id), row.model) for row in found]
 
 
-def repeat_groups(connection: Connection, job: Job) -> Iterator[tuple[str, bytes, int]]:
-    """Yield (path, body, followers) of every request of the job whose answer others share."""
-    follower = requests.alias("follower")
+def followers(connection: Connection, job: Job) -> Iterator[tuple[str, int]]:
+    """Yield each path of the job and how many of its requests share the answer of another one."""
     query = (
-        select(routes.c.path, bodies.c.body, func.count())
-        .select_from(follower)
-        .join(requests, requests.c.id == follower.c.leader_id)
+        select(routes.c.path, func.count())
+        .select_from(requests)
         .join(routes, routes.c.id == requests.c.route_id)
-        .join(bodies, bodies.c.request_id == requests.c.id)
-        .where(follower.c.leader_id.is_not(None), within(job, follower))
-        .group_by(requests.c.id)
+        .where(requests.c.leader_id.is_not(None), within(job, requests))
+        .group_by(routes.c.path)
     )
     for row in connection.execute(query):
-        yield row[0], row[1], row[2]
+        yield row[0], row[1]

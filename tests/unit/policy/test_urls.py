@@ -113,12 +113,25 @@ def test_any_text_is_normalized_or_refused(text: str):
         ),
         ("https://h?x=1", "/v1/a", "https://h/a?x=1"),
         ("https://h/v1", "/v1/v1/a", "https://h/v1/v1/a"),
-        ("https://h/v1", "/chat/completions", "https://h/v1/chat/completions"),
-        ("https://h/v1", "/v1beta/a", "https://h/v1/v1beta/a"),
+        ("https://h/v1", "/score", "https://h/score"),
+        ("https://h/v1", "/v2/rerank", "https://h/v2/rerank"),
+        ("https://h", "/v2/rerank", "https://h/v2/rerank"),
+        ("https://h/api/v1?k=1", "/v2/rerank", "https://h/api/v2/rerank?k=1"),
+        ("https://h/v1", "/v1beta/a", "https://h/v1beta/a"),
+        ("https://h/api/paas/v4", "/v4/chat/completions", "https://h/api/paas/v4/chat/completions"),
+        ("https://h/api/paas/v4", "/v1/chat/completions", "https://h/api/paas/v4/chat/completions"),
+        ("https://h/api/paas/v4", "/v2/rerank", "https://h/api/paas/v4/v2/rerank"),
+        ("https://h/openai/v1", "/openai/v1/chat/completions", "https://h/openai/v1/chat/completions"),
+        (
+            "https://h/openai/v1",
+            "/openai/deployments/d/chat/completions",
+            "https://h/openai/deployments/d/chat/completions",
+        ),
+        ("https://h/v4", "/v4", "https://h/v4/v4"),
         ("https://h/v1", "/v1/..%2e/a", "https://h/v1/..%2e/a"),
     ],
 )
-def test_the_path_after_v1_is_appended_as_text(base: str, path: str, url: str):
+def test_base_url_and_path_are_joined_as_text(base: str, path: str, url: str):
     assert request_url(base, path) == url
 
 

@@ -24,8 +24,9 @@ from batcher.interpreter import helper_environment
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
 from batcher.services.jobs import reader_process
 from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
+from batcher.services.jobs.options import SubmitOptions
 from batcher.services.jobs.reader_process import read_chunks
-from batcher.services.jobs.submit import SubmitOptions, submit_file
+from batcher.services.jobs.submit import submit_file
 from batcher.store.sqlite.database import Database
 from tests.support.stores import ManualClock, table
 

@@ -9,7 +9,8 @@ from batcher.domain.errors import InputError
 from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
 from batcher.services.jobs import line_chunks
-from batcher.services.jobs.submit import SubmitOptions, Submitted, submit_file
+from batcher.services.jobs.options import SubmitOptions
+from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.store.jobs import loading
 from batcher.store.sqlite.database import Database
 from tests.support.stores import BASE_URL, ManualClock, stored, table

@@ -159,7 +159,7 @@ def test_models_with_work_left_are_named(database, holder):
 def test_bodies_that_rows_share_are_listed_with_their_number(database):
     job = submit_rows(database, [Row("a", SAME_BODY), Row("b", SAME_BODY), Row("c", SAME_BODY), Row("d")])
     with database.read() as connection:
-        assert list(job_counts.repeat_groups(connection, job)) == [("/v1/chat/completions", SAME_BODY, 2)]
+        assert list(job_counts.followers(connection, job)) == [("/v1/chat/completions", 2)]
 
 
 # --- the end of a job ---

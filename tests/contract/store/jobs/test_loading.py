@@ -7,6 +7,7 @@ import pytest
 from batcher.domain.errors import UnknownJob
 from batcher.domain.requests import BadLine
 from batcher.domain.states import JobState
+from batcher.policy.input.foreign_forms import Form
 from batcher.store.dead_letters import listing
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs, loading
@@ -149,12 +150,14 @@ def test_a_repeated_custom_id_is_reported_with_its_first_line_also_across_chunks
             reason='custom_id "a" was already used in line 1; each must be unique',
             text="{}",
             custom_id="a",
+            form=Form.REPEATED_ID,
         ),
         BadLine(
             line=5,
             reason='custom_id "c" was already used in line 3; each must be unique',
             text="[]",
             custom_id="c",
+            form=Form.REPEATED_ID,
         ),
     ]
 

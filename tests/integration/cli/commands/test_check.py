@@ -35,6 +35,9 @@ def test_the_json_has_its_keys(good):
         "valid": 4,
         "invalid": 0,
         "errors": [],
+        "forms": [],
+        "notes": [],
+        "hint": None,
         "models": [
             {
                 "model": "m",
@@ -76,7 +79,7 @@ def test_it_refuses_what_submit_refuses_in_the_same_words(folder):
 
 
 def test_the_first_hundred_errors_are_shown_and_all_with_json(folder):
-    job_file(folder / "bad.jsonl", *["{"] * 130)
+    job_file(folder / "bad.jsonl", *(f"{' ' * n}x" for n in range(130)))
     called = batcher("check", "bad.jsonl")
     assert sum(each.startswith("bad.jsonl:") and "invalid" not in each for each in called.out.splitlines()) == 100
     assert "… and 30 more" in called.out
@@ -93,14 +96,14 @@ def test_repeated_custom_ids_are_found_over_many_lines(folder):
     assert "already used in line 6000" in found["errors"][1]["reason"]
 
 
-def test_rows_that_repeat_a_body_are_counted_and_those_that_sample_at_random(folder):
+def test_rows_that_repeat_a_body_are_counted_whatever_their_temperature(folder):
     job_file(
         folder / "same.jsonl",
         *(line(f"random-{n}", chat("same")) for n in range(3)),
         *(line(f"fixed-{n}", chat("same", temperature=0)) for n in range(2)),
     )
     found = checked("same.jsonl")
-    assert found["repeats"] == {"rows": 3, "random": 2}
+    assert found["repeats"] == {"rows": 3, "random": 3}
     assert [found["models"][0][name] for name in ("requests", "sent")] == [5, 2]
     out = batcher("check", "same.jsonl").out
     assert "3 rows repeat the body of another row" in out
@@ -175,7 +178,7 @@ def test_stdin_is_a_file_too():
         (["missing.jsonl"], "does not exist"),
         (["."], "is a folder"),
         (["empty.jsonl"], "holds no request"),
-        (["good.jsonl", "--url", "http://elsewhere/v1"], "plain path under /v1/"),
+        (["good.jsonl", "--url", "http://elsewhere/v1"], "must be a plain path"),
         (["good.jsonl", "--rpm", "fast"], "--rpm must be a number"),
         ([], "FILE"),
     ],

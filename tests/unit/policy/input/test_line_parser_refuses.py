@@ -37,7 +37,7 @@ def message(**fields):
 
 
 NO_CONTENT = "`messages[1]` has no `content`"
-PLAIN = "`url` must be a plain path under /v1/, such as /v1/chat/completions"
+PLAIN = "`url` must be a plain path"
 POSITIVE = "must be a positive integer"
 LONE = "a lone surrogate"
 
@@ -51,7 +51,7 @@ BROKEN = {
     "single quotes": (b"{'a': 1}", "not JSON: expecting property name enclosed in double quotes (character 2)"),
     "cut off": (b'{"custom_id": "a", ', "not JSON: it ends too early; a request must be complete on one line"),
     "the first line of a pretty-printed file": (b"{", "not JSON: it ends too early"),
-    "two documents": (envelope() + envelope(), "not JSON: extra data"),
+    "two documents": (envelope() + envelope(), "not JSON: two or more requests on one line"),
     "a control character": (with_extra(b'"\x01"'), "not JSON: invalid control character (character"),
     "a bad escape": (with_extra(rb'"\x41"'), "not JSON"),
     "a list": (b"[1]", "not a JSON object; a line is one request, in braces"),
@@ -103,22 +103,30 @@ BROKEN = {
     "post": (envelope(method="post"), '`method` must be "POST"'),
     "no url": (envelope(url=...), '`url` is missing; add the endpoint, such as "url": "/v1/chat/completions"'),
     "a number as url": (envelope(url=1), PLAIN),
-    "an absolute url": (envelope(url="https://evil.example/v1/chat/completions"), PLAIN),
+    "an absolute url": (
+        envelope(url="https://evil.example/v1/chat/completions"),
+        f"{PLAIN}: write /v1/chat/completions, and name the server with --base-url",
+    ),
     "a url of another host": (envelope(url="//evil.example/v1/chat/completions"), PLAIN),
     "a url with an @": (envelope(url="/v1/@evil.example"), PLAIN),
     "dots": (envelope(url="/v1/../admin"), PLAIN),
     "dots at the end": (envelope(url="/v1/chat/.."), PLAIN),
-    "a query": (envelope(url="/v1/chat/completions?a=b"), PLAIN),
+    "a query": (
+        envelope(url="/v1/chat/completions?a=b"),
+        f"{PLAIN}: write /v1/chat/completions, and give a query",
+    ),
     "a fragment": (envelope(url="/v1/chat/completions#a"), PLAIN),
     "a space": (envelope(url="/v1/chat completions"), PLAIN),
     "a percent escape": (envelope(url="/v1/%2e%2e/admin"), PLAIN),
     "a line feed": (envelope(url="/v1/chat/completions\n"), PLAIN),
     "a backslash": (envelope(url="/v1/\\evil"), PLAIN),
     "letters that are not ASCII": (envelope(url="/v1/chät"), PLAIN),
-    "another version": (envelope(url="/v2/chat/completions"), PLAIN),
-    "a longer version": (envelope(url="/v10/chat/completions"), PLAIN),
+    "a version alone": (envelope(url="/v4"), PLAIN),
     "nothing under /v1/": (envelope(url="/v1/"), PLAIN),
-    "a path without a slash": (envelope(url="v1/chat/completions"), PLAIN),
+    "a path without a slash": (
+        envelope(url="v1/chat/completions"),
+        f"{PLAIN}: the / at its start is missing; write /v1/chat/completions",
+    ),
     "a string as body": (envelope(body="{}"), "`body` must be an object"),
     "a list as body": (envelope(body=[CHAT]), "`body` must be an object"),
     "a null body": (envelope(body=None), "`body` must be an object"),
@@ -147,6 +155,14 @@ BROKEN = {
     "max_tokens 0": (chat(max_tokens=0), f"`max_tokens` {POSITIVE}"),
     "max_tokens true": (chat(max_tokens=True), f"`max_tokens` {POSITIVE}"),
     "max_tokens 1.5": (chat(max_tokens=1.5), f"`max_tokens` {POSITIVE}"),
+    "max_tokens 100.0": (chat(max_tokens=100.0), f"`max_tokens` {POSITIVE}; it is 100.0, a number with a decimal"),
+    "max_tokens -1 at OpenAI": (chat(max_tokens=-1), f"`max_tokens` {POSITIVE}; it is -1"),
+    "max_tokens 0 without echo": (to("/v1/completions", model="m", prompt="x", max_tokens=0), POSITIVE),
+    "a null prompt instead of a model": (to("/v1/responses", input="x", prompt=None), "`model` is missing"),
+    "embeddings of empty messages": (
+        to("/v1/embeddings", model="m", messages=[]),
+        "`messages` must be a non-empty",
+    ),
     "max_tokens as text": (chat(max_tokens="9"), f"`max_tokens` {POSITIVE}"),
     "max_completion_tokens -1": (chat(max_completion_tokens=-1), f"`max_completion_tokens` {POSITIVE}"),
     "max_output_tokens 0": (to("/v1/responses", model="m", input="x", max_output_tokens=0), "`max_output_tokens`"),
