@@ -2,21 +2,25 @@
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
 
 from batcher.cli.terminal.output import note
 from batcher.config import Flags, limited_models
 from batcher.domain.jobs import Job
 from batcher.policy.privacy.sanitize import one_line
-from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
+
+if TYPE_CHECKING:
+    from batcher.store.sqlite.database import Database
 
 #: Models that a note lists at most.
 _LISTED = 5
 _NAME_WIDTH = 60
 
 
-def all_models(database: Database, of: Iterable[Job]) -> list[str]:
+def all_models(database: "Database", of: Iterable[Job]) -> list[str]:
     """Return the models of all these jobs."""
+    from batcher.store.jobs import jobs  # noqa: PLC0415 - `check` loads no database
+
     with database.read() as connection:
         return sorted({route.model for job in of for route in jobs.routes_of(connection, job)})
 
