@@ -72,6 +72,13 @@ class Queue(Protocol):
         """Settle a batch and claim the next one, in one commit instead of two."""
         ...
 
+    async def share_ends(self) -> tuple[Sequence[RequestsSettled], bool]:
+        """End followers that were too many for the commit of their leader; return them, and whether more are left.
+
+        Bounded: others that use the store are held up for one chunk.
+        """
+        ...
+
     async def beat(self, snapshot: str) -> Orders:
         """Record that this holder is alive and what it is doing; return which jobs are requested."""
         ...

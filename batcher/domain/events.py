@@ -37,6 +37,8 @@ class RequestsSettled(Struct, frozen=True, kw_only=True):
     dead_lettered: Sequence[RequestId] = ()
     #: How many of `completed` were answered without a request of their own.
     cached: int = 0
+    #: Followers of some of them are left, which end in later transactions (`ports.Queue.share_ends`).
+    followers_left: bool = False
 
 
 class LaneCooling(Struct, frozen=True, kw_only=True):

@@ -57,6 +57,8 @@ endpoints = Table(
     Column("scope", Text, nullable=False, server_default=""),
     Column("base_url", Text, nullable=False),
     Column("profile", Text),
+    # Whether it has ever answered a request.
+    Column("answered", Integer, nullable=False, server_default="0"),
     UniqueConstraint("scope", "base_url"),
 )
 
@@ -178,12 +180,20 @@ requests = Table(
         "fingerprint",
         sqlite_where=text("state = 'claimed' AND fingerprint IS NOT NULL"),
     ),
-    Index("ix_requests_followers", "leader_id", sqlite_where=text("leader_id IS NOT NULL")),
+    # Followers that have not ended: a chunk of a million finds the next ones at once.
+    Index("ix_requests_followers", "leader_id", sqlite_where=text("leader_id IS NOT NULL AND state = 'pending'")),
     # Which requests share an answer; needed when the job whose request was sent is deleted.
     Index("ix_requests_sharing", "response_id", sqlite_where=text("cached = 1")),
     Index("ix_requests_dead", "job_id", "id", sqlite_where=text("state = 'dead_lettered'")),
     # An id is never reused: responses and attempts name it after its job is deleted.
     sqlite_autoincrement=True,
+)
+
+# Leaders that have ended, and some of whose followers have not: they end in chunks (`store/queue/shared_ends.py`).
+unshared_ends = Table(
+    "unshared_ends",
+    metadata,
+    Column("leader_id", Integer, ForeignKey("requests.id"), primary_key=True),
 )
 
 bodies = Table(
@@ -293,6 +303,15 @@ pauses = Table(
     CheckConstraint(_one_of("scope", PauseScope), name="scope"),
     CheckConstraint(_one_of("reason", PauseReason), name="reason"),
     Index("ix_pauses_open", "scope", "ref", unique=True, sqlite_where=text("ended_at IS NULL")),
+)
+
+# A lane as its runner sees it, as JSON; the rest of what the runner shows is `holders.snapshot`.
+lane_views = Table(
+    "lane_views",
+    metadata,
+    Column("lane_id", Integer, ForeignKey("lanes.id"), primary_key=True),
+    Column("holder_id", Integer, ForeignKey("holders.id"), nullable=False),
+    Column("view", Text, nullable=False),
 )
 
 holders = Table(

@@ -9,6 +9,7 @@ dispatcher   one task per lane: admits requests in order, one at a time
 task_pool    the reusable tasks that carry requests out
 execute      one request: send, classify, decide
 settler      writes settlements in groups, and claims with each group
+follower_sharing  ends the followers that were too many for the commit of their leader
 pausing      what stops sending until a person acts
 oversized    requests that can never fit a limit of their lane
 heartbeat    once a second: reports progress, reads which jobs are requested

@@ -269,6 +269,8 @@ class State:
     alone: RequestId | None = None
     #: The refusals of requests that are not settled yet.
     refusals: dict[RequestId, RowRefusals] = field(default_factory=dict)
+    #: Set when a leader has ended and not all of its followers have.
+    followers_left: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set when the claimer has something to do.
     wake: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -313,6 +315,8 @@ class State:
         """Count settled requests."""
         for each in settled:
             job = self.jobs.get(each.job_id)
+            if each.followers_left:
+                self.followers_left.set()
             if job is not None:
                 job.pace.settled += len(each.completed) + len(each.dead_lettered)
 

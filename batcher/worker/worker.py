@@ -16,6 +16,7 @@ from batcher.worker.aio import cancel_all, first_of
 from batcher.worker.claimer import Claimer
 from batcher.worker.dispatcher import Dispatcher
 from batcher.worker.execute import Executor
+from batcher.worker.follower_sharing import FollowerSharing
 from batcher.worker.heartbeat import Heartbeat, write_active
 from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pausing.pauses import Pauses
@@ -107,6 +108,7 @@ class Worker:
                     await self._active_jobs.start_job(job_id, probe=job_id in probing)
                 self._claiming = [tasks.create_task(self._intake.run())]
                 self._writing.append(tasks.create_task(self._beat.run()))
+                self._writing.append(tasks.create_task(self._sharing.run()))
                 end = await self._until_end()
                 await self._shut_down(drain=end is End.DRAINED)
             except asyncio.CancelledError:
@@ -153,6 +155,7 @@ class Worker:
         )
         self._settler, self._pauses, self._verdicts = settler, pauses, verdicts
         self._task_pool, self._active_jobs = task_pool, active_jobs
+        self._sharing = FollowerSharing(queue=queue, state=state, events=events)
         self._beat = Heartbeat(queue=queue, state=state, budget=budget, active_jobs=active_jobs, pauses=pauses)
         self._intake = Claimer(
             queue=queue,

@@ -1,7 +1,7 @@
 """Edit bodies of dead letters: every edited body is validated before the first one is changed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -18,8 +18,9 @@ from batcher.store.dead_letters.edits import Edited, Stored
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
-#: Rows per transaction, whose bodies are in memory together.
+#: Rows per transaction, and the bytes of their bodies, which are in memory together.
 AT_ONCE: Final = 500
+BYTES_AT_ONCE: Final = 16 << 20
 _CHECKED: Final = LineRules(openai=False)
 _UNCHECKED: Final = LineRules(check_bodies=False)
 #: Requests that an error names.
@@ -39,9 +40,9 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
     revisions: dict[RequestId, int] = {}
     smallest: tuple[int, RequestId] | None = None
     changed = False
-    for start in range(0, len(ids), AT_ONCE):
+    for chunk in chunks(database, ids):
         with database.read() as connection:
-            found = stored_edits.stored(connection, ids[start : start + AT_ONCE])
+            found = stored_edits.stored(connection, chunk)
         for row in found:
             parsed = _edited(row, edits)
             if isinstance(parsed, str):
@@ -60,27 +61,48 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
     return CheckedEdits(revisions=revisions, smallest=smallest[1])
 
 
+def chunks(database: Database, ids: Sequence[RequestId]) -> Iterator[Sequence[RequestId]]:
+    """Yield the requests in chunks for one transaction each, bounded by rows and by the bytes of their bodies."""
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        with database.read() as connection:
+            sizes = stored_edits.sizes(connection, some)
+        chunk: list[RequestId] = []
+        room = BYTES_AT_ONCE
+        for request in some:
+            room -= sizes.get(request, 0)
+            if chunk and room < 0:
+                yield chunk
+                chunk, room = [], BYTES_AT_ONCE - sizes.get(request, 0)
+            chunk.append(request)
+        yield chunk
+
+
 def put_back(
-    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], checked: CheckedEdits
+    connection: Any,  # noqa: ANN401 - a connection of the store
+    ids: Sequence[RequestId],
+    edits: Sequence[Edit],
+    checked: CheckedEdits,
+    *,
+    noted: Sequence[JobId],
 ) -> tuple[int, list[JobId]]:
     """Store the edited bodies and put the requests back to pending; returns how many, and their jobs.
 
-    Requests that another process has edited or put back since the check are skipped.
+    Requests that another process has edited or put back since the check are skipped. `noted`: see `redrive`.
     """
     modes: dict[JobId, CacheMode] = {}
     taken, new = [], []
-    with database.write() as connection:
-        for row in stored_edits.stored(connection, ids):
-            parsed = _edited(row, edits)
-            if isinstance(parsed, str) or checked.revisions.get(row.request) != row.revision:
-                continue
-            taken.append(row.request)
-            if parsed.body != row.body:
-                mode = modes.get(row.job) or jobs.get(connection, row.job).settings.cache
-                modes[row.job] = mode
-                new.append(Edited(request=row.request, job=row.job, line=_line(parsed, mode)))
-        stored_edits.replace(connection, new)
-        return redrive.put_back(connection, taken)
+    for row in stored_edits.stored(connection, ids):
+        parsed = _edited(row, edits)
+        if isinstance(parsed, str) or checked.revisions.get(row.request) != row.revision:
+            continue
+        taken.append(row.request)
+        if parsed.body != row.body:
+            mode = modes.get(row.job) or jobs.get(connection, row.job).settings.cache
+            modes[row.job] = mode
+            new.append(Edited(request=row.request, job=row.job, line=_line(parsed, mode)))
+    stored_edits.replace(connection, new)
+    return redrive.put_back(connection, taken, noted=noted)
 
 
 def _edited(row: Stored, edits: Sequence[Edit]) -> ParsedLine | str:

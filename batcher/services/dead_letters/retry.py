@@ -1,6 +1,6 @@
 """Put dead letters back to pending: those that match filters, optionally edited, or all of a job."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from msgspec import Struct
@@ -11,15 +11,19 @@ from batcher.domain.jobs import Job
 from batcher.policy.input.body_edit import Edit
 from batcher.services.dead_letters import edit
 from batcher.services.dead_letters.edit import CheckedEdits
-from batcher.services.jobs.manage import live_runner
+from batcher.services.jobs.manage import finish_cancelling, live_runner
 from batcher.store.dead_letters import filters as dead_letter_filters
-from batcher.store.dead_letters import redrive
+from batcher.store.dead_letters import live_rows, redrive
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
+from batcher.store.jobs.id_range import parts
+from batcher.store.queue import shared_ends
 from batcher.store.sqlite.database import Database
 
 #: Rows per transaction, few enough that a live runner is not delayed.
-AT_ONCE: Final = 5_000
+AT_ONCE: Final = 2_000
+#: Rows of a job that a single transaction may look through.
+_LARGE: Final = 20_000
 #: Request ids that an error names.
 _NAMED: Final = 10
 
@@ -45,6 +49,8 @@ def choose(database: Database, filters: Filters, edits: Sequence[Edit] = ()) -> 
 
     Raises UsageError if a named request is not among them or an edited body is invalid.
     """
+    # Those that follow a dead letter fail with it: not with the body that it is given now.
+    finish_sharing(database)
     ids = matching_ids(database, filters)
     checked = edit.check(database, ids, edits) if edits and ids else None
     return RetryPlan(ids=ids, edits=edits, checked=checked)
@@ -65,21 +71,63 @@ def matching_ids(database: Database, filters: Filters) -> list[RequestId]:
 
 
 def put_back(database: Database, chosen: RetryPlan) -> Retried:
-    """Edit them and put them back to pending; their history is kept and their jobs are open again."""
+    """Edit them and put them back to pending; their history is kept and their jobs are open again.
+
+    It is done in chunks. After an interruption the same command continues with those that are dead letters still.
+    """
+    noted = _note_large_jobs(database, chosen.ids)
     count, touched = 0, set[JobId]()
-    at_once = AT_ONCE if chosen.checked is None else edit.AT_ONCE
-    for start in range(0, len(chosen.ids), at_once):
-        moved, of = _put_back_some(database, chosen.ids[start : start + at_once], chosen)
+    edits = chosen.checked is not None
+    chunks = edit.chunks(database, chosen.ids) if edits else _chunks(chosen.ids)
+    for chunk in chunks:
+        moved, of = _put_back_some(database, chunk, chosen, noted)
         count += moved
         touched.update(of)
     return Retried(count=count, jobs=sorted(touched), runner=runner_for(database, touched))
 
 
-def _put_back_some(database: Database, ids: Sequence[RequestId], chosen: RetryPlan) -> tuple[int, list[JobId]]:
-    if chosen.checked is not None:
-        return edit.put_back(database, ids, chosen.edits, chosen.checked)
-    with database.write() as connection:
-        return redrive.put_back(connection, ids)
+def _chunks(ids: Sequence[RequestId]) -> Iterator[Sequence[RequestId]]:
+    return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
+
+
+def _note_large_jobs(database: Database, ids: Sequence[RequestId]) -> list[JobId]:
+    """Note the leaders of the large jobs among them, in parts; return these jobs (see `store.live_rows`)."""
+    large: list[Job] = []
+    for chunk in _chunks(ids):
+        with database.read() as connection:
+            found = [jobs.get(connection, job_id) for job_id in redrive.jobs_of(connection, chunk)]
+        known = {job.id for job in large}
+        large += [job for job in found if job.id not in known and job.total > _LARGE]
+    if large:
+        with database.write() as connection:
+            live_rows.forget(connection)
+    for job in large:
+        for part in parts(job, _LARGE):
+            with database.write() as connection:
+                live_rows.note(connection, part)
+    return [job.id for job in large]
+
+
+def _put_back_some(
+    database: Database, ids: Sequence[RequestId], chosen: RetryPlan, noted: Sequence[JobId]
+) -> tuple[int, list[JobId]]:
+    while True:
+        with database.write() as connection:
+            half_cancelled = redrive.half_cancelled(connection, ids)
+            if not half_cancelled and chosen.checked is not None:
+                return edit.put_back(connection, ids, chosen.edits, chosen.checked, noted=noted)
+            if not half_cancelled:
+                return redrive.put_back(connection, ids, noted=noted)
+        for job_id in half_cancelled:
+            finish_cancelling(database, job_id)
+
+
+def finish_sharing(database: Database) -> None:
+    """Let the followers of ended leaders end, too: a runner that was killed may have left some."""
+    more = True
+    while more:
+        with database.write() as connection:
+            _, more = shared_ends.share_some(connection)
 
 
 def retry_job(database: Database, job: Job) -> tuple[Job, int]:

@@ -2,19 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Final
 
 from msgspec import Struct
 
 from batcher.domain.errors import UnknownJob, UsageError
+from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.ports import Clock
 from batcher.services.runs.status import in_flight
 from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing
 from batcher.store.jobs import jobs
+from batcher.store.jobs.id_range import parts
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
+
+#: Requests changed per transaction: others wait for that long to write.
+AT_ONCE: Final = 10_000
 
 
 class Cancelled(Struct, frozen=True, kw_only=True):
@@ -88,23 +94,47 @@ def all_jobs(database: Database) -> list[Job]:
 
 
 def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
-    """Cancel the pending requests; those in flight still complete. A job that has ended stays as it is."""
+    """Cancel the pending requests; those in flight still complete. A job that has ended stays as it is.
+
+    The job is cancelled at once and its requests in chunks. After an interruption the same command continues.
+    """
     with database.write() as connection:
         job = jobs.get(connection, job.id)
         was_over = job.state is not JobState.OPEN
-        cancelled = 0 if was_over else jobs.cancel(connection, job, now=clock.now())
+        first = next(parts(job, AT_ONCE))
+        cancelled = 0 if was_over else jobs.cancel(connection, first, now=clock.now())
+    cancelled += finish_cancelling(database, job.id)
     with database.read() as connection:
         job = jobs.get(connection, job.id)
         claimed = job_counts.counts(connection, job).claimed
     sending = in_flight(database, job.id, claimed)
     return Cancelled(
         job=job,
-        was_over=was_over,
+        was_over=was_over and not cancelled,
         requests=cancelled,
         in_flight=sending,
         held=claimed - sending,
         runner=live_runner(database),
     )
+
+
+def finish_cancelling(database: Database, job_id: JobId) -> int:
+    """Cancel what is pending of a cancelled job, in chunks; returns how many requests were.
+
+    It ends if the job is opened again meanwhile: then its pending requests are those that were put back.
+    """
+    cancelled = 0
+    with database.read() as connection:
+        if not jobs.is_half_cancelled(connection, job_id):
+            return 0
+        found = jobs.get(connection, job_id)
+    for part in parts(found, AT_ONCE):
+        with database.write() as connection:
+            job = jobs.get(connection, job_id)
+            if job.state is not JobState.CANCELLED:
+                break
+            cancelled += jobs.cancel(connection, part, now=job.finished_at or 0)
+    return cancelled
 
 
 def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
@@ -116,7 +146,7 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
     refuse_if_running(database, job)
     with database.write() as connection:
         job = jobs.get(connection, job.id)
-        jobs.cancel(connection, job, now=clock.now())
+        jobs.abandon(connection, job.id, now=clock.now())
     more = True
     while more:
         with database.write() as connection:

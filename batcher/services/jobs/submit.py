@@ -25,7 +25,7 @@ from batcher.services.jobs.line_chunks import Chunk
 from batcher.services.jobs.options import SubmitOptions, parse_options
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.services.jobs.refused_lines import RefusedLines
-from batcher.store.jobs import jobs
+from batcher.store.jobs import jobs, leaders
 from batcher.store.jobs import loading as stored_loading
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock
@@ -225,13 +225,28 @@ class _Loading:
 
     def _open(self, job_id: JobId) -> Job:
         """Make the job visible. If another process has stored the same file meanwhile, return that job instead."""
+        extent = self._choose_leaders(job_id)
         with self._database.write() as connection:
             same = jobs.by_source(connection, self._new.source_digest, self._new.settings.base_url)
             is_same = same is not None and is_of_scope(same, self._new.answer_scope)
             if same is not None and is_same and not self._options.new:
                 return same
-            self.followers = stored_loading.open_job(connection, job_id, repeats=self._repeats.found)
+            if extent is None:
+                self.followers = stored_loading.open_job(connection, job_id, repeats=self._repeats.found)
+            else:
+                stored_loading.show(connection, job_id, extent)
             return jobs.get(connection, job_id)
+
+    def _choose_leaders(self, job_id: JobId) -> leaders.Extent | None:
+        """Choose the leaders of a large job, a chunk per transaction; None for a small one."""
+        with self._database.read() as connection:
+            extent = leaders.extent(connection, job_id)
+        if extent.total <= leaders.ROWS:
+            return None
+        for step in leaders.steps(job_id, extent, self._repeats.found):
+            with self._database.write() as connection:
+                self.followers += step(connection)
+        return extent
 
     def _add_all(self, job_id: JobId, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> None:
         read = 0

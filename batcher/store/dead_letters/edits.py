@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, exists, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import JobId, RequestId
@@ -12,7 +12,7 @@ from batcher.domain.requests import Line
 from batcher.store.compiled import Compiled, as_json_array, id_list, literal
 from batcher.store.dead_letters.filters import DEAD
 from batcher.store.jobs import jobs, loading
-from batcher.store.schema import bodies, former_bodies, requests, routes
+from batcher.store.schema import bodies, former_bodies, requests, routes, unshared_ends
 
 _stored = Compiled(
     select(
@@ -26,7 +26,12 @@ _stored = Compiled(
     )
     .join(routes, routes.c.id == requests.c.route_id)
     .join(bodies, bodies.c.request_id == requests.c.id)
-    .where(requests.c.id.in_(id_list("ids")), requests.c.state == DEAD)
+    .where(
+        requests.c.id.in_(id_list("ids")),
+        requests.c.state == DEAD,
+        # Those that follow it have its former body.
+        ~exists().where(unshared_ends.c.leader_id == requests.c.id),
+    )
     .order_by(requests.c.job_id, requests.c.id),
     "ids",
 )
@@ -81,6 +86,12 @@ class Edited(Struct, frozen=True, kw_only=True):
     request: RequestId
     job: JobId
     line: Line
+
+
+def sizes(connection: Connection, ids: Sequence[RequestId]) -> dict[RequestId, int]:
+    """Return the bytes of the requests' bodies."""
+    query = select(requests.c.id, requests.c.size).where(requests.c.id.in_(id_list("ids")))
+    return {RequestId(row[0]): row[1] for row in connection.execute(query, {"ids": as_json_array(ids)})}
 
 
 def stored(connection: Connection, ids: Sequence[RequestId]) -> list[Stored]:

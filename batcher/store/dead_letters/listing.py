@@ -1,21 +1,15 @@
-"""Lists dead letters, shows one with its whole history, and requeues them."""
+"""Lists dead letters, and shows one with its whole history."""
 
-from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import Connection, Select, and_, case, func, null, or_, select, update
+from sqlalchemy import Connection, Select, and_, func, select
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
-from batcher.domain.states import RequestState
-from batcher.store.compiled import as_json_array, id_list
 from batcher.store.dead_letters.filters import DEAD, Filters, matching
-from batcher.store.jobs.id_range import of_job
 from batcher.store.reports.attempt_columns import Attempt, is_of_its_leader, seen, with_last_attempt
-from batcher.store.schema import attempts, bodies, jobs, requests, routes
-
-_LIVE = (RequestState.PENDING.value, RequestState.CLAIMED.value)
+from batcher.store.schema import attempts, bodies, requests, routes
 
 
 class Letter(Struct, frozen=True, kw_only=True):
@@ -112,69 +106,3 @@ def _history(connection: Connection, request: RequestId) -> list[Attempt]:
     since = rows[-1]["ended_at"] if rows else -1
     rows += [row for row in connection.execute(leaders).mappings() if row["ended_at"] > since]
     return [Attempt(**row) for row in rows]
-
-
-def retry(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
-    """Put dead letters back to pending, with their history; return the jobs they belong to.
-
-    Of those with the same body one leads: the one already in flight, else the first.
-    """
-    chosen = requests.c.id.in_(id_list("ids"))
-    values = {"ids": as_json_array(ids)}
-    put_back = (
-        update(requests)
-        .where(chosen, requests.c.state == DEAD)
-        .values(
-            state=RequestState.PENDING.value,
-            sends_before=requests.c.sends,
-            spent=0,
-            lost=0,
-            timeouts=0,
-            available_at=null(),
-            leader_id=null(),
-            failure_kind=null(),
-            failure_code=null(),
-            settled_at=null(),
-        )
-        .returning(requests.c.job_id)
-    )
-    job_ids = sorted({JobId(row) for row in connection.execute(put_back, values).scalars()})
-    for job_id in job_ids:
-        _choose_leaders(connection, job_id, values)
-    return job_ids
-
-
-def _choose_leaders(connection: Connection, job_id: JobId, values: dict[str, str]) -> None:
-    """Regroup the job's live rows that have the body of one of these: one leads, all the others follow it.
-
-    Rows that led or followed until now are regrouped, too: a row that followed a follower would never get an
-    answer.
-    """
-    first, last = connection.execute(
-        select(jobs.c.first_request, jobs.c.last_request).where(jobs.c.id == job_id)
-    ).one()
-    same_bodies = select(requests.c.fingerprint).where(requests.c.id.in_(id_list("ids"))).correlate(None)
-    live = and_(
-        requests.c.id.between(first, last),
-        of_job(requests.c.job_id) == job_id,
-        requests.c.state.in_(_LIVE),
-        requests.c.fingerprint.in_(same_bodies),
-    )
-    # A claimed row is in flight, so it leads before any that waits.
-    order = (requests.c.state == RequestState.PENDING.value, requests.c.id)
-    leader = func.first_value(requests.c.id).over(partition_by=requests.c.fingerprint, order_by=order)
-    ranked = select(requests.c.id, leader.label("leader")).where(live).subquery()
-    leads = ranked.c.leader == requests.c.id
-    changed = or_(
-        and_(leads, requests.c.leader_id.is_not(None)),
-        and_(~leads, requests.c.leader_id.is_distinct_from(ranked.c.leader)),
-    )
-    connection.execute(
-        update(requests)
-        .where(requests.c.id == ranked.c.id, requests.c.state == RequestState.PENDING.value, changed)
-        .values(
-            leader_id=case((leads, null()), else_=ranked.c.leader),
-            available_at=case((leads, requests.c.available_at), else_=null()),
-        ),
-        values,
-    )

@@ -1,26 +1,40 @@
 """Moves dead letters on, a chunk per transaction: back to pending with their jobs reopened, or discarded."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, select, update
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.compiled import as_json_array, id_list
-from batcher.store.dead_letters import listing
-from batcher.store.dead_letters.filters import DEAD, Filters
+from batcher.store.dead_letters import regroup
+from batcher.store.dead_letters.filters import DEAD
 from batcher.store.jobs import jobs
 from batcher.store.schema import requests
 
 
-def put_back(connection: Connection, ids: Sequence[RequestId]) -> tuple[int, list[JobId]]:
-    """Put those that are dead letters now back to pending; return how many, and their jobs, which are open."""
-    chosen = Filters(requests=tuple(ids))
-    still_dead = listing.count(connection, chosen) if ids else 0
-    job_ids = listing.retry(connection, ids) if still_dead else []
+def put_back(
+    connection: Connection, ids: Sequence[RequestId], *, noted: Collection[JobId] = ()
+) -> tuple[int, list[JobId]]:
+    """Put those that are dead letters now back to pending; return how many, and their jobs, which are open.
+
+    `noted`: see `regroup.retry`.
+    """
+    count, job_ids = regroup.retry(connection, ids, noted=noted)
     for job_id in job_ids:
         jobs.reopen(connection, job_id)
-    return still_dead, job_ids
+    return count, job_ids
+
+
+def jobs_of(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
+    """Return the jobs of these requests."""
+    query = select(requests.c.job_id).where(requests.c.id.in_(id_list("ids"))).distinct()
+    return sorted(JobId(row) for row in connection.execute(query, {"ids": as_json_array(ids)}).scalars())
+
+
+def half_cancelled(connection: Connection, ids: Sequence[RequestId]) -> list[JobId]:
+    """Return those of their jobs of which a cancellation is not finished: what is pending must not be sent."""
+    return [job_id for job_id in jobs_of(connection, ids) if jobs.is_half_cancelled(connection, job_id)]
 
 
 def discard(connection: Connection, ids: Sequence[RequestId]) -> int:

@@ -2,5 +2,7 @@
 
 loading   a job file stored in chunks, invisible until it is whole
 jobs      finding, starting, finishing, cancelling and deleting jobs
+removal   what a deleted request takes with it
+leaders   which of the rows with the same body leads, chosen in chunks
 id_range  a job's requests as a range of ids
 """

@@ -1,7 +1,11 @@
 """A job's requests as a range of ids."""
 
+from collections.abc import Iterator
+
+from msgspec.structs import replace
 from sqlalchemy import ColumnElement, FromClause, and_
 
+from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.store.compiled import literal
 from batcher.store.schema import requests
@@ -20,3 +24,16 @@ def within(job: Job, table: FromClause = requests) -> ColumnElement[bool]:
     """Return the condition for the job's requests. Jobs loaded at the same time interleave."""
     ids = table.c.id.between(job.first_request or 0, job.last_request or 0)
     return and_(ids, of_job(table.c.job_id) == job.id)
+
+
+def parts(job: Job, rows: int) -> Iterator[Job]:
+    """Yield the job in parts of at most so many requests, in their order, for one transaction each.
+
+    The others that use the store wait for one part at most. A job without requests is one part.
+    """
+    if job.first_request is None or job.last_request is None:
+        yield job
+        return
+    for first in range(job.first_request, job.last_request + 1, rows):
+        last = min(job.last_request, first + rows - 1)
+        yield replace(job, first_request=RequestId(first), last_request=RequestId(last))

@@ -19,7 +19,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    text,
     update,
 )
 
@@ -31,6 +30,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.jobs.id_range import of_job, within
 from batcher.store.jobs.loading import endpoint, remove_job_row
+from batcher.store.jobs.removal import remove_requests
 from batcher.store.schema import endpoints, jobs, pauses, requests, routes
 
 _UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
@@ -293,15 +293,33 @@ def written(connection: Connection, job_id: JobId) -> None:
 
 
 def cancel(connection: Connection, job: Job, *, now: int) -> int:
-    """Cancel pending requests; those in flight finish. Returns how many were cancelled."""
-    open_still = and_(jobs.c.id == job.id, jobs.c.state == JobState.OPEN.value)
-    connection.execute(
-        update(jobs).where(open_still).values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
-    )
+    """Cancel the job if it is open, and the pending requests of this part of it; those in flight finish.
+
+    Returns how many requests were cancelled (see `id_range.parts`).
+    """
+    abandon(connection, job.id, now=now)
     pending = and_(within(job), requests.c.state == RequestState.PENDING.value)
     return connection.execute(
         update(requests).where(pending).values(state=RequestState.CANCELLED.value, settled_at=now)
     ).rowcount
+
+
+def is_half_cancelled(connection: Connection, job_id: JobId) -> bool:
+    """Return whether the job is cancelled and has pending requests left: `cancel` still works, or was killed."""
+    job = connection.execute(_query().where(jobs.c.id == job_id, jobs.c.state == JobState.CANCELLED.value)).first()
+    if job is None:
+        return False
+    left = select(requests.c.id).where(within(_job(job)), requests.c.state == RequestState.PENDING.value).limit(1)
+    return connection.execute(left).first() is not None
+
+
+def abandon(connection: Connection, job_id: JobId, *, now: int) -> None:
+    """Cancel the job itself if it is open, so that no runner starts it, and leave its requests as they are."""
+    connection.execute(
+        update(jobs)
+        .where(jobs.c.id == job_id, jobs.c.state == JobState.OPEN.value)
+        .values(state=JobState.CANCELLED.value, finished_at=now, wanted=0)
+    )
 
 
 #: Requests removed per transaction, so that a runner in another process is not held up.
@@ -313,73 +331,14 @@ def delete_some(connection: Connection, job: Job) -> bool:
 
     An answer that requests of other jobs share stays, and records which job asked first.
     """
-    ids = select(requests.c.id).where(within(job)).limit(_REMOVED_AT_ONCE)
+    # From the first one on: by that, readers notice that a deletion has begun.
+    ids = select(requests.c.id).where(within(job)).order_by(requests.c.id).limit(_REMOVED_AT_ONCE)
     found = [(row,) for row in connection.execute(ids).scalars()]
     if found:
-        _delete_requests(connection, job.id, found)
+        remove_requests(connection, job.id, found)
         return True
     connection.execute(delete(pauses).where(pauses.c.scope == "job", pauses.c.ref == str(job.id)))
     of_routes = select(cast(routes.c.id, Text)).where(routes.c.job_id == job.id)
     connection.execute(delete(pauses).where(pauses.c.scope == "route", pauses.c.ref.in_(of_routes)))
     remove_job_row(connection, job.id)
     return False
-
-
-def _delete_requests(connection: Connection, job_id: JobId, found: list[tuple[Any]]) -> None:
-    connection.execute(text("CREATE TEMP TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"))
-    connection.execute(text("DELETE FROM doomed"))
-    connection.exec_driver_sql("INSERT INTO doomed VALUES (?)", found)
-    _note_answers(connection)
-    own_answers = "SELECT response_id FROM requests WHERE id IN (SELECT id FROM doomed)"
-    connection.execute(
-        text(
-            "UPDATE responses SET origin_job = :job, origin_custom_id ="
-            " (SELECT custom_id FROM requests WHERE requests.id = responses.request_id)"
-            f" WHERE id IN ({own_answers}) AND request_id IN (SELECT id FROM doomed)"
-        ),
-        {"job": job_id},
-    )
-    for table in ("bodies", "former_bodies", "attempts"):
-        connection.execute(text(f"DELETE FROM {table} WHERE request_id IN (SELECT id FROM doomed)"))
-    connection.execute(text("DELETE FROM requests WHERE id IN (SELECT id FROM doomed)"))
-    _drop_unused_answers(connection)
-
-
-def _note_answers(connection: Connection) -> None:
-    """Collect the answers of the requests to be removed, each with its key in the cache."""
-    connection.execute(
-        text(
-            "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, endpoint_id INTEGER, fingerprint BLOB)"
-        )
-    )
-    connection.execute(text("DELETE FROM freed"))
-    connection.execute(
-        text(
-            "INSERT OR IGNORE INTO freed SELECT responses.id, responses.endpoint_id, requests.fingerprint"
-            " FROM doomed JOIN requests ON requests.id = doomed.id JOIN responses"
-            " ON responses.id = requests.response_id"
-        )
-    )
-
-
-def _drop_unused_answers(connection: Connection) -> None:
-    """Remove those of the answers that no request uses any more, also from the cache.
-
-    Not only the deleted job's own answers: it may have been the last to share an answer of a job deleted before.
-    An answer is used by the request that was sent for it, and by those that share it, which an index knows.
-    """
-    connection.execute(
-        text(
-            "DELETE FROM freed WHERE EXISTS (SELECT 1 FROM requests WHERE cached = 1 AND response_id = freed.id)"
-            " OR EXISTS (SELECT 1 FROM responses JOIN requests ON requests.id = responses.request_id"
-            " WHERE responses.id = freed.id AND requests.response_id = freed.id)"
-        )
-    )
-    gone = connection.execute(text("SELECT endpoint_id, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
-    keys = [tuple(row) for row in gone]
-    if keys:
-        # One by one: with a subquery, SQLite scans everything that the endpoint has in the cache.
-        connection.exec_driver_sql(
-            "DELETE FROM cache WHERE endpoint_id = ? AND fingerprint = ? AND response_id = ?", keys
-        )
-    connection.execute(text("DELETE FROM responses WHERE id IN (SELECT id FROM freed)"))

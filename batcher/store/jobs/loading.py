@@ -1,27 +1,11 @@
 """Loads a job in chunks while it is `submitting` and invisible; the last transaction shows or removes it."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import (
-    Column,
-    ColumnElement,
-    Connection,
-    LargeBinary,
-    MetaData,
-    Select,
-    Table,
-    bindparam,
-    func,
-    insert,
-    select,
-    text,
-    update,
-)
+from sqlalchemy import Connection, bindparam, insert, select, text, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.schema import CreateTable
 
 from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.requests import BadLine, Line
@@ -29,7 +13,8 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.input.deduplication import repeated_id
 from batcher.store.compiled import Compiled, CompiledInsert
-from batcher.store.jobs.id_range import of_job
+from batcher.store.jobs import leaders
+from batcher.store.jobs.leaders import Extent
 from batcher.store.schema import bodies, endpoints, jobs, rejected, requests, routes
 
 
@@ -49,16 +34,6 @@ class NewJob(Struct, frozen=True, kw_only=True):
     answer_scope: str = ""
 
 
-#: Up to this share of possibly repeated rows, looking at each row is cheaper than sorting them all.
-_FEW = 8
-#: A temporary table of this connection, never in the file.
-_repeated = Table(
-    "repeated",
-    MetaData(),
-    Column("fingerprint", LargeBinary, primary_key=True),
-    prefixes=["TEMPORARY"],
-    sqlite_with_rowid=False,
-)
 _REQUEST_COLUMNS = (
     "id",
     "job_id",
@@ -223,50 +198,21 @@ def add_rejected(connection: Connection, job_id: JobId, bad: Sequence[BadLine]) 
 
 
 def open_job(connection: Connection, job_id: JobId, *, repeats: Collection[bytes] | None = None) -> int:
-    """Show the job: count it, and make the first row of each fingerprint the leader.
+    """Choose the leaders of a small job and show it; return how many rows follow another (see `leaders.steps`)."""
+    extent = leaders.extent(connection, job_id)
+    followers = sum(step(connection) for step in leaders.steps(job_id, extent, repeats))
+    show(connection, job_id, extent)
+    return followers
 
-    Returns how many rows follow another. `repeats` are fingerprints that may occur more than once, and include all
-    that do; None: any may.
-    """
-    first, last, total = connection.execute(
-        select(func.min(requests.c.id), func.max(requests.c.id), func.count()).where(requests.c.job_id == job_id)
-    ).one()
+
+def show(connection: Connection, job_id: JobId, extent: Extent) -> None:
+    """Show the job, whose leaders are chosen."""
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
-        .values(state=JobState.OPEN.value, total=total, first_request=first, last_request=last)
-    )
-    within = requests.c.id.between(first, last) & (of_job(requests.c.job_id) == job_id)
-    if repeats is None or len(repeats) > total // _FEW:
-        return _follow(connection, within)
-    if not repeats:
-        return 0
-    connection.execute(CreateTable(_repeated, if_not_exists=True))
-    connection.execute(insert(_repeated), [{"fingerprint": each} for each in repeats])
-    few = within & requests.c.fingerprint.in_(select(_repeated.c.fingerprint))
-    is_any = connection.execute(_leaders(few).limit(1)).first() is not None
-    following = _follow(connection, few) if is_any else 0
-    connection.execute(_repeated.delete())
-    return following
-
-
-def _follow(connection: Connection, within: ColumnElement[bool]) -> int:
-    groups = _leaders(within).subquery()
-    follow = (
-        update(requests)
-        .where(within, requests.c.fingerprint == groups.c.fingerprint, requests.c.id != groups.c.leader)
-        .values(leader_id=groups.c.leader)
-    )
-    return connection.execute(follow).rowcount
-
-
-def _leaders(within: ColumnElement[bool]) -> Select[Any]:
-    """Return the first row of every fingerprint that occurs more than once."""
-    return (
-        select(requests.c.fingerprint, func.min(requests.c.id).label("leader"))
-        .where(within, requests.c.fingerprint.is_not(None))
-        .group_by(requests.c.fingerprint)
-        .having(func.count() > 1)
+        .values(
+            state=JobState.OPEN.value, total=extent.total, first_request=extent.first, last_request=extent.last
+        )
     )
 
 

@@ -3,7 +3,9 @@
 adapter        the port `Queue`: each method is one of the operations below, run by the writer
 claim          claims by route: due retries first, then fresh rows in file order
 settle         ends claims, a batch in one transaction
+tally          what one transaction settles, by job
 single_flight  of requests with the same fingerprint one is sent; the others follow it and share its end
+shared_ends    the followers that were too many for the transaction of their leader end in later ones
 cache_hits     rows whose answer is already known are settled instead of claimed
 runners        who has claimed requests; rescue of what a dead runner held; repair of clock skew
 lanes          what was learned about a lane's limits and outlives a run

@@ -15,7 +15,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.settlements import Settlement
 from batcher.ports import Clock
 from batcher.store.jobs import jobs
-from batcher.store.queue import claim, lanes, pauses, resuming, route_history, runners, settle
+from batcher.store.queue import claim, lanes, pauses, resuming, route_history, runners, settle, shared_ends
 from batcher.store.sqlite.writer_thread import Writer
 
 T = TypeVar("T")
@@ -71,6 +71,10 @@ class SqlQueue:
             return ended, claim.claim(connection, wants, holder=holder, now=now, most_bytes=most_bytes)
 
         return self._writer.write(both)
+
+    async def share_ends(self) -> tuple[Sequence[RequestsSettled], bool]:
+        """See `ports.Queue`."""
+        return await self._write(shared_ends.share_some)
 
     async def beat(self, snapshot: str) -> Orders:
         """See `ports.Queue`."""

@@ -105,13 +105,16 @@ def answer(
     known = _answered(connection, route, sharing, now)
     if len(known) == len(rows):
         known += _answered_ahead(connection, route, now)
-    completed = (
-        [*known, *(each.id for each in single_flight.complete(connection, known, now=now))] if known else []
-    )
+    shared = single_flight.complete(connection, known, now=now) if known else None
+    completed = [*known, *(each.id for each in shared.followers)] if shared is not None else []
     gone = set(known)
     gone |= _parked(connection, route, [each for each in sharing if each not in gone], now)
     to_send = [row for row in rows if row.id not in gone]
-    return to_send, RequestsSettled(job_id=route.job_id, completed=completed, cached=len(completed))
+    left = shared is not None and shared.is_partial
+    answered = RequestsSettled(
+        job_id=route.job_id, completed=completed, cached=len(completed), followers_left=left
+    )
+    return to_send, answered
 
 
 def _answered_ahead(connection: Connection, route: Route, now: int) -> list[RequestId]:

@@ -4,13 +4,12 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Row, Select, and_, select, update
+from sqlalchemy import Connection, Row, Select, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, LaneId
 from batcher.domain.lanes import Charging, DayUse, KnownLimits, LaneKey, LaneMemory, StoredLane
-from batcher.store.jobs.id_range import of_job
-from batcher.store.schema import cache, jobs, lanes, requests, responses
+from batcher.store.schema import endpoints, lanes
 
 _Known = TypeVar("_Known", KnownLimits, Charging, DayUse)
 
@@ -58,31 +57,10 @@ def _stored(row: Row[Any], endpoint_id: EndpointId, key_name: str) -> StoredLane
     return StoredLane(id=LaneId(row.id), key=key, memory=memory, cooling_until=row.cooling_until)
 
 
-#: How many rows of a job are checked: they are sent in file order, so answers are among the first.
-_LOOKED_AT = 10_000
-
-
 def _has_answered(connection: Connection, endpoint_id: EndpointId) -> bool:
-    """Return whether an answer of the endpoint is stored.
-
-    There is no index by endpoint, so cache and jobs are asked.
-    """
-    if connection.execute(select(cache.c.response_id).where(cache.c.endpoint_id == endpoint_id).limit(1)).first():
-        return True
-    first_rows = requests.c.id.between(jobs.c.first_request, jobs.c.first_request + _LOOKED_AT)
-    query = (
-        select(responses.c.id)
-        .select_from(jobs)
-        .join(requests, and_(first_rows, requests.c.id <= jobs.c.last_request))
-        .join(responses, responses.c.id == requests.c.response_id)
-        .where(
-            jobs.c.endpoint_id == endpoint_id,
-            of_job(requests.c.job_id) == jobs.c.id,
-            responses.c.endpoint_id == endpoint_id,
-        )
-        .limit(1)
-    )
-    return connection.execute(query).first() is not None
+    """Return whether the endpoint has ever answered."""
+    query = select(endpoints.c.answered).where(endpoints.c.id == endpoint_id)
+    return bool(connection.execute(query).scalar())
 
 
 def save(connection: Connection, lane: StoredLane, *, now: int) -> None:

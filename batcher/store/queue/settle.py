@@ -5,21 +5,21 @@ settlement is never undone, and settling the same batch twice changes nothing: a
 (it raised, but may be on disk) can be repeated.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, insert, null, select, tuple_, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.events import RequestsSettled
-from batcher.domain.ids import HolderId, JobId, RequestId
+from batcher.domain.ids import HolderId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.compiled import Compiled, CompiledInsert, as_json_array, as_json_rows, id_list, literal
 from batcher.store.queue import single_flight
-from batcher.store.schema import attempts, cache, jobs, requests, responses
+from batcher.store.queue.tally import SettledTally
+from batcher.store.schema import attempts, cache, endpoints, jobs, requests, responses
 
 _claimed = requests.c.state == literal(RequestState.CLAIMED.value)
 _still_held = and_(
@@ -37,9 +37,13 @@ _select_standing = Compiled(
         as_json_rows(_held).scalar_subquery().label("held"),
         select(func.max(responses.c.id)).scalar_subquery().label("last_response"),
         single_flight.have_followers("ids").label("are_followed"),
+        exists()
+        .where(endpoints.c.id.in_(id_list("endpoints")), endpoints.c.answered == literal(0))
+        .label("is_first_answer"),
     ),
     "ids",
     "holder",
+    "endpoints",
 )
 _select_existing = Compiled(select(requests.c.id).where(requests.c.id.in_(id_list("ids"))), "ids")
 _RESPONSE = (
@@ -119,6 +123,12 @@ _insert_attempts = CompiledInsert(
     sqlite_insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing(),
     *_ATTEMPT,
 )
+_mark_answered = Compiled(
+    update(endpoints)
+    .where(endpoints.c.id.in_(id_list("ids")), endpoints.c.answered == literal(0))
+    .values(answered=literal(1)),
+    "ids",
+)
 _free: dict[str, Any] = {"holder_id": null(), "settled_at": bindparam("now")}
 _complete_new = Compiled(
     update(requests)
@@ -188,39 +198,13 @@ _select_cancelled = Compiled(
 )
 
 
-class _Tally:
-    """The settled requests, by job."""
-
-    def __init__(self) -> None:
-        self._completed: dict[JobId, list[RequestId]] = {}
-        self._dead_lettered: dict[JobId, list[RequestId]] = {}
-        self._cached: Counter[JobId] = Counter()
-
-    def completed(self, job_id: JobId, request_id: RequestId, *, cached: bool = False) -> None:
-        self._completed.setdefault(job_id, []).append(request_id)
-        self._cached[job_id] += cached
-
-    def dead_lettered(self, job_id: JobId, request_id: RequestId) -> None:
-        self._dead_lettered.setdefault(job_id, []).append(request_id)
-
-    def result(self) -> list[RequestsSettled]:
-        return [
-            RequestsSettled(
-                job_id=job_id,
-                completed=self._completed.get(job_id, []),
-                dead_lettered=self._dead_lettered.get(job_id, []),
-                cached=self._cached[job_id],
-            )
-            for job_id in dict.fromkeys((*self._completed, *self._dead_lettered))
-        ]
-
-
 def settle(
     connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
 ) -> list[RequestsSettled]:
     """Write the batch; return the requests that were settled by it, followers included."""
     asked = as_json_array(s.claim.request_id for s in settlements)
-    (standing,) = _select_standing.rows(connection, asked, holder)
+    of_endpoints = as_json_array({s.claim.endpoint_id for s in settlements})
+    (standing,) = _select_standing.rows(connection, asked, holder, of_endpoints)
     held = dict(msgspec.json.decode(standing.held))
     # One settlement per request, in case a batch has the same one twice.
     valid = list(
@@ -237,9 +221,11 @@ def settle(
                 dead.append((settlement, letter))
             case Requeue() | Release():
                 back.append(settlement)
-    tally = _Tally()
+    tally = SettledTally()
     _write_completes(connection, completes, tally, holder, now, first=(standing.last_response or 0) + 1)
     _write_dead_letters(connection, dead, tally, holder, now)
+    if standing.is_first_answer and completes:
+        _mark_answered.run(connection, as_json_array({s.claim.endpoint_id for s, _ in completes}))
     if standing.are_followed:
         _share_ends(connection, completes, dead, tally, now)
     _write_back(connection, back, holder, now)
@@ -252,7 +238,7 @@ def settle(
 def _write_completes(
     connection: Connection,
     completes: Sequence[tuple[Settlement, Complete]],
-    tally: _Tally,
+    tally: SettledTally,
     holder: HolderId,
     now: int,
     *,
@@ -303,7 +289,7 @@ def _response_row(response_id: int, settlement: Settlement, complete: Complete, 
 def _write_dead_letters(
     connection: Connection,
     dead: Sequence[tuple[Settlement, DeadLetter]],
-    tally: _Tally,
+    tally: SettledTally,
     holder: HolderId,
     now: int,
 ) -> None:
@@ -321,13 +307,16 @@ def _share_ends(
     connection: Connection,
     completes: Sequence[tuple[Settlement, Complete]],
     dead: Sequence[tuple[Settlement, DeadLetter]],
-    tally: _Tally,
+    tally: SettledTally,
     now: int,
 ) -> None:
-    for row in single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now):
+    done = single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now)
+    for row in done.followers:
         tally.completed(row.job_id, row.id, cached=True)
-    for row in single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now):
+    failed = single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now)
+    for row in failed.followers:
         tally.dead_lettered(row.job_id, row.id)
+    tally.followers_left = done.is_partial or failed.is_partial
 
 
 def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:

@@ -1,14 +1,18 @@
-"""Single-flight: rows that follow a leader share its end in its transaction, and are never sent."""
+"""Single-flight: rows that follow a leader share its end in its transaction, and are never sent.
+
+If there are too many for one transaction, the rest is noted in it and ends in later ones (`shared_ends`).
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, update
+from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, select, update
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.compiled import Compiled, as_json_array, id_list, literal
-from batcher.store.schema import requests
+from batcher.store.schema import requests, unshared_ends
 
 
 class Follower(NamedTuple):
@@ -18,14 +22,22 @@ class Follower(NamedTuple):
     job_id: JobId
 
 
+#: Followers that end in one transaction at most: a million of them would hold up everyone else for seconds.
+MOST_AT_ONCE = 5_000
+
 _leader = requests.alias("leader")
+_follower = requests.alias("follower")
+_some = (
+    select(_follower.c.id)
+    .where(
+        _follower.c.leader_id.in_(id_list("leaders")),
+        _follower.c.state == literal(RequestState.PENDING.value),
+    )
+    .limit(bindparam("most"))
+)
 _share_end = (
     update(requests)
-    .where(
-        _leader.c.id.in_(id_list("leaders")),
-        requests.c.leader_id == _leader.c.id,
-        requests.c.state == literal(RequestState.PENDING.value),
-    )
+    .where(requests.c.id.in_(_some), _leader.c.id == requests.c.leader_id)
     .values(available_at=null(), settled_at=bindparam("now"))
     .returning(requests.c.id, requests.c.job_id)
 )
@@ -38,6 +50,7 @@ _complete = Compiled(
     ),
     "now",
     "leaders",
+    "most",
 )
 _dead_letter = Compiled(
     _share_end.values(
@@ -47,7 +60,18 @@ _dead_letter = Compiled(
     ),
     "now",
     "leaders",
+    "most",
 )
+_with_rest = select(_leader.c.id).where(
+    _leader.c.id.in_(id_list("leaders")),
+    exists().where(
+        _follower.c.leader_id == _leader.c.id, _follower.c.state == literal(RequestState.PENDING.value)
+    ),
+)
+_note_rest = Compiled(
+    sqlite_insert(unshared_ends).from_select(["leader_id"], _with_rest).on_conflict_do_nothing(), "leaders"
+)
+_select_rest = Compiled(_with_rest.limit(literal(1)), "leaders")
 
 
 def have_followers(leaders: str) -> ColumnElement[bool]:
@@ -57,17 +81,31 @@ def have_followers(leaders: str) -> ColumnElement[bool]:
     )
 
 
-def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
-    """Complete the followers of these leaders with their answers; return them in file order."""
-    return _settled(connection, _complete, leaders, now)
+class Shared(NamedTuple):
+    """The followers that ended, in file order, and whether others are left (see `shared_ends`)."""
+
+    followers: list[Follower]
+    is_partial: bool
 
 
-def dead_letter(connection: Connection, leaders: Iterable[RequestId], *, now: int) -> list[Follower]:
-    """Dead-letter the followers of these leaders with their cause; return them in file order."""
-    return _settled(connection, _dead_letter, leaders, now)
+def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int, most: int | None = None) -> Shared:
+    """Complete the followers of these leaders with their answers, at most `most` (None: as many as fit)."""
+    return _settled(connection, _complete, leaders, now, most or MOST_AT_ONCE)
+
+
+def dead_letter(
+    connection: Connection, leaders: Iterable[RequestId], *, now: int, most: int | None = None
+) -> Shared:
+    """Dead-letter the followers of these leaders with their cause, at most `most` (None: as many as fit)."""
+    return _settled(connection, _dead_letter, leaders, now, most or MOST_AT_ONCE)
 
 
 def _settled(
-    connection: Connection, statement: Compiled, leaders: Iterable[RequestId], now: int
-) -> list[Follower]:
-    return sorted(Follower(*row) for row in statement.rows(connection, now, as_json_array(leaders)))
+    connection: Connection, statement: Compiled, leaders: Iterable[RequestId], now: int, most: int
+) -> Shared:
+    named = as_json_array(leaders)
+    ended = sorted(Follower(*row) for row in statement.rows(connection, now, named, most))
+    is_partial = len(ended) >= most and _select_rest.scalar(connection, named) is not None
+    if is_partial:
+        _note_rest.run(connection, named)
+    return Shared(followers=ended, is_partial=is_partial)

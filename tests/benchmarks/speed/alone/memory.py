@@ -74,6 +74,9 @@ class MemoryQueue:
         """See `ports.Queue`."""
         return await self.settle(settlements), await self.claim(wants, most_bytes=most_bytes)
 
+    async def share_ends(self) -> tuple[Sequence[RequestsSettled], bool]:
+        return [], False
+
     async def beat(self, snapshot: str) -> Orders:
         """See `ports.Queue`."""
         return Orders(jobs={} if self._is_over else {self._job.id: self._job.settings_version})

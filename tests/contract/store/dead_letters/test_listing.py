@@ -6,7 +6,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.store.dead_letters import listing
+from batcher.store.dead_letters import listing, regroup
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
@@ -36,7 +36,7 @@ def ids_of(database: Database, *custom_ids: str) -> list[RequestId]:
 
 def retry(database: Database, *custom_ids: str) -> list[int]:
     with database.write() as connection:
-        reopened = listing.retry(connection, ids_of(database, *custom_ids))
+        _, reopened = regroup.retry(connection, ids_of(database, *custom_ids))
         for job_id in reopened:
             jobs.reopen(connection, job_id)
         return list(reopened)

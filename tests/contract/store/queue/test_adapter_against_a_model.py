@@ -18,7 +18,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
 from batcher.domain.requests import Claim, ClaimResult
 from batcher.domain.settlements import Settlement
-from batcher.store.dead_letters import edits, listing, redrive
+from batcher.store.dead_letters import edits, redrive, regroup
 from batcher.store.jobs import jobs
 from batcher.store.queue import claim, runners, settle
 from batcher.store.reports import job_counts, results
@@ -129,7 +129,7 @@ class StoreMachine(RuleBasedStateMachine):
         rows = stored(self.database)
         names = [name for name, wanted in zip(rows, chosen, strict=False) if wanted]
         with self.database.write() as connection:
-            for job_id in listing.retry(connection, [rows[name]["id"] for name in names]):
+            for job_id in regroup.retry(connection, [rows[name]["id"] for name in names])[1]:
                 jobs.reopen(connection, job_id)
                 self.model.cancelled.discard(job_id)
         for row in (self.model.rows[name] for name in names):

@@ -62,7 +62,7 @@ def test_a_body_in_flight_is_found_by_its_fingerprint(database, statement):
 
 @pytest.mark.parametrize("statement", [single_flight._complete, single_flight._dead_letter])
 def test_followers_are_found_by_their_leader(database, statement):
-    assert "SEARCH requests USING INDEX ix_requests_followers (leader_id=?)" in plan_of(database, statement)
+    assert "SEARCH follower USING INDEX ix_requests_followers (leader_id=?)" in plan_of(database, statement)
 
 
 #: Scans of subqueries whose rows were found by an index.

@@ -6,7 +6,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.domain.states import AnswerMark
-from batcher.store.dead_letters import listing
+from batcher.store.dead_letters import regroup
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 from batcher.store.reports import cache, job_counts, results
@@ -269,13 +269,13 @@ def test_a_dead_follower_stays_as_it_was_when_its_leader_alone_is_retried(databa
     holder.settle(dead_lettered(claim, "too_long", reply=b"no"))
     before = dead(database, job)[1]
     with database.write() as connection:
-        listing.retry(connection, [claim.request_id])
+        regroup.retry(connection, [claim.request_id])
     clock.at += SECOND
     holder.settle(dead_lettered(holder.claim(job).claims[0], "other", at=clock.at))
     assert [letter.code for letter in dead(database, job)] == ["other", "too_long"]
     assert dead(database, job)[1] == before
     with database.write() as connection:
-        listing.retry(connection, [claim.request_id])
+        regroup.retry(connection, [claim.request_id])
     clock.at += SECOND
     holder.settle(completed(holder.claim(job).claims[0], at=clock.at))
     assert dead(database, job) == [before]

@@ -252,6 +252,29 @@ def test_the_program_knows_exactly_the_migrations_it_ships():
     assert tuple(each.revision for each in scripts.walk_revisions())[::-1] == migrate.KNOWN
 
 
+def take_back_chunks(connection) -> None:
+    """Take back what revision 0007 made."""
+    for table_of_it in ("unshared_ends", "lane_views"):
+        connection.exec_driver_sql(f"DROP TABLE {table_of_it}")
+    connection.exec_driver_sql("ALTER TABLE endpoints DROP COLUMN answered")
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_an_upgrade_finds_out_which_endpoints_have_answered(database, cached):
+    """By what is cached; else by the jobs, of which a later row alone may be answered."""
+    answered = submit_rows(database, [Row(name, shares=cached) for name in "abc"], name="answered")
+    submit_rows(database, [Row("x")], name="silent", base_url="http://127.0.0.1:9/v1")
+    holder = holder_of(database)
+    holder.settle(completed(holder.claim(answered).claims[-1]))
+    before = table(database, "endpoints")
+    assert [each["answered"] for each in before] == [1, 0]
+    with database.write() as connection:
+        take_back_chunks(connection)
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0006'")
+    migrate.upgrade(database, now=START)
+    assert table(database, "endpoints") == before
+
+
 def test_an_upgrade_marks_cached_answers_that_nobody_validated(database):
     """Jobs that are older than the setting validated nothing either."""
     asks = b'{"model": "m", "response_format": {"type": "json_object"}, "user": "%s"}'
@@ -267,6 +290,7 @@ def test_an_upgrade_marks_cached_answers_that_nobody_validated(database):
         connection.exec_driver_sql(
             "UPDATE jobs SET settings = json_remove(settings, '$.validate_output') WHERE id = 3"
         )
+        take_back_chunks(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '0004'")
     migrate.upgrade(database, now=START)
     marked = {row["response_id"] for row in table(database, "cache") if row["marks"] == AnswerMark.UNVALIDATED}
