@@ -139,10 +139,10 @@ class MortalDatabase(Database):
         process.step("after a commit")
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, flushed: bool = False) -> Iterator[Connection]:
         if not self._process.alive:
             raise Died
-        with super().read() as connection:
+        with super().read(flushed=flushed) as connection:
             yield connection
 
 

@@ -41,7 +41,7 @@ def extract(
     hand.
     """
     matching_ids(database, filters)
-    with database.read() as connection:
+    with database.read(flushed=True) as connection:
         of = list(dead_letter_filters.by_job(connection, filters))
         found = [jobs.get(connection, each) for each in of]
         base_urls = export.base_urls(connection, of)
@@ -68,11 +68,11 @@ def extract(
 
 def _lines(database: Database, filters: Filters) -> Iterator[bytes]:
     """Yield the lines page by page: no transaction is open while a consumer handles them (see `results.pages`)."""
-    with database.read() as connection:
+    with database.read(flushed=True) as connection:
         ids = dead_letter_filters.ids(connection, filters)
     at = 0
     while at < len(ids):
-        with database.read() as connection:
+        with database.read(flushed=True) as connection:
             page, read = export.lines(connection, ids[at : at + pages.ROWS], most_bytes=pages.BYTES)
         at += read
         for line in page:

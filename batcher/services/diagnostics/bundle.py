@@ -103,7 +103,7 @@ def _job(database: Database, choice: BundleOptions) -> Job:
         return find(database, choice.job)
     if choice.job is not None:
         raise UsageError("--job and --request were both given", hint="give one of them")
-    with database.read() as connection:
+    with database.read(flushed=True) as connection:
         return jobs.get(connection, support.job_of(connection, choice.request))
 
 
@@ -111,7 +111,7 @@ def _gather(
     database: Database, job: Job, choice: BundleOptions, *, now: int
 ) -> tuple[dict[str, bytes], list[str]]:
     """Return every member except the time, and a list of what was left out."""
-    with database.read() as connection:
+    with database.read(flushed=True) as connection:
         total = support.attempt_count(connection, job, choice.request)
         tried = support.attempts_of(connection, job, choice.request, limit=MOST_ATTEMPTS)
         groups = summary.groups(connection, job.id, choice.request)

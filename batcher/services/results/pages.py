@@ -34,7 +34,7 @@ def rows_of(
     """
     rest: Job | None = job
     while rest is not None:
-        with database.read() as connection:
+        with database.read(flushed=True) as connection:
             _require_present(connection, job)
             page, is_last = _page(of_kind(connection, rest), most or ROWS)
         yield from page
@@ -45,7 +45,7 @@ def skipped(database: Database, job: Job) -> Iterator[BadLine]:
     """Yield the lines that `--skip-invalid` skipped, in file order."""
     after = 0
     while True:
-        with database.read() as connection:
+        with database.read(flushed=True) as connection:
             page = results.skipped(connection, job.id, after=after, most=ROWS)
         yield from page
         if len(page) < ROWS:

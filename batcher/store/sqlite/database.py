@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from batcher.store.sqlite.connections import (
 )
 from batcher.store.sqlite.file_locks import write_lock
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view, refuse_shared
-from batcher.store.sqlite.wal_flush import FLUSHES, LogFile
+from batcher.store.sqlite.wal_flush import FLUSHES, LogFile, flush_log
 
 #: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
@@ -156,7 +156,10 @@ class Database:
             began = time.perf_counter()
             try:
                 self._writer.exec_driver_sql("COMMIT")
-            except BaseException:
+            except BaseException as error:
+                if "I/O" in str(error):
+                    # The flush within COMMIT failed. SQLite would write the next commit behind what it left.
+                    self._tear()
                 self._roll_back()
                 raise
             self.commit_seconds = time.perf_counter() - began
@@ -230,10 +233,16 @@ class Database:
         try:
             self._log.flush()
         except OSError as error:
-            self._is_torn = True
+            self._tear()
             raise self._failed(error.strerror or str(error)) from error
         if self._is_torn:
             raise self._failed("an earlier flush did")
+
+    def _tear(self) -> None:
+        """Record, for all processes, that a flush failed: nothing counts that is committed behind it."""
+        self._is_torn = True
+        with suppress(OSError):
+            self._lock.mark(True)
 
     def _failed(self, why: str) -> StoreError:
         return StoreError(f"the store {self.path} failed: {why}", hint=advice(why))
@@ -243,7 +252,7 @@ class Database:
 
         A checkpoint writes what the log holds in memory to the store's file, and flushes that.
         """
-        if not self._is_torn:
+        if not (self._is_torn or self._lock.is_marked):
             return
         deadline = time.monotonic() + connections.BUSY_SECONDS
         while not (is_restarted := self._has_restarted_log()) and self._may_wait and time.monotonic() < deadline:
@@ -251,7 +260,10 @@ class Database:
         if not is_restarted:
             raise self._failed("what an earlier flush left cannot be repaired while others read")
         self._log.close()
-        self._reserve_descriptors()
+        if self._flushes:
+            self._reserve_descriptors()
+        with suppress(OSError):
+            self._lock.mark(False)
         self._is_torn = False
 
     def _has_restarted_log(self) -> bool:
@@ -283,22 +295,42 @@ class Database:
             self._writer.exec_driver_sql("ROLLBACK")
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, flushed: bool = False) -> Iterator[Connection]:
         """Return one consistent snapshot; never waits for writers.
+
+        `flushed`: what it contains is on disk, also what another process has committed and not flushed. Without
+        it, only what is shown may be read: a file that is written from it might outlive a power cut that the store
+        does not. Raises StoreError if that is not known.
 
         Closing it does not checkpoint: SQLite does that for the last connection, and our writer stays open.
         """
         with storage_errors(self.path):
             self._refuse_another_file()
+            if flushed and (self._is_torn or self._lock.look_for_mark()):
+                with self.write():
+                    # This repairs the log first, which no snapshot of ours may keep it from.
+                    pass
             connection = self._engine.connect()
             try:
                 connection.exec_driver_sql("PRAGMA query_only = ON")
                 connection.exec_driver_sql("BEGIN")
                 self._patiently("SELECT 1 FROM sqlite_master", connection)
+                if flushed:
+                    self._flush_seen()
                 yield connection
                 connection.exec_driver_sql("COMMIT")
             finally:
                 connection.close()
+
+    def _flush_seen(self) -> None:
+        """Flush what a snapshot contains, whichever process has committed it."""
+        try:
+            flush_log(self.path)
+        except OSError as error:
+            self._tear()
+            raise self._failed(error.strerror or str(error)) from error
+        if self._is_torn or self._lock.look_for_mark():
+            raise self._failed("an earlier flush did")
 
     def close(self) -> None:
         """Close the write connection; the last one of all processes checkpoints, hence the lock.

@@ -19,6 +19,10 @@ from batcher.store.sqlite.lock_wait import Turn, open_side_file, wait_for
 _PATIENCE_SECONDS = 0.5
 
 
+#: The note of the holder begins the file; the mark stands behind it.
+_NOTE_BYTES, _MARK_AT, _MARK = 32, 64, b"!"
+
+
 class SideLock:
     """A lock on a side file.
 
@@ -29,7 +33,7 @@ class SideLock:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mine = False
-        self._is_inherited = False
+        self._is_inherited = self._is_marked = False
         #: The place in the queue of a thread that waits now, and whether a thread may wait.
         self._turn: Turn | None = None
         self._may_wait = True
@@ -109,16 +113,32 @@ class SideLock:
 
     def write_note(self, text: str) -> None:
         """Write the holder's pid for those who find the lock taken."""
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, text.encode(), 0)
+        os.pwrite(self._descriptor, text.encode().ljust(_NOTE_BYTES), 0)
 
     def read_note(self) -> str:
         """Return what the holder wrote."""
-        return os.pread(self._descriptor, 200, 0).decode(errors="replace")
+        content = os.pread(self._descriptor, _MARK_AT + 1, 0)
+        self._is_marked = content[_MARK_AT:] == _MARK
+        return content[:_NOTE_BYTES].decode(errors="replace").strip("\0 \n")
+
+    def mark(self, is_set: bool) -> None:
+        """Set or remove a mark that all processes see which hold the lock later. Raises OSError."""
+        os.pwrite(self._descriptor, _MARK if is_set else b"\0", _MARK_AT)
+        self._is_marked = is_set
+
+    @property
+    def is_marked(self) -> bool:
+        """Return whether the mark was set when the lock was last taken."""
+        return self._is_marked
+
+    def look_for_mark(self) -> bool:
+        """Return whether the mark is set now."""
+        self.read_note()
+        return self._is_marked
 
     def pid(self) -> int | None:
         """Return the process that holds the lock, or that held it last."""
-        note = self.read_note().strip()
+        note = self.read_note()
         return int(note) if note.isdigit() else None
 
     def _sign(self) -> None:

@@ -16,6 +16,7 @@ from batcher.store.sqlite import forks
 from batcher.store.sqlite.connections import make_engine, storage_errors
 from batcher.store.sqlite.database import Database, identity, refuse_foreign
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view
+from batcher.store.sqlite.wal_flush import flush_log
 
 _HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
 #: The log is read without an index in memory that is shared; SQLite then makes one of its own.
@@ -100,7 +101,7 @@ class ReadOnlyDatabase(Database):
         return _WITHOUT_INDEX
 
     @contextmanager
-    def read(self) -> Iterator[Connection]:
+    def read(self, *, flushed: bool = False) -> Iterator[Connection]:
         """Return one consistent snapshot, of the store as it is now: a runner may have started meanwhile.
 
         A file that is read without its log must not change in between. Raises StoreError if it did.
@@ -114,6 +115,8 @@ class ReadOnlyDatabase(Database):
                     connection.exec_driver_sql("PRAGMA query_only = ON")
                     connection.exec_driver_sql("BEGIN")
                     self._patiently("SELECT 1 FROM sqlite_master", connection)
+                    if flushed:
+                        self._flush_seen()
                     yield connection
                     connection.exec_driver_sql("COMMIT")
                 finally:
@@ -124,6 +127,13 @@ class ReadOnlyDatabase(Database):
             raise
         if parameters == _CLOSED and self._version() != before:
             raise self._changed()
+
+    def _flush_seen(self) -> None:
+        """Flush what a snapshot contains, whichever process has committed it."""
+        try:
+            flush_log(self.path)
+        except OSError as error:
+            raise self._failed(error.strerror or str(error)) from error
 
     def _version(self) -> tuple[int, int]:
         found = self.path.stat()

@@ -36,6 +36,27 @@ class DiskPace:
             self.is_slow = min(self._last) > _SLOW_SECONDS
 
 
+def flush_log(store: Path) -> None:
+    """Flush a store's log, if it has one. Raises OSError."""
+    try:
+        descriptor = os.open(_log_of(store), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _log_of(store: Path) -> Path:
+    return store.with_name(f"{store.name}-wal")
+
+
+def _sync(descriptor: int) -> None:
+    # macOS has no fdatasync.
+    getattr(os, "fdatasync", os.fsync)(descriptor)
+
+
 class LogFile:
     """The log of a store, by its own descriptors. Unlike the store's file, it has no locks of SQLite's.
 
@@ -43,7 +64,7 @@ class LogFile:
     """
 
     def __init__(self, store: Path) -> None:
-        self._path = store.with_name(f"{store.name}-wal")
+        self._path = _log_of(store)
         self._idle: list[int] = []
 
     def reserve(self, count: int) -> None:
@@ -58,8 +79,7 @@ class LogFile:
         """Flush everything committed before. Raises OSError."""
         descriptor = self._take()
         try:
-            # macOS has no fdatasync.
-            getattr(os, "fdatasync", os.fsync)(descriptor)
+            _sync(descriptor)
         except OSError:
             os.close(descriptor)
             raise

@@ -7,17 +7,19 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import StoreError
 from batcher.store.sqlite import connections, wal_flush
 from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.read_only import ReadOnlyDatabase
 from batcher.store.sqlite.wal_flush import DiskPace, LogFile
 from batcher.store.sqlite.writer_thread import StoreThread
 
@@ -284,3 +286,99 @@ async def test_without_a_descriptor_to_spare_commits_go_on_flushing_by_themselve
         assert await writer.write(enter(number)) == number
     assert not writer.is_slow
     assert database._writer.exec_driver_sql("PRAGMA synchronous").scalar() == 2
+
+
+# --- other processes ---
+
+
+def alone(path: Path, copy: Path) -> set[int]:
+    """The rows of the store's file without its log."""
+    shutil.copyfile(path, copy)
+    with closing(sqlite3.connect(copy)) as connection:
+        return {row for (row,) in connection.execute("SELECT n FROM numbers")}
+
+
+async def test_a_failed_flush_is_repaired_by_any_process_before_it_writes(
+    writer: StoreThread, disk: Disk, database: Database, tmp_path: Path
+):
+    await until_slow(writer)
+    with closing(Database(database.path)) as other:
+        disk.fails = True
+        with pytest.raises(StoreError, match="Input/output error"):
+            await writer.write(enter(1))
+        disk.fails = False
+        for number in (2, 3):
+            with other.write() as connection:
+                connection.execute(text("INSERT INTO numbers VALUES (:n)"), {"n": number})
+            assert (1 in alone(database.path, tmp_path / f"{number}.db"), other._lock.is_marked) == (True, False)
+    assert await writer.write(enter(4)) == 4
+
+
+async def test_it_is_known_to_a_process_that_starts_later(
+    writer: StoreThread, disk: Disk, database: Database, tmp_path: Path
+):
+    await until_slow(writer)
+    disk.fails = True
+    with pytest.raises(StoreError, match="Input/output error"):
+        await writer.write(enter(1))
+    with closing(Database(database.path)) as later, later.read(flushed=True):
+        assert 1 in alone(database.path, tmp_path / "alone.db")
+
+
+def test_a_commit_whose_flush_failed_is_repaired_before_the_next(database: Database, monkeypatch):
+    with database.write() as connection:
+        connection.execute(text("CREATE TABLE numbers (n INTEGER PRIMARY KEY)"))
+    repaired: list[str] = []
+    execute = Connection.exec_driver_sql
+
+    def failing(connection: Connection, statement: str, *rest: Any) -> Any:
+        if statement == "COMMIT" and not repaired:
+            repaired.append("")
+            raise OperationalError(statement, None, sqlite3.OperationalError("disk I/O error"))
+        if "wal_checkpoint" in statement:
+            repaired.append(statement)
+        return execute(connection, statement, *rest)
+
+    monkeypatch.setattr(Connection, "exec_driver_sql", failing)
+    for number, fails in ((1, True), (2, False), (3, False)):
+        with pytest.raises(StoreError, match="I/O") if fails else nullcontext(), database.write() as connection:
+            connection.execute(text("INSERT INTO numbers VALUES (:n)"), {"n": number})
+    assert repaired == ["", "PRAGMA wal_checkpoint(RESTART)"]
+    with database.read() as connection:
+        assert connection.execute(text("SELECT n FROM numbers")).scalars().all() == [2, 3]
+
+
+@pytest.mark.parametrize("kind", [Database, ReadOnlyDatabase])
+async def test_what_is_exported_is_on_disk_first(
+    writer: StoreThread, disk: Disk, database: Database, monkeypatch, kind: type[Database]
+):
+    await until_slow(writer)
+    synced: list[str] = []
+    sync = wal_flush._sync
+
+    def noted(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    monkeypatch.setattr(wal_flush, "_sync", noted)
+    disk.gate.clear()
+    told = asyncio.ensure_future(writer.write(enter(1)))
+    await asyncio.sleep(0.1)
+    with closing(kind(database.path)) as other:
+        with other.read() as connection:
+            assert 1 in connection.execute(text("SELECT n FROM numbers")).scalars().all()
+        assert synced == []
+        with other.read(flushed=True) as connection:
+            assert synced == ["batcher.db-wal"]
+            assert 1 in connection.execute(text("SELECT n FROM numbers")).scalars().all()
+
+        def broken(_: int) -> None:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(wal_flush, "_sync", broken)
+        with pytest.raises(StoreError, match="Input/output error"), other.read(flushed=True):
+            pass
+    monkeypatch.setattr(wal_flush, "_sync", sync)
+    disk.gate.set()
+    with suppress(StoreError):
+        await told
