@@ -1,6 +1,8 @@
 """A command group that imports a command when it is called, so that `--help` is fast."""
 
+import shlex
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 import click
@@ -55,6 +57,8 @@ class LazyGroup(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else "; `batcher --help` lists them"
+            hint = f'; did you mean "{near[0]}"?' if near else ""
+            if Path(name).is_file():
+                hint = f"; `batcher run {shlex.quote(name)}` runs a file"
             raise click.UsageError(f'there is no command "{name}"{hint}', ctx)
         return super().resolve_command(ctx, args)

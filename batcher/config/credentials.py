@@ -12,6 +12,11 @@ from batcher.policy.urls import host_of, is_loopback, is_private, key_may_travel
 
 _KEY = re.compile(r"[!-~]+")
 _HEADER_VALUE = re.compile(r"[ -~]+")
+#: `$NAME`, `${NAME}`, `${NAME:-}`, `%NAME%`, `{{ NAME }}`: what a shell or an env file has not replaced.
+_PLACEHOLDER = re.compile(
+    r"\$[A-Z][A-Z0-9_]*|\$\{[A-Z][A-Z0-9_]*(:?[-=?+])?\}|%[A-Z][A-Z0-9_]*%|\$?\{\{[\w. ]+\}\}"
+)
+_ASSIGNMENT = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]*_(KEY|TOKEN|SECRET)\s*=")
 _QUOTES = "\"'`"
 _KEY_PREFIX = re.compile(r"(sk|gsk|hf|r8|xai|key|pplx|nvapi|AIza|csk|tgp|fw)[_A-Za-z0-9]{16,}")
 _KEY_LENGTH = 20
@@ -53,8 +58,8 @@ def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str,
 def as_secret(value: str, name: str) -> Secret:
     """Return a key without surrounding white space. `name` is what errors call it: the variable, or `api_key`.
 
-    Raises ConfigError for what no key contains: quotes around it, "Bearer" before it, white space or control
-    characters inside, anything outside ASCII.
+    Raises ConfigError for what no key contains: quotes around it, "Bearer" or `NAME=` before it, white space or
+    control characters inside, anything outside ASCII; and for a variable's name that nothing has replaced.
     """
     key = value.strip()
     if not key:
@@ -63,6 +68,13 @@ def as_secret(value: str, name: str) -> Secret:
         raise ConfigError(f"{name} has quotes around the key", hint="remove them; some env files keep them")
     if key.lower().startswith("bearer "):
         raise ConfigError(f"{name} begins with Bearer", hint="give the key alone; Bearer is added when it is sent")
+    if _PLACEHOLDER.fullmatch(key):
+        raise ConfigError(
+            f"{name} holds the name of a variable, such as $OPENAI_API_KEY, instead of its value",
+            hint="give it the key itself; single quotes and many env files replace no variables",
+        )
+    if _ASSIGNMENT.match(key):
+        raise ConfigError(f"{name} begins with the name of a variable and =", hint="give the key alone")
     if not _KEY.fullmatch(key):
         raise ConfigError(
             f"{name} holds white space, a control character or one outside ASCII, which no key has",

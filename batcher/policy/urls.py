@@ -13,6 +13,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _PATH_PREFIX = "/v1/"
 _SECRET_NAME = re.compile(r"(^|[-_.])(key|apikey|token|secret|sig|signature|password)$", re.IGNORECASE)
 
+#: Paths of endpoints, without the prefix; `/chat/completions` before `/completions`, which it ends in.
+_ENDPOINTS = ("/chat/completions", "/completions", "/embeddings", "/responses", "/moderations")
+
 #: RFC 3986: the characters of a path and a query; everything else is percent-encoded there.
 _URL_TEXT = re.compile(r"[A-Za-z0-9\-._~:/?\[\]@!$&'()*+,;=%]*")
 _NAME = re.compile(r"(?!-)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*\.?")
@@ -52,6 +55,7 @@ def normalize_base_url(text: str) -> str:
             hint="fill in placeholders such as {resource}, and percent-encode the rest",
         )
     _refuse_key_in_query(parts.query)
+    _refuse_endpoint(parts)
     host = _host(parts, text)
     port = _port(parts, text)
     authority = host if port in (None, _DEFAULT_PORTS[scheme]) else f"{host}:{port}"
@@ -67,6 +71,19 @@ def _refuse_key_in_query(query: str) -> None:
                 f"the base URL carries a secret in its query ({name}=…), and a base URL is stored and shown",
                 hint="send it as a header: [provider.headers] in batcher.toml names a variable that holds it",
             )
+
+
+def _refuse_endpoint(parts: SplitResult) -> None:
+    """Refuse the address of one endpoint, as documentation shows it: the path of each row would come after it."""
+    path = parts.path.rstrip("/")
+    endpoint = next((known for known in _ENDPOINTS if path.endswith(known)), None)
+    if endpoint is not None:
+        base = shown_base_url(f"{parts.scheme}://{parts.netloc}{path.removesuffix(endpoint)}")
+        query = "; keep what follows the ?" if parts.query else ""
+        raise ConfigError(
+            f"the base URL ends in {endpoint}, the path of one endpoint; each row names its own",
+            hint=f"give what stands before it: {base}{query}",
+        )
 
 
 def request_url(base_url: str, path: str) -> str:

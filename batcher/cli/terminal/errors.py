@@ -9,6 +9,7 @@ from typing import Any
 import click
 from msgspec import structs
 
+from batcher.cli.terminal.misuse import refusal_of_the_system, several_files
 from batcher.cli.terminal.output import note
 from batcher.cli.terminal.streams import discard
 from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
@@ -34,7 +35,11 @@ def report_click(error: click.ClickException, args: Sequence[str]) -> int:
         _say_verbatim(error.format_message())
         return WRONG_USE
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batcher"
-    _report(error.format_message(), f"`{command} --help`", args)
+    several = several_files(args)
+    if several is not None:
+        _report(several.message, several.hint, args)
+    else:
+        _report(error.format_message(), f"`{command} --help`", args)
     return WRONG_USE
 
 
@@ -45,6 +50,7 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
 
         _say_verbatim(sanitize(mask_urls("".join(traceback.format_exception(error))), keep_breaks=True))
     error = _innermost(error)
+    error = refusal_of_the_system(error) or error
     if isinstance(error, InputError) and (error.bad or error.forms):
         _report_lines(error, args)
     elif isinstance(error, BatcherError):

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import pwd
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -113,6 +114,11 @@ def storage_errors(path: Path) -> Iterator[None]:
             raise locked(path, f"waited {BUSY_SECONDS:g} s") from error
         if "unable to open" in str(error.orig) and _has_no_descriptor():
             raise StoreError(f"the store {path} failed: too many files are open", hint=_MORE_FILES) from error
+        if "unable to open" in str(error.orig) and (owner := _other_owner(path)):
+            raise StoreError(
+                f"the store {path} belongs to {owner}, and this user may not read it",
+                hint=f"run the command as {owner}, or choose another place with --db",
+            ) from error
         if "I/O" in str(error.orig) and is_full(path.parent):
             # SQLite says so where the files beside the store find no room.
             raise StoreError(f"the store {path} failed: the disk is full", hint=advice("full")) from error
@@ -130,6 +136,21 @@ def _has_no_descriptor() -> bool:
     except OSError as error:
         return error.errno in {errno.EMFILE, errno.ENFILE}
     return False
+
+
+def _other_owner(path: Path) -> str | None:
+    """Return who owns a store that this user may not read, as after a run with sudo; None if it may be read."""
+    try:
+        if os.access(path, os.R_OK):
+            return None
+        owner = path.stat().st_uid
+    except OSError:
+        return None
+    try:
+        return pwd.getpwuid(owner).pw_name
+    except KeyError:
+        # A container often runs as a user that has no name.
+        return f"user {owner}"
 
 
 def is_full(folder: Path) -> bool:

@@ -73,6 +73,13 @@ def test_the_simulated_provider_never_gets_a_key_or_headers() -> None:
         ('"sk-hunter2"', "quotes around the key"),
         ("'sk-hunter2'", "quotes around the key"),
         ("Bearer sk-hunter2", "begins with Bearer"),
+        ("OPENAI_API_KEY=sk-hunter2", "begins with the name of a variable"),
+        ("export HF_TOKEN=hunter2", "begins with the name of a variable"),
+        ("$OPENAI_API_KEY", "name of a variable"),
+        ("${OPENAI_API_KEY}", "name of a variable"),
+        ("${OPENAI_API_KEY:-}", "name of a variable"),
+        ("%OPENAI_API_KEY%", "name of a variable"),
+        ("${{ secrets.OPENAI_API_KEY }}", "name of a variable"),
     ],
 )
 def test_what_no_key_holds_is_refused_and_not_printed(value: str, says: str) -> None:
@@ -82,6 +89,11 @@ def test_what_no_key_holds_is_refused_and_not_printed(value: str, says: str) -> 
     assert error.message.startswith("OPENAI_API_KEY ")
     assert says in error.message
     assert "hunter2" not in error.message + (error.hint or "")
+
+
+@pytest.mark.parametrize("key", ["$hunter2hunter2", "hunter2=", "sk-hunter2$KEY", "A=hunter2hunter2"])
+def test_a_key_may_hold_any_printed_character(key: str) -> None:
+    assert as_secret(key, "api_key").reveal() == key
 
 
 def test_a_key_from_python_is_checked_by_the_same_rules() -> None:

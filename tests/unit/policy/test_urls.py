@@ -82,6 +82,10 @@ def test_a_base_url_has_one_spelling(text: str, normal: str):
         ("https://host:0/v1", "no valid port"),
         ("https://host:65536/v1", "no valid port"),
         ("https://host:x/v1", "no valid port"),
+        ("https://host/v1/chat/completions", "ends in /chat/completions,"),
+        ("https://host/v1/completions/", "ends in /completions,"),
+        ("https://host/v1/embeddings", "ends in /embeddings,"),
+        ("https://host/openai/deployments/d/chat/completions?api-version=1", "ends in /chat/completions,"),
     ],
 )
 def test_what_is_no_base_url_is_refused_with_a_way_to_mend_it(text: str, says: str):
@@ -189,3 +193,10 @@ def test_a_key_travels_over_http_only_at_home_or_where_allowed(base_url: str, al
 )
 def test_the_host_of_a_base_url(base_url: str, host: str):
     assert host_of(base_url) == host
+
+
+def test_the_address_of_an_endpoint_is_answered_with_the_base_url():
+    with pytest.raises(ConfigError) as caught:
+        normalize_base_url("https://host/v1/chat/completions/")
+    assert caught.value.hint == "give what stands before it: https://host/v1"
+    assert normalize_base_url("https://host/responses/v1") == "https://host/responses/v1"

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import pwd
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import ForeignStore, StoreError
 from batcher.store.sqlite import connections, file_locks, lock_wait
@@ -150,3 +152,16 @@ def test_a_disk_that_counts_no_inodes_is_not_full(path: Path, monkeypatch) -> No
 
     monkeypatch.setattr(os, "statvfs", lambda _: Disk())
     assert not connections.is_full(path.parent)
+
+
+@pytest.mark.parametrize("owner", [0, 3_999_999])
+def test_a_store_that_only_another_user_may_read_names_them(
+    path: Path, monkeypatch: pytest.MonkeyPatch, owner: int
+) -> None:
+    found = os.stat_result([0o600, 0, 0, 1, owner, owner, 0, 0, 0, 0])
+    name = pwd.getpwuid(0).pw_name if owner == 0 else "user 3999999"
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: found)
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(StoreError) as caught, connections.storage_errors(path):
+        raise OperationalError("PRAGMA application_id", None, Exception("unable to open database file"))
+    assert caught.value.hint == f"run the command as {name}, or choose another place with --db"
