@@ -16,7 +16,8 @@ from msgspec import Struct
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId, RouteId
 from batcher.domain.requests import Claim, ClaimResult, RouteDemand
-from batcher.domain.settlements import Release, Requeue, Settlement
+from batcher.domain.settlements import Complete, Release, Requeue, Settlement
+from batcher.policy.rate.reply_room import ReplyRoom
 from batcher.ports import Clock, Events, Queue
 from batcher.worker.aio import all_of, wait_for
 from batcher.worker.run_state import Lane, State
@@ -25,6 +26,8 @@ from batcher.worker.run_state import Lane, State
 _LINGER = 0.01
 #: The same while other batches are being flushed: a few settlements committed alone would delay all later ones.
 _LINGER_BESIDE = 0.025
+#: Bytes of replies that one commit writes, of which it holds a copy.
+_MOST_BYTES = 16 << 20
 _NOTHING = ClaimResult(claims=[], settled=[], next_due={})
 
 
@@ -56,6 +59,8 @@ class Settler:
         self._events = events
         self._most = most
         self._waiting: list[Settlement] = []
+        self._waiting_bytes = 0
+        self._replies = ReplyRoom()
         self._cooled: list[Lane] = []
         self._ask: ClaimRequest | None = None
         #: False once `run` has ended: rows claimed after that would have no owner.
@@ -74,6 +79,9 @@ class Settler:
     def add(self, settlement: Settlement) -> None:
         """Queue a settlement; it is committed with the next batch."""
         self._waiting.append(settlement)
+        if size := _size(settlement):
+            self._waiting_bytes += size
+            self._replies.arrived(size)
         if self._runs and self._queue.disk_is_slow and len(self._waiting) >= self._share:
             self._start_commit()
         else:
@@ -94,7 +102,7 @@ class Settler:
         self._arrived.set()
         asked = self._ask is not None and self._ask.urgent
         enough = max(self._state.in_flight, self._share if self._writing and self._queue.disk_is_slow else 0)
-        if asked or len(self._waiting) >= enough:
+        if asked or len(self._waiting) >= enough or self._waiting_bytes >= _MOST_BYTES:
             self._due.set()
 
     @property
@@ -126,7 +134,7 @@ class Settler:
         most, out = self._most(), self._state.in_flight
         if self._waiting and out + len(self._waiting) >= most and not self._queue.disk_is_slow:
             return False
-        return out + self.unsettled < 2 * most
+        return out + self.unsettled < 2 * most and self._replies.has_room(out)
 
     async def room(self) -> None:
         """Wait until there is room."""
@@ -170,13 +178,16 @@ class Settler:
             await self._start_commit()
 
     def _start_commit(self) -> asyncio.Task[None]:
-        """Start committing everything queued so far.
+        """Start committing everything queued so far, as far as the bytes of one commit allow.
 
         If the commit fails, the batch goes back to the front of the queue.
         """
         self._arrived.clear()
         self._due.clear()
-        group, self._waiting = self._waiting, []
+        group = self._next_group()
+        if self._waiting:
+            self._arrived.set()
+            self._due.set()
         cooled, self._cooled = self._cooled, []
         ask, self._ask = self._ask, None
         saving = [self._queue.save_lane(lane.stored) for lane in dict.fromkeys(cooled)]
@@ -187,6 +198,19 @@ class Settler:
         writing.add_done_callback(self._has_written)
         self._emptied.set()
         return writing
+
+    def _next_group(self) -> list[Settlement]:
+        group, self._waiting = self._waiting, []
+        if self._waiting_bytes > _MOST_BYTES:
+            size, count = 0, 0
+            while count < len(group) and (not count or size + _size(group[count]) <= _MOST_BYTES):
+                size += _size(group[count])
+                count += 1
+            group, self._waiting = group[:count], group[count:]
+            self._waiting_bytes -= size
+        else:
+            self._waiting_bytes = 0
+        return group
 
     def _has_written(self, writing: asyncio.Task[None]) -> None:
         self._writing.pop(writing, None)
@@ -209,6 +233,7 @@ class Settler:
             settled, claimed = writing.result()
         except BaseException as error:
             self._waiting[:0] = group
+            self._waiting_bytes += sum(map(_size, group))
             self._cooled[:0] = cooled
             if ask is not None and not ask.done.done():
                 ask.done.set_exception(error)
@@ -245,6 +270,7 @@ class Settler:
     def _account(self, group: list[Settlement]) -> None:
         now, wall = asyncio.get_running_loop().time(), self._clock.now()
         self._state.flights.end(settlement.claim for settlement in group)
+        self._replies.committed(sum(map(_size, group)))
         for settlement in group:
             self._state.release(settlement.claim)
             decision = settlement.decision
@@ -258,3 +284,9 @@ class Settler:
         route = self._state.routes[settlement.claim.route_id]
         route.ask_at = at if route.dry else min(route.ask_at, at)
         route.dry = False
+
+
+def _size(settlement: Settlement) -> int:
+    """Return the bytes of the reply that is stored."""
+    decision = settlement.decision
+    return len(decision.reply.body) if isinstance(decision, Complete) else 0

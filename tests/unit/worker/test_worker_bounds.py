@@ -10,8 +10,10 @@ import pytest
 from batcher.domain.errors import StoreError
 from batcher.domain.requests import RouteDemand
 from batcher.domain.settlements import Settlement
+from batcher.policy.rate.reply_room import ReplyRoom
 from batcher.simulate import SimulatedProvider
-from batcher.worker import claimer
+from batcher.store.queue.adapter import SqlQueue
+from batcher.worker import claimer, settler
 from batcher.worker.settler import Settler
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
@@ -23,7 +25,7 @@ class Watch:
 
     def __init__(self, rig: Rig, worker: Any) -> None:
         self._rig, self._worker = rig, worker
-        self.most_waiting = self.most_unsettled = self.most_bytes = 0
+        self.most_waiting = self.most_unsettled = self.most_bytes = self.most_reply_bytes = 0
         worker.run, self._run = self._watched, worker.run
 
     async def _watched(self, *arguments: Any, **named: Any) -> End:
@@ -40,13 +42,14 @@ class Watch:
             self._note()
 
     def _note(self) -> None:
-        settler: Settler = self._worker._settler
+        mine: Settler = self._worker._settler
         state = self._worker.state
         held = sum(job.held for job in state.jobs.values())
         ready = sum(len(lane.ready) for lane in state.lanes.values())
-        self.most_waiting = max(self.most_waiting, len(settler._waiting))
+        self.most_waiting = max(self.most_waiting, len(mine._waiting))
         self.most_unsettled = max(self.most_unsettled, held - ready)
         self.most_bytes = max(self.most_bytes, state.held_bytes)
+        self.most_reply_bytes = max(self.most_reply_bytes, mine._replies.held)
 
 
 @pytest.mark.parametrize("lanes", [1, 3])
@@ -76,6 +79,33 @@ async def test_on_a_slow_disk_twice_the_concurrency_is_the_most_too(rig: Rig, co
     assert await worker.run([job.id]) is End.OVER
     assert rig.states() == {"completed": 300}
     assert watch.most_unsettled <= (4 * 64 if concurrency is None else 2 * concurrency)
+
+
+@pytest.mark.parametrize("writer", [SlowWriter, BesideWriter])
+async def test_the_bytes_of_replies_that_wait_for_their_commit_gate_what_is_sent(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, writer: type[SlowWriter]
+):
+    """Whatever the concurrency; and one commit writes a bounded part of them."""
+    sizes: list[int] = []
+    settle = SqlQueue.settle
+    monkeypatch.setattr(settler, "ReplyRoom", lambda: ReplyRoom(8_000))
+    monkeypatch.setattr(settler, "_MOST_BYTES", 2_000)
+
+    def watched(queue: SqlQueue, settlements: Sequence[Settlement]) -> Any:
+        sizes.append(sum(map(settler._size, settlements)))
+        return settle(queue, settlements)
+
+    monkeypatch.setattr(SqlQueue, "settle", watched)
+    rig.provider = FakeProvider(SimulatedProvider(latency=0.05, latency_sigma=0.1))
+    job = rig.submit(chats(200))
+    worker = rig.worker(concurrency=64, writer=writer(rig.database, 0.2))
+    watch = Watch(rig, worker)
+    assert await worker.run([job.id]) is End.OVER
+    assert rig.states() == {"completed": 200}
+    # The first eight are sent before the size of a reply is known.
+    assert 2_000 < watch.most_reply_bytes <= 12_000
+    assert max(sizes) <= 2_000
+    assert worker._settler._replies.held == 0
 
 
 async def test_on_a_slow_disk_the_next_groups_are_given_while_others_are_flushed(rig: Rig):
