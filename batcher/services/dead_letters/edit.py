@@ -19,7 +19,7 @@ from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 
 #: Rows per transaction, and the bytes of their bodies, which are in memory together.
-AT_ONCE: Final = 500
+AT_ONCE: Final = 200
 BYTES_AT_ONCE: Final = 16 << 20
 _CHECKED: Final = LineRules(openai=False)
 _UNCHECKED: Final = LineRules(check_bodies=False)
@@ -78,11 +78,37 @@ def chunks(database: Database, ids: Sequence[RequestId]) -> Iterator[Sequence[Re
         yield chunk
 
 
+class PreparedEdit(Struct, frozen=True, kw_only=True):
+    """An edited row to be stored, if it still has this revision. `edited` is None if its body stays the same."""
+
+    request: RequestId
+    revision: int
+    edited: Edited | None
+
+
+def prepare(
+    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], checked: CheckedEdits
+) -> list[PreparedEdit]:
+    """Edit the bodies again: before the transaction that stores them, so that no one waits for it."""
+    modes: dict[JobId, CacheMode] = {}
+    prepared = []
+    with database.read() as connection:
+        found = stored_edits.stored(connection, ids)
+        for job_id in {row.job for row in found}:
+            modes[job_id] = jobs.get(connection, job_id).settings.cache
+    for row in found:
+        parsed = _edited(row, edits)
+        if isinstance(parsed, str) or checked.revisions.get(row.request) != row.revision:
+            continue
+        line = None if parsed.body == row.body else _line(parsed, modes[row.job])
+        new = None if line is None else Edited(request=row.request, job=row.job, line=line)
+        prepared.append(PreparedEdit(request=row.request, revision=row.revision, edited=new))
+    return prepared
+
+
 def put_back(
     connection: Any,  # noqa: ANN401 - a connection of the store
-    ids: Sequence[RequestId],
-    edits: Sequence[Edit],
-    checked: CheckedEdits,
+    prepared: Sequence[PreparedEdit],
     *,
     noted: Sequence[JobId],
 ) -> tuple[int, list[JobId]]:
@@ -90,19 +116,10 @@ def put_back(
 
     Requests that another process has edited or put back since the check are skipped. `noted`: see `redrive`.
     """
-    modes: dict[JobId, CacheMode] = {}
-    taken, new = [], []
-    for row in stored_edits.stored(connection, ids):
-        parsed = _edited(row, edits)
-        if isinstance(parsed, str) or checked.revisions.get(row.request) != row.revision:
-            continue
-        taken.append(row.request)
-        if parsed.body != row.body:
-            mode = modes.get(row.job) or jobs.get(connection, row.job).settings.cache
-            modes[row.job] = mode
-            new.append(Edited(request=row.request, job=row.job, line=_line(parsed, mode)))
-    stored_edits.replace(connection, new)
-    return redrive.put_back(connection, taken, noted=noted)
+    current = stored_edits.revisions(connection, [each.request for each in prepared])
+    taken = [each for each in prepared if current.get(each.request) == each.revision]
+    stored_edits.replace(connection, [each.edited for each in taken if each.edited is not None])
+    return redrive.put_back(connection, [each.request for each in taken], noted=noted)
 
 
 def _edited(row: Stored, edits: Sequence[Edit]) -> ParsedLine | str:

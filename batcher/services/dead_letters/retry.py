@@ -21,7 +21,7 @@ from batcher.store.queue import shared_ends
 from batcher.store.sqlite.database import Database
 
 #: Rows per transaction, few enough that a live runner is not delayed.
-AT_ONCE: Final = 2_000
+AT_ONCE: Final = 1_000
 #: Rows of a job that a single transaction may look through.
 _LARGE: Final = 20_000
 #: Request ids that an error names.
@@ -111,11 +111,13 @@ def _note_large_jobs(database: Database, ids: Sequence[RequestId]) -> list[JobId
 def _put_back_some(
     database: Database, ids: Sequence[RequestId], chosen: RetryPlan, noted: Sequence[JobId]
 ) -> tuple[int, list[JobId]]:
+    checked = chosen.checked
+    prepared = None if checked is None else edit.prepare(database, ids, chosen.edits, checked)
     while True:
         with database.write() as connection:
             half_cancelled = redrive.half_cancelled(connection, ids)
-            if not half_cancelled and chosen.checked is not None:
-                return edit.put_back(connection, ids, chosen.edits, chosen.checked, noted=noted)
+            if not half_cancelled and prepared is not None:
+                return edit.put_back(connection, prepared, noted=noted)
             if not half_cancelled:
                 return redrive.put_back(connection, ids, noted=noted)
         for job_id in half_cancelled:

@@ -14,6 +14,12 @@ from batcher.store.dead_letters.filters import DEAD
 from batcher.store.jobs import jobs, loading
 from batcher.store.schema import bodies, former_bodies, requests, routes, unshared_ends
 
+_may_be_edited = (
+    requests.c.id.in_(id_list("ids")),
+    requests.c.state == DEAD,
+    # Those that follow it have its former body.
+    ~exists().where(unshared_ends.c.leader_id == requests.c.id),
+)
 _stored = Compiled(
     select(
         requests.c.id.label("request"),
@@ -26,12 +32,7 @@ _stored = Compiled(
     )
     .join(routes, routes.c.id == requests.c.route_id)
     .join(bodies, bodies.c.request_id == requests.c.id)
-    .where(
-        requests.c.id.in_(id_list("ids")),
-        requests.c.state == DEAD,
-        # Those that follow it have its former body.
-        ~exists().where(unshared_ends.c.leader_id == requests.c.id),
-    )
+    .where(*_may_be_edited)
     .order_by(requests.c.job_id, requests.c.id),
     "ids",
 )
@@ -91,6 +92,12 @@ class Edited(Struct, frozen=True, kw_only=True):
 def sizes(connection: Connection, ids: Sequence[RequestId]) -> dict[RequestId, int]:
     """Return the bytes of the requests' bodies."""
     query = select(requests.c.id, requests.c.size).where(requests.c.id.in_(id_list("ids")))
+    return {RequestId(row[0]): row[1] for row in connection.execute(query, {"ids": as_json_array(ids)})}
+
+
+def revisions(connection: Connection, ids: Sequence[RequestId]) -> dict[RequestId, int]:
+    """Return the revisions of those of the requests that are dead letters now and may be edited."""
+    query = select(requests.c.id, requests.c.revision).where(*_may_be_edited)
     return {RequestId(row[0]): row[1] for row in connection.execute(query, {"ids": as_json_array(ids)})}
 
 
