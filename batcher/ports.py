@@ -194,6 +194,10 @@ class Budget(Protocol):
         """Return what the next run should know of the lane."""
         ...
 
+    def counts_days(self, lane: LaneKey) -> bool:
+        """Return whether a limit per day is in force: then use is stored together with the settlements."""
+        ...
+
     async def reserve(self, lane: LaneKey, charge: Charge) -> Reservation:
         """Wait until every limit has room and the lane is not cooling down, then take from all of them at once.
 

@@ -23,6 +23,8 @@ class Day:
         "_hour",
         "_hours",
         "_look_at",
+        "_out_requests",
+        "_out_tokens",
         "_requests",
         "_tokens",
         "limits",
@@ -38,6 +40,8 @@ class Day:
         #: Past hours, and the sum of those that count.
         self._hours = use.hours
         self._requests, self._tokens = 0, 0.0
+        #: Of these, what is in flight.
+        self._out_requests, self._out_tokens = 0, 0.0
         self._hour = -1
         self._look(now)
 
@@ -86,20 +90,34 @@ class Day:
         tokens = need.prompt + need.expected
         self._requests += 1
         self._tokens += tokens
+        self._out_requests += 1
+        self._out_tokens += tokens
         return tokens
 
     def cancel(self, tokens: float) -> None:
         """Undo the count of a request that was not sent after all."""
         self._requests -= 1
         self._tokens -= tokens
+        self._no_longer_out(tokens)
+
+    def _no_longer_out(self, tokens: float) -> None:
+        self._out_requests -= 1
+        self._out_tokens = self._out_tokens - tokens if self._out_requests else 0.0
 
     def come_back(self, tokens: float, usage: Usage | None) -> None:
         """Correct the count of a request that came back: its usage, or zero if it was not answered."""
         acquired = 0 if usage is None else (usage.input_tokens or 0) + (usage.output_tokens or 0)
         self._tokens += acquired - tokens
+        self._no_longer_out(tokens)
 
     def use(self, now: float) -> DayUse:
-        """Return what the next run should know."""
+        """Return what the next run should know: the use of requests that came back.
+
+        Those in flight are counted when their runner is found dead (`store.queue.runners.rescue`).
+        """
         if now >= self._look_at:
             self._look(now)
-        return DayUse(hours=self._all(), begins=self._begins)
+        requests, tokens = self._requests - self._out_requests, self._tokens - self._out_tokens
+        back = HourUse(self._hour, max(0, requests), round(max(0.0, tokens)))
+        hours = (*self._hours, back) if back.requests or back.tokens else self._hours
+        return DayUse(hours=hours, begins=self._begins)

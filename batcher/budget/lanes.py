@@ -124,6 +124,11 @@ class LaneBudgets:
         if place.held:
             self._lane(place.lane).gate.come_back(place, usage)
 
+    def counts_days(self, lane: LaneKey) -> bool:
+        """See `ports.Budget`."""
+        limits = self._lane(lane).gate.day.limits
+        return limits.requests is not None or limits.tokens is not None
+
     def answered(self, lane: LaneKey) -> None:
         """Report a success: the level may grow, and our own waits start small again."""
         self._lane(lane).gate.answered()

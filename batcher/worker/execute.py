@@ -173,6 +173,10 @@ class Executor:
             self._budget.cancel(dispatch.reservation)
         else:
             self._budget.reconcile(dispatch.reservation, outcome.usage)
+        if self._budget.counts_days(lane.key):
+            # In the same commit, so that a kill in between forgets no use.
+            lane.stored = replace(lane.stored, memory=self._budget.memory(lane.key))
+            self._settler.remember(lane)
         decision = self._decide(dispatch, result, judged)
         if judged.hints is not None:
             self._budget.adopt_hints(lane.key, judged.hints)

@@ -120,7 +120,10 @@ class Settler:
                 lane.ready.append(claim)
 
     def remember(self, lane: Lane) -> None:
-        """Store the lane's cool-down no later than the refusal that began it, so that a restart keeps it."""
+        """Store the lane no later than the settlement of the reply that changed it.
+
+        So a restart keeps its cool-down, and what it has used of a limit per day.
+        """
         self._cooled.append(lane)
 
     @property

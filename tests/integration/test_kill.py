@@ -80,3 +80,19 @@ def test_what_a_killed_export_left_goes_with_the_next_one() -> None:
 
 def left_of(target: str) -> list[Path]:
     return list(Path().glob(f".{target}.*.tmp"))
+
+
+@pytest.mark.parametrize("wait", [0.0, 0.2])
+def test_a_limit_of_the_day_holds_over_kills(wait: float) -> None:
+    file = job_file(Path("j.jsonl"), *rows(500))
+    Path("batcher.toml").write_text("[limits]\nrpd = 60\n", encoding="utf-8")
+    with provider_process(latency=0.02) as server:
+        for _ in range(3):
+            before = server.stats()["requests"]
+            with running("run", file, "--base-url", server.url, "--concurrency", 8) as program:
+                deadline = time.monotonic() + 4
+                while server.stats()["requests"] < before + 15 and time.monotonic() < deadline:
+                    time.sleep(0.005)
+                time.sleep(wait)
+                program.kill()
+        assert 15 <= server.stats()["requests"] <= 60

@@ -35,6 +35,20 @@ def with_known_day(use: DayUse, host: str) -> DayUse:
     return use if begins == use.begins else replace(use, begins=begins)
 
 
+def with_use(use: DayUse, more: HourUse) -> DayUse:
+    """Add use within an hour."""
+    by_hour: dict[int, HourUse] = {}
+    for each in (*use.hours, more):
+        before = by_hour.get(each.hour)
+        by_hour[each.hour] = each if before is None else summed(each.hour, [before, each])
+    return replace(use, hours=tuple(by_hour[hour] for hour in sorted(by_hour)))
+
+
+def summed(hour: int, hours: Sequence[HourUse]) -> HourUse:
+    """Return their sum as that of one hour."""
+    return HourUse(hour, sum(each.requests for each in hours), sum(each.tokens for each in hours))
+
+
 def first_counted(begins: DayBegins | None, hour: int) -> int:
     """Return the first hour whose use counts in this one. An hour that counts in part counts whole."""
     if begins is None:
@@ -50,7 +64,7 @@ def counted(hours: Sequence[HourUse], begins: DayBegins | None, hour: int) -> tu
 
 def total(hours: Sequence[HourUse]) -> HourUse:
     """Return their sum, which belongs to no hour."""
-    return HourUse(0, sum(each.requests for each in hours), sum(each.tokens for each in hours))
+    return summed(0, hours)
 
 
 def has_room(used: HourUse, tokens: float, limits: DayLimits) -> bool:

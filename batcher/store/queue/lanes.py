@@ -4,12 +4,13 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import Connection, Row, Select, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, LaneId
-from batcher.domain.lanes import Charging, DayUse, KnownLimits, LaneKey, LaneMemory, StoredLane
-from batcher.store.schema import endpoints, lanes
+from batcher.domain.lanes import Charging, DayUse, HourUse, KnownLimits, LaneKey, LaneMemory, StoredLane
+from batcher.policy.rate.daily_quota import HOUR_US, with_use
+from batcher.store.schema import endpoints, jobs, lanes, requests, routes
 
 _Known = TypeVar("_Known", KnownLimits, Charging, DayUse)
 
@@ -77,6 +78,30 @@ def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
             updated_at=now,
         )
     )
+
+
+def add_lost_use(connection: Connection, held: ColumnElement[bool], *, now: int) -> None:
+    """Count requests whose runner died for the limits per day: the provider may have counted them."""
+    lost = (
+        select(
+            jobs.c.endpoint_id,
+            jobs.c.key_name,
+            routes.c.model,
+            func.count(),
+            func.sum(requests.c.est_input + requests.c.est_output),
+        )
+        .select_from(requests)
+        .join(routes, routes.c.id == requests.c.route_id)
+        .join(jobs, jobs.c.id == requests.c.job_id)
+        .where(held)
+        .group_by(jobs.c.endpoint_id, jobs.c.key_name, routes.c.model)
+    )
+    for endpoint_id, key_name, model, count, tokens in connection.execute(lost).all():
+        of_lane = (lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name, lanes.c.model == model)
+        stored = connection.execute(select(lanes.c.day).where(*of_lane)).first()
+        if stored is not None:
+            use = with_use(_decoded(stored.day, DayUse), HourUse(now // HOUR_US, count, tokens))
+            connection.execute(update(lanes).where(*of_lane).values(day=msgspec.json.encode(use).decode()))
 
 
 def _decoded(text: str | None, kind: type[_Known]) -> _Known:

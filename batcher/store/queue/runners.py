@@ -10,6 +10,7 @@ from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Orders, Runner
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
 from batcher.store.compiled import as_json_array, literal
+from batcher.store.queue import lanes as lane_store
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.sqlite.in_flight_log import SentClaims
@@ -64,6 +65,7 @@ def rescue(connection: Connection, *, now: int, sent: SentClaims | None = None) 
     held = and_(requests.c.state == literal(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
     released = 0 if sent is None else _release_unsent(connection, held, sent, now)
     _record_lost(connection, held, now)
+    lane_store.add_lost_use(connection, held, now=now)
     rescued = _give_back(connection, held, now)
     connection.execute(
         update(holders).where(holders.c.kind == "runner", holders.c.ended_at.is_(None)).values(ended_at=now)

@@ -140,3 +140,22 @@ async def with_restarts(pauses: list[float], limit: int) -> list[float]:
         memory = budgets.memory(LANE)
         await asyncio.sleep(pause)
     return times
+
+
+async def test_what_is_handed_on_is_the_use_of_what_came_back():
+    """Those in flight are counted when their runner is found dead; a clean end has none."""
+    budgets = opened(Limits(rpd=50))
+    places = await take(budgets, 5)
+    budgets.cancel(places.pop())
+    for place in places[:2]:
+        budgets.reconcile(place, Usage(input_tokens=30, output_tokens=10))
+    assert [(each.requests, each.tokens) for each in budgets.memory(LANE).day.hours] == [(2, 80)]
+    for place in places[2:]:
+        budgets.reconcile(place, None)
+    assert [(each.requests, each.tokens) for each in budgets.memory(LANE).day.hours] == [(4, 80)]
+
+
+async def test_only_a_limit_of_the_day_is_kept_with_each_commit():
+    assert not opened(Limits(rpm=60_000, tpm=10_000)).counts_days(LANE)
+    assert opened(Limits(rpd=50)).counts_days(LANE)
+    assert opened(Limits(tpd=50)).counts_days(LANE)

@@ -11,6 +11,7 @@ from batcher.policy.rate.daily_quota import (
     hour_with_room,
     total,
     with_known_day,
+    with_use,
 )
 
 PACIFIC = DayBegins(earliest=7, latest=8)
@@ -87,3 +88,15 @@ def test_in_the_hour_that_is_named_there_is_room_and_in_none_before(hours, limit
     for hour in range(60, found + 1):
         room = has_room(total(counted(use.hours, begins, hour)), 1, DayLimits(limit))
         assert room is (hour == found)
+
+
+@pytest.mark.parametrize(
+    ("hours", "expected"),
+    [
+        ((), (HourUse(7, 2, 30),)),
+        ((HourUse(7, 1, 5),), (HourUse(7, 3, 35),)),
+        ((HourUse(6, 1, 5), HourUse(9, 1, 1)), (HourUse(6, 1, 5), HourUse(7, 2, 30), HourUse(9, 1, 1))),
+    ],
+)
+def test_use_is_added_to_its_hour(hours: tuple[HourUse, ...], expected: tuple[HourUse, ...]) -> None:
+    assert with_use(DayUse(hours=hours), HourUse(7, 2, 30)).hours == expected

@@ -1,0 +1,56 @@
+"""What a dead runner had in flight counts for the limits per day."""
+
+import msgspec
+
+from batcher.domain.ids import EndpointId
+from batcher.domain.lanes import DayUse, HourUse, LaneMemory
+from batcher.policy.rate.daily_quota import HOUR_US
+from batcher.store.queue import lanes, runners
+from batcher.store.sqlite.in_flight_log import SentClaims
+from tests.support.stores import LANE, START, completed, holder_of, rows_named, submit_rows, table
+
+HOUR = START // HOUR_US
+
+
+def day_of(database) -> tuple[HourUse, ...]:
+    (lane,) = table(database, "lanes")
+    return () if lane["day"] is None else msgspec.json.decode(lane["day"], type=DayUse).hours
+
+
+def keep(database, use: DayUse) -> None:
+    with database.write() as connection:
+        stored = lanes.of_endpoint(connection, EndpointId(1), "K")[0]
+        assert stored.id == LANE
+        lanes.save(connection, msgspec.structs.replace(stored, memory=LaneMemory(day=use)), now=START)
+
+
+def rescue(database, sent=None) -> None:
+    with database.write() as connection:
+        runners.rescue(connection, now=START, sent=sent)
+
+
+def test_lost_requests_are_added_to_what_was_stored(database) -> None:
+    job = submit_rows(database, rows_named("a", "b", "c", "d"), api_key_env="K")
+    holder = holder_of(database)
+    first, *_ = holder.claim(job, most=3).claims
+    holder.settle(completed(first))
+    keep(database, DayUse(hours=(HourUse(HOUR - 3, 5, 50), HourUse(HOUR, 1, 7))))
+    rescue(database)
+    assert day_of(database) == (HourUse(HOUR - 3, 5, 50), HourUse(HOUR, 1 + 2, 7 + 2 * 30))
+    rescue(database)
+    assert day_of(database)[-1].requests == 3
+
+
+def test_requests_that_were_never_sent_do_not_count(database) -> None:
+    job = submit_rows(database, rows_named("a", "b", "c"), api_key_env="K")
+    holder = holder_of(database)
+    sent, *_ = holder.claim(job).claims
+    rescue(database, SentClaims(holder=holder.id, sends=frozenset({(sent.request_id, sent.send)})))
+    assert day_of(database) == (HourUse(HOUR, 1, 30),)
+
+
+def test_another_key_has_a_day_of_its_own(database) -> None:
+    job = submit_rows(database, rows_named("a"), api_key_env="OTHER")
+    holder_of(database).claim(job)
+    rescue(database)
+    assert day_of(database) == ()
