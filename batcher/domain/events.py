@@ -57,6 +57,8 @@ class SendingPaused(Struct, frozen=True, kw_only=True):
 
     lane: LaneKey
     cause: PauseCause
+    #: The job on whose requests it began. A pause of a lane or more concerns others, too.
+    job_id: JobId
 
 
 class BreakerChanged(Struct, frozen=True, kw_only=True):
@@ -73,6 +75,8 @@ class DrainStarted(Struct, frozen=True, kw_only=True):
 
     in_flight: int
     deadline: float | None
+    #: The run's own jobs are over: what is in flight is of jobs that other processes handed over.
+    handing_over: bool = False
 
 
 class JobFinished(Struct, frozen=True, kw_only=True):

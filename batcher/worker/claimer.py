@@ -196,13 +196,21 @@ class Claimer:
 
     async def _try_alone(self, jobs: list[JobRun]) -> bool:
         """Run suspected requests one at a time, when nothing else is in hand that could be lost with them."""
-        if not jobs or any(job.held for job in self._state.jobs.values()):
+        is_busy = any(job.held for job in self._state.jobs.values())
+        if is_busy:
+            # Requests of other jobs may be in hand for long, and a paused job need not wait for them.
+            jobs = [job for job in jobs if any(each.is_paused for each in job.routes)]
+        if not jobs:
             return False
         open_ = [each for job in jobs for each in job.routes if not each.is_paused]
         # Of a lane that cannot send none is taken, but if it has one, the job is not stuck.
         moved = bool(open_) and await self._claim(
             [
-                RouteDemand(route=each.route, most=1, most_bytes=sys.maxsize if self._can_send(each.lane) else 0)
+                RouteDemand(
+                    route=each.route,
+                    most=1,
+                    most_bytes=sys.maxsize if not is_busy and self._can_send(each.lane) else 0,
+                )
                 for each in open_
             ],
             alone=True,

@@ -255,6 +255,8 @@ class State:
     """Everything that the runner has in hand."""
 
     jobs: dict[JobId, JobRun] = field(default_factory=dict)
+    #: The jobs that this runner was started for; the others were handed over by other processes.
+    own: frozenset[JobId] = frozenset()
     routes: dict[RouteId, RouteRun] = field(default_factory=dict)
     lanes: dict[LaneKey, Lane] = field(default_factory=dict)
     endpoints: dict[EndpointId, Endpoint] = field(default_factory=dict)
@@ -322,5 +324,10 @@ class State:
 
     @property
     def is_over(self) -> bool:
-        """Return whether no job can go on."""
-        return all(job.is_paused for job in self.jobs.values())
+        """Return whether none of the runner's own jobs can go on; those that were handed over do not count."""
+        return all(job.is_paused for job_id, job in self.jobs.items() if job_id in self.own)
+
+    @property
+    def own_lanes(self) -> set[LaneKey]:
+        """The lanes of the runner's own jobs."""
+        return {lane.key for job_id, job in self.jobs.items() if job_id in self.own for lane in job.lanes}

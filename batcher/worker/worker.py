@@ -25,6 +25,8 @@ from batcher.worker.run_state import Lane, NoInFlightLog, State
 from batcher.worker.settler import Settler
 from batcher.worker.task_pool import TaskPool
 
+#: Seconds in which requests of jobs that were handed over may finish, after the runner's own jobs have ended.
+_HANDOVER_SECONDS = 25.0
 #: If no concurrency is given, the least that is assumed to have been in flight recently.
 _LEAST_OUT = 64
 
@@ -32,7 +34,7 @@ _LEAST_OUT = 64
 class End(StrEnum):
     """Why a worker stopped."""
 
-    #: Every job that it was asked to run is finished, or waits for a person.
+    #: Every job that it was started for is finished, or waits for a person.
     OVER = "over"
     #: It was asked to drain.
     DRAINED = "drained"
@@ -94,11 +96,13 @@ class Worker:
         return [self._budget.view(key) for key in self.state.lanes]
 
     async def run(self, jobs: Sequence[JobId], *, probing: Sequence[JobId] = ()) -> End:
-        """Work until no job can go on, or until drained. By then everything in hand is settled or given back.
+        """Work until none of these jobs can go on, or until drained. By then nothing is in hand any more.
 
-        Jobs that a person has just resumed from a pause begin with one request alone (`probing`). If cancelled, it
-        stops at once and then ends as cancelled. An error that breaks it is raised in an ExceptionGroup.
+        Jobs that other processes hand over are run as long as these are. Jobs that a person has just resumed from
+        a pause begin with one request alone (`probing`). If cancelled, it stops at once and ends as cancelled. An
+        error that breaks it is raised in an ExceptionGroup.
         """
+        self.state.own = frozenset(jobs)
         async with asyncio.TaskGroup() as tasks:
             self._build(tasks)
             self._writing = [tasks.create_task(self._settler.run()), tasks.create_task(self._pauses.run())]
@@ -110,7 +114,7 @@ class Worker:
                 self._writing.append(tasks.create_task(self._beat.run()))
                 self._writing.append(tasks.create_task(self._sharing.run()))
                 end = await self._until_end()
-                await self._shut_down(drain=end is End.DRAINED)
+                await self._shut_down(drain=True, handing_over=end is End.OVER)
             except asyncio.CancelledError:
                 self.stop()
                 await self._shut_down(drain=True)
@@ -185,14 +189,17 @@ class Worker:
                 return End.OVER
             self._over.clear()
 
-    async def _shut_down(self, *, drain: bool) -> None:
-        """Claim and send nothing more, let requests in flight finish, and write everything to the store."""
+    async def _shut_down(self, *, drain: bool, handing_over: bool = False) -> None:
+        """Claim and send nothing more, let requests in flight finish, and write everything to the store.
+
+        `handing_over`: what is in flight is of other processes' jobs, which wait to run them.
+        """
         await self._beat.stop_following()
         gates = [lane.gate for lane in self.state.lanes.values() if lane.gate is not None]
         await cancel_all([*self._claiming, *gates])
         self._task_pool.close_idle()
         if drain:
-            await self._let_flights_end()
+            await self._let_flights_end(handing_over=handing_over)
         self._verdicts.finish()
         for lane in self.state.lanes.values():
             self._settler.release(lane)
@@ -205,15 +212,18 @@ class Worker:
         await write_active(self._queue, self.state.jobs.values(), asyncio.get_running_loop().time())
         await self._beat.once()
 
-    async def _let_flights_end(self) -> None:
+    async def _let_flights_end(self, *, handing_over: bool) -> None:
         out = set(self._task_pool.out)
-        if not self._stop.is_set():
-            self._events.emit(DrainStarted(in_flight=len(out), deadline=self._deadline))
+        deadline = _HANDOVER_SECONDS if handing_over else self._deadline
+        if not self._stop.is_set() and (out or not handing_over):
+            self._events.emit(DrainStarted(in_flight=len(out), deadline=deadline, handing_over=handing_over))
         if not out:
             return
-        stopped = asyncio.ensure_future(self._stop.wait())
+        # A person who ends a run whose own jobs are over waits for nothing of others.
+        end = self._drain if handing_over else self._stop
+        stopped = asyncio.ensure_future(end.wait())
         landed = asyncio.ensure_future(asyncio.wait(out))
-        await asyncio.wait({stopped, landed}, timeout=self._deadline, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({stopped, landed}, timeout=deadline, return_when=asyncio.FIRST_COMPLETED)
         stopped.cancel()
         landed.cancel()
         await cancel_all(out)

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import click
 
+from batcher.cli.flows.own_events import concerns
 from batcher.cli.terminal.output import duration, letter_count, number
 from batcher.domain.events import (
     AttemptEnded,
@@ -93,7 +94,7 @@ class RunProgress:
 
     def emit(self, event: Event) -> None:
         """Update from an event. Events of other jobs, which the runner may run too, are not counted."""
-        if isinstance(event, AttemptEnded | RequestsSettled) and event.job_id not in self._jobs:
+        if not concerns(event, self._jobs, self.worker()):
             return
         match event:
             case AttemptEnded():
@@ -137,7 +138,9 @@ class RunProgress:
     def in_flight(self) -> int:
         """The number of requests in flight now."""
         worker = self.worker()
-        return self._in_flight_elsewhere if worker is None else worker.state.in_flight
+        if worker is None:
+            return self._in_flight_elsewhere
+        return sum(claim.job_id in self._jobs for claim in worker.state.sending.values())
 
     @property
     def ended(self) -> int:
@@ -174,6 +177,8 @@ class RunProgress:
         left = (
             f"{waited:.0f} s so far" if drain.deadline is None else f"at most {drain.deadline - waited:.0f} s more"
         )
+        if drain.handing_over:
+            return f"for {drain.in_flight} in flight of jobs that others handed over, {left}; Ctrl-C stops at once"
         return f"for {self.in_flight} in flight to finish, {left}; Ctrl-C stops at once"
 
     def facts(self) -> list[str]:
@@ -190,7 +195,9 @@ class RunProgress:
 
     def _binding(self) -> list[str]:
         worker = self.worker()
-        binding = None if worker is None else describe_binding(worker.views(), self._clock.now())
+        own = set() if worker is None else worker.state.own_lanes
+        views = [] if worker is None else [view for view in worker.views() if view.key in own]
+        binding = describe_binding(views, self._clock.now())
         return [] if binding is None else [binding]
 
     def time_left(self) -> list[str]:

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from batcher.domain.errors import BatcherError
-from batcher.domain.events import Event, JobFinished
+from batcher.domain.events import DrainStarted, Event, JobFinished
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
@@ -30,15 +30,21 @@ class ResultWriter:
         self.errors: list[BatcherError] = []
 
     def emit(self, event: Event) -> None:
-        """Queue a job of this run that has finished."""
-        if isinstance(event, JobFinished) and event.job_id in self._jobs:
+        """Queue a job of this run that has finished.
+
+        A single job is left to `write_the_rest`, unless the run first waits for requests of other processes' jobs.
+        """
+        if isinstance(event, JobFinished) and event.job_id in self._jobs and len(self._jobs) > 1:
             self._finished.put_nowait(event.job_id)
+        if isinstance(event, DrainStarted) and event.handing_over:
+            for job_id in self._jobs:
+                self._finished.put_nowait(job_id)
 
     async def run(self) -> None:
-        """Write the results of finished jobs until cancelled. A single job is left to `write_the_rest`."""
+        """Write the results of finished jobs until cancelled."""
         while True:
             job_id = await self._finished.get()
-            if len(self._jobs) > 1:
+            if job_id not in self._tried and self._read(job_id).state is JobState.COMPLETED:
                 # On a thread, so that the run continues. The file is replaced atomically, also if this is
                 # cancelled.
                 await asyncio.to_thread(self._write, job_id)

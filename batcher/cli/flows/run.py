@@ -7,6 +7,7 @@ from pathlib import Path
 
 from batcher.app import run
 from batcher.cli.flows import event_log, signals
+from batcher.cli.flows.left_over import say_left_over
 from batcher.cli.flows.progress import RunProgress, display, run_display
 from batcher.cli.flows.result_writer import ResultWriter
 from batcher.cli.flows.summary import summarize
@@ -64,10 +65,16 @@ def run_to_end(
         place = own_places.get(job.id) or remembered_output(job)
         places.check_places(database, place, source_path=job.source_path)
     writer = ResultWriter(database, jobs, own_places)
+    control = RunControl()
     with event_log.open_log(session, parts.clock) as log:
-        signal_code = run(_run(database, jobs, parts, session, log=log, concurrency=concurrency, writer=writer))
+        running = _run(
+            database, jobs, parts, session, log=log, concurrency=concurrency, writer=writer, control=control
+        )
+        signal_code = run(running)
     with signals.exit_on_signals():
         current = writer.write_the_rest(parts.clock)
+    if control.has_run and not session.quiet:
+        say_left_over(database, [job.id for job in jobs])
     code = summarize(
         database,
         current,
@@ -109,13 +116,13 @@ async def _run(
     log: event_log.Log | None,
     concurrency: int | None,
     writer: ResultWriter,
+    control: RunControl,
 ) -> int | None:
     """Run the unfinished jobs; return the exit code of the signal that interrupted them, None if none did."""
     unfinished = [job for job in jobs if job.state is JobState.OPEN]
     if not unfinished:
         return None
     progress = _run_progress(database, unfinished, parts)
-    control = RunControl()
     progress.worker = lambda: control.worker
     listeners: list[RunProgress | event_log.Log | ResultWriter] = [progress, writer]
     if log is not None:
@@ -130,8 +137,9 @@ async def _run(
 
             def handed_over(pid: int | None) -> None:
                 _report_other_runner(pid, unfinished)
-                follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
-                background.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
+                if len(background) < 3:  # noqa: PLR2004 - the follower goes on when the runner changes
+                    follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
+                    background.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
 
             try:
                 await run_jobs(
@@ -142,6 +150,7 @@ async def _run(
                     concurrency=concurrency,
                     control=control,
                     handed_over=handed_over,
+                    taken_over=lambda: note(f"that runner has ended; this command runs {_listed(unfinished)} now"),
                 )
             except BatcherError as error:
                 _report_if_interrupted(interruption, error)
@@ -159,10 +168,13 @@ def _report_if_interrupted(interruption: signals.Interruption, error: BatcherErr
 
 
 def _report_other_runner(pid: int | None, jobs: Sequence[Job]) -> None:
-    which = f"job{'' if len(jobs) == 1 else 's'} {', '.join(str(job.id) for job in jobs)}"
-    note(f"another runner (pid {pid}) is using this store; it will run {which}. Showing its progress.")
+    note(f"another runner (pid {pid}) is using this store; it will run {_listed(jobs)}. Showing its progress.")
     if pid is not None and is_stopped(pid):
         note(f"  → that runner is stopped: `kill -CONT {pid}` continues it, `kill -KILL {pid}` ends it")
+
+
+def _listed(jobs: Sequence[Job]) -> str:
+    return f"job{'' if len(jobs) == 1 else 's'} {', '.join(str(job.id) for job in jobs)}"
 
 
 def _run_progress(database: Database, jobs: Sequence[Job], parts: Parts) -> RunProgress:

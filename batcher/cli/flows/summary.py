@@ -149,8 +149,8 @@ def _say_next(job: Job, status: JobStatus) -> None:
     elif status.state in {ShownState.PENDING, ShownState.INTERRUPTED, ShownState.RUNNING}:
         if status.state is ShownState.RUNNING:
             say(
-                f"another process (pid {status.runner_pid}) is still running it; "
-                f"`batcher cancel {status.job}` cancels its pending rows"
+                f"another process (pid {status.runner_pid}) is still running it; to stop that without giving rows "
+                f"up, `kill {status.runner_pid}`: it ends when its requests in flight have"
             )
         say(f"next: batcher resume {status.job}   (so far: batcher results {status.job} --partial -o -)")
     elif status.counts["dead_lettered"]:

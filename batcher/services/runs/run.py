@@ -72,6 +72,8 @@ class RunControl:
         self.interrupted = asyncio.Event()
         self.stopped = asyncio.Event()
         self.worker: Worker | None = None
+        #: Whether this process has been the runner.
+        self.has_run = False
         self._deadline: float | None = None
 
     def drain(self, deadline: float | None) -> None:
@@ -91,6 +93,7 @@ class RunControl:
     def attach(self, worker: Worker) -> None:
         """Attach the worker, and pass on an interruption that came before it existed."""
         self.worker = worker
+        self.has_run = True
         if self.stopped.is_set():
             worker.stop()
         elif self.interrupted.is_set():
@@ -106,11 +109,13 @@ async def run_jobs(
     concurrency: int | None,
     control: RunControl,
     handed_over: Callable[[int | None], None],
+    taken_over: Callable[[], None] = lambda: None,
 ) -> RunEnd:
     """Run the jobs to their end.
 
     If another runner is using the store, hand the jobs over to it and call `handed_over` with its pid. If that
-    runner dies, this process becomes the runner.
+    runner ends before they have, or dies, this process becomes the runner, and `taken_over` is called. A runner
+    ends with its own jobs: those that were handed over to it are left to the processes that wait for them.
     """
     # What a runner has in hand would be lost if it gave up, so it waits for other processes as long as they live.
     database.is_patient = True
@@ -123,6 +128,7 @@ async def run_jobs(
             concurrency=concurrency,
             control=control,
             handed_over=handed_over,
+            taken_over=taken_over,
         )
     except _Interrupted:
         return RunEnd.INTERRUPTED
@@ -185,24 +191,27 @@ async def _run_somewhere(
     concurrency: int | None,
     control: RunControl,
     handed_over: Callable[[int | None], None],
+    taken_over: Callable[[], None],
 ) -> RunEnd:
     """Run the jobs here, or watch the runner that does."""
     interrupted = control.interrupted
     probing = await _write(database, interrupted, lambda: _mark_wanted(database, wanted, parts.clock))
-    reported = False
+    reported: int | None = None
     while True:
         lock = RunnerLock(database.path)
         try:
             lock.acquire()
         except RunnerBusy as busy:
             lock.close()
-            if not reported:
+            if reported != (busy.pid or 0):
                 handed_over(busy.pid)
-                reported = True
+                reported = busy.pid or 0
             end = await _watch(database, wanted, control, parts.clock)
             if end is not None:
                 return end
             continue
+        if reported is not None:
+            taken_over()
         try:
             return await _run_here(
                 database, wanted, parts, events=events, concurrency=concurrency, control=control, probing=probing

@@ -48,7 +48,7 @@ class Pauses:
             return
         self._to_write.append((cause, _ref(cause.scope, lane, job, route)))
         self._arrived.set()
-        self._events.emit(SendingPaused(lane=lane.key, cause=cause))
+        self._events.emit(SendingPaused(lane=lane.key, cause=cause, job_id=job.job.id))
         self._state.wake.set()
 
     def _stop_lanes(self, cause: PauseCause, lane: Lane) -> bool:

@@ -22,7 +22,7 @@ from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.writer_thread import Writer
 from tests.support.inline_validator import inline_validator
 from tests.support.inline_writer import InlineWriter
-from tests.support.providers import Arrived, FakeProvider, chats
+from tests.support.providers import Arrived, FakeProvider, chat, chats
 from tests.support.workers import BrokenWriter, Recorder, Rig, now
 
 
@@ -200,7 +200,7 @@ async def test_a_job_without_a_key_pauses_and_says_so(rig: Rig, house: House):
 
 
 async def test_beside_a_live_runner_a_job_is_handed_over_and_waited_for(rig: Rig, house: House):
-    first, second = rig.submit(chats(120), name="first"), rig.submit(chats(20, start=500), name="second")
+    first, second = rig.submit(chats(400), name="first"), rig.submit(chats(20, start=500), name="second")
     running = asyncio.create_task(house.run(first))
     await asyncio.sleep(2.0)
     assert await house.run(second) is RunEnd.OVER
@@ -208,7 +208,7 @@ async def test_beside_a_live_runner_a_job_is_handed_over_and_waited_for(rig: Rig
     assert rig.job(second).state is JobState.COMPLETED
     assert await running is RunEnd.OVER
     assert len(house.closed) == 1
-    assert rig.states() == {"completed": 140}
+    assert rig.states() == {"completed": 420}
     assert set(rig.provider.counts().values()) == {1}
 
 
@@ -238,14 +238,12 @@ async def test_of_two_watchers_one_takes_over_and_works_the_others_job_too(rig: 
     await running
     ended = [await each for each in watching]
     assert ended == [RunEnd.OVER, RunEnd.OVER]
-    # The first runner and the one that followed it: nobody had to wait for a third.
-    assert len(house.closed) == 2
     for job in others:
         assert rig.states(job) == {"completed": 100}
 
 
 async def test_a_watcher_that_is_interrupted_leaves_the_runner_alone(rig: Rig, house: House):
-    first, second = rig.submit(chats(60), name="first"), rig.submit(chats(60, start=500), name="second")
+    first, second = rig.submit(chats(200), name="first"), rig.submit(chats(60, start=500), name="second")
     running = asyncio.create_task(house.run(first))
     await asyncio.sleep(1.0)
     control = RunControl()
@@ -254,7 +252,56 @@ async def test_a_watcher_that_is_interrupted_leaves_the_runner_alone(rig: Rig, h
     control.drain(None)
     assert await watching is RunEnd.INTERRUPTED
     assert await running is RunEnd.OVER
-    assert rig.states() == {"completed": 120}
+    assert rig.states(first) == {"completed": 200}
+    # What the runner had not finished of the other job is pending, and nothing of it is lost or sent twice.
+    await house.run(*open_jobs(rig))
+    assert rig.states() == {"completed": 260}
+    assert set(rig.provider.counts().values()) == {1}
+
+
+async def test_a_run_ends_with_its_own_job_and_the_one_that_waits_takes_over(rig: Rig, house: House):
+    first, second = rig.submit(chats(40), name="first"), rig.submit(chats(400, start=500), name="second")
+    running = asyncio.create_task(house.run(first))
+    await asyncio.sleep(0.5)
+    watching = asyncio.create_task(house.run(second))
+    assert await running is RunEnd.OVER
+    assert rig.job(first).state is JobState.COMPLETED
+    assert rig.states(second)["completed"] < 400
+    assert await watching is RunEnd.OVER
+    assert rig.states() == {"completed": 440}
+    assert len(house.closed) == 2
+    assert set(rig.provider.counts().values()) == {1}
+
+
+async def test_a_paused_job_ends_its_run_while_a_job_of_others_goes_on(rig: Rig, house: House):
+    unknown = {"code": "model_not_found"}
+    first = rig.submit([chat(f"row {number}", model="x", simulate=unknown) for number in range(30)], name="first")
+    second = rig.submit(chats(400, start=500), name="second")
+    running = asyncio.create_task(house.run(first))
+    await asyncio.sleep(0.1)
+    watching = asyncio.create_task(house.run(second))
+    assert await running is RunEnd.OVER
+    assert rig.states(first) == {"pending": 30}
+    assert rig.states(second)["completed"] < 400
+    assert await watching is RunEnd.OVER
+    assert rig.states(second) == {"completed": 400}
+
+
+async def test_what_a_job_of_others_has_in_flight_may_finish_but_not_hold_up_the_run(rig: Rig, house: House):
+    """A server that never answers the other job must not keep this run, and its rows must not be lost."""
+    first = rig.submit(chats(60), name="first")
+    second = rig.submit([chat(f"{number}", simulate={"hang": 500}) for number in range(3)], name="second")
+    running = asyncio.create_task(house.run(first))
+    await asyncio.sleep(0.5)
+    control = RunControl()
+    watching = asyncio.create_task(house.run(second, control=control))
+    began = now()
+    assert await running is RunEnd.OVER
+    assert now() - began < 30
+    control.stop()
+    await watching
+    assert rig.states(second) == {"pending": 3}
+    assert {row["spent"] for row in rig.rows(second)} == {0}
 
 
 @pytest.mark.parametrize("way", ["drain", "stop"])
