@@ -1,7 +1,7 @@
 """Shared by `run` and `resume`: run jobs with progress and signals, write their results, print a summary."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -59,12 +59,8 @@ def run_to_end(
     `as_list` and `left_out`: see `summarize`. `own_places`: results files of this run alone; other jobs write
     where they remember. Raises UsageError if two jobs would write to the same file.
     """
-    _check_distinct_results(jobs)
-    own_places = own_places or {}
-    for job in jobs:
-        place = own_places.get(job.id) or remembered_output(job)
-        places.check_places(database, place, source_path=job.source_path)
-    writer = ResultWriter(database, jobs, own_places)
+    _check_outputs(database, jobs, own_places or {})
+    writer = ResultWriter(database, jobs, own_places or {})
     control = RunControl()
     with event_log.open_log(session, parts.clock) as log:
         running = _run(
@@ -89,6 +85,14 @@ def run_to_end(
     if signal_code is not None:
         return signal_code
     return FAILED if writer.errors else code
+
+
+def _check_outputs(database: Database, jobs: Sequence[Job], own_places: Mapping[JobId, str]) -> None:
+    """Raise UsageError if results cannot be written, or if two jobs would write to the same file."""
+    _check_distinct_results(jobs)
+    for job in jobs:
+        place = own_places.get(job.id) or remembered_output(job)
+        places.check_places(database, place, source_path=job.source_path)
 
 
 def _check_distinct_results(jobs: Sequence[Job]) -> None:
@@ -135,12 +139,10 @@ async def _run(
             if shown is not None:
                 background.append(tasks.create_task(run_display(shown, progress)))
 
-            def handed_over(pid: int | None) -> None:
-                _report_other_runner(pid, unfinished)
-                if len(background) < 3:  # noqa: PLR2004 - the follower goes on when the runner changes
-                    follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
-                    background.append(tasks.create_task(follower.run(lambda: control.worker is not None)))
-
+            follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
+            handed_over = _other_runner(
+                unfinished, lambda: background.append(tasks.create_task(follower.run(lambda: control.has_run)))
+            )
             try:
                 await run_jobs(
                     database,
@@ -158,6 +160,19 @@ async def _run(
                 for task in background:
                     task.cancel()
     return interruption.exit_code
+
+
+def _other_runner(jobs: Sequence[Job], follow: Callable[[], None]) -> Callable[[int | None], None]:
+    """Return what is called with the pid of each runner that takes these jobs; their progress is followed once."""
+    seen: list[int | None] = []
+
+    def handed_over(pid: int | None) -> None:
+        _report_other_runner(pid, jobs)
+        if not seen:
+            follow()
+        seen.append(pid)
+
+    return handed_over
 
 
 def _report_if_interrupted(interruption: signals.Interruption, error: BatcherError) -> None:
