@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
-from batcher.clock import SystemClock
+from batcher.clock import SystemClock, uptime
 from batcher.config import answer_scope, find_headers, find_key
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
@@ -63,6 +63,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         sender=sender,
         simulator=_simulator,
         validator=ValidatorProcess,
+        uptime=uptime,
         jitter=random.Random().random,  # noqa: S311 - jitter is no secret
     )
 

@@ -1,11 +1,23 @@
 """The only reader of wall time. Budgets, backoff and timeouts use the loop's monotonic clock instead."""
 
+import os
+import subprocess
+import sys
+import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 #: It is never adjusted, and it continues while the machine sleeps, if the system has such a clock.
 _STEADY: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 _WALL_AT_ZERO: Final = time.time_ns() - time.clock_gettime_ns(_STEADY)
+
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+_BOOT_COMMAND: Final = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
+_THREAD_STAT: Final = Path("/proc/thread-self/stat")
+#: The field of proc_pid_stat(5) with the time at which a thread started, counted behind the name.
+_START_TIME: Final = 19
 
 
 class SystemClock:
@@ -18,3 +30,44 @@ class SystemClock:
     def now(self) -> int:
         """Microseconds since 1970, UTC. Never runs backwards within a process; it is for what is persisted."""
         return (_WALL_AT_ZERO + time.clock_gettime_ns(_STEADY)) // 1000
+
+
+def boot_id() -> str | None:
+    """Return the id of this boot of the machine, None if the system has none."""
+    if sys.platform == "darwin":
+        return _output_of(_BOOT_COMMAND)
+    try:
+        return _BOOT_ID.read_text().strip() or None
+    except OSError:
+        return None
+
+
+def _output_of(command: tuple[str, ...]) -> str | None:
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603 - fixed
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return said.stdout.strip() or None
+
+
+def uptime() -> int | None:
+    """Return the microseconds since this boot, by the system itself; None if it does not say.
+
+    Wall time minus this is the same in all processes of a boot, unless the wall clock was set in between. A clock
+    that is faked for one process must not fake it, and `/proc/uptime` may be that of a container: so it is the
+    time at which a new thread started.
+    """
+    if sys.platform == "darwin":
+        return time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
+    found: list[int] = []
+
+    def look() -> None:
+        with suppress(OSError, ValueError, IndexError):
+            # The name, in brackets, may contain anything.
+            fields = _THREAD_STAT.read_text().rpartition(")")[2].split()
+            found.append(int(fields[_START_TIME]) * 1_000_000 // os.sysconf("SC_CLK_TCK"))
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    return found[0] if found else None

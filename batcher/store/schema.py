@@ -321,6 +321,7 @@ holders = Table(
     Column("kind", Text, nullable=False),
     Column("pid", Integer),
     Column("host", Text),
+    # The boot of the machine: its id, and `@` with the microseconds UTC at which it began by the holder's clock.
     Column("boot", Text),
     Column("started_at", Integer, nullable=False),
     Column("heartbeat_at", Integer, nullable=False),

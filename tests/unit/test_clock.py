@@ -1,8 +1,13 @@
 """The clock of what is persisted."""
 
+import sys
 import time
+from pathlib import Path
 
-from batcher.clock import SystemClock
+import pytest
+
+from batcher import clock
+from batcher.clock import SystemClock, boot_id, uptime
 
 
 def test_it_tells_the_time() -> None:
@@ -13,3 +18,50 @@ def test_a_clock_that_is_set_while_the_process_runs_changes_nothing(monkeypatch)
     before = SystemClock().now()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert 0 <= SystemClock().now() - before < 1_000_000
+
+
+def test_the_uptime_is_the_systems_own_and_goes_on() -> None:
+    first = uptime()
+    time.sleep(0.05)
+    second = uptime()
+    assert first is not None
+    assert second is not None
+    assert 20_000 <= second - first < 5_000_000
+    assert abs(second / 1e6 - time.clock_gettime(time.CLOCK_BOOTTIME)) < 1
+
+
+def test_a_clock_that_is_faked_for_the_process_does_not_fake_it(monkeypatch) -> None:
+    before = uptime()
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: 0)
+    monkeypatch.setattr(time, "time_ns", lambda: 0)
+    after = uptime()
+    assert before is not None
+    assert after is not None
+    assert 0 <= after - before < 5_000_000
+
+
+@pytest.mark.parametrize("content", ["", "7 (a) S", "7 (a) S " + "x " * 40])
+def test_where_the_system_does_not_say_the_uptime_is_unknown(tmp_path: Path, monkeypatch, content: str) -> None:
+    stat = tmp_path / "stat"
+    stat.write_text(content)
+    monkeypatch.setattr(clock, "_THREAD_STAT", stat)
+    assert uptime() is None
+    stat.unlink()
+    assert uptime() is None
+
+
+def test_a_boot_has_an_id(tmp_path: Path, monkeypatch) -> None:
+    assert boot_id() == boot_id()
+    assert boot_id()
+    monkeypatch.setattr(clock, "_BOOT_ID", tmp_path / "missing")
+    assert boot_id() is None
+
+
+def test_on_macos_the_system_is_asked_by_a_command(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(clock, "_BOOT_COMMAND", ("/bin/echo", "8F1C-77"))
+    assert boot_id() == "8F1C-77"
+    assert uptime() is not None
+    for command in (("/bin/true",), ("/does/not/exist",)):
+        monkeypatch.setattr(clock, "_BOOT_COMMAND", command)
+        assert boot_id() is None

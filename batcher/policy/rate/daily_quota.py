@@ -5,6 +5,7 @@ day at a certain hour, that day counts; otherwise the last 24 hours do, which sa
 """
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Final
 
 from msgspec import Struct
@@ -42,6 +43,15 @@ def with_use(use: DayUse, more: HourUse) -> DayUse:
         before = by_hour.get(each.hour)
         by_hour[each.hour] = each if before is None else summed(each.hour, [before, each])
     return replace(use, hours=tuple(by_hour[hour] for hour in sorted(by_hour)))
+
+
+def shifted(use: DayUse, by_us: int, hour: int) -> DayUse:
+    """Move past use by a difference of clocks: if it falls between two hours, to the later one, up to `hour`."""
+    moved = DayUse(begins=use.begins)
+    for each in use.hours:
+        later = min(hour, each.hour + ceil(by_us / HOUR_US))
+        moved = with_use(moved, HourUse(later, each.requests, each.tokens))
+    return moved
 
 
 def summed(hour: int, hours: Sequence[HourUse]) -> HourUse:

@@ -6,11 +6,11 @@ import platform
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import TypeVar
 
 from msgspec import Struct
 
+from batcher.clock import boot_id
 from batcher.domain.errors import BatcherError, RunnerBusy, StoreError
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
@@ -37,6 +37,10 @@ _WATCH_SECONDS = 0.3
 _ENDED = frozenset({ShownState.COMPLETED, ShownState.CANCELLED, ShownState.PAUSED})
 
 
+def _unknown() -> int | None:
+    return None
+
+
 class Parts(Struct, frozen=True, kw_only=True):
     """The concrete parts of a runner; `app` chooses them."""
 
@@ -52,6 +56,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     validator: Callable[[], AbstractAsyncContextManager[OutputValidator]]
     #: Returns a uniform random number in [0, 1).
     jitter: Callable[[], float]
+    #: Returns the microseconds since this boot of the machine; None: unknown.
+    uptime: Callable[[], int | None] = _unknown
     #: Returns which answers a job may share, by the headers that are sent; None if that is not known.
     answer_scope: Callable[[JobSettings], str | None] = lambda _: None
 
@@ -282,7 +288,7 @@ async def _run_here(
     control: RunControl,
     probing: Sequence[JobId],
 ) -> RunEnd:
-    holder, flights = await _write(database, control.interrupted, lambda: _begin(database, wanted, parts.clock))
+    holder, flights = await _write(database, control.interrupted, lambda: _begin(database, wanted, parts))
     writer = parts.writer(database)
     try:
         async with AsyncExitStack() as stack:
@@ -316,15 +322,19 @@ async def _run_here(
     return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
 
 
-def _begin(database: Database, wanted: Sequence[JobId], clock: Clock) -> tuple[HolderId, FileInFlightLog]:
+def _begin(database: Database, wanted: Sequence[JobId], parts: Parts) -> tuple[HolderId, FileInFlightLog]:
+    clock, uptime = parts.clock, parts.uptime()
     migrate.upgrade(database, now=clock.now())
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
+    booted_at = None if uptime is None else now - uptime
     with database.write() as connection:
-        runners.repair_clock_skew(connection, now=now)
+        runners.repair_clock_skew(connection, now=now, boot=boot, booted_at=booted_at)
         runners.rescue(connection, now=now, sent=sent)
         jobs.want_only(connection, wanted)
-        holder = runners.start(connection, pid=os.getpid(), host=platform.node(), boot=boot, now=now)
+        holder = runners.start(
+            connection, pid=os.getpid(), host=platform.node(), boot=boot, booted_at=booted_at, now=now
+        )
     # Open the log only after the rescue is committed: until then it describes the previous runner.
     return holder, FileInFlightLog(database.path, holder=holder, boot=boot)
 
@@ -335,11 +345,7 @@ def _end(database: Database, holder: HolderId, clock: Clock) -> None:
 
 
 def _boot() -> str | None:
-    """Return the id of this boot of the machine, None if the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
+    return boot_id()
 
 
 def _first_batcher_error(group: BaseExceptionGroup[BaseException]) -> BatcherError | None:

@@ -9,7 +9,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, LaneId
 from batcher.domain.lanes import Charging, DayUse, HourUse, KnownLimits, LaneKey, LaneMemory, StoredLane
-from batcher.policy.rate.daily_quota import HOUR_US, with_use
+from batcher.policy.rate.daily_quota import HOUR_US, shifted, with_use
 from batcher.store.schema import endpoints, jobs, lanes, requests, routes
 
 _Known = TypeVar("_Known", KnownLimits, Charging, DayUse)
@@ -102,6 +102,17 @@ def add_lost_use(connection: Connection, held: ColumnElement[bool], *, now: int)
         if stored is not None:
             use = with_use(_decoded(stored.day, DayUse), HourUse(now // HOUR_US, count, tokens))
             connection.execute(update(lanes).where(*of_lane).values(day=msgspec.json.encode(use).decode()))
+
+
+def shift_days(connection: Connection, ahead: int, *, now: int) -> None:
+    """Shift what is kept of limits per day, if the clock by which it was kept was `ahead` microseconds ahead."""
+    for row in connection.execute(select(lanes.c.id, lanes.c.day, lanes.c.limits)).all():
+        use, limits = _decoded(row.day, DayUse), _decoded(row.limits, KnownLimits)
+        values = {"day": msgspec.json.encode(shifted(use, -ahead, now // HOUR_US)).decode()}
+        if limits.day_until is not None and 1_000_000 * limits.day_until > min(now, now + ahead):
+            limits = replace(limits, day_until=limits.day_until - ahead // 1_000_000)
+            values["limits"] = msgspec.json.encode(limits).decode()
+        connection.execute(update(lanes).where(lanes.c.id == row.id).values(values))
 
 
 def _decoded(text: str | None, kind: type[_Known]) -> _Known:

@@ -21,8 +21,15 @@ WORKER_LOST_AFTER = SUSPECT_AFTER + 2
 _CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
 
 
-def start(connection: Connection, *, pid: int, host: str, boot: str | None, now: int) -> HolderId:
-    """Register a runner, which must hold the runner's lock."""
+def start(
+    connection: Connection, *, pid: int, host: str, boot: str | None, now: int, booted_at: int | None = None
+) -> HolderId:
+    """Register a runner, which must hold the runner's lock.
+
+    `booted_at` is when the boot of the machine began by the runner's clock, in UTC microseconds.
+    """
+    if boot is not None and booted_at is not None:
+        boot = f"{boot}@{booted_at}"
     values = {"kind": "runner", "pid": pid, "host": host, "boot": boot, "started_at": now, "heartbeat_at": now}
     return HolderId(connection.execute(insert(holders).values(values).returning(holders.c.id)).scalar_one())
 
@@ -141,17 +148,39 @@ def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN
     return given_up + len(dead_lettered) + put_back
 
 
-def repair_clock_skew(connection: Connection, *, now: int) -> int:
-    """Repair clock skew: if the wall clock was set back since the last run, shift persisted due times back.
+#: Microseconds by which a clock may drift without having been set.
+_DRIFT = 1_000_000
 
-    Times in the future are shifted by as much as the last runner's clock was ahead of `now`; returns that, in µs.
-    The caller holds the runner's lock, and has not yet started.
+
+def repair_clock_skew(
+    connection: Connection, *, now: int, boot: str | None = None, booted_at: int | None = None
+) -> int:
+    """Repair clock skew: if the wall clock was set since the last run, shift persisted times by as much.
+
+    Within one boot of the machine, the difference is that of the times at which it began by both clocks; otherwise
+    a heartbeat in the future shows that the last runner's clock was ahead. Returns by how much it was ahead, in
+    microseconds; less than 0 if it was behind. The caller holds the runner's lock, and has not yet started.
     """
-    latest = connection.execute(select(func.max(holders.c.heartbeat_at))).scalar_one()
-    ahead = 0 if latest is None else max(0, int(latest) - now)
+    ahead = _ahead_within_boot(connection, boot, booted_at)
+    if ahead is None:
+        latest = connection.execute(select(func.max(holders.c.heartbeat_at))).scalar_one()
+        ahead = 0 if latest is None else max(0, int(latest) - now)
     if not ahead:
         return 0
+    # Times that were due by the last runner's clock stay due.
+    waits_from = min(now, now + ahead)
     for table, column in ((requests, requests.c.available_at), (lanes, lanes.c.cooling_until)):
-        connection.execute(update(table).where(column > now).values({column: column - ahead}))
+        connection.execute(update(table).where(column > waits_from).values({column: column - ahead}))
+    lane_store.shift_days(connection, ahead, now=now)
     connection.execute(update(holders).where(holders.c.heartbeat_at > now).values(heartbeat_at=now))
     return ahead
+
+
+def _ahead_within_boot(connection: Connection, boot: str | None, booted_at: int | None) -> int | None:
+    """Return by how much the last runner's clock was ahead, if it ran in this boot; None: unknown."""
+    query = select(holders.c.boot).where(holders.c.kind == "runner").order_by(holders.c.id.desc()).limit(1)
+    last_boot, _, last_booted_at = (connection.execute(query).scalar() or "").partition("@")
+    if boot is None or booted_at is None or last_boot != boot or not last_booted_at:
+        return None
+    ahead = int(last_booted_at) - booted_at
+    return ahead if abs(ahead) > _DRIFT else 0

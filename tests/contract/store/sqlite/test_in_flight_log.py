@@ -160,3 +160,11 @@ async def test_rows_of_a_cancelled_job_that_were_never_sent_are_cancelled_by_the
     assert rescue(database, SentClaims(holder=me, sends=frozenset())) == 1
     row = stored(database)["a"]
     assert (row["state"], row["sends"], row["holder_id"]) == ("cancelled", 0, None)
+
+
+def test_a_system_without_posix_fallocate_keeps_the_log_too(tmp_path, monkeypatch):
+    """As macOS."""
+    monkeypatch.delattr(os, "posix_fallocate")
+    log = FileInFlightLog(tmp_path / "batcher.db", holder=HolderId(7), boot="b")
+    log.close()
+    assert last_sent(tmp_path / "batcher.db", boot="b") == SentClaims(holder=HolderId(7), sends=frozenset())
