@@ -7,6 +7,7 @@ The file's extension says how it is compressed; without one, its first bytes do.
 import gzip
 import io
 import os
+import re
 import shutil
 import stat
 import sys
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 STDIN: Final = "-"
+#: What messages and stored jobs call stdin.
+_STDIN_NAME: Final = "<stdin>"
+#: Names of a descriptor of this process: `/dev/stdin`, and what a shell writes for `<(command)`.
+_DESCRIPTOR: Final = re.compile(r"/dev/(stdin|fd/[0-9]+)|/proc/(self|thread-self|[0-9]+)/fd/[0-9]+")
 BLOCK: Final = 1024 * 1024
 #: Compressed bytes that are decompressed at once. zstd can compress 128 KiB into 4 bytes, so this bounds memory to
 #: 32 MiB.
@@ -176,8 +181,13 @@ class _ZstdReader:
         return True
 
 
+def is_stdin(path: str) -> bool:
+    """Return whether the path is stdin or another open descriptor, which ends with this process."""
+    return path == STDIN or _DESCRIPTOR.fullmatch(path) is not None
+
+
 def open_source(path: str) -> Source:
-    """Open a job file by its path, or stdin as `-`. Raises InputError if it cannot be read."""
+    """Open a job file by its path, or stdin as `-`; see `is_stdin`. Raises InputError if it cannot be read."""
     if path == STDIN:
         return _spooled_stdin()
     if not is_utf8(path):
@@ -192,21 +202,22 @@ def open_source(path: str) -> Source:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path} cannot be read: {why}", source=path, hint="check its permissions") from None
     found = os.fstat(raw.fileno())
+    name = _STDIN_NAME if is_stdin(path) else path
     if stat.S_ISREG(found.st_mode):
-        return _source(raw, path)
+        return _source(raw, name)
     with raw:
         if stat.S_ISBLK(found.st_mode) or (stat.S_ISCHR(found.st_mode) and not raw.isatty()):
             # /dev/zero has no end.
             raise InputError(
                 f"{path} is a device, not a job file", source=path, hint="name a file, or pipe one in"
             )
-        return _source(_spool(raw, path), path)
+        return _source(_spool(raw, name), name)
 
 
 def _spooled_stdin() -> Source:
     if sys.stdin is None:
-        raise InputError("stdin is closed", source="<stdin>", hint="name a job file, or pipe one in")
-    return _source(_spool(sys.stdin.buffer, "<stdin>"), "<stdin>")
+        raise InputError("stdin is closed", source=_STDIN_NAME, hint="name a job file, or pipe one in")
+    return _source(_spool(sys.stdin.buffer, _STDIN_NAME), _STDIN_NAME)
 
 
 def _spool(raw: IO[bytes], name: str) -> IO[bytes]:

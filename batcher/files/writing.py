@@ -28,6 +28,9 @@ _TEMPORARY: Final = ".tmp"
 _DISK_ERRORS: Final = frozenset({errno.EIO, errno.ENOSPC, errno.EDQUOT})
 
 
+_STDOUT: Final = re.compile(r"-|/dev/(stdout|fd/1)|/proc/self/fd/1")
+
+
 class Writable(Protocol):
     """What lines are written to: any binary file."""
 
@@ -36,9 +39,38 @@ class Writable(Protocol):
         ...
 
 
+def is_stdout(path: str) -> bool:
+    """Return whether the path of an output means stdout: `-`, or a name that the system has for it."""
+    return _STDOUT.fullmatch(path) is not None
+
+
+def is_stream(path: str) -> bool:
+    """Return whether a pipe or a device is at the path, such as `/dev/null` or `>(command)`."""
+    try:
+        mode = Path(path).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISCHR(mode)
+
+
+@contextmanager
+def open_stream(path: str) -> Iterator[BinaryIO]:
+    """Open a pipe or a device for writing. Raises BatcherError if it cannot be written."""
+    try:
+        with Path(path).open("wb", buffering=_BUFFER) as stream:
+            yield stream
+    except BrokenPipeError:
+        # Its reader has read enough.
+        raise
+    except OSError as error:
+        raise BatcherError(
+            f"cannot write {path}: {error.strerror or error}", hint="name another output file"
+        ) from error
+
+
 def check_target(path: Path) -> None:
     """Raise UsageError if a file could not be written to `path`. Called before anything is sent, not after."""
-    problem = _problem(path)
+    problem = _problem(path) or _trial_problem(path)
     if problem is not None:
         raise UsageError(problem, hint="name another output file")
 
@@ -182,3 +214,18 @@ def _folder_problem(folder: Path) -> str | None:
     if not folder.is_dir():
         return f"the folder {folder} does not exist"
     return None if os.access(folder, os.W_OK | os.X_OK) else f"the folder {folder} is not writable"
+
+
+def _trial_problem(path: Path) -> str | None:
+    """Return why no file can be made beside `path`. The mode of a folder does not say it everywhere.
+
+    A folder can be immutable, on a full disk, over a quota, or of a kind in which only the system makes files.
+    """
+    try:
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
+    except OSError as error:
+        return f"no file can be made in the folder {path.parent}: {error.strerror}"
+    os.close(handle)
+    with suppress(OSError):
+        os.unlink(name)  # noqa: PTH108 - the name as it was made
+    return None

@@ -1,5 +1,6 @@
 """Shared by `run` and `submit`: store a job file as a job, or find the job that it already has."""
 
+import shlex
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -26,7 +27,8 @@ from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
-from batcher.files.source import STDIN, Source, open_source
+from batcher.files.source import Source, is_stdin, open_source
+from batcher.files.writing import is_stdout, is_stream
 from batcher.ports import Clock
 from batcher.sender.proxies import check_proxy
 from batcher.services.dead_letters.retry import retry_job
@@ -147,7 +149,7 @@ def base_url_is_named(flags: Flags) -> bool:
 
 
 def _path(given: FileOptions) -> str | None:
-    return None if given.file == STDIN else str(Path(given.file).resolve())
+    return None if is_stdin(given.file) else str(Path(given.file).resolve())
 
 
 def _options(given: FileOptions, *, output: str | None, naming: EndpointNaming) -> SubmitOptions:
@@ -166,12 +168,13 @@ def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None
 
 
 def _output(database: Database, given: FileOptions, *, simulated: bool) -> str:
-    if given.output == STDIN:
+    if given.output is not None and (is_stdout(given.output) or is_stream(given.output)):
         raise UsageError(
-            "this command writes results to a file, not to stdout",
-            hint="name a file with -o; afterwards `batcher results -o -` writes the results to stdout",
+            "this command writes results to a file, not to stdout, a pipe or a device",
+            hint="name a file with -o; afterwards "
+            f"`batcher results -o {shlex.quote(given.output)}` writes the results there",
         )
-    from_stdin = given.file == STDIN
+    from_stdin = is_stdin(given.file)
     path = given.output or default_output("<stdin>" if from_stdin else given.file, simulated=simulated)
     place = absolute(path)
     check_places(database, place, source_path=None if from_stdin else given.file)

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from msgspec import Struct
 
 from batcher.domain.errors import UsageError
-from batcher.files.writing import Writable, write_atomically
+from batcher.files.writing import Writable, is_stdout, is_stream, open_stream, write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results import pages
@@ -18,9 +17,6 @@ from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
-
-#: The output file name that means stdout.
-STDOUT: Final = "-"
 
 
 class Extracted(Struct, frozen=True, kw_only=True):
@@ -52,9 +48,12 @@ def extract(
             f'custom_id "{shared.custom_id}" occurs in job {first} and in job {last}; it must be unique in a file',
             hint=f"export one job at a time: --job {first}",
         )
-    if output == STDOUT:
+    if is_stdout(output):
         count = write_lines(stdout, _lines(database, filters))
         return Extracted(count=count, base_urls=base_urls)
+    if is_stream(output):
+        with open_stream(output) as stream:
+            return Extracted(count=write_lines(stream, _lines(database, filters)), base_urls=base_urls)
     check_files(database, [Path(output)])
     if Path(output).exists() and not force:
         raise UsageError(f"{output} already exists", hint="name another file with -o, or give --force")

@@ -8,6 +8,7 @@ from typing import Final
 
 from batcher.domain.errors import BatcherError, UsageError
 from batcher.files.authorship import NotOfAJob, author_of
+from batcher.files.source import is_stdin
 from batcher.files.writing import check_target
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
@@ -22,7 +23,7 @@ _RESULTS: Final = ".results.jsonl"
 def default_output(source_name: str, *, simulated: bool) -> str:
     """Return FILE's stem + `.results.jsonl`, beside FILE. Simulated answers never replace real ones."""
     ending = ".simulated.results.jsonl" if simulated else _RESULTS
-    if source_name == "<stdin>":
+    if source_name == "<stdin>" or is_stdin(source_name):
         return f"stdin{ending}"
     path = Path(source_name)
     return str(path.with_name(f"{_stem(path)}{ending}"))

@@ -6,7 +6,7 @@ from typing import Final
 from batcher.domain.errors import NotFinished
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.files.writing import Writable
+from batcher.files.writing import Writable, is_stdout, is_stream, open_stream
 from batcher.services.results.export import (
     Exported,
     answered_lines,
@@ -31,21 +31,30 @@ def remembered_output(job: Job) -> str:
 def write(database: Database, job: Job, *, output: str | None, errors: str | None, stdout: Writable) -> Exported:
     """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and its errors to `errors`.
 
-    `errors` None: the errors file is beside the results; with stdout, no errors are written. Raises UsageError
+    `errors` None: the errors file is beside the results; with stdout, a pipe or a device, no errors are written.
+    Raises UsageError
     before anything is written if a file cannot be written or would overwrite the store or the job file.
     """
-    if output == STDOUT:
-        if errors is not None:
-            check_files(database, [Path(errors)])
-            if _has_failed(database, job):
-                check_author(Path(errors), of_errors=True)
-        failed = write_errors(database, job, Path(errors)) if errors is not None else 0
-        answered = write_lines(stdout, answered_lines(database, job))
-        return Exported(results=STDOUT, errors=errors if failed else None, answered=answered, failed=failed)
+    if output is not None and is_stdout(output):
+        return _write_stream(database, job, stdout, name=STDOUT, errors=errors)
+    if output is not None and is_stream(output):
+        with open_stream(output) as stream:
+            return _write_stream(database, job, stream, name=output, errors=errors)
     results = output or remembered_output(job)
     may_fail = _has_failed(database, job)
     check_places(database, results, errors=errors, source_path=job.source_path, may_fail=may_fail)
     return write_job(database, job, results=results, errors=errors)
+
+
+def _write_stream(database: Database, job: Job, stream: Writable, *, name: str, errors: str | None) -> Exported:
+    """Write the answers to what is not a file, and the errors only where `errors` names one."""
+    if errors is not None:
+        check_files(database, [Path(errors)])
+        if _has_failed(database, job):
+            check_author(Path(errors), of_errors=True)
+    failed = write_errors(database, job, Path(errors)) if errors is not None else 0
+    answered = write_lines(stream, answered_lines(database, job))
+    return Exported(results=name, errors=errors if failed else None, answered=answered, failed=failed)
 
 
 def _has_failed(database: Database, job: Job) -> bool:

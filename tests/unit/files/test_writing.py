@@ -287,3 +287,16 @@ def fail_for_folders(monkeypatch, call, number):
 
     monkeypatch.setattr(os, "open", opened)
     monkeypatch.setattr(os, "fsync", flushed)
+
+
+@pytest.mark.parametrize("code", [errno.EDQUOT, errno.EPERM, errno.ENOSPC, errno.EROFS])
+def test_a_folder_that_lets_no_file_be_made_is_found_before(tmp_path, monkeypatch, code):
+    def refuse(**_):
+        raise OSError(code, os.strerror(code))
+
+    check_target(tmp_path / "out.jsonl")
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(UsageError, match=os.strerror(code)) as caught:
+        check_target(tmp_path / "out.jsonl")
+    assert str(tmp_path) in caught.value.message

@@ -9,6 +9,7 @@ from batcher.cli.commands.dlq.selection import LetterSelection, no_store, select
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import display_path, letter_count, note
 from batcher.cli.terminal.streams import StdoutWriter
+from batcher.files.writing import is_stdout
 from batcher.policy.wording.url_secrets import shown_base_url
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def export(session: Session, *, selection: LetterSelection, output: str, force: 
         note("no dead letter matches; nothing was written")
         return
     letters = letter_count(done.count)
-    if output == extracting.STDOUT:
+    if is_stdout(output):
         note(f"{letters} → stdout")
         return
     note(f"{letters} → {display_path(output)}")
