@@ -5,14 +5,14 @@ from typing import Protocol
 
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply, TransportFault
+from batcher.domain.feedback import Feedback, Finished
 from batcher.domain.ids import JobId, RouteId
 from batcher.domain.jobs import Job, Orders
-from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, RateHints, StoredLane, TokenLimit
-from batcher.domain.outcomes import Failure, PauseCause, Success, Usage
+from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, StoredLane, TokenLimit
+from batcher.domain.outcomes import Failure, PauseCause, Success
 from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settings import Limits
 from batcher.domain.settlements import Settlement
-from batcher.domain.states import RefusalCause
 
 
 class Clock(Protocol):
@@ -210,46 +210,17 @@ class Budget(Protocol):
         """Give all of it back: nothing was sent."""
         ...
 
-    def reconcile(self, reservation: Reservation, usage: Usage | None) -> None:
-        """Free the concurrency slot of a request that came back.
+    def finish(self, reservation: Reservation, feedback: Feedback) -> Finished:
+        """Free the place of a request that came back, and learn from how it ended. Returns what follows.
 
-        Tokens are refunded only if the charging rule allows it.
+        Tokens are refunded only if the charging rule allows it. After a success the adaptive concurrency may grow.
+        After a refusal nothing is admitted for the wait that it states, else for our own growing wait; then the
+        lane ramps up. Announced limits are adopted, never above what the user gave.
         """
         ...
 
-    def answered(self, lane: LaneKey) -> None:
-        """Report a success: the lane's adaptive concurrency may grow."""
-        ...
-
-    def ran_out(self) -> None:
-        """Report that this machine had no descriptor for a request: too many are in flight over all lanes."""
-        ...
-
-    def timed_out(self, lane: LaneKey) -> bool:
-        """Report that a request got no answer in time although others of the lane did.
-
-        Returns whether a queue at the server explains it; then the lane's concurrency is lowered.
-        """
-        ...
-
-    def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
-        """Adopt the limits that reply headers announce, never above what the user gave."""
-        ...
-
-    def cool_down(
-        self,
-        lane: LaneKey,
-        *,
-        wait_us: int | None,
-        jitter: float,
-        restart_ramp: bool,
-        why: RefusalCause | None = None,
-    ) -> int:
-        """Report a refusal: admit nothing for `wait_us` (None: our own growing wait) plus jitter, then ramp up.
-
-        `jitter` is U(0, 1) and only ever lengthens the wait. `why` is what there was too much of, and so which
-        limit adapts; None: none does. Returns the end of the cool-down in UTC microseconds.
-        """
+    def restart(self, lane: LaneKey) -> None:
+        """Begin with one request alone and ramp up to what was learned, after an outage or a pause."""
         ...
 
     def held_for(self, lane: LaneKey) -> float:

@@ -65,6 +65,11 @@ class Cooling:
         """Handle a success: our own waits start small again."""
         self._refusals = 0
 
+    def probe_next(self) -> None:
+        """Begin an epoch with one request alone, without a wait."""
+        self.epoch += 1
+        self.probe = Probe.DUE
+
     def hold_until(self, until: float, *, is_daily: bool = False) -> None:
         """Admit nothing before `until`, then one request alone. Only ever extends the wait."""
         if until > self.until:

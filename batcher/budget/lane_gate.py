@@ -10,8 +10,9 @@ from batcher.budget.cooling import Cooling, Probe
 from batcher.budget.daily_quota import Day
 from batcher.budget.limiter import RateLimiter
 from batcher.budget.rate_search import PaceSearch
-from batcher.budget.reservation import CoolDownRequest, GateReservation
+from batcher.budget.reservation import GateReservation
 from batcher.budget.tokens import TokenBudget
+from batcher.domain.feedback import Feedback
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import RefusalCause
@@ -27,6 +28,7 @@ from batcher.policy.rate.token_bucket import (
     lengthened,
     places,
     restarted,
+    resumed,
 )
 
 #: Seconds that the one request after a refusal for concurrency has for its answer.
@@ -265,17 +267,24 @@ class LaneGate:
         resting_for_level = self._resting is not None and self._resting.why is BlockReason.LEVEL
         return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
 
-    def refused(self, refusal: CoolDownRequest) -> None:
-        """Report that the request that came back last was refused, or hold the lane for another reason."""
+    def restart(self) -> None:
+        """Begin with one request alone, then ramp up to the level that was learned: nothing was refused."""
+        self.cooling.probe_next()
+        self._recent = 0
+        self.level = resumed(self.level)
+        self.recheck()
+
+    def refused(self, refusal: Feedback) -> None:
+        """Report that the request that came back last was refused."""
         place, now = self._last_back, self._clock()
-        if place is None or refusal.why is None:
+        if place is None or refusal.cause is None:
             self._cool_down(place, refusal, now)
         else:
             place.refused = True
-            self._adapt(place, refusal.why, refusal, now)
+            self._adapt(place, refusal.cause, refusal, now)
         self.recheck()
 
-    def _adapt(self, place: GateReservation, why: RefusalCause, refusal: CoolDownRequest, now: float) -> None:
+    def _adapt(self, place: GateReservation, why: RefusalCause, refusal: Feedback, now: float) -> None:
         """Adapt the limit that the provider says was exceeded: request rate, token rate or concurrency."""
         tokens = self.tokens
         if self.requests is not None and why in {RefusalCause.REQUESTS, RefusalCause.UNSAID}:
@@ -294,7 +303,7 @@ class LaneGate:
         else:
             self._cool_down(place, refusal, now)
 
-    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation, refusal: CoolDownRequest) -> bool:
+    def _is_unannounced_rate(self, why: RefusalCause, place: GateReservation, refusal: Feedback) -> bool:
         """Return whether an unannounced request rate caused this refusal."""
         if self.requests is not None or why is RefusalCause.DAY:
             return False
@@ -305,7 +314,7 @@ class LaneGate:
     def _is_blind(self, place: GateReservation) -> bool:
         return place.mark is not None and self.requests is None and not self.tokens.is_limited
 
-    def _count(self, place: GateReservation, mark: Refusal, refusal: CoolDownRequest, now: float) -> None:
+    def _count(self, place: GateReservation, mark: Refusal, refusal: Feedback, now: float) -> None:
         """Feed the rate search and hold the lane as long as it says. A time that the server stated is kept."""
         stated = refusal.stated_wait_s is not None
         hold_s = self.blind.refused(mark, now, probe=place.probe, stated=stated)
@@ -315,7 +324,7 @@ class LaneGate:
         if refusal.restart_ramp:
             self._restart(cut=True)
 
-    def _reduce_concurrency(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
+    def _reduce_concurrency(self, place: GateReservation, refusal: Feedback, now: float) -> None:
         """Lower the concurrency. Wait only if the server states a time, or nothing was accepted."""
         if place.beside <= 1:
             self._cool_down(place, refusal, now)
@@ -325,7 +334,7 @@ class LaneGate:
             self._eased_at = now
             self.level = eased(self.level, place.beside - 1)
 
-    def _keep_accepted(self, place: GateReservation, refusal: CoolDownRequest, now: float) -> None:
+    def _keep_accepted(self, place: GateReservation, refusal: Feedback, now: float) -> None:
         """Wait as stated. Then keep what was accepted for a while: each trial of one more costs such a wait."""
         is_new = self._begin_cool_down(place, refusal, now)
         if is_new:
@@ -333,7 +342,7 @@ class LaneGate:
         accepted = float(self.concurrency.refused(place.beside - 1, self.cooling.until, again=is_new))
         self.level = Level(accepted, accepted)
 
-    def _cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> None:
+    def _cool_down(self, place: GateReservation | None, refusal: Feedback, now: float) -> None:
         if not self._begin_cool_down(place, refusal, now):
             return
         # That one request alone was refused says nothing about how many may be in flight.
@@ -342,13 +351,13 @@ class LaneGate:
             cut=not alone and (refusal.stated_wait_s is None or refusal.restart_ramp or not self._is_paced)
         )
 
-    def _begin_cool_down(self, place: GateReservation | None, refusal: CoolDownRequest, now: float) -> bool:
+    def _begin_cool_down(self, place: GateReservation | None, refusal: Feedback, now: float) -> bool:
         return self.cooling.refused(
             now,
             stated_wait_s=refusal.stated_wait_s,
             jitter=refusal.jitter,
             epoch=self.cooling.epoch if place is None else place.epoch,
-            is_daily=refusal.why is RefusalCause.DAY,
+            is_daily=refusal.cause is RefusalCause.DAY,
         )
 
     def _restart(self, *, cut: bool) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from math import ceil
+from typing import Final, assert_never
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -14,11 +15,11 @@ from batcher.budget.daily_quota import Day
 from batcher.budget.lane_gate import RECENT_S, LaneGate
 from batcher.budget.limiter import RateLimiter
 from batcher.budget.limits import LaneLimits
-from batcher.budget.reservation import CoolDownRequest, GateReservation
+from batcher.budget.reservation import GateReservation
+from batcher.domain.feedback import Feedback, Finished
 from batcher.domain.lanes import Charge, KnownLimits, LaneKey, LaneMemory, LaneView, RateHints, TokenLimit
-from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import RefusalCause
+from batcher.domain.states import RequestEnd
 from batcher.policy.rate.token_bucket import Pace, is_same_limit, requests_pace, tokens_pace
 from batcher.policy.tokens.oversized import is_never_admitted
 from batcher.ports import Clock, Reservation
@@ -26,6 +27,7 @@ from batcher.ports import Clock, Reservation
 _DAY_S = 86_400.0
 #: Seconds of tolerance, because the same moment differs by µs if it is computed again later.
 _DAY_SLACK_S = 0.001
+_NOTHING_FOLLOWS: Final = Finished()
 
 
 class LaneBudget(Struct, eq=False):
@@ -37,12 +39,7 @@ class LaneBudget(Struct, eq=False):
 
 
 class LaneBudgets:
-    """`ports.Budget` for the lanes of one process, in memory.
-
-    For each request that was sent, the caller calls `reconcile` first, and then, before anything else of that
-    lane, `answered` or `cool_down` if they apply, and `adopt`. This order separates an old refusal from a new one,
-    and assigns a reading to its request. All on one event loop.
-    """
+    """`ports.Budget` for the lanes of one process, in memory. All on one event loop."""
 
     def __init__(self, clock: Clock, *, most_in_flight: int | None, most_open: int | None = None) -> None:
         """Make the budgets. `most_open`: for how many connections this process has descriptors."""
@@ -118,29 +115,51 @@ class LaneBudgets:
         if place.held:
             self._lane(place.lane).gate.cancel(place)
 
-    def reconcile(self, reservation: Reservation, usage: Usage | None) -> None:
-        """Free the concurrency slot; under `produced`, correct the tokens. A second call does nothing."""
+    def finish(self, reservation: Reservation, feedback: Feedback) -> Finished:
+        """See `ports.Budget`. A second call does nothing.
+
+        The place is given back first, so that what follows is about its request: that separates an old refusal
+        from a new one, and assigns a reading of the headers to its request.
+        """
         place = _place(reservation)
-        if place.held:
-            self._lane(place.lane).gate.come_back(place, usage)
+        if not place.held:
+            return _NOTHING_FOLLOWS
+        gate = self._lane(place.lane).gate
+        if feedback.end is RequestEnd.TOO_LARGE:
+            gate.cancel(place)
+        else:
+            gate.come_back(place, feedback.usage)
+        finished = self._after(gate, feedback)
+        if feedback.hints is not None:
+            self.adopt_hints(place.lane, feedback.hints)
+        return finished
+
+    def _after(self, gate: LaneGate, feedback: Feedback) -> Finished:
+        match feedback.end:
+            case RequestEnd.ANSWERED:
+                gate.answered()
+                self._slots.answered(_loop_time())
+            case RequestEnd.NO_DESCRIPTOR:
+                self._slots.ran_out(_loop_time())
+            case RequestEnd.TIMED_OUT:
+                return Finished(queued=gate.timed_out())
+            case RequestEnd.REFUSED:
+                gate.refused(feedback)
+                return Finished(cooling_until=self._in_utc(max(gate.cooling.until, _loop_time())))
+            case RequestEnd.TOO_LARGE | RequestEnd.FAILED:
+                pass
+            case _:
+                assert_never(feedback.end)
+        return _NOTHING_FOLLOWS
 
     def counts_days(self, lane: LaneKey) -> bool:
         """See `ports.Budget`."""
         limits = self._lane(lane).gate.day.limits
         return limits.requests is not None or limits.tokens is not None
 
-    def answered(self, lane: LaneKey) -> None:
-        """Report a success: the level may grow, and our own waits start small again."""
-        self._lane(lane).gate.answered()
-        self._slots.answered(_loop_time())
-
-    def ran_out(self) -> None:
+    def restart(self, lane: LaneKey) -> None:
         """See `ports.Budget`."""
-        self._slots.ran_out(_loop_time())
-
-    def timed_out(self, lane: LaneKey) -> bool:
-        """Report a timeout: if the lane's requests queue at the server, its concurrency is lowered."""
-        return self._lane(lane).gate.timed_out()
+        self._lane(lane).gate.restart()
 
     def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
         """Adopt the limits that reply headers announce, and learn from the remaining amounts that they state."""
@@ -151,23 +170,6 @@ class LaneBudgets:
         if hints.rpd and hints.remaining_requests_day == 0:
             # A bucket refills one request after its share of the day; a window states when in its refusal.
             known.gate.hold_for_the_day(_DAY_S / hints.rpd)
-
-    def cool_down(
-        self,
-        lane: LaneKey,
-        *,
-        wait_us: int | None,
-        jitter: float,
-        restart_ramp: bool,
-        why: RefusalCause | None = None,
-    ) -> int:
-        """Hold the lane; a wait of 0 or less states no time. Returns the end in UTC microseconds."""
-        gate = self._lane(lane).gate
-        stated_wait_s = wait_us / 1e6 if wait_us is not None and wait_us > 0 else None
-        gate.refused(
-            CoolDownRequest(why=why, stated_wait_s=stated_wait_s, jitter=jitter, restart_ramp=restart_ramp)
-        )
-        return self._in_utc(max(gate.cooling.until, _loop_time()))
 
     def held_for(self, lane: LaneKey) -> float:
         """See `ports.Budget`. The day counts only if no reply is due, since one may show that there is room."""

@@ -1,11 +1,10 @@
-"""What one request has taken of its lane's limits, and what is reported when it was refused."""
+"""What one request has taken of its lane's limits."""
 
 from msgspec import Struct
 
 from batcher.budget.tokens import Taken
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import Usage
-from batcher.domain.states import RefusalCause
 from batcher.policy.rate.rate_search import Refusal
 
 
@@ -31,15 +30,3 @@ class GateReservation(Struct, eq=False):
     held: bool = True
     usage: Usage | None = None
     refused: bool = False
-
-
-class CoolDownRequest(Struct, frozen=True, kw_only=True):
-    """Why nothing is to be admitted for a while."""
-
-    #: None: not a refusal, but a reason of our own to hold the lane.
-    why: RefusalCause | None = None
-    #: Seconds to wait; None if no time was stated.
-    stated_wait_s: float | None = None
-    #: U(0, 1); only ever lengthens the wait.
-    jitter: float = 0.0
-    restart_ramp: bool = False

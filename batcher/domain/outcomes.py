@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from batcher.domain.states import AnswerMark, FailureKind, PauseReason, PauseScope
+from batcher.domain.states import AnswerMark, FailureKind, PauseReason, PauseScope, RefusalCause
 
 
 class Usage(Struct, frozen=True, kw_only=True):
@@ -68,8 +68,8 @@ class Failure(Struct, frozen=True, kw_only=True):
     most_attempts: int | None = None
     #: `slow_down` and ramp limits: traffic must ramp up again from a low rate.
     restart_ramp: bool = False
-    #: A refusal by a daily limit: the wait is shown as a cool-down, not as load.
-    daily: bool = False
+    #: What a refusal says there was too much of; set where `kind` is RATE_LIMITED.
+    cause: RefusalCause | None = None
     #: The parameter at fault, "" if the provider names none.
     param: str = ""
     #: No API answered, but something in its place, such as a gateway without a backend: part of an outage.

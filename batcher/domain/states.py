@@ -145,6 +145,22 @@ class ChargeRule(StrEnum):
     PRODUCED = "produced"
 
 
+class RequestEnd(StrEnum):
+    """How a request that was admitted ended, as far as its lane's limits are concerned."""
+
+    ANSWERED = "answered"
+    #: By a rate limit.
+    REFUSED = "refused"
+    #: It got no answer in time, although others of its endpoint did.
+    TIMED_OUT = "timed_out"
+    #: It is larger than the limit itself, so nothing was charged.
+    TOO_LARGE = "too_large"
+    #: This machine had no file descriptor for it: too many are in flight over all lanes.
+    NO_DESCRIPTOR = "no_descriptor"
+    #: Anything else: an error, a broken connection, our own shutdown.
+    FAILED = "failed"
+
+
 class RefusalCause(StrEnum):
     """What a refusal says there was too much of."""
 

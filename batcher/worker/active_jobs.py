@@ -163,7 +163,7 @@ class ActiveJobs:
             paused = lane.pause is not None and any(covers(lane.pause, each, lane) for each in own)
             if paused or (probe and lane in own):
                 lane.pause = lane.failing_since = None
-                self._budget.cool_down(lane.key, wait_us=0, jitter=0.0, restart_ramp=True)
+                self._budget.restart(lane.key)
 
     def _drop(self, job: JobRun) -> None:
         job.dropped = True

@@ -5,12 +5,13 @@ from msgspec.structs import replace
 from batcher.domain.events import AttemptEnded
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import TokenLimit
-from batcher.domain.outcomes import Failure, Outcome, Success, Usage
+from batcher.domain.outcomes import Failure, Success, Usage
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import AttemptRecord
 from batcher.domain.states import AttemptKind
 from batcher.policy.retry.decide import provider_request_id
 from batcher.policy.tokens.oversized import NEVER_FITS, never_fits_message
+from batcher.worker.attempt import Attempt
 from batcher.worker.run_state import Lane
 
 #: How many bytes of a failed attempt's reply are kept.
@@ -18,13 +19,14 @@ _KEPT_REPLY = 64 * 1024
 _KEPT_MESSAGE = 2_000
 
 
-def of_result(lane: Lane, result: Reply | TransportFault, outcome: Outcome) -> AttemptRecord:
+def of_attempt(attempt: Attempt) -> AttemptRecord:
     """Return the record of an attempt that got a reply or a transport fault."""
+    result, outcome = attempt.result, attempt.outcome
     reply = result if isinstance(result, Reply) else None
     failure = outcome if isinstance(outcome, Failure) else None
     return AttemptRecord(
-        lane_id=lane.stored.id,
-        sent_at=result.sent_at if was_sent(result) else None,
+        lane_id=attempt.lane.stored.id,
+        sent_at=result.sent_at if attempt.was_sent else None,
         # Not start plus latency: some event loops count in milliseconds, so the sum may lie after the settlement.
         ended_at=result.ended_at,
         status=reply.status if reply else None,
@@ -85,11 +87,6 @@ def _without_reply(
         usage=Usage(),
         reply=None,
     )
-
-
-def was_sent(result: Reply | TransportFault) -> bool:
-    """Return whether the provider may have seen the request."""
-    return isinstance(result, Reply) or result.sent
 
 
 def ended(claim: Claim, lane: Lane, record: AttemptRecord, *, latency_us: int) -> AttemptEnded:

@@ -6,27 +6,7 @@ Reusing a task is about twice as cheap as creating one.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from msgspec import Struct
-
-from batcher.domain.requests import Claim
-from batcher.ports import Reservation, Sender
-from batcher.worker.run_state import Lane
-
-
-class Dispatch(Struct, frozen=True):
-    """An admitted request that is to be sent."""
-
-    lane: Lane
-    claim: Claim
-    reservation: Reservation
-    #: It is sent during an outage, to learn whether the outage is over.
-    probe: bool
-    #: The job's sender at the admission: the job may get another one before the request is sent.
-    sender: Sender
-    #: The how manieth request of its route in this run it is, from 1.
-    number: int
-    #: Its route is held, and it is sent to learn whose fault the failures are.
-    alone: bool
+from batcher.worker.attempt import Dispatch
 
 
 class TaskPool:

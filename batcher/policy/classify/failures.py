@@ -10,6 +10,7 @@ from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import SUCCESS, Evidence
+from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.retry_after import retry_after_us, stated_wait_us
 from batcher.policy.wording.account_trouble import other_address
 from batcher.policy.wording.token_overflow import exceeds_window
@@ -84,10 +85,12 @@ def message_of(evidence: Evidence) -> str:
 
 def refused(case: Case) -> Failure:
     """Make a refusal: the lane cools down, and no attempt is used."""
+    code, message = code_of(case.evidence), message_of(case.evidence)
     return Failure(
         kind=FailureKind.RATE_LIMITED,
-        code=code_of(case.evidence),
-        message=message_of(case.evidence),
+        code=code,
+        message=message,
+        cause=refusal_cause(code, message),
         retry_after_us=retry_after_us(case.evidence, case.now_us, host=case.context.host),
         restart_ramp=named(case.evidence, error_codes.RAMP),
     )

@@ -9,7 +9,6 @@ from batcher.domain.states import RefusalCause
 from batcher.policy.classify import error_codes
 from batcher.policy.classify.error_body import Evidence
 from batcher.policy.classify.failures import Case, named, refused
-from batcher.policy.classify.refusal_cause import refusal_cause
 from batcher.policy.classify.retry_after import rate_hints, stated_wait_us
 from batcher.policy.stated_maximum import stated_output
 from batcher.policy.wording.account_trouble import OPENING
@@ -71,7 +70,7 @@ def announced_overflow(case: Case) -> Overflow | None:
     if said.status != 429 or not case.request or not limit or left is None or _is_anthropics(said):
         return None
     output = stated_output(case.request)
-    if output is None or refusal_cause(refused(case), again=False) is not RefusalCause.TOKENS:
+    if output is None or refused(case).cause is not RefusalCause.TOKENS:
         return None
     prompt = 0 if _MEDIA_DATA in case.request else len(case.request) // _BYTES_OF_A_TOKEN
     if output > limit and left >= limit / 2:

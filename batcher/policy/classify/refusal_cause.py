@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-from batcher.domain.outcomes import Failure
 from batcher.domain.states import RefusalCause
 from batcher.policy.wording.identifiers import as_words
 
@@ -21,19 +20,17 @@ _REQUESTS: Final = re.compile(
 )
 
 
-def refusal_cause(refusal: Failure, *, again: bool) -> RefusalCause:
-    """Return the cause, from the code and the message of a refusal; a message that names both says nothing.
-
-    `again`: the same request was refused before.
-    """
-    if refusal.daily:
-        return RefusalCause.DAY
-    text = as_words(refusal.code, refusal.message)
+def refusal_cause(code: str, message: str) -> RefusalCause:
+    """Return the cause that a refusal's code and message name; if they name two, they say nothing."""
+    text = as_words(code, message)
     if _IN_FLIGHT.search(text):
         return RefusalCause.IN_FLIGHT
     tokens, requests = _TOKENS.search(text), _REQUESTS.search(text)
     if tokens is not None and requests is None:
         return RefusalCause.TOKENS
-    if again:
-        return RefusalCause.AGAIN
     return RefusalCause.REQUESTS if tokens is None and requests is not None else RefusalCause.UNSAID
+
+
+def seen_again(cause: RefusalCause) -> RefusalCause:
+    """Return the cause if the same request was refused before, which says more about it than about a rate."""
+    return RefusalCause.AGAIN if cause in {RefusalCause.REQUESTS, RefusalCause.UNSAID} else cause

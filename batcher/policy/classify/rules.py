@@ -11,6 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.domain.outcomes import Failure
+from batcher.domain.states import RefusalCause
 from batcher.policy.classify import error_codes, failures, limit_predicates, predicates
 from batcher.policy.classify.error_body import Evidence
 from batcher.policy.classify.failures import Case, permanent, refused, transient
@@ -55,7 +56,7 @@ def _refused_for_today(case: Case) -> Failure:
         wait = next_utc_hour_us(case.now_us, 8)
     elif wait is None and case.evidence.metadata.get("limit_source") == error_codes.OPENROUTER_DAILY:
         wait = next_utc_hour_us(case.now_us, 0)
-    return replace(outcome, daily=True, retry_after_us=wait)
+    return replace(outcome, cause=RefusalCause.DAY, retry_after_us=wait)
 
 
 def _as_too_many(case: Case) -> Failure:

@@ -225,6 +225,11 @@ def restarted(level: Level, *, cut: bool) -> Level:
     return Level(max(1.0, target * RESTART), target)
 
 
+def resumed(level: Level) -> Level:
+    """Return the level after an outage or a pause: the target as it was, and a sixteenth of it to start from."""
+    return Level(max(1.0, level.overall * RESTART * RESTART), level.overall)
+
+
 def eased(level: Level, in_flight: int) -> Level:
     """Return the level after a refusal for concurrency: somewhat lower, growing gently from there."""
     limit = max(1.0, EASED * min(level.limit, float(in_flight)))

@@ -7,8 +7,8 @@ rate learns from it, and it uses no attempt. Once nothing is answered any more, 
 from msgspec.structs import replace
 
 from batcher.domain.exchange import Reply, TransportFault
-from batcher.domain.outcomes import Outcome, Success
-from batcher.domain.states import FailureKind
+from batcher.domain.outcomes import Failure
+from batcher.domain.states import FailureKind, RefusalCause
 
 _UNAVAILABLE = 503
 #: Seconds since the last answer for which a lane counts as answering.
@@ -17,18 +17,17 @@ RECENT_S = 10.0
 MOST_BUSY = 8
 
 
-def is_busy(result: Reply | TransportFault, outcome: Outcome, *, answered_s_ago: float) -> bool:
+def is_busy(result: Reply | TransportFault, outcome: Failure, *, answered_s_ago: float) -> bool:
     """Return whether a fault is a refusal, because the lane answered a moment ago."""
     return (
         isinstance(result, Reply)
         and result.status == _UNAVAILABLE
-        and not isinstance(outcome, Success)
         and outcome.kind is FailureKind.TRANSIENT
         and answered_s_ago <= RECENT_S
     )
 
 
-def as_refusal(outcome: Outcome) -> Outcome:
-    """Return the outcome as a refusal of the lane."""
-    assert not isinstance(outcome, Success)  # noqa: S101 - for the type checker
-    return replace(outcome, kind=FailureKind.RATE_LIMITED, most_attempts=None)
+def as_refusal(fault: Failure, words: RefusalCause) -> Failure:
+    """Return the fault as a refusal of its lane. `words`: the cause that its text names."""
+    cause = words if words is RefusalCause.IN_FLIGHT else RefusalCause.BUSY
+    return replace(fault, kind=FailureKind.RATE_LIMITED, most_attempts=None, cause=cause)

@@ -6,6 +6,8 @@ See docs/architecture.md#states-of-a-request.
 from collections.abc import Mapping
 from typing import Final, assert_never
 
+from msgspec.structs import replace
+
 from batcher.domain.exchange import Reply
 from batcher.domain.outcomes import Failure, Success
 from batcher.domain.requests import Claim
@@ -49,11 +51,12 @@ def decide(
     too_often: bool = False,
     queued: bool = False,
     lane_waits: bool = True,
+    in_outage: bool = False,
 ) -> Requeue | DeadLetter:
     """Return the settlement of a failure.
 
     `jitter` is U[0, 1); `too_often`: see `refusals`; `queued`: it timed out in a queue at the server;
-    `lane_waits`: the refusal holds the whole lane.
+    `lane_waits`: the refusal holds the whole lane; `in_outage`: nothing was sent, or nothing is answered.
     """
     if queued and sends_without_attempt(claim) <= MOST_QUEUED:
         return Requeue(available_at=now_us + backoff_us(0, jitter=jitter), uses_attempt=False)
@@ -69,7 +72,8 @@ def decide(
             alone_us = backoff_us(min(_MOST_DOUBLED, sends_without_attempt(claim) - 1), jitter=jitter)
             return Requeue(available_at=None if lane_waits else now_us + alone_us, uses_attempt=False)
         case FailureKind.TRANSIENT:
-            return _after_fault(outcome, claim, now_us=now_us, jitter=jitter, max_attempts=max_attempts)
+            decision = _after_fault(outcome, claim, now_us=now_us, jitter=jitter, max_attempts=max_attempts)
+            return _without_attempt(decision, now_us) if in_outage else decision
         case _:
             assert_never(outcome.kind)
 
@@ -91,6 +95,18 @@ def _after_fault(
     if claim.attempts_used + 1 >= allowed or (timeout and claim.timeouts >= 1):
         return DeadLetter(kind=outcome.kind, code=outcome.code)
     return Requeue(available_at=now_us + _wait_us(outcome, claim, jitter), uses_attempt=True, timeout=timeout)
+
+
+def _without_attempt(decision: Requeue | DeadLetter, now_us: int) -> Requeue | DeadLetter:
+    """Return the decision in an outage: the row waits as long as it would have, but uses no attempt.
+
+    The exception is a request that timed out twice: the provider may have billed it each time.
+    """
+    if isinstance(decision, Requeue):
+        return replace(decision, uses_attempt=False)
+    if decision.code == FaultKind.TIMEOUT:
+        return decision
+    return Requeue(available_at=now_us + BASE_US, uses_attempt=False)
 
 
 def _wait_us(outcome: Failure, claim: Claim, jitter: float) -> int:

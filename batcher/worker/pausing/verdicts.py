@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterable
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.ids import RequestId, RouteId
-from batcher.domain.outcomes import Failure, Outcome, PauseCause
+from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import Decision, Requeue, Settlement
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
@@ -22,11 +21,11 @@ from batcher.policy.output.same_failure import how_to_fix
 from batcher.policy.retry.decide import decide
 from batcher.policy.retry.failure_run import FailureCause, Verdict
 from batcher.ports import Clock, Events
-from batcher.worker.attempt_records import ended, of_result, shortened
+from batcher.worker.attempt import Attempt
+from batcher.worker.attempt_records import ended, of_attempt, shortened
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.run_state import RouteRun, State
 from batcher.worker.settler import Settler
-from batcher.worker.task_pool import Dispatch
 
 #: From the widest scope to the narrowest.
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
@@ -42,9 +41,8 @@ _GIVEN_BACK = Requeue(available_at=None, uses_attempt=False)
 class Undecided(Struct, frozen=True):
     """A failure that waits for its verdict."""
 
-    dispatch: Dispatch
-    result: Reply | TransportFault
-    outcome: Failure
+    #: Without its request's body, and with that part of its reply which a record keeps.
+    attempt: Attempt
     #: What is done if the row is at fault.
     decision: Decision
     #: Monotonic seconds at which it came back.
@@ -76,53 +74,50 @@ class Verdicts:
         self._stalled_since = float("inf")
         self._time = asyncio.get_running_loop().time
 
-    def settle(
-        self, dispatch: Dispatch, result: Reply | TransportFault, outcome: Outcome, decision: Decision
-    ) -> None:
-        """Settle a result that is decided."""
-        record = of_result(dispatch.lane, result, outcome)
-        self._settler.add(Settlement(claim=dispatch.claim, decision=decision, attempt=record))
-        self._events.emit(ended(dispatch.claim, dispatch.lane, record, latency_us=result.latency_us))
+    def settle(self, attempt: Attempt, decision: Decision) -> None:
+        """Settle an attempt that is decided."""
+        record = of_attempt(attempt)
+        self._settler.add(Settlement(claim=attempt.claim, decision=decision, attempt=record))
+        self._events.emit(ended(attempt.claim, attempt.lane, record, latency_us=attempt.result.latency_us))
 
-    def answered(self, dispatch: Dispatch) -> None:
+    def answered(self, attempt: Attempt) -> None:
         """Note an answer: rows of its route that failed although they were sent earlier are at fault."""
-        route = self._state.routes[dispatch.claim.route_id]
-        if dispatch.number <= route.sends_before:
+        route = self._state.routes[attempt.claim.route_id]
+        if attempt.number <= route.sends_before:
             return
         route.answered_at = self._time()
-        at_fault = route.failures.answered(dispatch.number)
+        at_fault = route.failures.answered(attempt.number)
         if at_fault or route.id in route.lane.held:
             self._dead_letter(route, at_fault)
             self._follow_hold(route)
 
-    def failed(
-        self, dispatch: Dispatch, result: Reply | TransportFault, outcome: Failure, decision: Decision
-    ) -> None:
+    def failed(self, attempt: Attempt, decision: Decision) -> None:
         """Take a failure that would be a dead letter or a pause, and settle it once its fault is known."""
-        route = self._state.routes[dispatch.claim.route_id]
+        route, outcome = self._state.routes[attempt.claim.route_id], attempt.failure
         # Nothing but its record is needed any more, however long it waits.
-        dispatch = replace(dispatch, claim=self._state.forget_body(dispatch.claim))
-        kept = Undecided(dispatch, shortened(result), outcome, decision, self._time())
-        if dispatch.number <= route.sends_before:
+        claim = self._state.forget_body(attempt.claim)
+        attempt = replace(attempt, claim=claim, result=shortened(attempt.result))
+        kept = Undecided(attempt, decision, self._time())
+        if attempt.number <= route.sends_before:
             self._give_back(kept)
             return
         if self._is_stopped(route):
             self._settle_as_it_stands(route, kept)
             return
         fault = route.failures.failed(
-            dispatch.number,
-            FailureCause.of(result.status if isinstance(result, Reply) else None, outcome.code, outcome.param),
+            attempt.number,
+            FailureCause.of(attempt.status, outcome.code, outcome.param),
             blocks=outcome.kind is FailureKind.BLOCKED,
             # With an attempt used, others were answered beside it before: it is the row's.
-            of_key=_is_about_key(outcome) and not dispatch.claim.attempts_used,
-            probe=dispatch.alone,
+            of_key=_is_about_key(outcome) and not claim.attempts_used,
+            probe=attempt.alone,
         )
         if fault is Verdict.ROW:
-            self.settle(dispatch, result, outcome, decision)
+            self.settle(attempt, decision)
             return
-        self._undecided.setdefault(route.id, {})[dispatch.number] = kept
+        self._undecided.setdefault(route.id, {})[attempt.number] = kept
         self._dead_letter(route, route.failures.overflowing())
-        if self._state.alone == dispatch.claim.request_id:
+        if self._state.alone == claim.request_id:
             # It has come back, so it endangers no other row, and others may be asked.
             self._state.alone = None
         self._follow_hold(route)
@@ -130,14 +125,14 @@ class Verdicts:
             self._begin_pause(route)
         self._state.wake.set()
 
-    def said_nothing(self, dispatch: Dispatch) -> None:
+    def said_nothing(self, attempt: Attempt) -> None:
         """Note a result that says nothing about whose fault the failures beside it are."""
-        self._state.routes[dispatch.claim.route_id].failures.said_nothing(dispatch.number)
+        self._state.routes[attempt.claim.route_id].failures.said_nothing(attempt.number)
 
-    def came_back(self, dispatch: Dispatch) -> None:
+    def came_back(self, attempt: Attempt) -> None:
         """Note that a request is over: the last one that could have spoken for a route lets the route pause."""
-        lane, claim = dispatch.lane, dispatch.claim
-        if dispatch.alone and claim.route_id in lane.held:
+        lane, claim = attempt.lane, attempt.claim
+        if attempt.alone and claim.route_id in lane.held:
             lane.held[claim.route_id] = claim.route_id not in self._pausing
             lane.arrived.set()
         for route_id, awaited in list(self._pausing.items()):
@@ -206,11 +201,11 @@ class Verdicts:
         kept = self._undecided.get(route.id, {})
         for number in numbers:
             one = kept.pop(number)
-            outcome, decision = one.outcome, one.decision
-            if outcome.pause is not None:
-                outcome = _of_one_row(outcome)
-                decision = self._decide(one.dispatch.claim, outcome)
-            self.settle(one.dispatch, one.result, outcome, decision)
+            attempt, decision = one.attempt, one.decision
+            if attempt.failure.pause is not None:
+                outcome = _of_one_row(attempt.failure)
+                attempt, decision = replace(attempt, outcome=outcome), self._decide(attempt.claim, outcome)
+            self.settle(attempt, decision)
         if not kept:
             self._undecided.pop(route.id, None)
 
@@ -224,8 +219,8 @@ class Verdicts:
         )
 
     def _give_back(self, one: Undecided) -> None:
-        outcome = replace(one.outcome, kind=FailureKind.BLOCKED)
-        self.settle(one.dispatch, one.result, outcome, _GIVEN_BACK)
+        outcome = replace(one.attempt.failure, kind=FailureKind.BLOCKED)
+        self.settle(replace(one.attempt, outcome=outcome), _GIVEN_BACK)
 
     def _follow_hold(self, route: RouteRun) -> None:
         """Hold the route in its lane as long as its failures say, or let it go."""
@@ -256,7 +251,7 @@ class Verdicts:
     def _cause(self, route: RouteRun) -> PauseCause:
         kept = self._undecided[route.id]
         of_held = [kept[number] for number in route.failures.of_held()]
-        last = of_held[-1].outcome
+        last = of_held[-1].attempt.failure
         failure = str(route.failures.held_for)
         if last.pause is not None:
             return replace(last.pause, failure=failure)
@@ -306,11 +301,11 @@ class Verdicts:
         """Settle a failure without a verdict: what may not be the row's fault is given back."""
         failures = route.failures
         # Where nothing was ever answered, no failure is known to be its row's.
-        is_open = not failures.has_answered or one.dispatch.number in failures.of_held()
-        if is_open or one.outcome.kind is FailureKind.BLOCKED:
+        is_open = not failures.has_answered or one.attempt.number in failures.of_held()
+        if is_open or one.attempt.failure.kind is FailureKind.BLOCKED:
             self._give_back(one)
         else:
-            self.settle(one.dispatch, one.result, one.outcome, one.decision)
+            self.settle(one.attempt, one.decision)
 
 
 def _is_about_key(outcome: Failure) -> bool:

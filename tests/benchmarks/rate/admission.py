@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from batcher.budget.lane_gate import LaneGate
 from batcher.budget.lanes import LaneBudgets
 from batcher.clock import SystemClock
+from batcher.domain.feedback import Feedback
 from batcher.domain.ids import EndpointId
 from batcher.domain.lanes import Charge, LaneKey, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
-from batcher.domain.states import ChargeRule
+from batcher.domain.states import ChargeRule, RequestEnd
 from batcher.policy.rate.token_bucket import Level
 
 #: Microseconds of CPU a request may cost.
@@ -86,10 +87,8 @@ async def admitting(state: Callable[[LaneGate], None]) -> tuple[float, float]:
 
     async def whole() -> None:
         place = await budgets.reserve(LANE, CHARGE)
-        budgets.reconcile(place, USAGE)
-        budgets.answered(LANE)
-        if state is not without:
-            budgets.adopt_hints(LANE, HINTS)
+        hints = None if state is without else HINTS
+        budgets.finish(place, Feedback(end=RequestEnd.ANSWERED, usage=USAGE, hints=hints))
 
     budgets.adopt_hints(LANE, HINTS)
     state(gate)

@@ -13,7 +13,7 @@ from batcher.domain.states import ChargeRule, RefusalCause
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.ports import Reservation
 from batcher.simulate.buckets import Limiter, Rejected
-from tests.unit.budget.runs import LANE, now
+from tests.unit.budget.runs import LANE, finish, now, refuse
 
 #: Our estimate of a prompt for each token that the provider counts.
 OVERESTIMATED = 1.15
@@ -117,18 +117,14 @@ async def run_lane(
     async def execute(place: Reservation, number: int, row: Row) -> None:
         ended, hints = await provider.exchange(row, number)
         if ended is True:
-            budgets.reconcile(place, Usage(input_tokens=row.prompt, output_tokens=row.output))
-            budgets.answered(lane)
+            finish(budgets, place, usage=Usage(input_tokens=row.prompt, output_tokens=row.output), hints=hints)
         else:
-            budgets.reconcile(place, None)
-            why, stated_wait_s = RefusalCause.IN_FLIGHT, None
+            cause, stated_wait_s = RefusalCause.IN_FLIGHT, None
             if isinstance(ended, Rejected):
-                why = RefusalCause(ended.dimension) if named else RefusalCause.UNSAID
+                cause = RefusalCause(ended.dimension) if named else RefusalCause.UNSAID
                 stated_wait_s = ended.retry_after_s if provider.retry_after else None
-            wait_us = None if stated_wait_s is None else int(stated_wait_s * 1e6)
-            budgets.cool_down(lane, wait_us=wait_us, jitter=0.5, restart_ramp=False, why=why)
+            refuse(budgets, place, wait_s=stated_wait_s, jitter=0.5, cause=cause, hints=hints)
             waiting.append((number, row))
-        budgets.adopt_hints(lane, hints)
 
     async with asyncio.TaskGroup() as group:
         while now() < until:

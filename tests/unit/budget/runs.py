@@ -6,9 +6,12 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from batcher.budget.lanes import LaneBudgets
+from batcher.domain.feedback import Feedback
 from batcher.domain.ids import EndpointId
-from batcher.domain.lanes import Charge, LaneKey
+from batcher.domain.lanes import Charge, LaneKey, RateHints
+from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
+from batcher.domain.states import RefusalCause, RequestEnd
 from batcher.ports import Budget, Reservation
 from tests.support.virtual_time import VirtualClock
 
@@ -101,11 +104,10 @@ async def work(
 
     async def exchange(place: Reservation, *, admitted: bool) -> None:
         await asyncio.sleep(latency)
-        budgets.reconcile(place, None)
         if admitted:
-            budgets.answered(lane)
+            finish(budgets, place)
         else:
-            budgets.cool_down(lane, wait_us=None, jitter=0.0, restart_ramp=False)
+            refuse(budgets, place)
 
     async with asyncio.TaskGroup() as group:
         for number, size in enumerate(sizes):
@@ -134,10 +136,16 @@ async def is_held(budgets: LaneBudgets, *, lane: LaneKey = LANE, tokens: int = 0
     return False
 
 
-def finish(budgets: LaneBudgets, place: Reservation, *, answered: bool = True, lane: LaneKey = LANE) -> None:
-    budgets.reconcile(place, None)
-    if answered:
-        budgets.answered(lane)
+def finish(
+    budgets: LaneBudgets,
+    place: Reservation,
+    *,
+    answered: bool = True,
+    usage: Usage | None = None,
+    hints: RateHints | None = None,
+) -> None:
+    end = RequestEnd.ANSWERED if answered else RequestEnd.FAILED
+    budgets.finish(place, Feedback(end=end, usage=usage, hints=hints))
 
 
 def refuse(
@@ -147,7 +155,22 @@ def refuse(
     wait_s: float | None = None,
     jitter: float = 0.0,
     restart: bool = False,
+    cause: RefusalCause | None = None,
+    hints: RateHints | None = None,
 ) -> int:
-    budgets.reconcile(place, None)
-    wait_us = None if wait_s is None else round(wait_s * 1e6)
-    return budgets.cool_down(LANE, wait_us=wait_us, jitter=jitter, restart_ramp=restart)
+    feedback = Feedback(
+        end=RequestEnd.REFUSED,
+        hints=hints,
+        cause=cause,
+        wait_us=None if wait_s is None else round(wait_s * 1e6),
+        jitter=jitter,
+        restart_ramp=restart,
+    )
+    until = budgets.finish(place, feedback).cooling_until
+    assert until is not None
+    return until
+
+
+def time_out(budgets: LaneBudgets, place: Reservation) -> bool:
+    """Whether a queue at the server explains it."""
+    return budgets.finish(place, Feedback(end=RequestEnd.TIMED_OUT)).queued

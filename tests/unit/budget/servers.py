@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from batcher.budget.lanes import LaneBudgets
 from batcher.ports import Reservation
-from tests.unit.budget.runs import LANE, charge, now
+from tests.unit.budget.runs import LANE, charge, finish, now, time_out
 
 
 @dataclass
@@ -95,16 +95,17 @@ async def work_at(
         task = asyncio.ensure_future(server.answer())
         done, _ = await asyncio.wait([task], timeout=min(timeout, 1e9))
         flying -= 1
-        budgets.reconcile(place, None)
         if done:
-            budgets.answered(LANE)
+            finish(budgets, place)
             answered_at = now()
             work.answered += 1
             work.answers.append(now())
         else:
             work.timeouts += 1
             if answered_at > at:
-                budgets.timed_out(LANE)
+                time_out(budgets, place)
+            else:
+                finish(budgets, place, answered=False)
 
     async with asyncio.TaskGroup() as group:
         while now() < end and work.answered + flying < rows:

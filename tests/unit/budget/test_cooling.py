@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batcher.domain.settings import Limits
+from batcher.policy.rate.token_bucket import Level
 from tests.support.virtual_time import EPOCH_US, VirtualClock, run_virtual
 from tests.unit.budget.runs import LANE, charge, finish, is_held, now, opened, refuse, take, work
 
@@ -23,8 +24,7 @@ def test_a_cool_down_never_ends_early_and_at_most_a_little_late(wait_us, jitter,
         await asyncio.sleep(begin)
         (place,) = await take(budgets, 1)
         at, told = now(), clock.now()
-        budgets.reconcile(place, None)
-        end = budgets.cool_down(LANE, wait_us=wait_us, jitter=jitter, restart_ramp=False)
+        end = refuse(budgets, place, wait_s=None if wait_us is None else wait_us / 1e6, jitter=jitter)
         wait_s = 1.0 if wait_us is None else wait_us / 1e6
         assert end >= told + wait_s * 1e6
         await take(budgets, 1)
@@ -157,7 +157,7 @@ async def test_a_request_that_waits_for_its_rate_does_not_slip_into_a_cool_down(
 async def test_no_tokens_are_given_back_for_a_refusal():
     budgets = opened(Limits(tpm=60_000))
     place = await budgets.reserve(LANE, charge(450))
-    budgets.reconcile(place, None)
+    finish(budgets, place, answered=False)
     assert await is_held(budgets, tokens=450, seconds=0.3)
 
 
@@ -197,3 +197,28 @@ async def test_a_refused_run_comes_to_its_end():
 
     run = await work(opened(), [0] * 700, judge=Moody())
     assert len(run.sent) == 700
+
+
+@pytest.mark.parametrize("is_cooling", [False, True])
+async def test_a_restart_sends_one_alone_and_then_ramps_up_to_what_was_learned(is_cooling):
+    """After an outage or a pause nothing was refused, so nothing is cut, and no wait is added."""
+    budgets = opened()
+    level = budgets._lanes[LANE].gate
+    level.level = Level(32.0, 32.0)
+    first, *rest = await take(budgets, 4)
+    if is_cooling:
+        refuse(budgets, first, wait_s=5)
+        rest = rest[1:]
+    for place in rest:
+        finish(budgets, place, answered=False)
+    target = level.level.overall
+    budgets.restart(LANE)
+    began = now()
+    (probe,) = await take(budgets, 1)
+    assert now() - began == pytest.approx(5 if is_cooling else 0, abs=1e-3)
+    assert await is_held(budgets, seconds=1)
+    finish(budgets, probe)
+    run = await work(budgets, [0] * 200, latency=1.0)
+    assert run.refused == 0
+    assert sum(at <= run.times[0] + 0.5 for at in run.times) <= 4
+    assert level.level.overall >= target

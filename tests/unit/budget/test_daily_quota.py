@@ -21,8 +21,7 @@ async def sent(budgets: LaneBudgets, count: int, *, tokens: int = 0, took: int =
     for _ in range(count):
         place = await budgets.reserve(LANE, charge(tokens))
         times.append(now())
-        budgets.reconcile(place, Usage(input_tokens=took, output_tokens=0))
-        budgets.answered(LANE)
+        finish(budgets, place, usage=Usage(input_tokens=took, output_tokens=0))
     return times
 
 
@@ -62,7 +61,7 @@ async def test_a_request_that_was_not_sent_is_not_counted_and_one_without_an_ans
     for _ in range(5):
         budgets.cancel(await budgets.reserve(LANE, charge(90)))
     for _ in range(2):
-        budgets.reconcile(await budgets.reserve(LANE, charge(90)), None)
+        finish(budgets, await budgets.reserve(LANE, charge(90)), answered=False)
     assert not await is_held(budgets, tokens=90)
     await sent(budgets, 1)
     assert await is_held(budgets)

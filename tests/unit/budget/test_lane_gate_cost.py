@@ -6,7 +6,7 @@ import pytest
 
 from batcher.domain.lanes import RateHints
 from batcher.domain.settings import Limits
-from tests.unit.budget.runs import LANE, charge, opened
+from tests.unit.budget.runs import LANE, charge, finish, opened
 
 
 @pytest.mark.parametrize("hints", [None, RateHints(rpm=6e8, tpm=6e11, remaining_tokens=6e11 - 1_000)])
@@ -14,9 +14,6 @@ async def test_where_there_is_room_a_reservation_waits_for_nothing(hints):
     budgets = opened(Limits(rpm=6e8, tpm=6e11))
     await asyncio.sleep(0.5)
     first = await budgets.reserve(LANE, charge(800))
-    budgets.reconcile(first, None)
-    budgets.answered(LANE)
-    if hints is not None:
-        budgets.adopt_hints(LANE, hints)
+    finish(budgets, first, hints=hints)
     with pytest.raises(StopIteration):
         budgets.reserve(LANE, charge(800)).send(None)

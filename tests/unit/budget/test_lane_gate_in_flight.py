@@ -9,7 +9,7 @@ from batcher.domain.settings import Limits
 from batcher.domain.states import RefusalCause
 from batcher.policy.rate.concurrency import LATER_S, LATEST_S, Ceiling, ceiling_after
 from batcher.ports import Reservation
-from tests.unit.budget.runs import LANE, charge, finish, now, opened
+from tests.unit.budget.runs import LANE, charge, finish, now, opened, refuse
 
 
 async def send_rows(budgets: LaneBudgets, rows: int, *, most: int, seconds: float, wait_s: float) -> int:
@@ -21,10 +21,7 @@ async def send_rows(budgets: LaneBudgets, rows: int, *, most: int, seconds: floa
         if in_flight >= most:
             refused += 1
             await asyncio.sleep(0.002)
-            budgets.reconcile(place, None)
-            budgets.cool_down(
-                LANE, wait_us=round(wait_s * 1e6), jitter=0.5, restart_ramp=False, why=RefusalCause.IN_FLIGHT
-            )
+            refuse(budgets, place, wait_s=wait_s, jitter=0.5, cause=RefusalCause.IN_FLIGHT)
             return
         in_flight += 1
         await asyncio.sleep(seconds)

@@ -172,19 +172,19 @@ async def test_the_process_has_no_more_in_flight_than_it_was_given_and_lanes_tak
     budgets = opened(most=3, lanes=[LANE, OTHER])
     sending, most, sent = 0, 0, []
 
-    async def exchange(place, lane):
+    async def exchange(place):
         nonlocal sending, most
         sending += 1
         most = max(most, sending)
         await asyncio.sleep(1)
         sending -= 1
-        finish(budgets, place, lane=lane)
+        finish(budgets, place)
 
     async def gate(lane, group):
         for _ in range(60):
             place = await budgets.reserve(lane, charge())
             sent.append(lane)
-            group.create_task(exchange(place, lane))
+            group.create_task(exchange(place))
 
     async with asyncio.TaskGroup() as group:
         group.create_task(gate(LANE, group))
@@ -204,7 +204,7 @@ async def test_a_lane_that_leaves_the_queue_for_a_place_leaves_the_others_theirs
     assert await is_held(budgets)  # queued up, then gave up
     waiting = asyncio.create_task(budgets.reserve(OTHER, charge()))
     await asyncio.sleep(1)
-    finish(budgets, place, lane=THIRD)
+    finish(budgets, place)
     await asyncio.wait_for(waiting, 0.001)
 
 
@@ -212,13 +212,13 @@ async def test_a_lane_that_comes_later_does_not_take_the_place_of_one_that_waits
     budgets, (place, other_place) = await full_process()
     waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
     await asyncio.sleep(1)
-    finish(budgets, place, lane=THIRD)
+    finish(budgets, place)
     assert await is_held(budgets, lane=OTHER)  # asks before the other has even woken
     assert waiting.done()
     later = asyncio.create_task(budgets.reserve(OTHER, charge()))
     await asyncio.sleep(1)
     assert not later.done()
-    finish(budgets, other_place, lane=THIRD)
+    finish(budgets, other_place)
     await asyncio.wait_for(later, 0.001)
 
 
@@ -226,7 +226,7 @@ async def test_a_lane_that_gives_up_in_the_moment_of_its_turn_passes_the_turn_on
     budgets, (place, _) = await full_process()
     waiting = asyncio.create_task(budgets.reserve(LANE, charge()))
     await asyncio.sleep(1)
-    finish(budgets, place, lane=THIRD)
+    finish(budgets, place)
     waiting.cancel()
     async with asyncio.timeout(0.001):
         await budgets.reserve(OTHER, charge())

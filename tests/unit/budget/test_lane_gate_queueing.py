@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.unit.budget.runs import LANE, finish, is_held, opened, take
+from tests.unit.budget.runs import LANE, finish, is_held, opened, take, time_out
 from tests.unit.budget.servers import Server, SharedServer, work_at
 
 
@@ -79,10 +79,9 @@ async def after_timeout(others_s, waited_s):
     for place in places[:4]:
         finish(budgets, place)
     await asyncio.sleep(waited_s - others_s)
-    budgets.reconcile(places[7], None)
-    explained = budgets.timed_out(LANE)
+    explained = time_out(budgets, places[7])
     for place in places[4:7]:
-        budgets.reconcile(place, None)
+        finish(budgets, place, answered=False)
     room = 0
     while not await is_held(budgets):
         await take(budgets, 1)
@@ -110,10 +109,7 @@ async def test_timeouts_of_requests_that_were_sent_before_the_last_cut_cut_no_fu
     await asyncio.sleep(20)
     finish(budgets, places[0])
     await asyncio.sleep(4)
-    explained = []
-    for place in places[:0:-1]:
-        budgets.reconcile(place, None)
-        explained.append(budgets.timed_out(LANE))
+    explained = [time_out(budgets, place) for place in places[:0:-1]]
     assert all(explained)
     assert budgets._lanes[LANE].gate.most == 4
 
@@ -123,9 +119,6 @@ async def test_a_lane_that_was_never_answered_beside_others_may_queue_behind_the
     budgets = opened()
     places = await take(budgets, 8)
     await asyncio.sleep(24)
-    explained = []
-    for place in reversed(places):
-        budgets.reconcile(place, None)
-        explained.append(budgets.timed_out(LANE))
+    explained = [time_out(budgets, place) for place in reversed(places)]
     assert explained == [True] * 7 + [False]
     assert budgets._lanes[LANE].gate.most == 4

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from batcher.domain.settings import Limits
 from batcher.policy.rate.token_bucket import requests_pace, tokens_pace
 from tests.support.virtual_time import run_virtual
-from tests.unit.budget.runs import LANE, Judge, charge, is_held, now, opened, work
+from tests.unit.budget.runs import LANE, Judge, charge, finish, is_held, now, opened, work
 
 MIXED = random.Random(7).choices([900, 1400, 2000], k=1500)
 #: A fifth of them larger than the bucket of 2,500 tokens, none larger than what the provider saves up.
@@ -150,8 +150,7 @@ def test_no_window_holds_more_than_the_limit_and_a_burst(rpm, tpm, latency, job)
 
         async def exchange(place):
             await asyncio.sleep(latency)
-            budgets.reconcile(place, None)
-            budgets.answered(LANE)
+            finish(budgets, place)
 
         async with asyncio.TaskGroup() as group:
             for pause, tokens, fate in job:

@@ -12,7 +12,7 @@ from batcher.domain.states import ChargeRule
 from tests.support.providers import most_in_a_window
 from tests.support.virtual_time import run_virtual
 from tests.unit.budget.lane import OVERESTIMATED, Row, Strict, run_lane
-from tests.unit.budget.runs import LANE, OTHER, now, opened
+from tests.unit.budget.runs import LANE, OTHER, finish, now, opened
 
 SMALL = Row()
 
@@ -144,8 +144,7 @@ async def test_a_server_that_works_at_capacity_gets_no_more_requests_at_once():
         async with slots:
             await asyncio.sleep(0.1)
         inside -= 1
-        budgets.reconcile(place, None)
-        budgets.answered(LANE)
+        finish(budgets, place)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(2500):

@@ -8,7 +8,7 @@ from batcher.domain.lanes import Charge, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import RefusalCause
-from tests.unit.budget.runs import LANE, charge, finish, is_held, now, opened, take
+from tests.unit.budget.runs import LANE, charge, finish, is_held, now, opened, refuse, take
 
 APART = RateHints(tpm=8_000, input_tpm=60_000, output_tpm=8_000, remaining_tokens=8_000)
 
@@ -19,9 +19,7 @@ async def run(budgets, count, *, prompt, output, most=4000):
 
     async def exchange(place):
         await asyncio.sleep(0.2)
-        budgets.reconcile(place, Usage(input_tokens=prompt, output_tokens=output))
-        budgets.answered(LANE)
-        budgets.adopt_hints(LANE, APART)
+        finish(budgets, place, usage=Usage(input_tokens=prompt, output_tokens=output), hints=APART)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
@@ -51,8 +49,7 @@ async def test_input_and_output_tokens_are_limits_of_their_own(prompt, output, b
 async def test_a_daily_refusal_holds_the_lane_until_its_time_and_says_so():
     budgets = opened(Limits(rpm=600))
     (place,) = await take(budgets, 1)
-    budgets.reconcile(place, None)
-    budgets.cool_down(LANE, wait_us=3_600_000_000, jitter=0.0, restart_ramp=False, why=RefusalCause.DAY)
+    refuse(budgets, place, wait_s=3_600, cause=RefusalCause.DAY)
     view = budgets.view(LANE)
     assert view.binding == "day"
     assert view.cooling_until is not None
@@ -74,8 +71,7 @@ async def test_the_last_request_of_the_day_is_followed_by_the_next_share_of_it()
 async def test_a_busy_server_named_by_its_refusal_gets_fewer_at_once_and_no_long_wait():
     budgets = opened()
     places = await take(budgets, 8)
-    budgets.reconcile(places[7], None)
-    budgets.cool_down(LANE, wait_us=None, jitter=0.0, restart_ramp=False, why=RefusalCause.IN_FLIGHT)
+    refuse(budgets, places[7], cause=RefusalCause.IN_FLIGHT)
     assert await is_held(budgets)
     finish(budgets, places[0])
     finish(budgets, places[1])
@@ -87,12 +83,11 @@ async def test_a_busy_server_named_by_its_refusal_gets_fewer_at_once_and_no_long
 async def test_a_hold_for_the_day_is_still_one_after_a_restart(by_refusal):
     first = opened()
     (place,) = await take(first, 1)
-    first.reconcile(place, None)
     stored = None
     if by_refusal:
-        stored = first.cool_down(LANE, wait_us=60_000_000, jitter=0.0, restart_ramp=False, why=RefusalCause.DAY)
+        stored = refuse(first, place, wait_s=60, cause=RefusalCause.DAY)
     else:
-        first.adopt_hints(LANE, RateHints(rpd=1440, remaining_requests_day=0))
+        finish(first, place, answered=False, hints=RateHints(rpd=1440, remaining_requests_day=0))
     memory = first.memory(LANE)
     await asyncio.sleep(20)
     assert first.memory(LANE) == memory

@@ -135,13 +135,13 @@ async def test_what_was_given_back_does_not_pile_up():
     assert sum(size for at, size in run.sent if at < 20.001) <= 5000
 
 
-@pytest.mark.parametrize("give", ["cancel", "reconcile"])
+@pytest.mark.parametrize("give", ["cancel", "finish"])
 async def test_a_reservation_is_given_back_once(give):
     budgets = opened(most=5)
     first, _ = await take(budgets, 2)
     for _ in range(3):
-        budgets.cancel(first) if give == "cancel" else budgets.reconcile(first, None)
-    budgets.reconcile(first, None)
+        budgets.cancel(first) if give == "cancel" else finish(budgets, first)
+    finish(budgets, first)
     budgets.cancel(first)
     assert budgets.view(LANE).in_flight == 1
 
@@ -176,7 +176,7 @@ async def test_only_produced_corrects_by_usage(rule, usage, next_after):
     budgets.open_lane(LANE, Limits(tpm=60_000), cooling_until=None, memory=memory)
     await asyncio.sleep(10)
     place = await budgets.reserve(LANE, Charge(input_tokens=100, output_tokens=350))
-    budgets.reconcile(place, usage)
+    finish(budgets, place, answered=False, usage=usage)
     await budgets.reserve(LANE, charge(497))  # a bucketful: it goes when all before is paid
     assert now() - 10 == pytest.approx(next_after, abs=0.003)
 
@@ -187,4 +187,4 @@ async def test_a_lane_that_was_not_opened_and_a_strange_reservation_are_named():
         await budgets.reserve(OTHER, charge())
     strange = type("Strange", (), {"lane": LANE})()
     with pytest.raises(TypeError, match="not a reservation of this budget"):
-        budgets.reconcile(strange, None)
+        finish(budgets, strange)

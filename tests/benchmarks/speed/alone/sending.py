@@ -10,13 +10,14 @@ import aiohttp
 from batcher.budget.lanes import LaneBudgets
 from batcher.clock import SystemClock
 from batcher.domain.exchange import Reply
+from batcher.domain.feedback import Feedback
 from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 from batcher.domain.jobs import Job
 from batcher.domain.lanes import Charge, LaneKey
 from batcher.domain.outcomes import Success, Usage
 from batcher.domain.requests import Claim, ParsedLine, Route
 from batcher.domain.settings import JobSettings, Limits
-from batcher.domain.states import JobState
+from batcher.domain.states import JobState, RequestEnd
 from batcher.policy.classify.classify import ReplyContext, classify
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.structured_output import check_output
@@ -127,9 +128,8 @@ async def _admit(claims: Sequence[Claim]) -> None:
             bounded=names_maximum(claim.body, claim.est_output),
         )
         place = await budgets.reserve(key, charge)
-        budgets.reconcile(place, Usage(input_tokens=78, output_tokens=31))
-        budgets.answered(key)
-        budgets.adopt_hints(key, hints)
+        usage = Usage(input_tokens=78, output_tokens=31)
+        budgets.finish(place, Feedback(end=RequestEnd.ANSWERED, usage=usage, hints=hints))
 
 
 async def _in_parallel(claims: Sequence[Claim], one: Callable[[Claim], Awaitable[None]]) -> None:

@@ -1,12 +1,7 @@
 import pytest
 
-from batcher.domain.outcomes import Failure
-from batcher.domain.states import FailureKind, RefusalCause
-from batcher.policy.classify.refusal_cause import refusal_cause
-
-
-def refusal(message: str, *, code: str = "rate_limit_exceeded", daily: bool = False) -> Failure:
-    return Failure(kind=FailureKind.RATE_LIMITED, code=code, message=message, daily=daily)
+from batcher.domain.states import RefusalCause
+from batcher.policy.classify.refusal_cause import refusal_cause, seen_again
 
 
 @pytest.mark.parametrize(
@@ -38,7 +33,7 @@ def refusal(message: str, *, code: str = "rate_limit_exceeded", daily: bool = Fa
     ],
 )
 def test_a_refusal_says_what_there_was_too_much_of(message, why):
-    assert refusal_cause(refusal(message), again=False) is why
+    assert refusal_cause("rate_limit_exceeded", message) is why
 
 
 @pytest.mark.parametrize(
@@ -51,11 +46,7 @@ def test_a_refusal_says_what_there_was_too_much_of(message, why):
     ],
 )
 def test_the_code_says_it_too(code, why):
-    assert refusal_cause(refusal("No.", code=code), again=False) is why
-
-
-def test_a_daily_limit_is_one_whatever_the_words():
-    assert refusal_cause(refusal("on requests per day", daily=True), again=True) is RefusalCause.DAY
+    assert refusal_cause(code, "No.") is why
 
 
 @pytest.mark.parametrize(
@@ -63,4 +54,4 @@ def test_a_daily_limit_is_one_whatever_the_words():
     [("requests per min", RefusalCause.AGAIN), ("", RefusalCause.AGAIN), ("tokens per min", RefusalCause.TOKENS)],
 )
 def test_the_same_request_refused_again_says_nothing_about_a_rate(message, why):
-    assert refusal_cause(refusal(message), again=True) is why
+    assert seen_again(refusal_cause("rate_limit_exceeded", message)) is why

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batcher.domain.states import FailureKind, PauseReason, PauseScope
+from batcher.domain.states import FailureKind, PauseReason, PauseScope, RefusalCause
 from batcher.policy.classify.classify import ReplyContext
 from tests.support.replies import (
     BUSY,
@@ -386,15 +386,15 @@ def test_a_402_for_too_much_in_flight_lowers_the_traffic_and_keeps_the_told_time
 )
 def test_a_daily_refusal_is_marked_and_keeps_the_told_time(body, headers):
     found = failure(429, body, headers)
-    assert (found.kind, found.daily, found.retry_after_us) == (RETRY_AT, True, 432 * SECOND)
+    assert (found.kind, found.cause, found.retry_after_us) == (RETRY_AT, RefusalCause.DAY, 432 * SECOND)
 
 
 def test_groqs_request_headers_count_a_day_at_groq_alone():
     body = openai_error("rate_limit_exceeded", "requests", "Rate limit reached")
     headers = {"x-ratelimit-limit-requests": "14400", "x-ratelimit-remaining-requests": "0", "retry-after": "2"}
     groq = ReplyContext(host="api.groq.com", endpoint_answered=True, route_answered=False)
-    assert failure(429, body, headers, context=groq).daily
-    assert not failure(429, body, headers).daily
+    assert failure(429, body, headers, context=groq).cause is RefusalCause.DAY
+    assert failure(429, body, headers).cause is not RefusalCause.DAY
 
 
 def test_geminis_daily_quota_waits_for_midnight_pacific_not_for_the_seconds_it_tells():
@@ -404,7 +404,7 @@ def test_geminis_daily_quota_waits_for_midnight_pacific_not_for_the_seconds_it_t
     }
     retry = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "37s"}
     found = failure(429, google_error(429, "RESOURCE_EXHAUSTED", quota, retry))
-    assert (found.kind, found.daily, found.retry_after_us) == (RETRY_AT, True, 20 * 3600 * SECOND)
+    assert (found.kind, found.cause, found.retry_after_us) == (RETRY_AT, RefusalCause.DAY, 20 * 3600 * SECOND)
 
 
 _FREE_TIER = "Quota exceeded for metric: generativelanguage.googleapis.com/generate_content_free_tier_requests"
@@ -442,14 +442,14 @@ def test_another_limit_that_is_used_up_is_a_refusal(message):
 
 def test_openrouters_day_ends_at_midnight_utc_where_it_tells_no_time():
     found = failure(429, openrouter_error(429, limit_source="openrouter_free_tier_daily"))
-    assert (found.daily, found.retry_after_us) == (True, 12 * 3600 * SECOND)
+    assert (found.cause, found.retry_after_us) == (RefusalCause.DAY, 12 * 3600 * SECOND)
 
 
 def test_a_refusal_within_the_limit_is_no_request_too_large():
     figures = "Limit 30000, Used 29999, Requested 15030"
     message = f"Rate limit reached on tokens per min (TPM): {figures}. Please try again in 1.2s."
     found = failure(429, openai_error("rate_limit_exceeded", "tokens", message))
-    assert (found.kind, found.daily, found.retry_after_us) == (RETRY_AT, False, 1_200_000)
+    assert (found.kind, found.cause, found.retry_after_us) == (RETRY_AT, RefusalCause.TOKENS, 1_200_000)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batcher.domain.states import FailureKind, PauseReason, PauseScope
+from batcher.domain.states import FailureKind, PauseReason, PauseScope, RefusalCause
 from tests.support.replies import BUSY, FRESH, KNOWN, failure, openai_error, openrouter_error
 
 RETRY, RETRY_AT = FailureKind.TRANSIENT, FailureKind.RATE_LIMITED
@@ -165,14 +165,14 @@ def test_a_503_that_does_not_name_capacity_is_a_fault(message):
     ],
 )
 def test_a_daily_limit_is_found_in_identifiers_too(code, message):
-    assert failure(429, openai_error(code, None, message)).daily
+    assert failure(429, openai_error(code, None, message)).cause is RefusalCause.DAY
 
 
 @pytest.mark.parametrize(
     "message", ["Rate limit exceeded. Your daily limit is 500.", "Limit type: max_parallel_requests"]
 )
 def test_another_limit_is_not_daily(message):
-    assert not failure(429, openai_error(None, None, message)).daily
+    assert failure(429, openai_error(None, None, message)).cause is not RefusalCause.DAY
 
 
 def test_a_model_is_found_in_an_identifier_too():
@@ -232,7 +232,8 @@ def test_a_limit_that_is_said_at_another_status_is_a_refusal(status, body, heade
 
 
 def test_a_limit_at_another_status_may_be_for_a_day_or_too_small_for_the_request():
-    assert failure(200, {"error_code": 17, "error_msg": "Open api daily request limit reached"}).daily
+    daily = failure(200, {"error_code": 17, "error_msg": "Open api daily request limit reached"})
+    assert daily.cause is RefusalCause.DAY
     message = "Rate limit exceeded: Limit 30000, Requested 40000"
     assert failure(403, openai_error(None, None, message)).code == "request_too_large"
 

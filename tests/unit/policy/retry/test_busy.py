@@ -1,7 +1,7 @@
 import pytest
 
-from batcher.domain.outcomes import Failure, Success, Usage
-from batcher.domain.states import FailureKind
+from batcher.domain.outcomes import Failure
+from batcher.domain.states import FailureKind, RefusalCause
 from batcher.policy.retry.busy import RECENT_S, as_refusal, is_busy
 from tests.support.replies import reply
 
@@ -17,14 +17,21 @@ FAULT = Failure(kind=FailureKind.TRANSIENT, code="http_503", message="why", most
         (503, FAULT, float("inf"), False),
         (500, FAULT, 0.1, False),
         (503, Failure(kind=FailureKind.PERMANENT, code="x", message="y"), 0.1, False),
-        (503, Success(usage=Usage()), 0.1, False),
     ],
 )
 def test_a_503_of_a_lane_that_answered_a_moment_ago_is_a_refusal(status, outcome, answered_s_ago, busy):
     assert is_busy(reply(status, b"<html>"), outcome, answered_s_ago=answered_s_ago) is busy
 
 
-def test_as_a_refusal_it_keeps_its_words_and_has_no_bound_of_attempts():
-    refusal = as_refusal(FAULT)
-    assert isinstance(refusal, Failure)
+@pytest.mark.parametrize(
+    ("words", "cause"),
+    [
+        (RefusalCause.UNSAID, RefusalCause.BUSY),
+        (RefusalCause.TOKENS, RefusalCause.BUSY),
+        (RefusalCause.IN_FLIGHT, RefusalCause.IN_FLIGHT),
+    ],
+)
+def test_as_a_refusal_it_keeps_its_words_and_has_no_bound_of_attempts(words, cause):
+    refusal = as_refusal(FAULT, words)
     assert (refusal.kind, refusal.code, refusal.most_attempts) == (FailureKind.RATE_LIMITED, "http_503", None)
+    assert refusal.cause is cause
