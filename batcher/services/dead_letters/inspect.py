@@ -13,7 +13,7 @@ from batcher.services.runs.status import timestamp
 from batcher.store.dead_letters import listing
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
-from batcher.store.reports.attempt_columns import Attempt
+from batcher.store.reports.attempt_columns import AttemptRow
 from batcher.store.sqlite.database import Database
 
 
@@ -141,7 +141,7 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetterEntry:
     )
 
 
-def _attempt_entry(attempt: Attempt) -> AttemptEntry:
+def _attempt_entry(attempt: AttemptRow) -> AttemptEntry:
     return AttemptEntry(
         attempt=attempt.send,
         request=attempt.request_id,

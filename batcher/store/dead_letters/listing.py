@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.store.dead_letters.filters import DEAD, Filters, matching
-from batcher.store.reports.attempt_columns import Attempt, is_of_its_leader, seen, with_last_attempt
+from batcher.store.reports.attempt_columns import AttemptRow, is_of_its_leader, seen, with_last_attempt
 from batcher.store.schema import attempts, bodies, requests, routes
 
 
@@ -36,7 +36,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     model: str
     state: str
     body: bytes
-    history: list[Attempt]
+    history: list[AttemptRow]
 
 
 def _letters(filters: Filters) -> Select[Any]:
@@ -95,9 +95,9 @@ def show(connection: Connection, request: RequestId) -> Shown:
     )
 
 
-def _history(connection: Connection, request: RequestId) -> list[Attempt]:
+def _history(connection: Connection, request: RequestId) -> list[AttemptRow]:
     """Return the row's own attempts; for a follower, then those of its leader up to their common end."""
-    columns = [attempts.c[name] for name in Attempt.__struct_fields__]
+    columns = [attempts.c[name] for name in AttemptRow.__struct_fields__]
     own = select(*columns).where(attempts.c.request_id == request).order_by(attempts.c.send)
     leaders = (
         select(*columns).join(requests, and_(requests.c.id == request, is_of_its_leader)).order_by(attempts.c.send)
@@ -105,4 +105,4 @@ def _history(connection: Connection, request: RequestId) -> list[Attempt]:
     rows = list(connection.execute(own).mappings())
     since = rows[-1]["ended_at"] if rows else -1
     rows += [row for row in connection.execute(leaders).mappings() if row["ended_at"] > since]
-    return [Attempt(**row) for row in rows]
+    return [AttemptRow(**row) for row in rows]

@@ -14,7 +14,7 @@ from batcher.store.compiled import literal
 from batcher.store.schema import attempts, requests
 
 
-class Attempt(Struct, frozen=True, kw_only=True):
+class AttemptRow(Struct, frozen=True, kw_only=True):
     """The record of one attempt. Times are UTC microseconds."""
 
     #: The request that was sent: the row itself, or its leader.

@@ -11,14 +11,14 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.compiled import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import within
-from batcher.store.reports.attempt_columns import Attempt
+from batcher.store.reports.attempt_columns import AttemptRow
 from batcher.store.schema import attempts, bodies, former_bodies, jobs, requests, routes
 
 
 class JobAttempt(Struct, frozen=True, kw_only=True):
     """One attempt and the row that was sent."""
 
-    attempt: Attempt
+    attempt: AttemptRow
     line: int
     custom_id: str
     #: Of the job; the attempts' X-Client-Request-Id begins with it.
@@ -63,7 +63,7 @@ def attempt_count(connection: Connection, job: Job, request: RequestId | None) -
 
 def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, limit: int) -> list[JobAttempt]:
     """Return attempts of the job, or of one request of it: failures before successes, the newest first."""
-    of_attempt = Attempt.__struct_fields__
+    of_attempt = AttemptRow.__struct_fields__
     query = (
         select(
             *(attempts.c[name] for name in of_attempt),
@@ -88,7 +88,7 @@ def attempts_of(connection: Connection, job: Job, request: RequestId | None, *, 
     )
     return [
         JobAttempt(
-            attempt=Attempt(**{name: row[name] for name in of_attempt}),
+            attempt=AttemptRow(**{name: row[name] for name in of_attempt}),
             line=row["line"],
             custom_id=row["custom_id"],
             public_id=row["public_id"],
