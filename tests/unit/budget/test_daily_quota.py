@@ -147,10 +147,10 @@ async def test_what_is_handed_on_is_the_use_of_what_came_back():
     places = await take(budgets, 5)
     budgets.cancel(places.pop())
     for place in places[:2]:
-        budgets.reconcile(place, Usage(input_tokens=30, output_tokens=10))
+        finish(budgets, place, usage=Usage(input_tokens=30, output_tokens=10))
     assert [(each.requests, each.tokens) for each in budgets.memory(LANE).day.hours] == [(2, 80)]
     for place in places[2:]:
-        budgets.reconcile(place, None)
+        finish(budgets, place, answered=False)
     assert [(each.requests, each.tokens) for each in budgets.memory(LANE).day.hours] == [(4, 80)]
 
 
