@@ -2,6 +2,7 @@
 
 errors       the errors that people and programs see, in one tree
 events       what the core reports to its listeners
+feedback     what a request that came back says about its lane's limits
 exchange     the raw result of an attempt: an HTTP reply, or why there is none
 ids          typed integer keys
 jobs         a job, its counts, pauses and the runner
