@@ -4,12 +4,8 @@ worker       starts the loops and ends them
 run_state    what is in hand: jobs, routes, lanes, endpoints
 active_jobs  starts and stops jobs
 claimer      claims by route and hands the claims to their lanes; closes finished jobs
-attempt_records  makes the record of an attempt, and the event that reports it
-attempt      one attempt: admitted, then back with what came of it
+attempts     one request: admitted, sent, classified, decided
 dispatcher   one task per lane: admits requests in order, one at a time
-task_pool    the reusable tasks that carry requests out
-execute      one request: send, classify, report to the budget, decide
-outage_signs  what a failed attempt shows about its endpoint
 settler      writes settlements in groups, and claims with each group
 follower_sharing  ends the followers that were too many for the commit of their leader
 pausing      what stops sending until a person acts

@@ -8,12 +8,12 @@ from batcher.policy.retry.circuit_breaker import Permission, paused, verdict
 from batcher.policy.tokens.estimate import names_maximum
 from batcher.ports import Budget, Reservation
 from batcher.worker.aio import wait_for
-from batcher.worker.attempt import Dispatch
+from batcher.worker.attempts.attempt import Dispatch
+from batcher.worker.attempts.task_pool import TaskPool
 from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pausing.pauses import Pauses, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.settler import Settler
-from batcher.worker.task_pool import TaskPool
 
 #: During an outage the breaker is checked at least this often, in seconds.
 _LOOK_SECONDS = 1.0

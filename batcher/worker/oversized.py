@@ -7,7 +7,7 @@ from batcher.domain.states import FailureKind
 from batcher.policy.stated_maximum import stated_output
 from batcher.policy.tokens.oversized import NEVER_FITS
 from batcher.ports import Budget, Clock, Events
-from batcher.worker.attempt_records import ended, of_oversized
+from batcher.worker.attempts.records import ended, of_oversized
 from batcher.worker.run_state import Lane
 from batcher.worker.settler import Settler
 

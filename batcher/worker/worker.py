@@ -13,9 +13,10 @@ from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, InFlightLog, OutputValidator, Queue
 from batcher.worker.active_jobs import ActiveJobs, Senders
 from batcher.worker.aio import cancel_all, first_of
+from batcher.worker.attempts.execute import Executor
+from batcher.worker.attempts.task_pool import TaskPool
 from batcher.worker.claimer import Claimer
 from batcher.worker.dispatcher import Dispatcher
-from batcher.worker.execute import Executor
 from batcher.worker.follower_sharing import FollowerSharing
 from batcher.worker.heartbeat import Heartbeat, write_active
 from batcher.worker.oversized import OversizedRequests
@@ -23,7 +24,6 @@ from batcher.worker.pausing.pauses import Pauses
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Lane, NoInFlightLog, State
 from batcher.worker.settler import Settler
-from batcher.worker.task_pool import TaskPool
 
 #: Seconds in which requests of jobs that were handed over may finish, after the runner's own jobs have ended.
 _HANDOVER_SECONDS = 25.0

@@ -21,8 +21,8 @@ from batcher.policy.output.same_failure import how_to_fix
 from batcher.policy.retry.decide import decide
 from batcher.policy.retry.failure_run import FailureCause, Verdict
 from batcher.ports import Clock, Events
-from batcher.worker.attempt import Attempt
-from batcher.worker.attempt_records import ended, of_attempt, shortened
+from batcher.worker.attempts.attempt import Attempt
+from batcher.worker.attempts.records import ended, of_attempt, shortened
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.run_state import RouteRun, State
 from batcher.worker.settler import Settler

@@ -5,7 +5,7 @@ from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.classify.error_body import SUCCESS
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.circuit_breaker import Breaker
-from batcher.worker.attempt import Attempt
+from batcher.worker.attempts.attempt import Attempt
 
 #: Faults that say nothing about the endpoint.
 _OWN_FAULTS = frozenset({FaultKind.LOCAL, FaultKind.STALE_CONNECTION, FaultKind.REPLY_TOO_LARGE})

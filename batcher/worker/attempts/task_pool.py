@@ -6,7 +6,7 @@ Reusing a task is about twice as cheap as creating one.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from batcher.worker.attempt import Dispatch
+from batcher.worker.attempts.attempt import Dispatch
 
 
 class TaskPool:

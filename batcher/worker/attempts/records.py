@@ -11,7 +11,7 @@ from batcher.domain.settlements import AttemptRecord
 from batcher.domain.states import AttemptKind
 from batcher.policy.retry.decide import provider_request_id
 from batcher.policy.tokens.oversized import NEVER_FITS, never_fits_message
-from batcher.worker.attempt import Attempt
+from batcher.worker.attempts.attempt import Attempt
 from batcher.worker.run_state import Lane
 
 #: How many bytes of a failed attempt's reply are kept.

@@ -26,9 +26,9 @@ from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.decide import complete, decide, sends_without_attempt
 from batcher.policy.retry.refusals import LaneTally, RowRefusals, refused
 from batcher.ports import Budget, Clock, Events, OutputValidator
-from batcher.worker.attempt import AnsweredSince, Attempt, Dispatch
-from batcher.worker.attempt_records import of_shutdown
-from batcher.worker.outage_signs import after_failure, is_like_outage, timed_out_alone
+from batcher.worker.attempts.attempt import AnsweredSince, Attempt, Dispatch
+from batcher.worker.attempts.outage_signs import after_failure, is_like_outage, timed_out_alone
+from batcher.worker.attempts.records import of_shutdown
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Endpoint, Lane, State
 from batcher.worker.settler import Settler
