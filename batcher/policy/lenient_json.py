@@ -14,6 +14,7 @@ import msgspec
 NOT_JSON: Final = object()
 
 _BOM: Final = b"\xef\xbb\xbf"
+_COMMENT: Final = b":"
 _TERMINATOR: Final = b"data: [DONE]"
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -31,8 +32,24 @@ def read_json(body: bytes) -> object:
 
 
 def document_of(body: bytes) -> bytes:
-    """Return the body without a byte order mark before it and the terminator of a stream after it."""
-    return body.removeprefix(_BOM).strip().removesuffix(_TERMINATOR).strip()
+    """Return the body without what servers of streams put around it: comments before it, a terminator after it.
+
+    Comments, such as OpenRouter's `: OPENROUTER PROCESSING`, keep the connection alive. A byte order mark goes
+    as well.
+    """
+    document = body.removeprefix(_BOM).strip()
+    while document.startswith(_COMMENT):
+        document = document.partition(b"\n")[2].lstrip()
+    return document.removesuffix(_TERMINATOR).rstrip()
+
+
+def position_of_bad_utf8(body: bytes) -> int | None:
+    """Return where the first byte that is not UTF-8 stands in a document that is whole otherwise; else None."""
+    try:
+        body.decode()
+    except UnicodeDecodeError as error:
+        return None if read_json(body.decode("utf-8", "replace").encode()) is NOT_JSON else error.start
+    return None
 
 
 def _read_leniently(body: bytes) -> object:

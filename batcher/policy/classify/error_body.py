@@ -7,7 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from batcher.domain.exchange import Reply
-from batcher.policy.lenient_json import NOT_JSON, read_json
+from batcher.policy.lenient_json import NOT_JSON, position_of_bad_utf8, read_json
 
 #: The statuses of an answer.
 SUCCESS: Final = range(200, 300)
@@ -52,6 +52,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     #: The whole body as JSON, or NOT_JSON.
     document: object
     headers: Mapping[str, str]
+    #: Where the first byte that is not UTF-8 stands in a 2xx that is whole otherwise; None: in no such place.
+    bad_utf8_at: int | None = None
 
 
 def read_evidence(reply: Reply) -> Evidence:
@@ -84,6 +86,7 @@ def evidence_from(reply: Reply, document: object) -> Evidence:
         content_type=content_type,
         document=document,
         headers=reply.headers,
+        bad_utf8_at=position_of_bad_utf8(reply.body) if document is NOT_JSON else None,
     )
 
 

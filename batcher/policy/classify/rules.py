@@ -86,13 +86,23 @@ def _bad_answer(case: Case) -> Failure:
     # An empty reply is a gateway's, or a server's that is being stopped; half a reply is the model's.
     said = case.evidence
     is_empty = said.document is NOT_JSON and not said.message
-    return replace(transient(case), code="invalid_json", message=_what_came(said), outage=is_empty)
+    # A whole document is hardly another one the next time, and each may be billed.
+    is_whole = said.document is not NOT_JSON or said.bad_utf8_at is not None
+    return replace(
+        transient(case, most_attempts=_TWICE if is_whole else None),
+        code="invalid_json",
+        message=_what_came(said),
+        outage=is_empty,
+    )
 
 
 def _what_came(evidence: Evidence) -> str:
     """Describe a body that is not a JSON object. It was cut short only if it begins as one."""
     if evidence.document is not NOT_JSON:
         return f"the reply is a JSON {_KINDS.get(type(evidence.document), 'number')}, not an object"
+    if evidence.bad_utf8_at is not None:
+        at = evidence.bad_utf8_at
+        return f"the reply is whole, but byte {at:,} is not UTF-8, so no JSON reader takes it: {evidence.message}"
     if not evidence.message:
         return "the reply is empty"
     if evidence.message.startswith(("{", "[")):

@@ -1,5 +1,7 @@
 """docs/providers.md#answers: a 200 that is an answer, and one that is none."""
 
+import re
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -385,6 +387,7 @@ def test_a_body_that_is_no_whole_json_object_is_never_delivered(body, path, cont
         WHOLE.replace(b'"42"', b'"4\t2"'),
         b"\xef\xbb\xbf" + WHOLE,
         WHOLE + b"\n\ndata: [DONE]\n\n",
+        b": OPENROUTER PROCESSING\n\n: OPENROUTER PROCESSING\r\n\r\n" + WHOLE,
         WHOLE[:-1] + b', "error": {"message": "", "type": "", "param": "", "code": null}}',
         WHOLE[:-1] + b', "error": null, "errors": []}',
     ],
@@ -397,8 +400,15 @@ def test_an_answer_that_every_consumer_reads_is_delivered(body):
 def test_where_the_form_is_not_known_any_json_is_an_answer(body):
     assert success(body, path="/v1/rerank") == Success(usage=Usage())
     found = failure(200, body, path="/v1/embeddings")
-    assert (found.kind, found.code) == (RETRY, "invalid_json")
+    assert (found.kind, found.code, found.most_attempts) == (RETRY, "invalid_json", 2)
     assert found.message.startswith("the reply is a JSON ")
+
+
+def test_an_answer_in_another_charset_is_asked_for_once_more_and_named():
+    found = failure(200, WHOLE.replace(b'"42"', b'"4\xe92"'))
+    assert (found.kind, found.code, found.most_attempts) == (RETRY, "invalid_json", 2)
+    assert re.search(r"byte \d+ is not UTF-8", found.message)
+    assert failure(200, WHOLE.replace(b'"42"', b'"4\xe92"')[:-9]).most_attempts is None
 
 
 def test_a_list_with_an_error_is_no_answer():
