@@ -7,6 +7,7 @@ params      the options of the commands
 lazy_group  imports a command when it is called, so `batcher --help` imports none of them
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,7 +52,16 @@ def _check_environment(args: Sequence[str]) -> None:
         ) from None
     for what, text in [("the working directory", folder), *(("the argument", arg) for arg in args)]:
         if not is_utf8(text):
-            raise UsageError(f"{what} {text} is not UTF-8", hint="rename it, or use a symbolic link (ln -s)")
+            raise UsageError(f"{what} {text} is not UTF-8", hint=_rename_or_locale(text))
+
+
+def _rename_or_locale(text: str) -> str:
+    """Return what to do about a name that is no text: it may be UTF-8 that the locale does not let Python read."""
+    try:
+        os.fsencode(text).decode("utf-8")
+    except (UnicodeError, ValueError):
+        return "rename it, or use a symbolic link (ln -s)"
+    return "it is, but the locale of this process is not: `export LC_ALL=C.UTF-8`, then run the command again"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from batcher.config.headers import check_header_names, key_header
 from batcher.domain.errors import ConfigError
@@ -17,6 +18,7 @@ _PLACEHOLDER = re.compile(
     r"\$[A-Z][A-Z0-9_]*|\$\{[A-Z][A-Z0-9_]*(:?[-=?+])?\}|%[A-Z][A-Z0-9_]*%|\$?\{\{[\w. ]+\}\}"
 )
 _ASSIGNMENT = re.compile(r"(export\s+)?[A-Z][A-Z0-9_]*_(KEY|TOKEN|SECRET)\s*=")
+_ENV_FILE = ".env"
 _QUOTES = "\"'`"
 _KEY_PREFIX = re.compile(r"(sk|gsk|hf|r8|xai|key|pplx|nvapi|AIza|csk|tgp|fw)[_A-Za-z0-9]{16,}")
 _KEY_LENGTH = 20
@@ -36,7 +38,8 @@ def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None
             return None
         raise ConfigError(
             _missing(name, environ),
-            hint=f"keys go to {host_of(settings.base_url)}; only a server on loopback needs none",
+            hint=_env_file_advice(name)
+            or f"keys go to {host_of(settings.base_url)}; only a server on loopback needs none",
         )
     key = as_secret(environ[name], name)
     _refuse_unmaskable(key, name, host_of(settings.base_url))
@@ -102,6 +105,17 @@ def _looks_like_key(name: str) -> bool:
 def _missing(name: str, environ: Mapping[str, str]) -> str:
     state = "is empty" if name in environ else "is not set"
     return f"{name} {state}: export it, or name another variable with --api-key-env"
+
+
+def _env_file_advice(name: str) -> str | None:
+    """Return how to take the variable from the `.env` file of the working directory, if it is there."""
+    try:
+        lines = Path(_ENV_FILE).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    if not any(re.match(rf"\s*(export\s+)?{re.escape(name)}=\S", line) for line in lines):
+        return None
+    return f"{_ENV_FILE} here names it, but is not read by itself: `set -a; . ./{_ENV_FILE}; set +a`"
 
 
 def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:

@@ -41,8 +41,13 @@ def load_file(path: Path | None, cwd: Path) -> FileSettings:
     try:
         raw = place.read_bytes()
     except FileNotFoundError:
-        if path is None:
+        if path is None and not place.is_symlink():
             return FileSettings()
+        if path is None:
+            raise ConfigError(
+                f"{source} is a link to a file that does not exist ({place.readlink()})",
+                hint="correct or remove the link; its settings would be missing without a word",
+            ) from None
         raise ConfigError(
             f"--config {source}: no such file", hint="name a TOML file, or leave --config out"
         ) from None

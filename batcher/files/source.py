@@ -8,11 +8,15 @@ import gzip
 import io
 import os
 import re
+import shlex
 import shutil
 import stat
 import sys
 import tempfile
+from difflib import get_close_matches
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final, Protocol, Self
+from unicodedata import normalize
 
 import zstandard
 from msgspec import Struct
@@ -197,7 +201,7 @@ def open_source(path: str) -> Source:
     except IsADirectoryError:
         raise InputError(f"{path} is a folder, not a job file", source=path, hint="name a file in it") from None
     except FileNotFoundError:
-        raise InputError(f"{path} does not exist", source=path, hint="check the path") from None
+        raise InputError(f"{path} does not exist", source=path, hint=_near(path) or "check the path") from None
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path} cannot be read: {why}", source=path, hint="check its permissions") from None
@@ -212,6 +216,22 @@ def open_source(path: str) -> Source:
                 f"{path} is a device, not a job file", source=path, hint="name a file, or pipe one in"
             )
         return _source(_spool(raw, name), name)
+
+
+def _near(path: str) -> str | None:
+    """Return advice that names a file of the same folder that was probably meant, if there is one."""
+    folder, wanted = os.path.split(path)
+    try:
+        names = os.listdir(folder or ".")  # noqa: PTH208 - the names as they are
+    except (OSError, ValueError):
+        return None
+    alike = [name for name in names if is_utf8(name)]
+    same = next((name for name in alike if normalize("NFC", name) == normalize("NFC", wanted)), None)
+    if same is not None:
+        # Both look the same on a screen. macOS and archives made there have the other spelling.
+        return "a file whose name only looks the same is there: `ls` and complete the name with Tab, or rename it"
+    near = get_close_matches(wanted, alike, n=1, cutoff=0.75)
+    return f"did you mean {shlex.quote(str(Path(folder, near[0])))}?" if near else None
 
 
 def _spooled_stdin() -> Source:

@@ -13,6 +13,7 @@ from batcher.cli.flows.job_errors import errors_named
 from batcher.cli.flows.parsing import parsing_options
 from batcher.cli.flows.stored_notes import say_known, say_new, say_unknown_models
 from batcher.cli.params.job_options import FileOptions
+from batcher.cli.terminal.output import note
 from batcher.config import (
     FileSettings,
     Flags,
@@ -29,8 +30,9 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.files.source import Source, is_stdin, open_source
 from batcher.files.writing import is_stdout, is_stream
+from batcher.policy.urls import host_of, is_loopback
 from batcher.ports import Clock
-from batcher.sender.proxies import check_proxy
+from batcher.sender.proxies import check_proxy, named_proxy
 from batcher.services.dead_letters.retry import retry_job
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.options import EndpointNaming, SubmitOptions
@@ -104,12 +106,14 @@ def store(
             settings_at=settings_at,
             answer_scope=lambda settings: answer_scope(settings, environ),
         )
+    job = submitted.job
+    if not given.quiet and job.state is JobState.OPEN:
+        _note_proxy(job.settings)
     if submitted.is_new:
-        job = submitted.job
         say_new(database, submitted, given)
         say_unknown_models(database, job, flags, given)
         return StoredFile(job=job)
-    return _continue(database, submitted.job, given, flags, output, environ=environ, config=config)
+    return _continue(database, job, given, flags, output, environ=environ, config=config)
 
 
 def _continue(
@@ -156,6 +160,14 @@ def _options(given: FileOptions, *, output: str | None, naming: EndpointNaming) 
     parsing = parsing_options(given.url, given.model, no_body_checks=given.no_body_checks, as_json=given.as_json)
     parsing = replace(parsing, name=given.name, skip_invalid=given.skip_invalid, new=given.new)
     return replace(parsing, output_path=output, naming=naming)
+
+
+def _note_proxy(settings: JobSettings) -> None:
+    """Say that a server of this machine is reached through a proxy: most proxies cannot reach it."""
+    proxy = None if settings.simulate else named_proxy(settings.base_url)
+    host = host_of(settings.base_url)
+    if proxy is not None and is_loopback(host):
+        note(f"note: {host} is reached through the proxy of {proxy.variable}; `export NO_PROXY={host}` avoids it")
 
 
 def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None:

@@ -3,6 +3,7 @@
 import errno
 import os
 import pwd
+import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -176,4 +177,9 @@ def advice(message: str) -> str:
         return "free some space, then `batcher resume`: nothing that was finished is lost"
     if "readonly" in message or "unable to open" in message:
         return "the file and its folder must be writable; or choose another place with --db"
+    if "I/O" in message:
+        largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        if largest != resource.RLIM_INFINITY:
+            return f"files may have {largest:,} bytes here: raise `ulimit -f`, or the service's LimitFSIZE"
+        return "the disk refused it: see `batcher db check`, its quota, and its largest file (4 GiB on FAT)"
     return "see `batcher db check`"

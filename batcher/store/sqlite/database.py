@@ -39,7 +39,8 @@ def _prepare_file(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
-        return
+        if not path.is_file():
+            raise StoreError(f"{path} is a device or a pipe, not a store", hint="name a file with --db") from None
     except OSError as error:
         raise StoreError(
             f"cannot make the store {path}: {error.strerror}",
