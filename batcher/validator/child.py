@@ -24,7 +24,8 @@ VALID, FLAWED, UNCHECKED = b"v", b"f", b"u"
 #: jsonschema recurses about ten frames for each level of a document. The stack must hold them: its default would
 #: overflow before the interpreter notices.
 _FRAMES: Final = 20_000
-_STACK_BYTES: Final = 512 << 20
+#: The smaller ones where memory is limited (`ulimit -v`), with as many fewer frames.
+_STACKS_BYTES: Final = (512 << 20, 128 << 20, 32 << 20)
 
 
 def main() -> None:
@@ -32,11 +33,17 @@ def main() -> None:
     # Ctrl-C goes to the parent, which decides. The timer must end the process whatever was inherited.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, signal.SIG_DFL)
-    sys.setrecursionlimit(_FRAMES)
-    threading.stack_size(_STACK_BYTES)
-    thread = threading.Thread(target=_serve, args=(socket.socket(fileno=0),))
-    thread.start()
-    thread.join()
+    connection = socket.socket(fileno=0)
+    for size in _STACKS_BYTES:
+        sys.setrecursionlimit(_FRAMES * size // _STACKS_BYTES[0])
+        threading.stack_size(size)
+        thread = threading.Thread(target=_serve, args=(connection,))
+        try:
+            thread.start()
+        except RuntimeError:
+            continue
+        thread.join()
+        return
 
 
 def _serve(connection: socket.socket) -> None:

@@ -55,6 +55,9 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
         _report_lines(error, args)
     elif isinstance(error, BatcherError):
         _report(error.message, error.hint, args)
+    elif isinstance(error, MemoryError):
+        hint = "free some, or raise the limit (`ulimit -v unlimited`), then try again; nothing stored is lost"
+        _report("there is not enough memory", hint, args)
     else:
         what = mask_urls(f"{type(error).__name__}: {error}")
         _report(

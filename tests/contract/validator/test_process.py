@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -156,3 +157,28 @@ async def test_the_child_ends_with_its_parent() -> None:
 
 def test_the_limit_is_far_above_what_common_answers_take() -> None:
     assert 0.5 <= child.CPU_SECONDS <= 10
+
+
+@pytest.mark.parametrize("limit", [300, 450, 800])
+async def test_it_validates_also_where_memory_is_limited(limit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack of the child is as large as the limit allows (`ulimit -v`)."""
+    start = subprocess.Popen
+
+    def limited(command: list[str], **options: Any) -> subprocess.Popen[bytes]:
+        shell = f'ulimit -v {limit * 1024}; exec "$0" "$@"'
+        return start(["bash", "-c", shell, *command], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", limited)
+    async with ValidatorProcess() as validator:
+        assert await validated(validator, NODE, nested(20)) == ANSWERED
+        assert isinstance(await validated(validator, NODE, "[]"), Failure)
+
+
+@pytest.mark.parametrize("executable", [None, "", "/bin/cat", "/usr/bin/yes"])
+async def test_where_no_interpreter_can_be_started_answers_are_unchecked(
+    executable: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", executable)
+    async with ValidatorProcess() as validator:
+        for _ in range(5):
+            assert await validated(validator, {"type": "object"}, "[]") == UNCHECKED
