@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.services.dead_letters.retry import AT_ONCE, matching_ids
+from batcher.services.store.turns import let_others_write
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import redrive
 from batcher.store.dead_letters.filters import Filters
@@ -32,4 +33,5 @@ def discard(database: Database, plan: DiscardPlan) -> int:
     for start in range(0, len(plan.ids), AT_ONCE):
         with database.write() as connection:
             count += redrive.discard(connection, plan.ids[start : start + AT_ONCE])
+        let_others_write()
     return count

@@ -12,6 +12,7 @@ from batcher.policy.input.body_edit import Edit
 from batcher.services.dead_letters import edit
 from batcher.services.dead_letters.edit import CheckedEdits
 from batcher.services.jobs.manage import finish_cancelling, live_runner
+from batcher.services.store.turns import let_others_write
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import live_rows, redrive
 from batcher.store.dead_letters.filters import Filters
@@ -83,6 +84,7 @@ def put_back(database: Database, chosen: RetryPlan) -> Retried:
         moved, of = _put_back_some(database, chunk, chosen, noted)
         count += moved
         touched.update(of)
+        let_others_write()
     return Retried(count=count, jobs=sorted(touched), runner=runner_for(database, touched))
 
 
@@ -105,6 +107,7 @@ def _note_large_jobs(database: Database, ids: Sequence[RequestId]) -> list[JobId
         for part in parts(job, _LARGE):
             with database.write() as connection:
                 live_rows.note(connection, part)
+            let_others_write()
     return [job.id for job in large]
 
 
@@ -130,6 +133,8 @@ def finish_sharing(database: Database) -> None:
     while more:
         with database.write() as connection:
             _, more = shared_ends.share_some(connection)
+        if more:
+            let_others_write()
 
 
 def retry_job(database: Database, job: Job) -> tuple[Job, int]:

@@ -13,6 +13,7 @@ from batcher.domain.states import JobState
 from batcher.ports import Clock
 from batcher.services.runs.status import in_flight
 from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing
+from batcher.services.store.turns import let_others_write
 from batcher.store.jobs import jobs
 from batcher.store.jobs.id_range import parts
 from batcher.store.reports import job_counts
@@ -129,6 +130,7 @@ def finish_cancelling(database: Database, job_id: JobId) -> int:
             return 0
         found = jobs.get(connection, job_id)
     for part in parts(found, AT_ONCE):
+        let_others_write()
         with database.write() as connection:
             job = jobs.get(connection, job_id)
             if job.state is not JobState.CANCELLED:
@@ -151,6 +153,7 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
     while more:
         with database.write() as connection:
             more = jobs.delete_some(connection, job)
+        let_others_write()
     return Deleted(job=job, requests=job.total)
 
 

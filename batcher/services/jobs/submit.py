@@ -25,6 +25,7 @@ from batcher.services.jobs.line_chunks import Chunk
 from batcher.services.jobs.options import SubmitOptions, parse_options
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.services.jobs.refused_lines import RefusedLines
+from batcher.services.store.turns import let_others_write
 from batcher.store.jobs import jobs, leaders
 from batcher.store.jobs import loading as stored_loading
 from batcher.store.sqlite.database import Database
@@ -246,6 +247,7 @@ class _Loading:
         for step in leaders.steps(job_id, extent, self._repeats.found):
             with self._database.write() as connection:
                 self.followers += step(connection)
+            let_others_write()
         return extent
 
     def _add_all(self, job_id: JobId, chunks: Iterator[Chunk], progress: Callable[[int], None]) -> None:
