@@ -6,7 +6,7 @@ from typing import Protocol
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.feedback import Feedback, Finished
-from batcher.domain.ids import JobId, RouteId
+from batcher.domain.ids import JobId, LaneId, RouteId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, StoredLane, TokenLimit
 from batcher.domain.outcomes import Failure, PauseCause, Success
@@ -79,8 +79,11 @@ class Queue(Protocol):
         """
         ...
 
-    async def beat(self, snapshot: str) -> Orders:
-        """Record that this holder is alive and what it is doing; return which jobs are requested."""
+    async def beat(self, snapshot: str, views: Mapping[LaneId, str]) -> Orders:
+        """Record that this holder is alive, what it is doing, and the lanes that changed.
+
+        Returns which jobs are requested.
+        """
         ...
 
     async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:
@@ -181,6 +184,10 @@ class Budget(Protocol):
         `cooling_until` is UTC microseconds; `memory` is what an earlier run learned, for a lane that is not
         registered yet.
         """
+        ...
+
+    def close_lane(self, lane: LaneKey) -> None:
+        """Forget a lane of which nothing is in flight."""
         ...
 
     def never_fits(self, lane: LaneKey, charge: Charge) -> TokenLimit | None:

@@ -74,6 +74,10 @@ class LaneBudgets:
         if left_us > 0:
             cooling.hold_until(_loop_time() + left_us / 1e6, is_daily=day_us >= until_us)
 
+    def close_lane(self, lane: LaneKey) -> None:
+        """See `ports.Budget`."""
+        self._lanes.pop(lane, None)
+
     def memory(self, lane: LaneKey) -> LaneMemory:
         """Return what the next run should know."""
         known = self._lane(lane)

@@ -97,3 +97,5 @@ class Orders(Struct, frozen=True, kw_only=True):
 
     #: Wanted, unfinished jobs with the versions of their settings, oldest first.
     jobs: dict[JobId, int]
+    #: Another number than before: another process has written to the store.
+    others_wrote: int = 0

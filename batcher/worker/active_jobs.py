@@ -1,7 +1,7 @@
 """Adds and drops jobs while the worker runs, as people request it through the store."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from batcher.domain.errors import BatcherError, UnknownJob
@@ -17,11 +17,14 @@ from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Budget, Queue, Sender
+from batcher.worker.aio import all_of
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
 from batcher.worker.settler import Settler
 
+#: Seconds after which a lane that no job uses is forgotten: longer than any limit per minute looks back.
+_UNUSED_SECONDS = 90.0
 #: Makes the sender of a job; raises BatcherError if it cannot, for example without a key.
 Senders = Callable[[Job], Awaitable[Sender]]
 
@@ -50,6 +53,9 @@ class ActiveJobs:
         self._verdicts = verdicts
         self._open_gate = open_gate
         self._versions: dict[JobId, int] = {}
+        #: The jobs whose limits were last applied, with the versions of their settings.
+        self._limited: dict[JobId, int] = {}
+        self._unused_since: dict[LaneKey, float] = {}
 
     async def follow(self, orders: Orders) -> None:
         """Add jobs that are newly wanted or whose settings changed; drop those that are no longer wanted."""
@@ -61,8 +67,11 @@ class ActiveJobs:
         for job_id, version in orders.jobs.items():
             if self._versions.get(job_id) != version or job_id not in self._state.jobs:
                 await self._try_to_start(job_id)
-        # The limits of a finished job no longer apply to its lanes.
-        self._limit(self._state.lanes.values())
+        in_force = {job.job.id: job.job.settings_version for job in self._state.jobs.values() if not job.dropped}
+        if in_force != self._limited:
+            # The limits of a finished job no longer apply to its lanes.
+            self._limited = in_force
+            self._limit()
 
     async def _try_to_start(self, job_id: JobId) -> None:
         try:
@@ -80,7 +89,8 @@ class ActiveJobs:
         self._versions[job_id] = job.settings_version
         if job.state is not JobState.OPEN:
             return
-        lanes = {route.model: await self._lane(job, route) for route in routes}
+        stored = await self._stored_lanes(job, routes)
+        lanes = {route.model: self._lane(job, route, stored) for route in routes}
         history = await self._queue.history(job)
         sender = await self._sender_of(job)
         # There is no await from here on, so no other task sees the job half changed.
@@ -106,26 +116,54 @@ class ActiveJobs:
         except BatcherError as error:
             return error
 
-    async def _lane(self, job: Job, route: Route) -> Lane:
-        key = LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=route.model)
+    async def _stored_lanes(self, job: Job, routes: Sequence[Route]) -> dict[LaneKey, StoredLane]:
+        """Open the lanes that the job needs and no other has opened, all in one commit or a few."""
+        keys = {_key(job, route): None for route in routes}
+        new = [key for key in keys if key not in self._state.lanes]
+        opening = [asyncio.ensure_future(self._queue.open_lane(key)) for key in new]
+        await all_of(opening)
+        return {key: opened.result() for key, opened in zip(new, opening, strict=True)}
+
+    def _lane(self, job: Job, route: Route, stored: Mapping[LaneKey, StoredLane]) -> Lane:
+        key = _key(job, route)
         given = limits_for(job.settings, route.model)
         lane = self._state.lanes.get(key)
         if lane is not None:
             return lane
-        stored = await self._queue.open_lane(key)
-        lane = self._state.lanes[key] = Lane(key=key, stored=stored, endpoint=self._endpoint(job, stored))
-        memory = with_known_rule(stored.memory, lane.endpoint.host)
-        self._budget.open_lane(key, given, cooling_until=stored.cooling_until, memory=memory)
+        lane = self._state.lanes[key] = Lane(
+            key=key, stored=stored[key], endpoint=self._endpoint(job, stored[key])
+        )
+        memory = with_known_rule(lane.stored.memory, lane.endpoint.host)
+        self._budget.open_lane(key, given, cooling_until=lane.stored.cooling_until, memory=memory)
         self._open_gate(lane)
         return lane
 
-    def _limit(self, lanes: Iterable[Lane]) -> None:
-        """Apply to each lane the strictest of the limits that its jobs were given."""
-        for lane in lanes:
-            sharing = [each.job for each in self._state.jobs.values() if not each.dropped and lane in each.lanes]
-            if sharing:
-                given = strictest(limits_for(job.settings, lane.key.model) for job in sharing)
+    def _limit(self, lanes: Collection[Lane] | None = None) -> None:
+        """Apply to each of these lanes (None: all) the strictest of the limits that its jobs were given."""
+        sharing: dict[Lane, list[Job]] = {}
+        for each in self._state.jobs.values():
+            if not each.dropped:
+                for lane in each.lanes:
+                    sharing.setdefault(lane, []).append(each.job)
+        for lane, of in sharing.items():
+            if lanes is None or lane in lanes:
+                given = strictest(limits_for(job.settings, lane.key.model) for job in of)
                 self._budget.open_lane(lane.key, given, cooling_until=None)
+                lane.touched = True
+
+    def close_unused_lanes(self) -> None:
+        """Forget lanes that no job has used for a minute; the store keeps what was learned of them."""
+        now = asyncio.get_running_loop().time()
+        used = {route.lane for route in self._state.routes.values()}
+        for lane in [each for each in self._state.lanes.values() if each not in used]:
+            since = self._unused_since.setdefault(lane.key, now)
+            if now - since >= _UNUSED_SECONDS and not (lane.in_flight or lane.ready or lane.held_bytes):
+                del self._state.lanes[lane.key], self._unused_since[lane.key]
+                self._budget.close_lane(lane.key)
+                if lane.gate is not None:
+                    lane.gate.cancel()
+        for key in [key for key in self._unused_since if self._state.lanes.get(key) in used]:
+            del self._unused_since[key]
 
     def _endpoint(self, job: Job, lane: StoredLane) -> Endpoint:
         if job.endpoint_id not in self._state.endpoints:
@@ -179,3 +217,7 @@ def _no_sender(error: BatcherError) -> PauseCause:
         message=error.message,
         fix=error.hint or "fix it, then run `batcher resume`",
     )
+
+
+def _key(job: Job, route: Route) -> LaneKey:
+    return LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=route.model)

@@ -16,6 +16,8 @@ from batcher.worker.settler import Settler
 
 #: How often an empty route is asked again, since other processes submit, redrive and cancel.
 _POLL_SECONDS = 1.0
+#: Empty routes asked per second at most: of many, each is asked less often. The heartbeat notices other writers.
+_POLLS_PER_SECOND = 100
 #: A lane that is held for longer than this, in seconds, gives back what it has ready.
 _KEEPS_READY = 5.0
 #: It claims again this long before it may send, so that the claims are there in time: longer than a poll.
@@ -142,13 +144,16 @@ class Claimer:
 
     def _hand_out(self, claimed: ClaimResult, wants: list[RouteDemand], *, alone: bool) -> None:
         now, wall = _now(), self._clock.now()
+        poll = max(_POLL_SECONDS, len(self._state.routes) / _POLLS_PER_SECOND)
         for want in wants:
             route = self._state.routes[want.route.id]
             due = claimed.next_due.get(want.route.id, wall)
             asked_out = want.route.id in claimed.next_due
             route.dry = asked_out and due is None
-            due_in = _POLL_SECONDS if due is None else min(_POLL_SECONDS, max(0, due - wall) / 1e6)
-            wait = due_in if want.most_bytes else _POLL_SECONDS
+            due_in = poll if due is None else min(poll, max(0, due - wall) / 1e6)
+            # A lane that is held is asked again in time for its end.
+            until_needed = max(_POLL_SECONDS, self._budget.held_for(route.lane.key) - _CLAIMS_BEFORE)
+            wait = due_in if want.most_bytes else min(poll, until_needed)
             route.ask_at = now + (wait if asked_out else 0.0)
             if asked_out and want.most_bytes and due is not None and due_in < _POLL_SECONDS:
                 route.parked_at = now

@@ -6,15 +6,17 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from batcher.domain.ids import JobId
+from batcher.domain.ids import JobId, LaneId
 from batcher.policy.retry.circuit_breaker import paused
 from batcher.ports import Budget, Queue
 from batcher.worker.active_jobs import ActiveJobs
 from batcher.worker.pausing.pauses import Pauses, silent, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
-from batcher.worker.snapshot import Snapshot, encode, lane_snapshot
+from batcher.worker.snapshot import LaneSnapshot, Snapshot, encode, encode_lane, is_same, lane_snapshot
 
 _BEAT_SECONDS = 1.0
+#: Lanes at rest: how many are looked at with each beat at least, and in how many beats all of them are.
+_LEAST_LANES, _ROUND_BEATS = 32, 60
 
 
 class Heartbeat:
@@ -31,6 +33,10 @@ class Heartbeat:
         #: Orders are followed in the order in which they were read.
         self._turn = asyncio.Lock()
         self._follows = True
+        #: What was last written of each lane, and where the next round of them begins.
+        self._seen: dict[LaneId, LaneSnapshot] = {}
+        self._next_lane = 0
+        self._others_wrote = 0
 
     async def run(self) -> None:
         """Run until cancelled."""
@@ -47,11 +53,48 @@ class Heartbeat:
     async def once(self) -> None:
         """Write the snapshot; read which jobs are requested, and apply changes."""
         async with self._turn:
-            for lane in list(self._state.lanes.values()):
+            looked_at = self._lanes_to_look_at()
+            for lane in looked_at:
                 await self._save(lane)
-            orders = await self._queue.beat(encode(self._snapshot()))
+            orders = await self._queue.beat(encode(self._snapshot()), self._changed_views(looked_at))
             if self._follows:
                 await self._active_jobs.follow(orders)
+                self._active_jobs.close_unused_lanes()
+            self._ask_again(orders.others_wrote)
+
+    def _lanes_to_look_at(self) -> list[Lane]:
+        """Return the lanes at which something happened, and some of the others in turn.
+
+        With many lanes at rest, to look at each of them every second would keep a core busy.
+        """
+        lanes = list(self._state.lanes.values())
+        count = max(_LEAST_LANES, len(lanes) // _ROUND_BEATS)
+        start = self._next_lane % max(1, len(lanes))
+        self._next_lane = start + count
+        in_turn = {lane.key for lane in (lanes + lanes)[start : start + min(count, len(lanes))]}
+        return [lane for lane in lanes if lane.touched or lane.in_flight or lane.key in in_turn]
+
+    def _changed_views(self, lanes: Iterable[Lane]) -> dict[LaneId, str]:
+        changed = {}
+        for lane in lanes:
+            seen = lane_snapshot(self._budget.view(lane.key))
+            if not is_same(self._seen.get(lane.stored.id), seen):
+                self._seen[lane.stored.id] = seen
+                changed[lane.stored.id] = encode_lane(seen)
+            lane.touched = False
+        for lane_id in self._seen.keys() - {lane.stored.id for lane in self._state.lanes.values()}:
+            del self._seen[lane_id]
+        return changed
+
+    def _ask_again(self, others_wrote: int) -> None:
+        """Ask for requests of all routes if another process has written: it may have put some back."""
+        if others_wrote == self._others_wrote:
+            return
+        self._others_wrote = others_wrote
+        now = asyncio.get_running_loop().time()
+        for route in self._state.routes.values():
+            route.ask_at = min(route.ask_at, now)
+        self._state.wake.set()
 
     async def stop_following(self) -> None:
         """Stop adding and dropping jobs; returns when none is being added."""
@@ -63,7 +106,6 @@ class Heartbeat:
         return Snapshot(
             jobs=list(state.jobs),
             in_flight=state.in_flight,
-            lanes=[lane_snapshot(self._budget.view(key)) for key in state.lanes],
             rates={job_id: rate for job_id, job in state.jobs.items() if (rate := job.pace.per_second())},
             sending=Counter(claim.job_id for claim in state.sending.values()),
             outages=[each.base_url for each in state.endpoints.values() if each.breaker.is_open],

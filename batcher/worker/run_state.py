@@ -98,6 +98,8 @@ class Lane:
     #: The last failure, whose words a pause repeats.
     last_failure: Failure | None = None
     gate: asyncio.Task[None] | None = None
+    #: Whether something happened since the heartbeat last looked at it.
+    touched: bool = True
     #: Routes of which one request at a time is sent, to learn whose fault their failures are, and whether the next
     #: one may be sent now.
     held: dict[RouteId, bool] = field(default_factory=dict)
@@ -129,6 +131,7 @@ class Lane:
     def record_sent(self, *, unsettled: int) -> None:
         """Record that a request is sent while `unsettled` answers wait to be on disk."""
         self.in_flight += 1
+        self.touched = True
         self.recent_in_flight = max(self.in_flight, _FORGETS * self.recent_in_flight)
         self.recent_unsettled = max(self.in_flight + unsettled, _FORGETS * self.recent_unsettled)
 

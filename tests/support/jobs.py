@@ -83,7 +83,7 @@ def run_job(
 
 def claimed_by_a_runner(folder: Path, job: Job, *, claimed: int, sending: int) -> None:
     """A runner has so many of the job's rows in hand, and last told that so many of them are out."""
-    told = Snapshot(jobs=[job.id], in_flight=sending, lanes=[], rates={}, sending={job.id: sending})
+    told = Snapshot(jobs=[job.id], in_flight=sending, rates={}, sending={job.id: sending})
     with store_in(folder) as database:
         with database.write() as connection:
             jobs.want(connection, [job.id])

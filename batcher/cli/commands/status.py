@@ -31,7 +31,7 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import manage  # noqa: PLC0415
-    from batcher.services.runs.status import job_status  # noqa: PLC0415
+    from batcher.services.runs.status import job_status, job_statuses  # noqa: PLC0415
 
     now = SystemClock().now()
     if named is not None:
@@ -40,7 +40,7 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
         print_json(shown) if as_json else _say_one(shown)
         return
     with manage.opened_if_present(session.db_to_read) as store:
-        found = [] if store is None else [job_status(store, job, now=now) for job in manage.all_jobs(store)]
+        found = [] if store is None else job_statuses(store, manage.all_jobs(store), now=now)
     print_json({"data": found}) if as_json else _say_all(found, session.db)
 
 

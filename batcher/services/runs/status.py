@@ -1,10 +1,13 @@
 """A job's status: the JSON of docs/json.md, from the store and the live runner's last snapshot."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from batcher.domain.ids import JobId, RouteId
+from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
@@ -18,7 +21,7 @@ from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.read_only import runner_is_live
-from batcher.worker.snapshot import LaneSnapshot, Snapshot, decode
+from batcher.worker.snapshot import Snapshot, decode, decode_lane
 
 
 class LaneStatus(Struct, frozen=True, kw_only=True):
@@ -94,6 +97,32 @@ def timestamp(us: int | None) -> str | None:
     return datetime.fromtimestamp(us / 1e6, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+#: Rows of jobs that are counted on one snapshot.
+_ROWS_AT_ONCE = 100_000
+
+
+class _LanesOfKeys:
+    """The lanes of each key at each endpoint, read once however many jobs share them."""
+
+    def __init__(self) -> None:
+        self._stored: dict[tuple[EndpointId, str], dict[str, StoredLane]] = {}
+        self._seen: dict[tuple[EndpointId, str], dict[str, str]] = {}
+
+    def stored(self, connection: Any, job: Job) -> dict[str, StoredLane]:  # noqa: ANN401 - of the store
+        """Return what the store remembers of them, by model."""
+        key = (job.endpoint_id, job.key_name)
+        if key not in self._stored:
+            self._stored[key] = {lane.key.model: lane for lane in lanes.of_endpoint(connection, *key)}
+        return self._stored[key]
+
+    def seen(self, connection: Any, job: Job) -> dict[str, str]:  # noqa: ANN401 - of the store
+        """Return how the latest runner sees them, by model."""
+        key = (job.endpoint_id, job.key_name)
+        if key not in self._seen:
+            self._seen[key] = runners.lane_views(connection, *key)
+        return self._seen[key]
+
+
 def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | None = None) -> JobStatus:
     """Return the job's status at `now`, UTC microseconds.
 
@@ -101,12 +130,32 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
     """
     live = _live(database, runner_lives=runner_lives)
     with database.read() as connection:
-        job = jobs.get(connection, job.id)
-        counts = job_counts.counts(connection, job)
-        models = sorted({route.model for route in jobs.routes_of(connection, job)})
-        in_force = pauses.in_force(connection)
-        left = job_counts.unfinished_routes(connection, job) if counts.unfinished and in_force else []
-        stored = {lane.key.model: lane for lane in lanes.of_endpoint(connection, job.endpoint_id, job.key_name)}
+        return _job_status(connection, job, live, _LanesOfKeys(), now=now)
+
+
+def job_statuses(database: Database, of: Sequence[Job], *, now: int) -> list[JobStatus]:
+    """Return the status of each of the jobs; what they share is read once."""
+    live, known = _live(database, runner_lives=None), _LanesOfKeys()
+    found: list[JobStatus] = []
+    while len(found) < len(of):
+        rows = 0
+        with database.read() as connection:
+            # Small jobs share a connection, and a large one has its own: no snapshot is kept for long.
+            while len(found) < len(of) and rows <= _ROWS_AT_ONCE:
+                job = of[len(found)]
+                found.append(_job_status(connection, job, live, known, now=now))
+                rows += job.total
+    return found
+
+
+def _job_status(connection: Any, job: Job, live: _Live, known: _LanesOfKeys, *, now: int) -> JobStatus:  # noqa: ANN401 - of the store
+    job = jobs.get(connection, job.id)
+    counts = job_counts.counts(connection, job)
+    models = sorted({route.model for route in jobs.routes_of(connection, job)})
+    in_force = pauses.in_force(connection)
+    left = job_counts.unfinished_routes(connection, job) if counts.unfinished and in_force else []
+    stored = known.stored(connection, job)
+    seen = known.seen(connection, job) if live.runner is not None else {}
     paused = [(model, _pause_of(job, stored.get(model), in_force, route_id)) for route_id, model in left]
     pause = _pause_of_all([each for _, each in paused])
     state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(live, job))
@@ -129,7 +178,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         tokens=_token_totals(counts),
         cost_usd=None,
         lanes=[
-            _lane_status(job, model, live, stored.get(model), _pause_of_model(paused, model), now=now)
+            _lane_status(job, model, seen.get(model), stored.get(model), _pause_of_model(paused, model), now=now)
             for model in models
         ],
         source=job.source_name,
@@ -240,10 +289,13 @@ def _counts_json(counts: Counts) -> dict[str, int]:
 
 
 def _lane_status(
-    job: Job, model: str, live: _Live, stored: StoredLane | None, pause: Pause | None, *, now: int
+    job: Job, model: str, seen: str | None, stored: StoredLane | None, pause: Pause | None, *, now: int
 ) -> LaneStatus:
     """Return the lane from the live runner's snapshot, otherwise from the store."""
-    working = _snapshot_of(live.snapshot, job, model)
+    working = None if seen is None else decode_lane(seen)
+    if working is not None and (working.cooling_until or 0) <= now:
+        # The runner writes a lane when something happens to it, not when a cool-down ends.
+        working = replace(working, cooling_until=None)
     shown = working or resting(stored, limits_for(job.settings, model), now=now)
     return LaneStatus(
         endpoint=shown_base_url(job.base_url),
@@ -257,15 +309,6 @@ def _lane_status(
         cooling_until=timestamp(shown.cooling_until),
         paused=_paused_json(pause),
     )
-
-
-def _snapshot_of(snapshot: Snapshot | None, job: Job, model: str) -> LaneSnapshot | None:
-    if snapshot is None:
-        return None
-    for lane in snapshot.lanes:
-        if (lane.endpoint_id, lane.key_name, lane.model) == (job.endpoint_id, job.key_name, model):
-            return lane
-    return None
 
 
 def _eta(job: Job, counts: Counts, live: _Live) -> float | None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 from sqlalchemy import Connection
 
 from batcher.domain.events import RequestsSettled
-from batcher.domain.ids import HolderId, JobId, RouteId
+from batcher.domain.ids import HolderId, JobId, LaneId, RouteId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import PauseCause
@@ -76,11 +76,11 @@ class SqlQueue:
         """See `ports.Queue`."""
         return await self._write(shared_ends.share_some)
 
-    async def beat(self, snapshot: str) -> Orders:
+    async def beat(self, snapshot: str, views: Mapping[LaneId, str]) -> Orders:
         """See `ports.Queue`."""
         now = self._clock.now()
         return await self._write(
-            lambda connection: runners.beat(connection, self._holder, now=now, snapshot=snapshot)
+            lambda connection: runners.beat(connection, self._holder, now=now, snapshot=snapshot, views=views)
         )
 
     async def job(self, job_id: JobId) -> tuple[Job, Sequence[Route]]:

@@ -1,24 +1,41 @@
 """Who has claimed requests, the rescue of what a dead runner held, and the repair of clock skew."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, insert, null, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy import literal as bound_value
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from batcher.domain.ids import HolderId, JobId
+from batcher.domain.ids import EndpointId, HolderId, JobId, LaneId
 from batcher.domain.jobs import Orders, Runner
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
-from batcher.store.compiled import as_json_array, literal
+from batcher.store.compiled import Compiled, as_json_array, literal
 from batcher.store.queue import lanes as lane_store
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
+from batcher.store.schema import lane_views as views_of_lanes
 from batcher.store.sqlite.in_flight_log import SentClaims
 
 #: Losses after which a request is dead-lettered as `worker_lost`: three beside others, then two alone.
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2
 
 _CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
+
+
+_upsert_view = sqlite_insert(views_of_lanes).values(
+    lane_id=bindparam("lane"), holder_id=bindparam("holder"), view=bindparam("seen")
+)
+_save_view = Compiled(
+    _upsert_view.on_conflict_do_update(
+        index_elements=["lane_id"],
+        set_={"holder_id": _upsert_view.excluded.holder_id, "view": _upsert_view.excluded.view},
+    ),
+    "lane",
+    "holder",
+    "seen",
+)
 
 
 def start(
@@ -34,15 +51,38 @@ def start(
     return HolderId(connection.execute(insert(holders).values(values).returning(holders.c.id)).scalar_one())
 
 
-def beat(connection: Connection, holder: HolderId, *, now: int, snapshot: str) -> Orders:
-    """Record that the holder is alive and what it is doing; return what people want."""
+def beat(
+    connection: Connection,
+    holder: HolderId,
+    *,
+    now: int,
+    snapshot: str,
+    views: Mapping[LaneId, str] = MappingProxyType({}),
+) -> Orders:
+    """Record that the holder is alive, what it is doing, and the lanes that changed; return what people want."""
     connection.execute(update(holders).where(holders.c.id == holder).values(heartbeat_at=now, snapshot=snapshot))
+    _save_view.many(connection, ((lane_id, holder, view) for lane_id, view in views.items()))
     query = (
         select(jobs.c.id, jobs.c.settings_version)
         .where(jobs.c.wanted == 1, jobs.c.state == JobState.OPEN.value)
         .order_by(jobs.c.id)
     )
-    return Orders(jobs={JobId(row[0]): row[1] for row in connection.execute(query)})
+    return Orders(
+        jobs={JobId(row[0]): row[1] for row in connection.execute(query)},
+        others_wrote=int(connection.exec_driver_sql("PRAGMA data_version").scalar_one()),
+    )
+
+
+def lane_views(connection: Connection, endpoint_id: EndpointId, key_name: str) -> dict[str, str]:
+    """Return how the latest runner sees the lanes of a key at an endpoint, by model (see `worker.snapshot`)."""
+    latest = select(func.max(holders.c.id)).where(holders.c.kind == "runner").scalar_subquery()
+    query = (
+        select(lanes.c.model, views_of_lanes.c.view)
+        .join(views_of_lanes, views_of_lanes.c.lane_id == lanes.c.id)
+        .where(lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name)
+        .where(views_of_lanes.c.holder_id == latest)
+    )
+    return {row.model: row.view for row in connection.execute(query)}
 
 
 def end(connection: Connection, holder: HolderId, *, now: int) -> None:

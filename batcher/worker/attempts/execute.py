@@ -73,6 +73,7 @@ class Executor:
             attempt, cancelled = await self._classify(dispatch, result, sent=sent)
         finally:
             lane.in_flight -= 1
+            lane.touched = True
             del self._state.sending[dispatch.claim.request_id]
             if dispatch.probe:
                 lane.endpoint.probing = False

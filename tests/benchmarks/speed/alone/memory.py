@@ -77,7 +77,7 @@ class MemoryQueue:
     async def share_ends(self) -> tuple[Sequence[RequestsSettled], bool]:
         return [], False
 
-    async def beat(self, snapshot: str) -> Orders:
+    async def beat(self, snapshot: str, views: Mapping[LaneId, str]) -> Orders:
         """See `ports.Queue`."""
         return Orders(jobs={} if self._is_over else {self._job.id: self._job.settings_version})
 

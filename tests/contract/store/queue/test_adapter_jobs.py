@@ -51,13 +51,13 @@ async def test_a_heartbeat_returns_the_jobs_that_people_want(database, queue, cl
     two = submit_rows(database, rows_named("b"), name="two")
     begin_job(database, name="loading")
     clock.at = START + SECOND
-    assert (await queue.beat("{}")).jobs == {one.id: 1, two.id: 1}
+    assert (await queue.beat("{}", {})).jobs == {one.id: 1, two.id: 1}
     holder = table(database, "holders")[0]
     assert (holder["heartbeat_at"], holder["snapshot"]) == (START + SECOND, "{}")
     cancel(database, one)
     with database.write() as connection:
         jobs.remember(connection, two.id, settings=two.settings)
-    assert (await queue.beat("{}")).jobs == {two.id: 2}
+    assert (await queue.beat("{}", {})).jobs == {two.id: 2}
 
 
 async def test_a_job_is_finished_only_when_nothing_of_it_is_left(database, ask, queue):
