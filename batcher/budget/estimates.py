@@ -25,9 +25,9 @@ class Estimates:
         given = float(charge.output_tokens)
         output = self.output
         if output is None:
-            return Need(charge.input_tokens * self.ratio, given, given)
+            return Need(charge.input_tokens * self.ratio, given, given, charge.counted)
         most = given if charge.bounded else output
-        return Need(charge.input_tokens * self.ratio, most, min(output, most))
+        return Need(charge.input_tokens * self.ratio, most, min(output, most), charge.counted)
 
     def learn(self, charge: Charge, usage: Usage) -> None:
         """Learn from a reply's token counts."""

@@ -237,6 +237,7 @@ class LaneGate:
         self.blind.answered()
         place = self._last_back
         if place is not None:
+            self.tokens.answered(place.usage)
             now = self._clock()
             is_full = not self._is_paced and self.level.limit >= self._cap and self._level_binds()
             self.concurrency.answered(place, now, is_full=is_full, paced=self._is_paced)

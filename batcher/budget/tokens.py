@@ -1,5 +1,7 @@
 """The tokens of one lane: what a request is charged, what is refunded, and what replies teach."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from batcher.budget.blockers import Blocker, BlockReason
@@ -11,6 +13,11 @@ from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
 from batcher.policy.rate.charging import Fullness, Need, reserved, returned
 from batcher.policy.rate.token_bucket import is_same_limit
+
+#: Answers without token counts after which an estimate alone holds nothing back, if replies to the path usually
+#: have none.
+UNCOUNTED: Final = 3
+_NEVER: Final = -(10**9)
 
 
 class Taken(Struct, eq=False):
@@ -24,6 +31,9 @@ class Taken(Struct, eq=False):
     sent: SentRequest | None
 
 
+_NOTHING: Final = Need(0.0, 0.0, 0.0)
+
+
 class TokenBudget:
     """The limiters that count tokens, and the charging model if headers describe a bucket."""
 
@@ -31,8 +41,10 @@ class TokenBudget:
         "_asked",
         "_asked_by",
         "_fullness",
+        "_is_free",
         "_rule",
         "_scale",
+        "_uncounted",
         "estimates",
         "input",
         "observer",
@@ -51,6 +63,10 @@ class TokenBudget:
         #: What was last asked of `total`, and by which rule: it is asked and taken in one step.
         self._asked = 0.0
         self._asked_by = ChargeRule.SUM
+        #: Answers so far, all without token counts; far below zero once one had some, or a refusal was for tokens.
+        self._uncounted = 0
+        #: Whether what was last asked is not charged.
+        self._is_free = False
 
     @property
     def is_limited(self) -> bool:
@@ -92,6 +108,9 @@ class TokenBudget:
     def hold(self, need: Need, now: float) -> Blocker | None:
         """Return what keeps a request from being sent; None: all of its tokens have been taken."""
         observer, total = self.observer, self.total
+        self._is_free = not need.counted and self._uncounted >= UNCOUNTED and observer is None
+        if self._is_free:
+            return None
         if total is not None:
             rule = self._rule if observer is None else observer.rule
             scale = self._scale if observer is None else observer.scale
@@ -109,6 +128,8 @@ class TokenBudget:
 
     def spend(self, charge: Charge, need: Need, now: float) -> Taken:
         """Charge a request that is being sent."""
+        if self._is_free:
+            return Taken(charge, _NOTHING, self._asked_by, 0.0, None, None)
         total = 0.0
         if self.total is not None:
             total = self._asked
@@ -146,6 +167,17 @@ class TokenBudget:
             self.output.give_back(taken.need.expected - usage.output_tokens, now)
         return total > 0 or self.input is not None or self.output is not None
 
+    def answered(self, usage: Usage | None) -> None:
+        """Notice whether a reply that is an answer counts its tokens.
+
+        If none ever does, on a path such as an OCR's or a reranker's, an estimate can never be corrected. Then it
+        does not hold requests back alone: the provider can refuse, and is obeyed.
+        """
+        if self._uncounted < 0:
+            return
+        is_counted = usage is not None and (usage.input_tokens is not None or usage.output_tokens is not None)
+        self._uncounted = _NEVER if is_counted else self._uncounted + 1
+
     def adopt_hints(self, hints: RateHints, now: float) -> None:
         """Start the charging model if headers describe a bucket, at the provider's own rate."""
         if not hints.tpm or hints.remaining_tokens is None or self.total is None:
@@ -174,6 +206,7 @@ class TokenBudget:
 
     def refused(self, taken: Taken, hints: RateHints | None, now: float) -> None:
         """Handle a refusal for tokens: the charging model may be wrong."""
+        self._uncounted = _NEVER
         if self.observer is not None:
             if taken.observer is self.observer and taken.sent is not None:
                 self.observer.on_token_refusal(

@@ -21,6 +21,8 @@ class Charge(Struct, frozen=True, kw_only=True):
     output_tokens: int
     #: Whether the request states its maximum output; otherwise `output_tokens` is an estimate.
     bounded: bool = True
+    #: Whether replies to its path usually count tokens, so that the estimate can be corrected.
+    counted: bool = True
 
 
 class TokenLimit(Struct, frozen=True, kw_only=True):

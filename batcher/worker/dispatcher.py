@@ -5,7 +5,7 @@ import asyncio
 from batcher.domain.lanes import Charge
 from batcher.domain.requests import Claim
 from batcher.policy.retry.circuit_breaker import Permission, paused, verdict
-from batcher.policy.tokens.estimate import names_maximum
+from batcher.policy.tokens.estimate import counts_tokens, names_maximum
 from batcher.ports import Budget, Reservation
 from batcher.worker.aio import wait_for
 from batcher.worker.attempts.attempt import Dispatch
@@ -59,6 +59,7 @@ class Dispatcher:
             input_tokens=claim.est_input,
             output_tokens=claim.est_output,
             bounded=names_maximum(claim.body, claim.est_output),
+            counted=counts_tokens(claim.path),
         )
         if self._oversized.dead_letter(lane, claim, charge):
             return

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,12 +11,12 @@ from batcher.cli.params.job_options import PARSING_OPTIONS
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.errors import WRONG_USE, bad_line_texts
 from batcher.cli.terminal.output import duration, number, print_json, row_count, say, table
-from batcher.config import Flags, resolve_job
+from batcher.config import SIMULATED_BASE_URL, Flags, resolve_job
 from batcher.domain.requests import BadLines
 from batcher.policy.input.deduplication import advice
 
 if TYPE_CHECKING:
-    from batcher.services.jobs.check import Checked, Workload
+    from batcher.services.jobs.check import Checked, MeanOutputs, Workload
 
 _EPILOG = """\b
 Examples:
@@ -71,7 +72,7 @@ def check(
     settings = resolve_job(flags, remembered=None, environ=os.environ, file=session.file())
     options = parsing_options(url, model, no_body_checks=no_body_checks, as_json=as_json)
     with open_source(file) as source:
-        checked, groups = check_file(source, settings, options)
+        checked, groups = check_file(source, settings, options, mean_outputs=lambda: _means(session.db))
     print_json(checked) if as_json else _say(checked, groups)
     say_limits_without_model(sorted({load.model for load in checked.models}), flags)
     return WRONG_USE if checked.invalid else 0
@@ -84,8 +85,16 @@ def _say(checked: "Checked", groups: Sequence[BadLines]) -> None:
     say(f"{checked.file}: {lines}, {number(checked.valid)} valid, {number(checked.invalid)} invalid")
     if checked.models:
         say()
-        head = ["model", "url", "rows", "tokens in", "tokens out (max)", "limit", "time"]
-        table([head, *(_row(load) for load in checked.models)], right=frozenset({2, 3, 4, 6}))
+        kinds = {"expected" if load.unbounded else "max" for load in checked.models}
+        out = f"tokens out ({kinds.pop()})" if len(kinds) == 1 else "tokens out"
+        head = ["model", "url", "rows", "tokens in", out, "limit", "time"]
+        table(
+            [head, *(_row(load, is_mixed=out == "tokens out") for load in checked.models)],
+            right=frozenset({2, 3, 4, 6}),
+        )
+    for load in checked.models:
+        if load.unbounded:
+            say(f"  {_expected(load)}")
     _say_repeats(checked)
     _say_time(checked)
     for text in checked.notes:
@@ -94,13 +103,34 @@ def _say(checked: "Checked", groups: Sequence[BadLines]) -> None:
         say(f"→ {text}")
 
 
-def _row(load: "Workload") -> list[str]:
+def _means(db: str) -> "MeanOutputs":
+    """Return the mean output tokens of each model's real answers in the store; only then is it opened."""
+    if not Path(db).exists():
+        return {}
+    from batcher.services.jobs.expected_output import mean_outputs  # noqa: PLC0415 - `check` needs no database
+
+    return mean_outputs(db, but_not=SIMULATED_BASE_URL)
+
+
+def _expected(load: "Workload") -> str:
+    """Say what the output tokens of rows without a stated maximum are."""
+    answers = "1 answer names" if load.unbounded == 1 else f"{number(load.unbounded)} answers name"
+    each = number(load.expected_each or 0)
+    of_model = load.model or "this model"
+    if not load.answers_seen:
+        return f"{answers} no maximum, so {each} tokens each is a guess: no answer of {of_model} is stored"
+    seen = "1 answer" if load.answers_seen == 1 else f"{number(load.answers_seen)} answers"
+    return f"{answers} no maximum; {each} tokens each is expected, the mean of {seen} of {of_model} in this store"
+
+
+def _row(load: "Workload", *, is_mixed: bool) -> list[str]:
+    tokens = number(load.output_tokens)
     return [
         load.model or "(no model)",
         load.url,
         number(load.requests),
         number(load.input_tokens),
-        number(load.output_tokens),
+        f"{'expected' if load.unbounded else 'at most'} {tokens}" if is_mixed else tokens,
         load.binding or "not given",
         "-" if load.seconds is None else duration(load.seconds),
     ]
@@ -122,6 +152,8 @@ def _say_time(checked: "Checked") -> None:
     say()
     slowest = next(load for load in checked.models if load.seconds == checked.seconds)
     limit = f"{slowest.binding} of {slowest.model or 'this model'}"
-    say(f"time: at least {duration(checked.seconds)}, limited by {limit}")
+    same = [load for load in checked.models if load.model == slowest.model]
+    about = "about" if slowest.binding == "tpm" and any(load.unbounded for load in same) else "at least"
+    say(f"time: {about} {duration(checked.seconds)}, limited by {limit}")
     if any(load.seconds is None for load in checked.models):
         say("  models without a given limit are not counted")

@@ -56,6 +56,8 @@ class Need(Struct, frozen=True):
     prompt: float
     most: float
     expected: float
+    #: Whether replies to its path usually count tokens.
+    counted: bool = True
 
 
 def with_known_rule(memory: LaneMemory, host: str) -> LaneMemory:

@@ -6,6 +6,7 @@ high for Russian and Chinese. It decides when a request is sent, never whether.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -13,12 +14,11 @@ from msgspec import Struct
 
 from batcher.policy.api_paths import CHAT, COMPLETIONS, EMBEDDINGS, MODERATIONS, RESPONSES
 from batcher.policy.stated_maximum import MAXIMA
+from batcher.policy.tokens.media import MEDIA_TOKENS, base64_tokens, image_tokens, is_base64
 from batcher.policy.tokens.tokenizer import exact_tokens
 
 #: Assumed output tokens of each answer if the request names no maximum.
 DEFAULT_OUTPUT_TOKENS: Final = 512
-#: Tokens for each image, sound or file of any size, because the provider does not count its base64 text.
-MEDIA_TOKENS: Final = 1_000
 _CHAT_TOKENS: Final = 3
 _MESSAGE_TOKENS: Final = 3
 #: Larger estimates say nothing more, and this one fits the integer of every database.
@@ -27,9 +27,12 @@ _MOST: Final = 2**31 - 1
 _MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in MAXIMA)
 #: Fields whose JSON text the provider adds to the prompt.
 _SCHEMAS: Final = ("tools", "functions", "response_format", "text")
-_MEDIA: Final = ("image", "audio", "video", "file")
+_MEDIA: Final = ("image", "audio", "video", "file", "document", "screenshot")
+#: A smaller body holds no base64 worth a look.
+_LEAST_WITH_MEDIA: Final = 512
 #: Fields of a message or an item that the provider reads as text or as a list of parts.
 _SPOKEN: Final = frozenset({"content", "role", "name", "refusal", "reasoning_content", "arguments", "output"})
+_COUNTED: Final = ("/completions", "/embeddings", "/responses", "/messages", ":generateContent")
 _CALLS: Final = ("tool_calls", "function_call")
 
 _Body = Mapping[str, object]
@@ -60,6 +63,12 @@ def maximum_field(body: bytes) -> str | None:
     return next((name for name in MAXIMA if isinstance(document, dict) and document.get(name) is not None), None)
 
 
+@lru_cache(maxsize=256)
+def counts_tokens(path: str) -> bool:
+    """Return whether replies to a path usually count tokens. An OCR's, a reranker's or an image's do not."""
+    return path.endswith(_COUNTED)
+
+
 def text_chat_tokens(spoken: list[str], *, messages: int, model: str) -> int:
     """Return the input tokens of a plain-text chat: what its messages say, roles included, without names."""
     return min(_MOST, _CHAT_TOKENS + _MESSAGE_TOKENS * messages + _of_texts(spoken, model))
@@ -75,9 +84,10 @@ class _Size(Struct, kw_only=True):
 
     texts: list[str] = []
     tokens: int = 0
+    model: object = None
 
-    def total(self, model: object) -> int:
-        return min(_MOST, self.tokens + _of_texts(self.texts, model))
+    def total(self) -> int:
+        return min(_MOST, self.tokens + _of_texts(self.texts, self.model))
 
 
 def _of_texts(texts: list[str], model: object) -> int:
@@ -97,13 +107,16 @@ def estimate(path: str, body: object, size: int) -> TokenEstimate:
     """Estimate a decoded body. `size` is its JSON in bytes, used for endpoints whose fields are unknown."""
     if not isinstance(body, dict):
         return TokenEstimate(input_tokens=min(_MOST, _by_bytes(size)), output_tokens=0)
-    seen = _Size()
+    seen = _Size(model=body.get("model"))
     count = _COUNTS.get(path) or (_count_chat if isinstance(body.get("messages"), list) else None)
     if count is None:
-        seen.tokens = _by_bytes(size)
+        if size >= _LEAST_WITH_MEDIA:
+            document = _without_media(body, seen)
+            size = size if seen.tokens == 0 else len(_encode(document))
+        seen.tokens += _by_bytes(size)
     else:
         count(body, seen)
-    return TokenEstimate(input_tokens=seen.total(body.get("model")), output_tokens=_output(path, body))
+    return TokenEstimate(input_tokens=seen.total(), output_tokens=_output(path, body))
 
 
 def _output(path: str, body: _Body) -> int:
@@ -153,14 +166,13 @@ def _count_prompt(body: _Body, seen: _Size) -> None:
 
 def _count_texts(value: object, seen: _Size) -> None:
     """Count a text, token ids, or a list of either; an object (a moderation's image) is a part."""
-    if not isinstance(value, list):
-        _count_content(value, seen)
-        return
-    for item in value:
+    for item in value if isinstance(value, list) else (value,):
         if isinstance(item, int):
             seen.tokens += 1
         elif isinstance(item, list):
             seen.tokens += len(item)
+        elif isinstance(item, str) and is_base64(item):
+            seen.tokens += base64_tokens(item, seen.model)
         else:
             _count_part(item, seen)
 
@@ -197,11 +209,34 @@ def _count_part(part: object, seen: _Size) -> None:
     if isinstance(text, str):
         _count_content(text, seen)
     elif any(word in shown for word in _MEDIA):
-        seen.tokens += MEDIA_TOKENS
+        seen.tokens += _media_tokens(part, shown, seen.model)
     elif "content" in part:
         _count_content(part["content"], seen)
     else:
-        seen.texts.append(_encode(part).decode())
+        seen.texts.append(_encode(_without_media(part, seen)).decode())
+
+
+def _media_tokens(part: _Body, kind: str, model: object) -> int:
+    """Return the tokens of an image, by the model's rule, or of a sound or a file."""
+    if "image" not in kind and "screenshot" not in kind:
+        return MEDIA_TOKENS
+    given = part.get("image_url", part.get("image", part.get("source")))
+    within: _Body = given if isinstance(given, dict) else {}
+    image = within.get("url", within.get("data", given))
+    low = within.get("detail", part.get("detail")) == "low"
+    return image_tokens(image if isinstance(image, str) else "", model, low=low)
+
+
+def _without_media(value: object, seen: _Size) -> object:
+    """Count the base64 texts in a value of any form; return the value without them."""
+    if isinstance(value, str):
+        if not is_base64(value):
+            return value
+        seen.tokens += base64_tokens(value, seen.model)
+        return ""
+    if isinstance(value, dict):
+        return {key: _without_media(each, seen) for key, each in value.items()}
+    return [_without_media(each, seen) for each in value] if isinstance(value, list) else value
 
 
 def _count_schemas(body: _Body, seen: _Size) -> None:

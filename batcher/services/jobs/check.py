@@ -1,7 +1,8 @@
 """Validate a job file without a store or a network, and estimate the tokens and the time that it will take."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from enum import StrEnum
 from hashlib import sha256
 
 from msgspec import Struct
@@ -15,6 +16,7 @@ from batcher.policy.input.deduplication import differs_each_time, fingerprint, r
 from batcher.policy.input.form_advice import STDIN
 from batcher.policy.input.key_sets import KEY_BYTES, CompactKeyIndex
 from batcher.policy.input.row_notes import NoteCounter
+from batcher.policy.tokens.estimate import DEFAULT_OUTPUT_TOKENS, names_maximum
 from batcher.services.jobs.line_chunks import checked_lines
 from batcher.services.jobs.options import SubmitOptions, parse_options
 from batcher.services.jobs.refused_lines import RefusedLines
@@ -28,6 +30,17 @@ class LineError(Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class OutputBasis(StrEnum):
+    """What the output tokens of a model are."""
+
+    #: Every row names its maximum.
+    MAXIMUM = "maximum"
+    #: Some rows name none; the mean of this store's answers is expected of them.
+    ANSWERS = "answers"
+    #: Some rows name none, and there are no answers to go by.
+    GUESS = "guess"
+
+
 class Workload(Struct, kw_only=True):
     """The load of one model and url. Tokens are estimates for the rows that would be sent."""
 
@@ -37,8 +50,13 @@ class Workload(Struct, kw_only=True):
     requests: int = 0
     sent: int = 0
     input_tokens: int = 0
-    #: The maximum: every answer at its full length.
+    #: The maximum, every answer at its full length; if rows name no maximum, what is expected.
     output_tokens: int = 0
+    output_basis: OutputBasis = OutputBasis.MAXIMUM
+    #: Answers without a stated maximum; what is expected of each, which is the mean of so many stored answers.
+    unbounded: int = 0
+    expected_each: int | None = None
+    answers_seen: int = 0
     #: The limit that binds the model, rpm or tpm, and the seconds that all of its urls together take under it.
     binding: str | None = None
     seconds: float | None = None
@@ -71,10 +89,21 @@ class Checked(Struct, kw_only=True):
     binding: str | None
 
 
-def check_file(source: Source, settings: JobSettings, options: SubmitOptions) -> tuple[Checked, list[BadLines]]:
+#: Model → the mean output tokens of its answers, and how many answers there are.
+MeanOutputs = Mapping[str, tuple[float, int]]
+
+
+def check_file(
+    source: Source,
+    settings: JobSettings,
+    options: SubmitOptions,
+    *,
+    mean_outputs: Callable[[], MeanOutputs] = dict,
+) -> tuple[Checked, list[BadLines]]:
     """Validate every line; return what was found, and the invalid lines by reason.
 
-    Raises InputError if the file cannot be read or holds no line.
+    `mean_outputs` is called if rows name no maximum output, to know what to expect. Raises InputError if
+    the file cannot be read or holds no line.
     """
     check = _Check(settings, options.keep_bad)
     for line in checked_lines(read_lines(source, name=source.name), parse_options(settings, options)):
@@ -83,6 +112,8 @@ def check_file(source: Source, settings: JobSettings, options: SubmitOptions) ->
         raise InputError(f"{source.name} holds no request", source=source.name, hint="one JSON request per line")
     name, refused = source.name, check.refused
     models = sorted(check.models.values(), key=lambda each: (each.model, each.url))
+    if any(load.unbounded for load in models):
+        _expect_outputs(models, mean_outputs())
     _set_limits(models, settings)
     slowest = max(models, key=lambda each: -1 if each.seconds is None else each.seconds, default=None)
     valid = check.lines - refused.count
@@ -140,13 +171,26 @@ class _Check:
             return
         load.sent += 1
         load.input_tokens += line.est_input
-        load.output_tokens += line.est_output
+        if names_maximum(line.body, line.est_output):
+            load.output_tokens += line.est_output
+        else:
+            load.unbounded += max(1, line.est_output // DEFAULT_OUTPUT_TOKENS)
 
     def _repeats_another(self, line: ParsedLine) -> bool:
         return (
             shares_answer(line, self._mode)
             and self._bodies.add(fingerprint(line.path, line.body), line.line) is not None
         )
+
+
+def _expect_outputs(models: Iterable[Workload], means: MeanOutputs) -> None:
+    """Add what is expected of the answers without a stated maximum."""
+    for load in models:
+        if load.unbounded:
+            mean, load.answers_seen = means.get(load.model, (DEFAULT_OUTPUT_TOKENS, 0))
+            load.expected_each = round(mean)
+            load.output_tokens += round(mean * load.unbounded)
+            load.output_basis = OutputBasis.ANSWERS if load.answers_seen else OutputBasis.GUESS
 
 
 def _set_limits(models: Iterable[Workload], settings: JobSettings) -> None:
@@ -166,7 +210,8 @@ def _set_limits(models: Iterable[Workload], settings: JobSettings) -> None:
 def binding_limit(limits: Limits, *, requests: int, tokens: int) -> tuple[str | None, float | None]:
     """Return the limit per minute that takes longest, and the seconds; (None, None) if no limit is given.
 
-    Tokens are charged as prompt plus maximum output, as a lane does until it has learned the provider's rule.
+    Tokens are charged as prompt plus maximum (or else expected) output, as a lane does until it has learned the
+    provider's rule.
     """
     times = []
     if limits.rpm is not None:

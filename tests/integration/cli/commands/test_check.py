@@ -3,10 +3,12 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from tests.support.commands import batcher, chat, job_file, line
+from tests.support.programs import provider, run_on
 
 
 @pytest.fixture
@@ -46,6 +48,10 @@ def test_the_json_has_its_keys(good):
                 "sent": 4,
                 "input_tokens": found["models"][0]["input_tokens"],
                 "output_tokens": 400,
+                "output_basis": "maximum",
+                "unbounded": 0,
+                "expected_each": None,
+                "answers_seen": 0,
                 "binding": None,
                 "seconds": None,
             }
@@ -205,3 +211,38 @@ def test_a_check_loads_no_database(folder):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "[]"
+
+
+def test_without_a_maximum_the_output_is_expected_and_never_at_most(folder):
+    free = {"model": "free", "messages": [{"role": "user", "content": "x"}]}
+    job_file(folder / "free.jsonl", *(line(f"row-{n}", {**free, "seed": n}) for n in range(10)))
+    load = checked("free.jsonl")["models"][0]
+    assert (load["output_basis"], load["unbounded"], load["output_tokens"]) == ("guess", 10, 5120)
+    out = batcher("check", "free.jsonl", "--tpm", "10k").out
+    assert "tokens out (expected)" in out
+    assert "10 answers name no maximum, so 512 tokens each is a guess: no answer of free is stored" in out
+    assert "time: about" in out
+    assert "max)" not in out
+    job_file(folder / "mixed.jsonl", line("a", free), line("b", chat(max_tokens=7)), line("c", {**free, "n": 3}))
+    out = batcher("check", "mixed.jsonl").out
+    assert "at most 7" in out
+    assert "expected 2,048" in out
+    assert "4 answers name no maximum" in out
+
+
+def test_what_is_expected_is_the_mean_of_this_stores_answers_of_the_model(folder):
+    free = {"model": "free", "messages": [{"role": "user", "content": "x"}]}
+    job_file(folder / "free.jsonl", *(line(f"row-{n}", {**free, "seed": n}) for n in range(10)))
+    batcher("run", "free.jsonl", "--simulate")
+    assert checked("free.jsonl")["models"][0]["output_basis"] == "guess"
+    with provider() as server:
+        status = run_on(server, "free.jsonl", "--json").json
+    load = checked("free.jsonl")["models"][0]
+    assert (load["output_basis"], load["answers_seen"]) == ("answers", 10)
+    assert load["output_tokens"] == status["tokens"]["output"]
+    assert (
+        f"{load['expected_each']} tokens each is expected, the mean of 10 answers of free"
+        in batcher("check", "free.jsonl").out
+    )
+    Path("batcher.db").write_text("not a store")
+    assert checked("free.jsonl")["models"][0]["output_basis"] == "guess"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batcher.policy.tokens.estimate import DEFAULT_OUTPUT_TOKENS, MEDIA_TOKENS, estimate
+from batcher.policy.tokens.estimate import DEFAULT_OUTPUT_TOKENS, estimate
+from batcher.policy.tokens.media import MEDIA_TOKENS
 
 CHAT = "/v1/chat/completions"
 #: Of each chat, 3 tokens are for the request, 3 for the message, and 4 bytes for `user`.
