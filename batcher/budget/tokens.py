@@ -16,7 +16,7 @@ from batcher.policy.rate.token_bucket import is_same_limit
 
 #: Answers without token counts after which an estimate alone holds nothing back, if replies to the path usually
 #: have none.
-UNCOUNTED: Final = 3
+UNCOUNTED: Final = 1
 _NEVER: Final = -(10**9)
 
 

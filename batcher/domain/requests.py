@@ -10,7 +10,7 @@ from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
 from batcher.domain.states import AnswerMark
 
 
-class ParsedLine(Struct, frozen=True, kw_only=True, gc=False):
+class ParsedLine(Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """One valid line of a job file.
 
     `path` is a plain path, normalized (`/chat/completions` becomes `/v1/chat/completions`). `body` is the

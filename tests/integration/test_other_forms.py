@@ -66,6 +66,7 @@ CONVERTED: dict[str, tuple[str, str | bytes, int]] = {
     "without line ends": ("joined.jsonl", "".join(json.dumps(each) for each in numbered(3)), 3),
     "with commas": ("commas.jsonl", "".join(json.dumps(each) + ",\n" for each in numbered(3)), 3),
     "repeated ids": ("twice.jsonl", text_of(*numbered(2), *numbered(2)), 4),
+    "a list in one object": ("list.json", json.dumps({"requests": numbered(3)}), 3),
     "rows of data": ("rows.jsonl", text_of({"id": 1, "question": "Why?"}, {"id": 2, "question": "How?"}), 2),
     "rows with a strange key": ("odd.jsonl", text_of({"the question's text": 'Why "?'}), 1),
     "Alpaca's rows": ("alpaca.jsonl", text_of({"instruction": "Translate", "input": "Hello", "output": "x"}), 1),

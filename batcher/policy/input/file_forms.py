@@ -26,11 +26,7 @@ _MAGIC: Final = (
     (b"\xfe\xff", Form.UTF_16),
 )
 _ZIP: Final = (b"PK\x03\x04", b"PK\x05\x06")
-_OFFICE: Final = (
-    b"[Content_Types].xml",
-    b"xl/workbook",
-    b"mimetypeapplication/vnd.oasis.opendocument.spreadsheet",
-)
+_OFFICE: Final = (b"xl/", b"vnd.oasis.opendocument.spreadsheet")
 _TAR_MAGIC: Final = slice(257, 262)
 _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 _TABLE_ENDINGS: Final = re.compile(r"\.(csv|tsv)(\.gz|\.zst)?$", re.IGNORECASE)

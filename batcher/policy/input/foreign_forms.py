@@ -27,6 +27,7 @@ class Form(StrEnum):
     PRETTY = "pretty_printed"
     CONCATENATED = "concatenated"
     COMMAS = "commas_between_lines"
+    WRAPPED = "list_of_requests"
     CSV = "csv"
     UTF_16 = "utf16"
     ZIP = "zip"
@@ -66,7 +67,13 @@ def form_of_object(document: _Document) -> Form | None:
         return Form.GEMINI
     if isinstance(request, dict) and ("contents" in request or "content" in request):
         return Form.GEMINI
+    if _is_list_of_objects(document.get("requests")):
+        return Form.WRAPPED
     return Form.BEDROCK if "modelInput" in document else None
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(each, dict) for each in value)
 
 
 def _is_result(document: _Document) -> bool:
@@ -137,6 +144,7 @@ REASONS: Final[Mapping[Form, str]] = {
     Form.LFS_POINTER: "a Git LFS pointer, not the file itself",
     Form.CONFLICT: "a conflict marker of Git: the file holds two versions of some lines",
     Form.ARRAY: "a JSON array, not a JSON object; a line is one request, in braces",
+    Form.WRAPPED: "a list of requests in one object; a line is one request",
     Form.COMMAS: "something follows the request, as in a JSON array; a line holds one request and nothing else",
     Form.CONCATENATED: "not JSON: two or more requests on one line; each needs a line of its own",
 }

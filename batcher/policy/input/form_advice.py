@@ -113,6 +113,12 @@ def _commas(name: str) -> str:
     return f"`{program}{source} > {shlex.quote(lines_file(name))}` removes the commas; then {run_it(name)}"
 
 
+def _wrapped(name: str) -> str:
+    return (
+        f"`{with_jq(chr(39) + '.requests[]' + chr(39), name)}` puts each request on a line; then check that file"
+    )
+
+
 def _pretty(name: str) -> str:
     return f"`{with_jq('.', name)}` puts each request on a line of its own; then {run_it(name)}"
 
@@ -167,6 +173,7 @@ _ADVICE: Final[Mapping[Form, Callable[[str], str]]] = {
     Form.LFS_POINTER: _lfs_pointer,
     Form.CONFLICT: _conflict,
     Form.ARRAY: _array,
+    Form.WRAPPED: _wrapped,
     Form.PRETTY: _pretty,
     Form.COMMAS: _commas,
     Form.CONCATENATED: _pretty,
