@@ -9,7 +9,7 @@ from batcher.domain.lanes import Charge, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import RefusalCause
-from tests.unit.budget.runs import LANE, now, opened
+from tests.unit.budget.runs import LANE, finish, now, opened, refuse
 
 #: At 6,000 tokens a minute, 10 s each.
 PAGE = Charge(input_tokens=1_000, output_tokens=0, counted=False)
@@ -23,10 +23,7 @@ async def times_of(budgets, charges, usages, hints=None):
     for charge, usage in zip(charges, usages, strict=True):
         place = await budgets.reserve(LANE, charge)
         times.append(now())
-        budgets.reconcile(place, usage)
-        budgets.answered(LANE)
-        if hints is not None:
-            budgets.adopt_hints(LANE, hints)
+        finish(budgets, place, usage=usage, hints=hints)
     return times
 
 
@@ -61,8 +58,7 @@ async def test_a_refusal_for_tokens_brings_the_limit_back():
     budgets = opened(Limits(tpm=6_000))
     await times_of(budgets, [PAGE] * 6, [NONE] * 6)
     place = await budgets.reserve(LANE, PAGE)
-    budgets.reconcile(place, None)
-    budgets.cool_down(LANE, wait_us=None, jitter=0.0, restart_ramp=False, why=RefusalCause.TOKENS)
+    refuse(budgets, place, cause=RefusalCause.TOKENS)
     times = await times_of(budgets, [PAGE] * 4, [NONE] * 4)
     assert times[-1] - times[-2] == pytest.approx(10, rel=0.2)
 
@@ -75,8 +71,7 @@ async def test_what_goes_uncharged_and_is_cancelled_gives_nothing_back():
         budgets.cancel(await budgets.reserve(LANE, PAGE))
     place = await budgets.reserve(LANE, PAGE)
     # It counts after all, and is charged.
-    budgets.reconcile(place, Usage(input_tokens=1_000, output_tokens=0))
-    budgets.answered(LANE)
+    finish(budgets, place, usage=COUNTS)
     assert now() == started
     await budgets.reserve(LANE, PAGE)
     await asyncio.wait_for(budgets.reserve(LANE, PAGE), 60)
