@@ -274,6 +274,8 @@ class State:
     alone: RequestId | None = None
     #: The refusals of requests that are not settled yet.
     refusals: dict[RequestId, RowRefusals] = field(default_factory=dict)
+    #: How often requests that are not settled yet were refused for their key or address, and others were not.
+    blocked_alone: dict[RequestId, int] = field(default_factory=dict)
     #: Set when a leader has ended and not all of its followers have.
     followers_left: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set when the claimer has something to do.

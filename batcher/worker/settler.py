@@ -282,6 +282,7 @@ class Settler:
                 self._ask_again(settlement, now if due is None else now + max(0, due - wall) / 1e6)
             else:
                 self._state.refusals.pop(settlement.claim.request_id, None)
+                self._state.blocked_alone.pop(settlement.claim.request_id, None)
 
     def _ask_again(self, settlement: Settlement, at: float) -> None:
         route = self._state.routes[settlement.claim.route_id]

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 MOST_ATTEMPTS = 6
 #: Refusals of one row that no other send of it can show to be about the key.
 _ALONE = frozenset({Fate.FORBIDDEN_ROW, Fate.UNKNOWN_ROW, Fate.BAD_REQUEST})
+#: How often a row is tried whose address is not there, after a pause for that was resumed.
+FEW_TIMES = 3
 #: How often a cause is retried, if less often than `max_attempts`.
 FEWER = {
     Fate.NO_CHOICES: 2,
@@ -83,6 +85,8 @@ class Autopsy:
         is_none_there = bool(spent) and all(each.fate in NO_BACKEND for each in spent)
         require(bool(paused) or not is_none_there, "I17 a gateway without a backend spends no row", row, spent)
         last = spent[-1].fate if spent else Fate.ANSWER
+        if last in NO_BACKEND and sum(each.fate in NO_BACKEND for each in spent) >= FEW_TIMES:
+            return True
         return len(spent) >= FEWER.get(last, MOST_ATTEMPTS)
 
     def _has_timed_out(self, row: Row) -> bool:

@@ -29,8 +29,8 @@ from batcher.worker.settler import Settler
 
 #: From the widest scope to the narrowest.
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
-#: Attempts of a row whose key is refused, while others are answered with the same.
-_FEW_ATTEMPTS = 3
+#: How often a row is tried whose key or address is refused, while others are answered with the same.
+_FEW_TIMES = 3
 #: Seconds without anything else in hand after which undecided failures wait for one another.
 _STALLED_SECONDS = 3.0
 #: Codes of answers that miss the format which the request asks for: ours, and those of providers.
@@ -203,11 +203,25 @@ class Verdicts:
             one = kept.pop(number)
             attempt, decision = one.attempt, one.decision
             if attempt.failure.pause is not None:
-                outcome = _of_one_row(attempt.failure)
+                outcome = self._of_one_row(attempt)
                 attempt, decision = replace(attempt, outcome=outcome), self._decide(attempt.claim, outcome)
             self.settle(attempt, decision)
         if not kept:
             self._undecided.pop(route.id, None)
+
+    def _of_one_row(self, attempt: Attempt) -> Failure:
+        """Return a failure that would pause as one of its row alone.
+
+        A key that others use works again soon, and so does an address: a gateway may have had nothing behind it.
+        Attempts for other causes do not count against it.
+        """
+        failure, request = attempt.failure, attempt.claim.request_id
+        is_about_address = failure.pause is not None and failure.pause.reason is PauseReason.ENDPOINT
+        if not _is_about_key(failure) and not is_about_address:
+            return replace(failure, kind=FailureKind.PERMANENT, pause=None)
+        times = self._state.blocked_alone[request] = self._state.blocked_alone.get(request, 0) + 1
+        most = None if times < _FEW_TIMES else 1
+        return replace(failure, kind=FailureKind.TRANSIENT, pause=None, most_attempts=most)
 
     def _decide(self, claim: Claim, outcome: Failure) -> Decision:
         return decide(
@@ -310,16 +324,3 @@ class Verdicts:
 
 def _is_about_key(outcome: Failure) -> bool:
     return outcome.pause is not None and outcome.pause.scope is PauseScope.KEY
-
-
-def _of_one_row(outcome: Failure) -> Failure:
-    """Return a failure that would pause as one of its row alone.
-
-    A key that others use works again soon, and so does an address: a gateway may have had nothing behind it, for
-    as long as any outage.
-    """
-    if _is_about_key(outcome):
-        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, most_attempts=_FEW_ATTEMPTS)
-    if outcome.pause is not None and outcome.pause.reason is PauseReason.ENDPOINT:
-        return replace(outcome, kind=FailureKind.TRANSIENT, pause=None, outage=True)
-    return replace(outcome, kind=FailureKind.PERMANENT, pause=None)
