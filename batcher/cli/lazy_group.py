@@ -23,7 +23,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "doctor": ("doctor", "doctor", "Check settings, key, endpoint and store, and suggest fixes."),
     "bundle": ("bundle", "bundle", "Pack diagnostics for a support request into one zip."),
     "simulate": ("simulate", "simulate", "Serve a simulated provider on localhost."),
-    "db": ("db", "db", "Check, back up or upgrade the store."),
+    "db": ("db", "db", "Check, compact, back up or upgrade the store."),
 }
 
 

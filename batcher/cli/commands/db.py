@@ -1,4 +1,4 @@
-"""`batcher db`: check, back up or upgrade the store."""
+"""`batcher db`: check, compact, back up or upgrade the store."""
 
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ Examples:
 @click.group(epilog=_GROUP_EPILOG)
 @shared
 def db() -> None:
-    """Check, back up or upgrade the store.
+    """Check, compact, back up or upgrade the store.
 
     The store is one SQLite file: batcher.db, unless --db, BATCHER_DB or batcher.toml names another.
     """
@@ -87,6 +87,21 @@ def backup(session: Session, *, file: str, force: bool) -> None:
     from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
 
     say(f"{session.db} → {file} ({size(maintain.backup(session.db, file, replace=force))})")
+
+
+@db.command(epilog="\b\nExamples:\n  batcher db compact\n  batcher db compact --db old.db")
+@shared
+@click.pass_obj
+def compact(session: Session) -> None:
+    """Write the store again without free space.
+
+    `batcher delete` gives disk space back by itself, except in a store made by an earlier version, which this
+    command changes. It takes up to twice the size of the store on disk, and no job may be running.
+    """
+    from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
+
+    before, after = maintain.compact(session.db)
+    say(f"{session.db}: {size(before)} → {size(after)}")
 
 
 def _say(found: "StoreCheck") -> None:

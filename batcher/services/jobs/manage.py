@@ -13,6 +13,7 @@ from batcher.domain.states import JobState
 from batcher.ports import Clock
 from batcher.services.runs.status import in_flight
 from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing
+from batcher.services.store.reclaim import reclaim
 from batcher.services.store.turns import let_others_write
 from batcher.store.jobs import jobs
 from batcher.store.jobs.id_range import parts
@@ -154,6 +155,7 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
         with database.write() as connection:
             more = jobs.delete_some(connection, job)
         let_others_write()
+    reclaim(database)
     return Deleted(job=job, requests=job.total)
 
 

@@ -5,6 +5,7 @@ from msgspec import Struct
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Clock
 from batcher.services.runs.status import timestamp
+from batcher.services.store.reclaim import reclaim
 from batcher.store.reports import cache
 from batcher.store.sqlite.database import Database
 
@@ -54,4 +55,6 @@ def clear(database: Database, *, older_than: float | None, clock: Clock) -> int:
     """Remove cached answers: all, or those older than `older_than` seconds; returns how many."""
     before = None if older_than is None else clock.now() - round(older_than * 1e6)
     with database.write() as connection:
-        return cache.clear(connection, before=before)
+        cleared = cache.clear(connection, before=before)
+    reclaim(database)
+    return cleared

@@ -1,16 +1,17 @@
-"""Maintain the store: upgrade, check, back up."""
+"""Maintain the store: upgrade, check, compact, back up."""
 
 from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
 
-from batcher.domain.errors import StoreError, UsageError
+from batcher.domain.errors import RunnerBusy, StoreError, UsageError
 from batcher.files.writing import check_target, remove_left_over
 from batcher.ports import Clock
-from batcher.services.store.open_store import NO_STORE_HINT, exists, open_or_create
+from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing, open_or_create
 from batcher.store.sqlite import maintenance, migrate
 from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.store.sqlite.read_only import open_for_reading
 
 
@@ -93,6 +94,29 @@ def backup(path: str, target: str, *, replace: bool) -> int:
     with closing(open_for_reading(Path(path))) as database:
         maintenance.backup(database, place, replace=replace)
     return place.stat().st_size
+
+
+def compact(path: str) -> tuple[int, int]:
+    """Write the store again without free space; returns its sizes in bytes before and after.
+
+    Raises StoreError if there is no store, its schema is not current, or a runner is using it.
+    """
+    _require(path)
+    with open_existing(path) as database:
+        lock = RunnerLock(database.path)
+        try:
+            lock.acquire()
+            before = _size(database.path)
+            maintenance.compact(database)
+            return before, _size(database.path)
+        except RunnerBusy as busy:
+            raise RunnerBusy(
+                f"a runner (pid {busy.pid}) is using the store {database.path}",
+                pid=busy.pid,
+                hint="let it end, or stop it; then try again",
+            ) from busy
+        finally:
+            lock.close()
 
 
 def _require(path: str) -> None:

@@ -30,6 +30,8 @@ from batcher.store.sqlite.wal_flush import FLUSHES, LogFile, flush_log
 
 #: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
+#: Freed pages can be given back to the disk in small steps (`maintenance.reclaim_some`).
+INCREMENTAL = "PRAGMA auto_vacuum = INCREMENTAL"
 
 
 def _prepare_file(path: Path) -> None:
@@ -123,6 +125,8 @@ class Database:
         if self._is_set_up():
             return
         with self._mutex, self._lock.held():
+            # Takes effect in a new file, before WAL mode is set; in another one, with `db compact`.
+            self._writer.exec_driver_sql(INCREMENTAL)
             if (mode := self._patiently("PRAGMA journal_mode = WAL")) != "wal":
                 raise StoreError(
                     f"the store {self.path} cannot be kept in SQLite's WAL mode here (it stays in mode {mode})",
@@ -134,6 +138,16 @@ class Database:
     def _is_set_up(self) -> bool:
         mark = self._writer.exec_driver_sql("PRAGMA application_id").scalar()
         return mark == APPLICATION_ID and self._writer.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
+
+    @contextmanager
+    def alone(self) -> Iterator[Connection]:
+        """Yield the write connection, without a transaction, while no other process of ours writes.
+
+        For what SQLite does in a transaction of its own, such as VACUUM.
+        """
+        with self._mutex, self._lock.held(), storage_errors(self.path):
+            self._refuse_another_file()
+            yield self._writer
 
     @contextmanager
     def write(self, *, flush: bool = True) -> Iterator[Connection]:

@@ -14,8 +14,10 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from batcher.domain.errors import BatcherError, ForeignStore, StoreError, UsageError
 from batcher.domain.states import JobState
 from batcher.store.schema import attempts, cache, jobs, requests, responses
-from batcher.store.sqlite.database import Database
+from batcher.store.sqlite.database import INCREMENTAL, Database
 
+#: What `PRAGMA auto_vacuum` answers if freed pages can be given back step by step.
+_INCREMENTAL = 2
 #: The most problems that are listed; SQLite looks for no more either.
 MOST_PROBLEMS = 100
 
@@ -50,6 +52,32 @@ def row_counts(connection: Connection) -> dict[str, int]:
     ):
         counted[name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
     return counted
+
+
+def reclaim_some(connection: Connection, pages: int) -> bool:
+    """Give at most so many freed pages back to the disk; return whether more can be.
+
+    Nothing happens in a store that an earlier version made (see `compact`). The file shrinks at a checkpoint.
+    """
+    if connection.exec_driver_sql("PRAGMA auto_vacuum").scalar() != _INCREMENTAL:
+        return False
+    free = int(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one())
+    for _ in range(min(pages, free)):
+        # The driver steps a statement without columns once, and each step frees one page.
+        connection.exec_driver_sql("PRAGMA incremental_vacuum(1)")
+    return free > pages
+
+
+def compact(database: Database) -> None:
+    """Write the store's file again, without free pages, and so that it gives back what is freed later.
+
+    It takes up to twice the space of the file, and no one else can write meanwhile. The caller holds the runner's
+    lock.
+    """
+    with database.alone() as connection:
+        connection.exec_driver_sql(INCREMENTAL)
+        connection.exec_driver_sql("VACUUM")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
 
 
 def backup(database: Database, target: Path, *, replace: bool) -> None:
