@@ -11,6 +11,7 @@ from batcher.domain.states import JobState, ShownState
 from batcher.ports import Clock
 from batcher.services.results import export
 from batcher.services.results.export import Exported
+from batcher.services.results.places import remembered_by
 from batcher.services.results.write import remembered_output
 from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs as stored_jobs
@@ -75,6 +76,7 @@ class ResultWriter:
         self._tried.add(job_id)
         try:
             place = self._places.get(job_id) or remembered_output(job)
-            self.written[job_id] = export.write_job(self._database, job, results=place)
+            with remembered_by(job, place):
+                self.written[job_id] = export.write_job(self._database, job, results=place)
         except BatcherError as error:
             self.errors.append(error)

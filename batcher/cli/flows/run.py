@@ -92,7 +92,8 @@ def _check_outputs(database: Database, jobs: Sequence[Job], own_places: Mapping[
     _check_distinct_results(jobs)
     for job in jobs:
         place = own_places.get(job.id) or remembered_output(job)
-        places.check_places(database, place, source_path=job.source_path)
+        with places.remembered_by(job, place):
+            places.check_places(database, place, source_path=job.source_path)
 
 
 def _check_distinct_results(jobs: Sequence[Job]) -> None:

@@ -15,7 +15,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
 from batcher.services.jobs import change_settings
-from batcher.services.results.places import absolute, check_places
+from batcher.services.results.places import absolute, check_places, remembered_by
 from batcher.services.results.write import remembered_output
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
@@ -103,7 +103,8 @@ def _check_place(database: Database, job: Job, ready: Sequence[Job]) -> None:
                 f"its results would go to {display_path(place)}, like those of job {other.id}",
                 hint=f"run it with another results file: `batcher resume {job.id} -o job-{job.id}.results.jsonl`",
             )
-    check_places(database, place, source_path=job.source_path)
+    with remembered_by(job, place):
+        check_places(database, place, source_path=job.source_path)
 
 
 def _none_can_run(blocked: Sequence[tuple[Job, UsageError]]) -> UsageError:

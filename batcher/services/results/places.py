@@ -2,11 +2,15 @@
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from batcher.domain.errors import BatcherError, UsageError
+from batcher.domain.jobs import Job
+from batcher.domain.states import JobState
 from batcher.files.authorship import NotOfAJob, author_of
 from batcher.files.source import is_stdin
 from batcher.files.writing import check_target
@@ -92,6 +96,23 @@ def check_places(
     check_author(results_place)
     if may_fail:
         check_author(errors_place, of_errors=True)
+
+
+@contextmanager
+def remembered_by(job: Job, place: str) -> Iterator[None]:
+    """Add to an error about a remembered place, if its folder is gone, the command that names another.
+
+    A project's folder is moved or renamed with its store, or is mounted elsewhere in a container.
+    """
+    try:
+        yield
+    except BatcherError as error:
+        if Path(place).parent.is_dir():
+            raise
+        command = "resume" if job.state is JobState.OPEN else "results"
+        elsewhere = f"`batcher {command} {job.id} -o {shlex.quote(Path(place).name)}`"
+        kind = UsageError if isinstance(error, UsageError) else BatcherError
+        raise kind(error.message, hint=f"if the folder was moved: {elsewhere} writes here") from error
 
 
 def check_files(database: Database, places: Sequence[Path], *, sources: Iterable[str] = ()) -> None:

@@ -1,5 +1,6 @@
 """Write the results of one job to a file or to stdout."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from batcher.services.results.export import (
     write_job,
     write_lines,
 )
-from batcher.services.results.places import check_author, check_files, check_places, default_output
+from batcher.services.results.places import check_author, check_files, check_places, default_output, remembered_by
 from batcher.store.reports import job_counts
 from batcher.store.sqlite.database import Database
 
@@ -32,8 +33,8 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
     """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and its errors to `errors`.
 
     `errors` None: the errors file is beside the results; with stdout, a pipe or a device, no errors are written.
-    Raises UsageError
-    before anything is written if a file cannot be written or would overwrite the store or the job file.
+    Raises UsageError before anything is written if a file cannot be written or would overwrite the store or the
+    job file.
     """
     if output is not None and is_stdout(output):
         return _write_stream(database, job, stdout, name=STDOUT, errors=errors)
@@ -42,7 +43,8 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
             return _write_stream(database, job, stream, name=output, errors=errors)
     results = output or remembered_output(job)
     may_fail = _has_failed(database, job)
-    check_places(database, results, errors=errors, source_path=job.source_path, may_fail=may_fail)
+    with nullcontext() if output else remembered_by(job, results):
+        check_places(database, results, errors=errors, source_path=job.source_path, may_fail=may_fail)
     return write_job(database, job, results=results, errors=errors)
 
 
