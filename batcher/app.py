@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from batcher.clock import SystemClock, uptime
-from batcher.config import answer_scope, find_headers, find_key
+from batcher.config import answer_scope, find_headers, find_key, key_header
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
 from batcher.services.runs.descriptors import most_connections
@@ -73,9 +73,13 @@ def _sender(job: Job, base_url: str, environ: Mapping[str, str]) -> AbstractAsyn
     from batcher.sender.target import Target  # noqa: PLC0415
 
     settings = job.settings
+    key = None if settings.simulate else find_key(settings, environ)
+    carrier = key_header(settings.headers)
     target = Target(
         base_url=base_url,
-        key=None if settings.simulate else find_key(settings, environ),
+        key=key,
+        key_place="" if carrier is None else f"{settings.headers[carrier]}, which holds the header {carrier}",
+        missing_key=settings.api_key_env if key is None and carrier is None else "",
         headers=find_headers(settings, environ),
         timeout=settings.timeout,
         ca_file=settings.ca_file,

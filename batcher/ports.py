@@ -1,7 +1,7 @@
 """The interfaces that the worker depends on: small Protocols, each method a contract."""
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply, TransportFault
@@ -145,6 +145,21 @@ class Sender(Protocol):
 
         `path` is a plain path under `/v1/`; `body` is sent unchanged.
         """
+        ...
+
+
+@runtime_checkable
+class NamesKey(Protocol):
+    """What a sender may know of its key, for what is said about a key that is refused."""
+
+    @property
+    def key_place(self) -> str:
+        """Return where the key is, if a header of one's own carries it; else ""."""
+        ...
+
+    @property
+    def missing_key(self) -> str:
+        """Return the variable that holds no key, so that none is sent; else ""."""
         ...
 
 

@@ -30,5 +30,7 @@ class TransportFault(Struct, frozen=True, kw_only=True):
     latency_us: int
     #: Whether the provider may have seen the request (and billed it).
     sent: bool
+    #: No name server knows the host: its name is wrong, or this machine is not connected.
+    unknown_host: bool = False
     #: There was no file descriptor left for it: too many requests are in flight.
     no_descriptor: bool = False

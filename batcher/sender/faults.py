@@ -31,6 +31,8 @@ _HANG_UPS = (ConnectionResetError, ConnectionAbortedError, BrokenPipeError)
 #: How a closed connection is reported: as the end of the stream (no number), or as one of these.
 _CLOSED = frozenset({None, errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN, errno.ENOTCONN})
 
+_UNKNOWN_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
+
 _MESSAGES = {
     FaultKind.DNS: "the host of {where} cannot be found: {reason}",
     FaultKind.REFUSED: "cannot connect to {where}: {reason}",
@@ -72,6 +74,12 @@ def kind_of(error: Exception, progress: Progress) -> FaultKind:
     if isinstance(error, ReplyTooLarge):
         return FaultKind.REPLY_TOO_LARGE
     return _kind_of_exchange(error, progress) if progress.sent else _kind_of_connecting(error)
+
+
+def is_unknown_host(error: Exception) -> bool:
+    """Return whether a lookup found that there is no such host; a name server that fails says something else."""
+    cause = error.os_error if isinstance(error, ClientConnectorError) else error
+    return isinstance(cause, socket.gaierror) and cause.errno in _UNKNOWN_HOST
 
 
 def is_undecodable(error: BaseException) -> bool:

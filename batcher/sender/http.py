@@ -16,7 +16,14 @@ from batcher.policy.urls import request_url
 from batcher.ports import Clock
 from batcher.sender.body import RequestBody
 from batcher.sender.connect import open_pool, proxy_of
-from batcher.sender.faults import Progress, describe, is_undecodable, kind_of, lacks_descriptor
+from batcher.sender.faults import (
+    Progress,
+    describe,
+    is_undecodable,
+    is_unknown_host,
+    kind_of,
+    lacks_descriptor,
+)
 from batcher.sender.reading import ReplyReader
 from batcher.sender.target import Target, request_headers, secrets_of
 
@@ -125,8 +132,19 @@ class HttpSender:
             ended_at=max(sent_at, self._clock.now()),
             latency_us=self._since(began),
             sent=body.started,
+            unknown_host=kind is FaultKind.DNS and is_unknown_host(error),
             no_descriptor=kind is FaultKind.LOCAL and lacks_descriptor(error),
         )
+
+    @property
+    def key_place(self) -> str:
+        """Where the key is, if a header of one's own carries it."""
+        return self._target.key_place
+
+    @property
+    def missing_key(self) -> str:
+        """The variable that holds no key, so that none is sent."""
+        return self._target.missing_key
 
     def _ask_for_plain_bodies(self) -> None:
         """Accept no compression from now on.

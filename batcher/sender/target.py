@@ -20,6 +20,10 @@ class Target(Struct, frozen=True, kw_only=True):
     key: Secret | None = None
     #: Extra headers; each replaces a default header of the same name.
     headers: Mapping[str, Secret | str] = field(default_factory=dict)
+    #: Where the key is, if a header of one's own carries it: "AZURE_KEY, which holds the header api-key".
+    key_place: str = ""
+    #: The variable that should hold the key and holds none, so that none is sent.
+    missing_key: str = ""
     #: Seconds for one attempt, from the start of connecting to the last byte of the reply.
     timeout: float = 600.0
     #: A PEM file whose certificates are trusted in place of the system's.

@@ -16,7 +16,7 @@ from batcher.policy.rate.charging import with_known_rule
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
 from batcher.policy.wording.url_secrets import shown_base_url
-from batcher.ports import Budget, Queue, Sender
+from batcher.ports import Budget, NamesKey, Queue, Sender
 from batcher.worker.aio import all_of
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.pausing.verdicts import Verdicts
@@ -108,6 +108,8 @@ class ActiveJobs:
             self._pauses.begin(_no_sender(sender), known.routes[0].lane, known)
         else:
             known.sender = sender
+            if isinstance(sender, NamesKey):
+                known.key_place, known.missing_key = sender.key_place, sender.missing_key
         self._state.wake.set()
 
     async def _sender_of(self, job: Job) -> Sender | BatcherError:

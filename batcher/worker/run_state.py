@@ -195,6 +195,9 @@ class JobRun:
     routes: list[RouteRun] = field(default_factory=list)
     #: None if it could not be made; then the job is paused.
     sender: Sender | None = None
+    #: What the sender says about its key: see `ports.NamesKey`.
+    key_place: str = ""
+    missing_key: str = ""
     #: Claims in hand: ready, in flight, or waiting for their commit.
     held: int = 0
     #: A pause of this job alone.

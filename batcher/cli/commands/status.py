@@ -6,6 +6,7 @@ import click
 
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import display_path, duration, number, print_json, say, table
+from batcher.config import SIMULATED_BASE_URL
 from batcher.domain.states import ShownState
 
 if TYPE_CHECKING:
@@ -61,10 +62,16 @@ def _row(status: "JobStatus") -> list[str]:
         f"{number(counts['completed'])}/{number(counts['total'])}",
         number(counts["dead_lettered"]),
         number(status.cached),
-        status.endpoint,
-        status.key_env,
+        *_endpoint_and_key(status),
         _when(status),
     ]
+
+
+def _endpoint_and_key(status: "JobStatus") -> tuple[str, str]:
+    """Return the endpoint and the variable of its key; the simulated provider has no address and needs no key."""
+    if status.endpoint == SIMULATED_BASE_URL:
+        return "(simulated)", "-"
+    return status.endpoint, status.key_env
 
 
 def _when(status: "JobStatus") -> str:
@@ -102,13 +109,13 @@ def _say_one(status: "JobStatus") -> None:
 def _facts(status: "JobStatus") -> list[tuple[str, str]]:
     from batcher.cli.flows.summary import row_counts  # noqa: PLC0415 - heavy modules only where they are used
 
-    tokens = status.tokens
+    tokens, (endpoint, key) = status.tokens, _endpoint_and_key(status)
     facts = [
         ("rows", f"{number(status.counts['total'])}: {', '.join(row_counts(status))}"),
         ("requests", f"{number(status.attempts)} sent, {number(status.rate_limited)} refused by rate limits"),
         ("tokens", f"{number(tokens.input)} in, {number(tokens.output)} out"),
-        ("endpoint", status.endpoint),
-        ("key", f"in {status.key_env}"),
+        ("endpoint", endpoint),
+        ("key", key if key == "-" else f"in {key}"),
         ("file", status.source),
         ("stored", _to_seconds(status.created_at)),
     ]

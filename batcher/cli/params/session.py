@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
+from batcher.cli import store_options
 from batcher.config import FileSettings, Flags, load_file, resolve_process
 from batcher.domain.settings import ProcessSettings
 
@@ -101,6 +102,7 @@ def shared(command: F) -> F:
         context = click.get_current_context()
         session = context.ensure_object(Session)
         session.take({name: kwargs.pop(name) for name in _NAMES})
+        store_options.remember(session.given.get("db"), session.given.get("config"))
         try:
             return context.invoke(command, *args, **kwargs)
         except BrokenPipeError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 import msgspec
 
+from batcher.cli.store_options import completed
 from batcher.cli.terminal.layout import fit, table_lines, width_of
 from batcher.cli.terminal.streams import writing_stdout
 from batcher.policy.privacy.sanitize import sanitize, sanitize_json
@@ -24,7 +25,7 @@ def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encode
 def say(text: str = "") -> None:
     """Print a line of the answer. Control characters are escaped: the text may come from outside."""
     with writing_stdout():
-        click.echo(fit(sanitize(text), width_of(sys.stdout)))
+        click.echo(fit(completed(sanitize(text)), width_of(sys.stdout)))
 
 
 def say_verbatim(text: str) -> None:
@@ -40,7 +41,7 @@ def note(text: str) -> None:
     continues.
     """
     with suppress(OSError):
-        click.echo(fit(sanitize(text), width_of(sys.stderr)), err=True)
+        click.echo(fit(completed(sanitize(text)), width_of(sys.stderr)), err=True)
 
 
 def number(value: float) -> str:

@@ -20,7 +20,7 @@ from batcher.policy.classify.error_body import (
     says_error,
     unwrapped,
 )
-from batcher.policy.classify.failures import Case, ReplyContext, named
+from batcher.policy.classify.failures import Case, ReplyContext, named, pause_for_host
 from batcher.policy.classify.rules import first_match
 from batcher.policy.lenient_json import NOT_JSON, read_json
 from batcher.policy.wording.account_trouble import Trouble, account_trouble
@@ -47,7 +47,8 @@ def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext
     """Return the outcome of one attempt. `path` is the request's, under `/v1/`, and `request` its body."""
     match result:
         case TransportFault():
-            return _of_fault(result)
+            failure = _of_fault(result)
+            return pause_for_host(failure) if result.unknown_host and not context.endpoint_answered else failure
         case Reply():
             document = read_json(result.body)
             if result.status not in SUCCESS:

@@ -34,6 +34,8 @@ class ReplyContext(Struct, frozen=True, kw_only=True):
     route_answered: bool
     #: Where the key is, if a header of one's own carries it: "AZURE_KEY, which holds the header api-key".
     key_place: str = ""
+    #: The variable that holds no key, so that none was sent; "" if one was.
+    missing_key: str = ""
 
 
 class Case(Struct, frozen=True, kw_only=True):
@@ -141,6 +143,8 @@ def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> 
 
 
 _THEN_RESUME = "then run `batcher resume`"
+#: The job remembers the wrong address, so it must be given again.
+_THEN_MOVE = "then run `batcher resume --base-url URL` with the right one"
 _THEN_DOCTOR = "check with `batcher doctor` that it works"
 #: The fix where one path of an endpoint fails and others answer.
 OTHER_PATHS_ANSWER: Final = (
@@ -155,7 +159,13 @@ _OTHER_MODEL = (
 
 def fix_only(fix: str) -> str:
     """Return a fix without the steps after it, for `doctor`, which is asked about no job."""
-    for next_step in (f", {_THEN_RESUME}", f", {_THEN_DOCTOR}", f"; {_THEN_DOCTOR}", f": {_OTHER_MODEL}"):
+    for next_step in (
+        f", {_THEN_RESUME}",
+        f", {_THEN_MOVE}",
+        f", {_THEN_DOCTOR}",
+        f"; {_THEN_DOCTOR}",
+        f": {_OTHER_MODEL}",
+    ):
         fix = fix.removesuffix(next_step)
     return fix
 
@@ -174,12 +184,32 @@ def pause_for_spend_cap(case: Case) -> Failure:
 
 def pause_for_key(case: Case) -> Failure:
     """Pause: the key is wrong or revoked, or its account is on hold."""
+    if case.context.missing_key:
+        name = case.context.missing_key
+        fix = f"no key was sent, because {name} is not set: export it with a key that works there, {_THEN_RESUME}"
+        failure = blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
+        return _with_words(failure, f"No key was sent: {failure.message}")
     place = case.context.key_place or (
         "the variable that `--api-key-env` names (OPENAI_API_KEY by default; for a key header, the one that "
         "[provider.headers] names)"
     )
     fix = f"put a working key into {place}, check that its account is active, {_THEN_DOCTOR}, {_THEN_RESUME}"
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
+
+
+def _with_words(failure: Failure, message: str) -> Failure:
+    pause = None if failure.pause is None else replace(failure.pause, message=message)
+    return replace(failure, message=message, pause=pause)
+
+
+def pause_for_host(failure: Failure) -> Failure:
+    """Pause: no name server knows the host, and the endpoint has never answered, so its name is wrong."""
+    fix = (
+        "check the host's name in --base-url, and the network (VPN, name server); `batcher doctor --base-url URL` "
+        f"tries an address, {_THEN_MOVE}"
+    )
+    cause = PauseCause(scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, message=failure.message, fix=fix)
+    return replace(failure, kind=FailureKind.BLOCKED, pause=cause)
 
 
 def pause_for_proxy(case: Case) -> Failure:
@@ -198,7 +228,7 @@ def pause_for_base_url(case: Case) -> Failure:
     """Pause: what answers at the address is not the API."""
     location = case.evidence.headers.get("location", "").partition("?")[0]
     towards = f" (it redirects to {location[:200]})" if location else ""
-    fix = f"check --base-url: it usually ends in /v1{towards}; {_THEN_DOCTOR}, {_THEN_RESUME}"
+    fix = f"check --base-url: it usually ends in /v1{towards}; {_THEN_DOCTOR}, {_THEN_MOVE}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
@@ -211,7 +241,7 @@ def pause_for_moved_api(case: Case) -> Failure:
     """Pause: the API has moved (410); the provider names the new address."""
     address = other_address(case.evidence.message)
     towards = f" (the provider names {address[:200]})" if address else ""
-    fix = f"give the new address with --base-url{towards}; {_THEN_DOCTOR}, {_THEN_RESUME}"
+    fix = f"give the new address with --base-url{towards}; {_THEN_DOCTOR}, {_THEN_MOVE}"
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 

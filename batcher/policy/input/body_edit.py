@@ -21,6 +21,8 @@ _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _SPACES: Final = b" \t\r\n"
 #: An index with more digits is past the end of every list.
 _MOST_DIGITS: Final = 9
+#: Words that an advice has in place of what only a person knows.
+_PLACEHOLDERS: Final = frozenset({"VALUE", "MODEL", "N"})
 _NAMES: Final = {b'"': "a string", b"t": "true", b"f": "false", b"n": "null"}
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -47,7 +49,14 @@ def read_set(text: str) -> Edit:
     found = _SET.fullmatch(text)
     if found is None:
         raise UsageError(f"--set {text} has no `=`", hint="write --set PATH=VALUE, such as --set max_tokens=500")
-    return Edit(path=_path(found[1], flag=f"--set {text}"), value=_value(found[2], flag=f"--set {text}"))
+    flag = f"--set {text}"
+    if found[2] in _PLACEHOLDERS or found[1] == "PATH":
+        word = found[2] if found[2] in _PLACEHOLDERS else found[1]
+        raise UsageError(
+            f"{flag}: {word} stands for what you choose; nothing was changed",
+            hint="write the value itself, such as --set max_tokens=500",
+        )
+    return Edit(path=_path(found[1], flag=flag), value=_value(found[2], flag=flag))
 
 
 def read_unset(text: str) -> Edit:
@@ -82,6 +91,23 @@ def edited(body: bytes, edits: Sequence[Edit]) -> bytes:
     for edit in sorted(taken_out, key=_from_the_end):
         body = _unset(body, edit.path, ())
     return body
+
+
+def has(body: bytes, path: Sequence[str]) -> bool:
+    """Return whether the body has something at the path."""
+    try:
+        return _get(body, path, ()) is not None
+    except CannotEdit:
+        return False
+
+
+def keys_beside(body: bytes, path: Sequence[str]) -> list[str]:
+    """Return the keys of the object that the path's last step is looked for in; [] if there is no such object."""
+    try:
+        parent = body if len(path) == 1 else _get(body, path[:-1], ())
+    except CannotEdit:
+        parent = None
+    return [each.key for each in members(parent)] if parent is not None and _opening(parent) == b"{" else []
 
 
 def shown(path: Sequence[str]) -> str:

@@ -7,6 +7,9 @@ from batcher.domain.outcomes import Failure
 
 #: The code of an answer that misses its format, as in `advice.py`.
 _INVALID_OUTPUT: Final = "invalid_output"
+#: A command of a fix that names no job yet.
+_NO_JOB: Final = re.compile(r"`batcher resume(| -[^`]*)`")
+_PLAIN: Final = re.compile(r"[A-Za-z_][\w.]*", re.ASCII)
 _NAME: Final = r"[`'\"]?([A-Za-z_][\w.]*)[`'\"]?"
 #: "'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
 _RENAMED: Final = re.compile(rf"\buse {_NAME} instead\b", re.IGNORECASE)
@@ -39,7 +42,18 @@ def how_to_fix(failure: Failure, *, job: int) -> str:
 
 def _edit(failure: Failure) -> str:
     """Return the options of `dlq retry` that make the edit, as far as the message names it."""
-    param, message = failure.param, failure.message
+    asked = edit_asked_for(failure.message, failure.param)
+    return asked or f"--set {_plain_name(failure.param) or 'PATH'}=VALUE"
+
+
+def _plain_name(param: str | None) -> str | None:
+    """Return a parameter's name if a shell reads it as it is: a provider chose it."""
+    return param if param is not None and _PLAIN.fullmatch(param) else None
+
+
+def edit_asked_for(message: str, param: str | None = None) -> str | None:
+    """Return the options of `dlq retry` for what a provider's message asks for; None if it names no edit."""
+    param = _plain_name(param)
     unsupported = _NOT_SUPPORTED.search(message) or _UNKNOWN.search(message)
     name = param or next(filter(None, unsupported.groups()), "") if unsupported else param
     renamed = _RENAMED.search(message)
@@ -47,4 +61,10 @@ def _edit(failure: Failure) -> str:
         return f"--move {name}={renamed[1]}"
     if name and (unsupported or _FORBIDDEN.search(message)):
         return f"--unset {name}"
-    return f"--set {name or 'PATH'}=VALUE"
+    return None
+
+
+def fix_for(fix: str, job: int) -> str:
+    """Return the fix of a pause with the job named in its commands: a pause may concern several jobs."""
+    named = _NO_JOB.sub(rf"`batcher resume {job}\1`", fix)
+    return named.replace("`batcher cancel JOB`", f"`batcher cancel {job}`")

@@ -1,6 +1,7 @@
 """Dead letters, one module per use.
 
 inspect    lists them, and shows one with its history
+means      fills in the commands of an advice
 summarize  groups them by cause, with figures and advice
 retry      puts them back to pending
 edit       changes their bodies

@@ -1,6 +1,7 @@
 """Edit bodies of dead letters: every edited body is validated before the first one is changed."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final
 
 from msgspec import Struct
@@ -9,7 +10,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.requests import BadLine, Line, ParsedLine
 from batcher.domain.states import CacheMode
-from batcher.policy.input.body_edit import CannotEdit, Edit, edited
+from batcher.policy.input.body_edit import CannotEdit, Edit, edited, has, keys_beside, shown
 from batcher.policy.input.deduplication import fingerprint, shares_answer
 from batcher.policy.input.line_parser import LineRules, parse_body
 from batcher.store.dead_letters import edits as stored_edits
@@ -32,6 +33,8 @@ class CheckedEdits(Struct, frozen=True, kw_only=True):
 
     revisions: Mapping[RequestId, int]
     smallest: RequestId
+    #: What the edits add that no row has, as questions for a person: a wrong name would be sent with every row.
+    additions: Sequence[str] = ()
 
 
 def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -> CheckedEdits:
@@ -39,6 +42,7 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
     refused: dict[RequestId, str] = {}
     revisions: dict[RequestId, int] = {}
     smallest: tuple[int, RequestId] | None = None
+    new = _NewKeys(edits)
     changed = False
     for chunk in chunks(database, ids):
         with database.read() as connection:
@@ -48,6 +52,7 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
             if isinstance(parsed, str):
                 refused[row.request] = parsed
                 continue
+            new.look_at(row.body)
             changed = changed or parsed.body != row.body
             revisions[row.request] = row.revision
             smallest = min(smallest or (len(parsed.body), row.request), (len(parsed.body), row.request))
@@ -58,7 +63,36 @@ def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -
             "--set, --unset and --move change none of the bodies; nothing was put back",
             hint="`batcher dlq show REQUEST` shows the body; without these options rows go back unchanged",
         )
-    return CheckedEdits(revisions=revisions, smallest=smallest[1])
+    return CheckedEdits(revisions=revisions, smallest=smallest[1], additions=new.questions(len(ids)))
+
+
+class _NewKeys:
+    """The paths that are set and that no row has: a misspelt one would be sent with every row."""
+
+    def __init__(self, edits: Sequence[Edit]) -> None:
+        self._paths = [each.path for each in edits if each.value is not None]
+        self._beside: dict[tuple[str, ...], list[str]] = {}
+
+    def look_at(self, body: bytes) -> None:
+        """Note which of the paths the row has, and for the others what stands beside them."""
+        self._paths = [path for path in self._paths if not has(body, path)]
+        for path in self._paths:
+            if path not in self._beside:
+                self._beside[path] = keys_beside(body, path)
+
+    def questions(self, rows: int) -> list[str]:
+        """Return a question for each path that no row has."""
+        count = "the row" if rows == 1 else f"all {rows:,} rows"
+        asked = []
+        for path in self._paths:
+            near = get_close_matches(path[-1], self._beside.get(path, ()), n=1)
+            meant = f"; did you mean `{shown((*path[:-1], near[0]))}`" if near else ""
+            asked.append(
+                f"No row has `{shown(path)}`{meant}? Add it to {count}?"
+                if near
+                else f"No row has `{shown(path)}`. Add it to {count}?"
+            )
+        return asked
 
 
 def chunks(database: Database, ids: Sequence[RequestId]) -> Iterator[Sequence[RequestId]]:

@@ -1,13 +1,15 @@
 """Export dead letters as a job file that can be run again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
 from batcher.domain.errors import UsageError
+from batcher.domain.jobs import Job
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream, write_atomically
 from batcher.policy.output.jsonl import job_line
+from batcher.services.dead_letters.means import endpoint_options
 from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results import pages
 from batcher.services.results.export import write_lines
@@ -20,11 +22,10 @@ from batcher.store.sqlite.database import Database
 
 
 class Extracted(Struct, frozen=True, kw_only=True):
-    """What was written. `base_urls` are those of the rows' jobs; `simulated`: all of these jobs were simulated."""
+    """What was written, and the options of `run` that send it where the jobs went; "" if they went apart."""
 
     count: int
-    base_urls: list[str]
-    simulated: bool = False
+    endpoint: str
 
 
 def extract(
@@ -40,7 +41,6 @@ def extract(
     with database.read(flushed=True) as connection:
         of = list(dead_letter_filters.by_job(connection, filters))
         found = [jobs.get(connection, each) for each in of]
-        base_urls = export.base_urls(connection, of)
         shared = export.shared_custom_id(connection, filters) if len(of) > 1 else None
     if shared is not None:
         first, last = shared.jobs
@@ -50,19 +50,23 @@ def extract(
         )
     if is_stdout(output):
         count = write_lines(stdout, _lines(database, filters))
-        return Extracted(count=count, base_urls=base_urls)
+        return Extracted(count=count, endpoint=_options_of(found))
     if is_stream(output):
         with open_stream(output) as stream:
-            return Extracted(count=write_lines(stream, _lines(database, filters)), base_urls=base_urls)
+            return Extracted(count=write_lines(stream, _lines(database, filters)), endpoint=_options_of(found))
     check_files(database, [Path(output)])
     if Path(output).exists() and not force:
         raise UsageError(f"{output} already exists", hint="name another file with -o, or give --force")
     if not of:
-        return Extracted(count=0, base_urls=[])
+        return Extracted(count=0, endpoint="")
     with write_atomically(Path(output)) as file:
         count = write_lines(file, _lines(database, filters))
-    simulated = all(job.settings.simulate for job in found)
-    return Extracted(count=count, base_urls=base_urls, simulated=simulated)
+    return Extracted(count=count, endpoint=_options_of(found))
+
+
+def _options_of(found: Sequence[Job]) -> str:
+    options = {endpoint_options(job) for job in found}
+    return options.pop() if len(options) == 1 else ""
 
 
 def _lines(database: Database, filters: Filters) -> Iterator[bytes]:

@@ -1,13 +1,15 @@
 """List dead letters, and show one with its whole history."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.policy.output.advice import advice
+from batcher.policy.output.advice import Means, advice, advice_for_one
+from batcher.services.dead_letters.means import by_code_in, means_of
 from batcher.services.jobs.manage import find
 from batcher.services.runs.status import timestamp
 from batcher.store.dead_letters import listing
@@ -103,7 +105,18 @@ def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLet
     with database.read() as connection:
         found = listing.letters(connection, filters, limit=limit)
         total = len(found) if len(found) < limit else listing.count(connection, filters)
-    return DeadLetterList(data=[_entry(letter, is_dead=True) for letter in found], total=total)
+    means = _means(database, found)
+    data = [_entry(letter, means=means[letter.job, letter.code]) for letter in found]
+    return DeadLetterList(data=data, total=total)
+
+
+def _means(database: Database, found: Iterable[Letter]) -> dict[tuple[JobId, str], Means]:
+    """Return what fills in the advice about the letters of each job and code."""
+    first = {(letter.job, letter.code): letter for letter in reversed(list(found))}
+    return {
+        (job, code): means_of(database, Filters(job=job, code=code), by_code_in(job, code), example=letter.request)
+        for (job, code), letter in first.items()
+    }
 
 
 def show(database: Database, request: RequestId) -> ShownLetter:
@@ -113,7 +126,13 @@ def show(database: Database, request: RequestId) -> ShownLetter:
     """
     with database.read() as connection:
         shown = listing.show(connection, request)
-    entry = _entry(shown.letter, is_dead=shown.state == RequestState.DEAD_LETTERED)
+    letter, means = shown.letter, None
+    if shown.state == RequestState.DEAD_LETTERED:
+        which = by_code_in(letter.job, letter.code)
+        means = means_of(database, Filters(requests=(request,)), which, example=request)
+    entry = _entry(letter, means=means)
+    if means is not None and entry.advice is not None:
+        entry = replace(entry, advice=advice_for_one(entry.advice, means, request))
     return ShownLetter(
         **msgspec.structs.asdict(entry),
         state=RequestState(shown.state),
@@ -124,7 +143,8 @@ def show(database: Database, request: RequestId) -> ShownLetter:
     )
 
 
-def _entry(letter: Letter, *, is_dead: bool) -> DeadLetterEntry:
+def _entry(letter: Letter, *, means: Means | None) -> DeadLetterEntry:
+    """Describe a letter; `means` None: it is no dead letter any more."""
     return DeadLetterEntry(
         request=letter.request,
         job=letter.job,
@@ -136,8 +156,8 @@ def _entry(letter: Letter, *, is_dead: bool) -> DeadLetterEntry:
         message=letter.message,
         attempts=letter.attempts,
         provider_request_id=letter.provider_request_id,
-        dead_lettered_at=timestamp(letter.dead_lettered_at) if is_dead else None,
-        advice=advice(letter.code, letter.kind, letter.status) if is_dead else None,
+        dead_lettered_at=None if means is None else timestamp(letter.dead_lettered_at),
+        advice=None if means is None else advice(letter.code, letter.kind, letter.status, means=means),
     )
 
 

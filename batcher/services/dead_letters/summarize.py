@@ -7,9 +7,10 @@ from typing import Final
 from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
-from batcher.policy.output.advice import advice, advice_in_figures, by_code
+from batcher.policy.output.advice import Means, advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, read_overflow, together
 from batcher.policy.wording.url_secrets import shown_base_url
+from batcher.services.dead_letters.means import means_of
 from batcher.store.dead_letters import listing, summary
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
@@ -66,11 +67,14 @@ def summarize(database: Database, job: JobId | None) -> DeadLetterSummary:
         firsts = tuple(min(group.first for group in groups) for groups in causes.values())
         letters = listing.letters(connection, Filters(requests=firsts), limit=None) if firsts else []
         figures = {key: _figures(summary.said(connection, _filters_of(key, job))) for key in causes}
+    means = {
+        key: means_of(
+            database, _filters_of(key, job), _options_of(key, causes, job), example=min(each.first for each in of)
+        )
+        for key, of in causes.items()
+    }
     first_of = {(each.code, each.kind, each.status): each for each in letters}
-    data = [
-        _cause(groups, first_of[key], figures[key], _options_of(key, causes, job))
-        for key, groups in causes.items()
-    ]
+    data = [_cause(groups, first_of[key], figures[key], means[key]) for key, groups in causes.items()]
     data.sort(key=lambda each: (-each.count, each.example.request))
     return DeadLetterSummary(data=data, total=sum(each.count for each in data))
 
@@ -109,11 +113,11 @@ def _options_of(key: _Key, causes: Collection[_Key], job: JobId | None) -> str:
     return " ".join(options)
 
 
-def _cause(groups: Sequence[Group], first: Letter, figures: Figures | None, which: str) -> Cause:
+def _cause(groups: Sequence[Group], first: Letter, figures: Figures | None, means: Means) -> Cause:
     if figures is None:
-        text = advice(first.code, first.kind, first.status, which=which)
+        text = advice(first.code, first.kind, first.status, means=means)
     else:
-        text = advice_in_figures(first.code, figures, which=which)
+        text = advice_in_figures(first.code, figures, means=means)
     return Cause(
         code=first.code,
         kind=first.kind,

@@ -12,6 +12,7 @@ from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
+from batcher.policy.output.same_failure import fix_for
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.services.results.places import errors_beside
 from batcher.services.runs.stored_lanes import resting
@@ -165,7 +166,7 @@ def _job_status(connection: Any, job: Job, live: _Live, known: _LanesOfKeys, *, 
         state=state,
         endpoint=shown_base_url(job.base_url),
         key_env=job.key_name,
-        paused=_paused_json(pause) if state is ShownState.PAUSED else None,
+        paused=_paused_json(pause, job) if state is ShownState.PAUSED else None,
         counts=_counts_json(counts),
         cached=counts.cached,
         attempts=counts.attempts,
@@ -270,11 +271,11 @@ def _pause_of_model(paused: list[tuple[str, Pause | None]], model: str) -> Pause
     return _pause_of_all([each for of, each in paused if of == model])
 
 
-def _paused_json(pause: Pause | None) -> dict[str, str] | None:
+def _paused_json(pause: Pause | None, job: Job) -> dict[str, str] | None:
     if pause is None:
         return None
     since = timestamp(pause.since) or ""
-    return {"reason": pause.reason, "message": pause.message, "fix": pause.fix, "since": since}
+    return {"reason": pause.reason, "message": pause.message, "fix": fix_for(pause.fix, job.id), "since": since}
 
 
 def _counts_json(counts: Counts) -> dict[str, int]:
@@ -307,7 +308,7 @@ def _lane_status(
         utilization=working.utilization if working else None,
         in_flight=working.in_flight if working else 0,
         cooling_until=timestamp(shown.cooling_until),
-        paused=_paused_json(pause),
+        paused=_paused_json(pause, job),
     )
 
 

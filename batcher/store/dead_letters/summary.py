@@ -6,7 +6,8 @@ from typing import Any
 from msgspec import Struct
 from sqlalchemy import Connection, Select, case, func, select
 
-from batcher.domain.ids import JobId, RequestId
+from batcher.domain.ids import EndpointId, JobId, RequestId
+from batcher.domain.states import RequestState
 from batcher.store.dead_letters.filters import DEAD, Filters
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, endpoints, jobs, requests, routes
@@ -81,3 +82,25 @@ def said(connection: Connection, filters: Filters) -> Iterator[tuple[str, bytes 
         query = query.where(requests.c.job_id == filters.job)
     for row in connection.execute(query):
         yield row[0], row[1]
+
+
+def models_at(connection: Connection, endpoint: EndpointId, path: str) -> list[str]:
+    """Return the models that jobs of an endpoint ask for on a path."""
+    query = (
+        select(routes.c.model)
+        .join(jobs, jobs.c.id == routes.c.job_id)
+        .where(jobs.c.endpoint_id == endpoint, routes.c.path == path)
+        .distinct()
+        .order_by(routes.c.model)
+    )
+    return list(connection.execute(query).scalars())
+
+
+def has_answered(connection: Connection, endpoint: EndpointId, path: str, model: str) -> bool:
+    """Return whether a row for this model was answered on a path of the endpoint."""
+    of = select(routes.c.id).join(jobs, jobs.c.id == routes.c.job_id)
+    of = of.where(jobs.c.endpoint_id == endpoint, routes.c.path == path, routes.c.model == model)
+    query = select(requests.c.id).where(
+        requests.c.route_id.in_(of), requests.c.state == RequestState.COMPLETED.value
+    )
+    return connection.execute(query.limit(1)).first() is not None

@@ -140,13 +140,16 @@ class Executor:
     def _outcome(self, dispatch: Dispatch, result: Reply | TransportFault) -> Outcome:
         """Return the outcome as the reply alone shows it, but for the format that the request asks for."""
         claim, lane = dispatch.claim, dispatch.lane
+        job = self._state.jobs[claim.job_id]
         context = ReplyContext(
             host=lane.endpoint.host,
+            key_place=job.key_place,
+            missing_key=job.missing_key,
             endpoint_answered=lane.endpoint.breaker.has_answered,
             route_answered=self._state.routes[claim.route_id].failures.has_answered,
         )
         outcome = classify(result, path=claim.path, context=context, request=claim.body)
-        settings = self._state.jobs[claim.job_id].job.settings
+        settings = job.job.settings
         if settings.fail_truncated:
             outcome = refuse_truncated(outcome)
         if isinstance(outcome, Success):

@@ -26,7 +26,8 @@ def after_failure(attempt: Attempt, now: float, *, is_failing: bool) -> Breaker:
     """Return the endpoint's breaker after a failed attempt. `is_failing`: it was refused as all before it."""
     before, result, outcome = attempt.lane.endpoint.breaker, attempt.result, attempt.failure
     if isinstance(result, TransportFault):
-        own = result.kind in _OWN_FAULTS or timed_out_alone(attempt)
+        # A host that no one knows is a wrong address, not an outage.
+        own = result.kind in _OWN_FAULTS or timed_out_alone(attempt) or outcome.pause is not None
         return before if own else circuit_breaker.failed(before, now, unreachable=not result.sent)
     if is_failing or (
         outcome.kind is FailureKind.TRANSIENT and (result.status >= _SERVER_ERROR or outcome.outage)

@@ -151,4 +151,5 @@ def _last_words(lane: Lane) -> str:
 
 def _fix_of(failure: Failure | None) -> str:
     code = failure.code if failure is not None else ""
-    return f"{_FIXES.get(code, 'check --base-url and the network')}, then `batcher resume`"
+    check = _FIXES.get(code, "check --base-url and the network")
+    return f"{check}, then `batcher resume`; with another address `batcher resume --base-url URL`"

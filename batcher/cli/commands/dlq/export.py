@@ -1,7 +1,6 @@
 """`batcher dlq export`: write dead letters as a job file."""
 
 import shlex
-from typing import TYPE_CHECKING
 
 import click
 
@@ -10,10 +9,6 @@ from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import display_path, letter_count, note
 from batcher.cli.terminal.streams import StdoutWriter
 from batcher.files.writing import is_stdout
-from batcher.policy.wording.url_secrets import shown_base_url
-
-if TYPE_CHECKING:
-    from batcher.services.dead_letters.export import Extracted
 
 _EPILOG = """\b
 Examples:
@@ -52,14 +47,6 @@ def export(session: Session, *, selection: LetterSelection, output: str, force: 
         note(f"{letters} → stdout")
         return
     note(f"{letters} → {display_path(output)}")
+    options = f" {done.endpoint}" if done.endpoint else ""
     # Without an edit, the file may equal the job's own file; without --new nothing would be sent then.
-    note(
-        f"next: fix the lines, then batcher run {shlex.quote(display_path(output))} --new{_endpoint_option(done)}"
-    )
-
-
-def _endpoint_option(done: "Extracted") -> str:
-    """Return the option that sends the rows to the endpoint of their jobs, if they share one; else ""."""
-    if done.simulated:
-        return " --simulate"
-    return f" --base-url {shlex.quote(shown_base_url(done.base_urls[0]))}" if len(done.base_urls) == 1 else ""
+    note(f"next: fix the lines, then batcher run {shlex.quote(display_path(output))} --new{options}")

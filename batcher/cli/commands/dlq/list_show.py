@@ -9,7 +9,6 @@ from batcher.cli.commands.dlq.selection import REQUEST, LetterSelection, filter_
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import number, print_json, say, say_verbatim, table
 from batcher.domain.ids import RequestId
-from batcher.policy.output.advice import advice_for_one
 from batcher.policy.privacy.sanitize import one_line
 
 if TYPE_CHECKING:
@@ -131,7 +130,7 @@ def _say_shown(shown: "ShownLetter") -> None:
     _say_body(bytes(shown.body))
     if shown.advice is not None:
         say()
-        say(f"→ {advice_for_one(shown.advice, shown.code, shown.request)}")
+        say(f"→ {shown.advice}")
 
 
 def _history_row(sending: "AttemptEntry") -> list[str]:

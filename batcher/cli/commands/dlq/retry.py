@@ -6,7 +6,9 @@ import click
 
 from batcher.cli.commands.dlq.selection import LetterSelection, no_store, selection_or_all_options
 from batcher.cli.params.session import Session, shared
-from batcher.cli.terminal.output import letter_count, say
+from batcher.cli.terminal.confirm import confirm
+from batcher.cli.terminal.errors import FAILED
+from batcher.cli.terminal.output import letter_count, note, say
 from batcher.domain.errors import UsageError
 from batcher.policy.input.body_edit import Edit, read_move, read_set, read_unset, shown
 
@@ -45,6 +47,7 @@ Examples:
     is_flag=True,
     help="Send one row now as a test, the smallest; requeue the others only if it is answered.",
 )
+@click.option("--yes", "--add", "yes", is_flag=True, help="Do not ask before --set adds a key that no row has.")
 @shared
 @click.pass_obj
 def retry(
@@ -55,6 +58,7 @@ def retry(
     unsets: tuple[str, ...],
     moves: tuple[str, ...],
     probe: bool,
+    yes: bool,
 ) -> int:
     """Requeue dead letters, edited on request.
 
@@ -73,6 +77,10 @@ def retry(
         if not chosen.ids:
             say("no dead letter matches; nothing was requeued")
             return 0
+        for question in chosen.checked.additions if chosen.checked is not None else ():
+            if not confirm(question, yes=yes):
+                note("nothing was changed")
+                return FAILED
         if probe:
             from batcher.cli.commands.dlq.probe import probe_first  # noqa: PLC0415
 

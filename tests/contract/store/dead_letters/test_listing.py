@@ -187,7 +187,7 @@ def test_a_finished_job_with_a_retried_row_can_be_run_again(database, holder):
         assert jobs.finish(connection, [job.id], now=START) == [job.id]
     retry(database, "a")
     after = job_now(database, job)
-    assert (after.state, after.finished_at) == (JobState.OPEN, None)
+    assert (after.state, after.finished_at) == (JobState.OPEN, START)
     assert names(holder.claim(job).claims) == ["a"]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from batcher.policy.output.advice import advice, advice_in_figures, by_code
+from batcher.policy.output.advice import Means, advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, Overflow, together
 
 
@@ -58,7 +58,7 @@ def test_a_code_that_a_shell_would_read_is_quoted():
 @pytest.mark.parametrize(
     ("code", "command"),
     [
-        ("context_length_exceeded", """batcher dlq retry --code context_length_exceeded --set model='"…"'"""),
+        ("context_length_exceeded", "batcher dlq retry --code context_length_exceeded --set model=MODEL"),
         ("invalid_request_error", "batcher dlq retry --code invalid_request_error --set PATH=VALUE"),
         ("content_filter", "batcher dlq export --code content_filter -o fixed.jsonl"),
         ("empty_answer", "batcher dlq retry --code empty_answer --set max_tokens=N"),
@@ -69,25 +69,26 @@ def test_a_body_at_fault_is_mended_by_a_command(code, command):
 
 
 def test_the_options_that_mean_the_letters_can_be_given():
-    text = advice("http_502", "transient", 502, which="--job 3 --code http_502")
+    text = advice("http_502", "transient", 502, means=Means(which="--job 3 --code http_502"))
     assert "`batcher dlq retry --job 3 --code http_502`" in text
 
 
 CONTEXT = (
-    "longest 9,310 tokens, limit 8,192: shorten them (`batcher dlq export --code c -o fixed.jsonl`, then "
-    """`batcher run fixed.jsonl`) or set another model with `batcher dlq retry --code c --set model='"…"'`"""
+    "longest 9,310 tokens, limit 8,192: shorten them (`batcher dlq export --code c -o fixed.jsonl`, edit the "
+    "file, then `batcher run fixed.jsonl --new`) or set another model with "
+    "`batcher dlq retry --code c --set model=MODEL`"
 )
 
 
 def test_figures_come_first():
     figures = Figures(longest=9310, least_limit=8192, most_limit=8192)
-    assert advice_in_figures("context_length_exceeded", figures, which=by_code("c")) == CONTEXT
-    assert advice_in_figures("a_code_of_tomorrow", figures, which=by_code("c")) == CONTEXT
+    assert advice_in_figures("context_length_exceeded", figures, means=Means(which=by_code("c"))) == CONTEXT
+    assert advice_in_figures("a_code_of_tomorrow", figures, means=Means(which=by_code("c"))) == CONTEXT
 
 
 def test_a_rate_limit_that_is_too_small_can_be_raised():
     figures = Figures(longest=35210, least_limit=10000, most_limit=30000)
-    text = advice_in_figures("request_too_large", figures, which=by_code("request_too_large"))
+    text = advice_in_figures("request_too_large", figures, means=Means(which=by_code("request_too_large")))
     assert text.startswith("longest 35,210 tokens, limit 10,000 to 30,000: lower max_tokens")
     assert "limit raised" in text
 

@@ -212,7 +212,7 @@ def test_retry_opens_the_jobs_again_and_names_the_next_command():
     called = batcher("dlq", "retry", "--all")
     assert called.out.splitlines()[-1] == "next: batcher resume 1 2"
     states_now = [job["state"] for job in batcher("status", "--json").json["data"]]
-    assert states_now == ["interrupted", "interrupted"]
+    assert states_now == ["pending", "pending"]
     assert batcher("status", "1", "--json").json["finished_at"] is None
 
 

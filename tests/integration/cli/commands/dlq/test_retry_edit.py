@@ -58,7 +58,7 @@ def test_a_member_is_taken_out(folder):
 @pytest.mark.usefixtures("letters")
 def test_estimates_are_made_anew(folder):
     before = rows_of(folder)["bad-one"]
-    batcher("dlq", "retry", "1", "--set", "max_tokens=77", "--set", f"messages.0.content={'x' * 700}")
+    batcher("dlq", "retry", "1", "--set", "max_tokens=77", "--set", f"messages.0.content={'x' * 700}", "--yes")
     row = rows_of(folder)["bad-one"]
     assert row["est_output"] == 77
     assert row["est_input"] >= 200 > before["est_input"]
@@ -88,11 +88,11 @@ def test_rows_are_grouped_by_their_new_bodies(folder):
 
 @pytest.mark.usefixtures("letters")
 def test_a_follower_edited_alone_leaves_its_group_and_a_leader_edited_alone_too(folder):
-    batcher("dlq", "retry", "3", "--set", "temperature=0")
+    batcher("dlq", "retry", "3", "--set", "temperature=0", "--yes")
     rows = rows_of(folder)
     assert (rows["bad-three"]["leader_id"], rows["bad-three"]["state"]) == (None, "pending")
     assert rows["bad-two"]["state"] == "dead_lettered"
-    batcher("dlq", "retry", "2", "--set", "temperature=0")
+    batcher("dlq", "retry", "2", "--set", "temperature=0", "--yes")
     rows = rows_of(folder)
     assert (rows["bad-two"]["leader_id"], rows["bad-three"]["leader_id"]) == (None, 2)
 
@@ -151,12 +151,12 @@ def test_where_a_job_shares_no_answers_edited_rows_do_not_either(folder):
 
 def test_with_deterministic_answers_an_edit_decides_whether_a_row_shares(folder):
     run_job(folder, [Row("bad-a", body=body("a"), shares=False)], cache="deterministic")
-    batcher("dlq", "retry", "--all", "--set", "temperature=0")
+    batcher("dlq", "retry", "--all", "--set", "temperature=0", "--yes")
     assert rows_of(folder)["bad-a"]["fingerprint"] is not None
 
 
 def test_the_history_outlives_an_edit_and_says_which_body_was_sent(folder, letters):
-    batcher("dlq", "retry", "1", "--set", "max_tokens=9")
+    batcher("dlq", "retry", "1", "--set", "max_tokens=9", "--yes")
     with store_in(folder) as database:
         holder = holder_of(database)
         (claim,) = holder.claim(job_now(database, letters)).claims

@@ -161,7 +161,7 @@ def test_for_people_each_cause_has_its_line_an_example_and_the_command(folder):
     assert out[0].startswith(
         "3 dead letters: context_length_exceeded: longest 9,310 tokens, limit 8,192: shorten them"
     )
-    assert out[0].endswith("""`batcher dlq retry --code context_length_exceeded --set model='"…"'`""")
+    assert out[0].endswith("`batcher dlq retry --code context_length_exceeded --set model=MODEL`")
     assert out[1] == "  permanent, HTTP 400; 3 of 3 sent"
     assert out[2] == "  m at http://127.0.0.1:8000/v1 (/v1/chat/completions)"
     assert out[3] == f"  for example request 1 (job 1, line 1, r0): {told}"
