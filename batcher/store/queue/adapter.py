@@ -19,6 +19,8 @@ from batcher.store.queue import claim, lanes, pauses, resuming, route_history, r
 from batcher.store.sqlite.writer_thread import Writer
 
 T = TypeVar("T")
+#: Settlements of one commit: more would hold up the others that use the store.
+MOST_SETTLED = 2_000
 
 
 class SqlQueue:
@@ -54,11 +56,19 @@ class SqlQueue:
         )
 
     def settle(self, settlements: Sequence[Settlement]) -> Awaitable[Sequence[RequestsSettled]]:
-        """See `ports.Queue`."""
+        """See `ports.Queue`. Very many are settled in several commits; what a kill leaves can be settled again."""
+        if len(settlements) > MOST_SETTLED:
+            return self._settle_in_chunks(settlements)
         now, holder = self._clock.now(), self._holder
         return self._writer.write(
             lambda connection: settle.settle(connection, settlements, holder=holder, now=now)
         )
+
+    async def _settle_in_chunks(self, settlements: Sequence[Settlement]) -> Sequence[RequestsSettled]:
+        settled: list[RequestsSettled] = []
+        for start in range(0, len(settlements), MOST_SETTLED):
+            settled += await self.settle(settlements[start : start + MOST_SETTLED])
+        return settled
 
     def exchange(
         self, settlements: Sequence[Settlement], wants: Sequence[RouteDemand], *, most_bytes: int

@@ -98,6 +98,8 @@ _select_next_suspect = Compiled(
     select(func.min(requests.c.available_at)).where(_pending, requests.c.lost >= literal(SUSPECT_AFTER)), "route"
 )
 
+#: Claims of one transaction at most: the routes that are not reached are asked again.
+MOST_CLAIMS = 5_000
 #: Small bodies are read together (see `CompiledJson`), separated by a byte that JSON never contains.
 _TOGETHER_BYTES = 1 << 20
 _BETWEEN = b"\x1e"
@@ -144,29 +146,30 @@ def claim(
     settled: list[RequestsSettled] = []
     next_due: dict[RouteId, int | None] = {}
     for want in wants:
-        rows = _candidates(connection, want, now, alone=alone)
+        most = min(want.most, MOST_CLAIMS - len(claims))
+        rows = _candidates(connection, want, most, now, alone=alone)
         to_send, answered = answer(connection, want.route, rows, now)
         if answered.completed:
             settled.append(answered)
         taken = _within(to_send, min(most_bytes, want.most_bytes), first=not claims) if want.most_bytes else []
         most_bytes -= sum(row.size for row in taken)
         claims += _take(connection, want.route, taken, holder)
-        if len(rows) < want.most and len(taken) == len(to_send):
+        if len(rows) < most and len(taken) == len(to_send):
             next_in_line = _select_next_suspect if alone else select_next_due
             # Asked after all others are claimed or parked: what is left is not due yet.
             next_due[want.route.id] = next_in_line.scalar(connection, want.route.id)
         elif to_send and not want.most_bytes:
             next_due[want.route.id] = now
-        if claims and (most_bytes <= 0 or alone):
+        if claims and (most_bytes <= 0 or alone or len(claims) >= MOST_CLAIMS):
             break
     return ClaimResult(claims=claims, settled=settled, next_due=next_due)
 
 
-def _candidates(connection: Connection, want: RouteDemand, now: int, *, alone: bool) -> list[Any]:
+def _candidates(connection: Connection, want: RouteDemand, most: int, now: int, *, alone: bool) -> list[Any]:
     route, endpoint = want.route.id, want.route.endpoint_id
     if alone:
         return select_suspect.rows(connection, endpoint, route, now)
-    return select_next.rows(connection, endpoint, route, now, want.most)[: want.most]
+    return select_next.rows(connection, endpoint, route, now, most)[:most]
 
 
 def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:

@@ -86,7 +86,8 @@ def test_an_old_store_goes_on_and_is_compacted_once(tmp_path, clock):
     database = Database(database.path)
     assert (value(database, "auto_vacuum"), value(database, "freelist_count")) == (2, 0)
     assert value(database, "application_id") == APPLICATION_ID
-    manage.delete(database, fill(database, holder), clock=clock)
+    again = fill(database, holder_of(database))
+    manage.delete(database, again, clock=clock)
     assert value(database, "freelist_count") == 0
     database.close()
 

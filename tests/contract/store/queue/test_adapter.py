@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from batcher.domain.requests import Claim
 from batcher.store.jobs import jobs
+from batcher.store.queue import adapter, claim
 from batcher.store.queue.adapter import SqlQueue
 from tests.support.stores import (
     PLENTY,
@@ -26,6 +27,7 @@ from tests.support.stores import (
     table,
     wants,
 )
+from tests.support.transactions import KilledError, Transactions, killed_before
 
 # --- claiming ---
 
@@ -300,3 +302,46 @@ async def test_a_settlement_of_a_deleted_job_leaves_nothing_behind(database, ask
             pass
     assert list(await queue.settle([completed(claim)])) == []
     assert table(database, "attempts") == []
+
+
+# --- very many at once ---
+
+
+async def test_very_many_settlements_take_several_commits(database, ask, queue, monkeypatch):
+    monkeypatch.setattr(adapter, "MOST_SETTLED", 4)
+    job = submit_rows(database, numbered(10))
+    claims = (await ask(job)).claims
+    transactions = Transactions(database, monkeypatch)
+    settled = await queue.settle([completed(each) for each in claims])
+    assert [len(each.completed) for each in settled] == [4, 4, 2]
+    assert set(states(database).values()) == {"completed"}
+    assert len(transactions.changes) == 3
+
+
+async def test_what_a_kill_left_of_very_many_settlements_is_settled_by_the_same_call(
+    database, ask, queue, monkeypatch
+):
+    monkeypatch.setattr(adapter, "MOST_SETTLED", 4)
+    job = submit_rows(database, numbered(10))
+    settlements = [completed(each) for each in (await ask(job)).claims]
+    transactions = Transactions(database, monkeypatch)
+    transactions.before = killed_before(1)
+    with pytest.raises(KilledError):
+        await queue.settle(settlements)
+    transactions.before = killed_before(99)
+    assert [len(each.completed) for each in await queue.settle(settlements)] == [4, 2]
+    assert len(table(database, "responses")) == len(table(database, "attempts")) == 10
+
+
+async def test_one_claim_takes_a_bounded_number_of_rows_and_leaves_the_rest_for_the_next(
+    database, ask, monkeypatch
+):
+    monkeypatch.setattr(claim, "MOST_CLAIMS", 5)
+    one = submit_rows(database, numbered(7), name="one")
+    two = submit_rows(database, rows_named("a", "b", "c", "d"), name="two")
+    first = await ask(one, two)
+    assert (len(first.claims), first.next_due) == (5, {})
+    second = await ask(one, two)
+    assert len(second.claims) == 5
+    assert list(second.next_due) == [routes_of(database, one)[0].id]
+    assert len((await ask(one, two)).claims) == 1
