@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, TypeVar
 
 from batcher.clock import SystemClock, uptime
-from batcher.config import answer_scope, find_headers, find_key, key_header
+from batcher.config import answer_scope, find_headers, find_key, key_header, key_mark
 from batcher.domain.jobs import Job
 from batcher.ports import Sender
 from batcher.services.runs.descriptors import most_connections
@@ -57,6 +57,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
 
     return Parts(
         answer_scope=lambda settings: answer_scope(settings, given),
+        key_mark=lambda settings, salt: key_mark(settings, given, salt),
         clock=clock,
         budget=lambda most: LaneBudgets(clock, most_in_flight=most, most_open=most_connections()),
         writer=StoreThread,

@@ -15,7 +15,7 @@ unknown      errors with a suggestion for unknown keys of batcher.toml
 
 from batcher.config.answer_scope import answer_scope, choosing_headers
 from batcher.config.changes import remembered_changes
-from batcher.config.credentials import as_secret, find_headers, find_key
+from batcher.config.credentials import as_secret, find_headers, find_key, key_mark
 from batcher.config.file import DEFAULT_FILE, load_file
 from batcher.config.headers import key_header
 from batcher.config.layers import FileSettings, Flags
@@ -36,6 +36,7 @@ __all__ = [
     "find_headers",
     "find_key",
     "key_header",
+    "key_mark",
     "limited_models",
     "load_file",
     "remembered_changes",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from batcher.config.headers import check_header_names, key_header
@@ -56,6 +57,17 @@ def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str,
     if found:
         _check_travel(settings)
     return found
+
+
+def key_mark(settings: JobSettings, environ: Mapping[str, str], salt: str) -> str:
+    """Return four digits that differ if other credentials or headers would be sent, but for one case in 65,536.
+
+    So few digits of a salted digest say nothing of a key. Raises ConfigError if there are none to send.
+    """
+    key, headers = find_key(settings, environ), find_headers(settings, environ)
+    sent = [salt, "" if key is None else key.reveal()]
+    sent += [f"{name.lower()}:{headers[name].reveal()}" for name in sorted(headers)]
+    return sha256("\0".join(sent).encode()).hexdigest()[:4]
 
 
 def as_secret(value: str, name: str) -> Secret:

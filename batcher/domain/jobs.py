@@ -85,6 +85,7 @@ def key_ref(endpoint_id: EndpointId, key_name: str) -> str:
 class Runner(Struct, frozen=True, kw_only=True):
     """The process that runs the store's jobs, as of its last heartbeat."""
 
+    id: int
     pid: int | None
     started_at: int
     heartbeat_at: int
@@ -99,3 +100,5 @@ class Orders(Struct, frozen=True, kw_only=True):
     jobs: dict[JobId, int]
     #: Another number than before: another process has written to the store.
     others_wrote: int = 0
+    #: Whether a process with other credentials waits to run one of them in place of this runner.
+    hand_over: bool = False

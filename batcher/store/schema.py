@@ -24,6 +24,8 @@ from batcher.domain.states import AttemptKind, JobState, PauseReason, PauseScope
 
 #: A request with which this many holders died runs last and alone.
 SUSPECT_AFTER = 3
+#: A value of `jobs.wanted`.
+IN_PLACE = 2
 
 metadata = MetaData(
     naming_convention={
@@ -70,7 +72,8 @@ jobs = Table(
     Column("scope", Text, nullable=False, server_default=""),
     Column("name", Text, nullable=False),
     Column("state", Text, nullable=False),
-    # Whether a person wants it to run now: set by run and resume, read by the runner once a second.
+    # Whether a person wants it to run now: set by run and resume, read by the runner once a second. 1: by any
+    # runner; `IN_PLACE`: by a process with other credentials, to which the live runner hands over.
     Column("wanted", Integer, nullable=False, server_default="0"),
     Column("endpoint_id", Integer, ForeignKey("endpoints.id"), nullable=False),
     Column("key_name", Text, nullable=False),

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
@@ -23,8 +23,18 @@ class Heartbeat:
     """The heartbeat of a runner."""
 
     def __init__(
-        self, *, queue: Queue, state: State, budget: Budget, active_jobs: ActiveJobs, pauses: Pauses
+        self,
+        *,
+        queue: Queue,
+        state: State,
+        budget: Budget,
+        active_jobs: ActiveJobs,
+        pauses: Pauses,
+        keys: Mapping[JobId, str],
+        hand_over: Callable[[], None],
     ) -> None:
+        self._keys = keys
+        self._hand_over = hand_over
         self._queue = queue
         self._state = state
         self._budget = budget
@@ -57,7 +67,9 @@ class Heartbeat:
             for lane in looked_at:
                 await self._save(lane)
             orders = await self._queue.beat(encode(self._snapshot()), self._changed_views(looked_at))
-            if self._follows:
+            if self._follows and orders.hand_over:
+                self._hand_over()
+            elif self._follows:
                 await self._active_jobs.follow(orders)
                 self._active_jobs.close_unused_lanes()
             self._ask_again(orders.others_wrote)
@@ -108,6 +120,7 @@ class Heartbeat:
             in_flight=state.in_flight,
             rates={job_id: rate for job_id, job in state.jobs.items() if (rate := job.pace.per_second())},
             sending=Counter(claim.job_id for claim in state.sending.values()),
+            keys={job_id: self._keys[job_id] for job_id in state.jobs if job_id in self._keys},
             outages=[each.base_url for each in state.endpoints.values() if each.breaker.is_open],
         )
 

@@ -44,6 +44,8 @@ class Snapshot(Struct, frozen=True, kw_only=True):
     sending: Mapping[JobId, int] = {}
     #: Base URLs to which sending has stopped in an outage.
     outages: Sequence[str] = ()
+    #: Marks of the credentials that are sent, by job: a process that has others compares them.
+    keys: Mapping[JobId, str] = {}
 
 
 def lane_snapshot(view: LaneView) -> LaneSnapshot:

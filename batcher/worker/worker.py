@@ -1,8 +1,9 @@
 """Starts the loops of a runner, and ends them when no job can go on or when it is asked to drain."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from types import MappingProxyType
 
 from msgspec import Struct
 
@@ -62,7 +63,11 @@ class Worker:
         validator: OutputValidator,
         jitter: Callable[[], float],
         flights: InFlightLog | None = None,
+        keys: Mapping[JobId, str] = MappingProxyType({}),
     ) -> None:
+        self._keys = keys
+        #: Whether it ends because another process, which has other credentials, is to be the runner.
+        self.hands_over = False
         self.state = State(flights=flights or NoInFlightLog())
         self._queue = queue
         self._budget = budget
@@ -79,6 +84,9 @@ class Worker:
 
     def drain(self, deadline: float | None) -> None:
         """Send nothing new; requests in flight may finish within `deadline` seconds (None: without limit)."""
+        if self._drain.is_set() and deadline is not None:
+            # It drains already, and its wait may have begun with another deadline.
+            asyncio.get_running_loop().call_later(deadline, self._stop.set)
         self._deadline = deadline
         self._drain.set()
 
@@ -160,7 +168,7 @@ class Worker:
         self._settler, self._pauses, self._verdicts = settler, pauses, verdicts
         self._task_pool, self._active_jobs = task_pool, active_jobs
         self._sharing = FollowerSharing(queue=queue, state=state, events=events)
-        self._beat = Heartbeat(queue=queue, state=state, budget=budget, active_jobs=active_jobs, pauses=pauses)
+        self._beat = self._heartbeat()
         self._intake = Claimer(
             queue=queue,
             state=state,
@@ -171,6 +179,23 @@ class Worker:
             verdicts=verdicts,
             over=self._over.set,
         )
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(
+            queue=self._queue,
+            state=self.state,
+            budget=self._budget,
+            active_jobs=self._active_jobs,
+            pauses=self._pauses,
+            keys=self._keys,
+            hand_over=self._hand_over,
+        )
+
+    def _hand_over(self) -> None:
+        """Drain, because another process is to be the runner."""
+        self.hands_over = True
+        if not self._drain.is_set():
+            self.drain(None)
 
     def _max_in_flight(self) -> int:
         """Return how many requests may be in flight: the concurrency, or twice the recent number."""

@@ -172,6 +172,10 @@ class RunProgress:
         until = datetime.fromtimestamp(cooling.until / 1e6).astimezone().strftime("%a %H:%M")
         return f"cooling down until {until}, {whose}: {cooling.message}"
 
+    def follows_another_runner(self) -> None:
+        """Note that this process is not the runner any more, so nothing here is in flight."""
+        self._drain = None
+
     def _draining(self, drain: DrainStarted) -> str:
         waited = asyncio.get_running_loop().time() - self._drain_at
         left = (

@@ -23,6 +23,7 @@ from batcher.services.results import places
 from batcher.services.results.write import remembered_output
 from batcher.services.runs.follow import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
+from batcher.services.runs.succession import StaleKey
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.lock_wait import is_stopped
 
@@ -141,9 +142,8 @@ async def _run(
                 background.append(tasks.create_task(run_display(shown, progress)))
 
             follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
-            handed_over = _other_runner(
-                unfinished, lambda: background.append(tasks.create_task(follower.run(lambda: control.has_run)))
-            )
+            start = _start_of(tasks, background, follower)
+            handed_over = _other_runner(unfinished, control, progress, start)
             try:
                 await run_jobs(
                     database,
@@ -154,6 +154,7 @@ async def _run(
                     control=control,
                     handed_over=handed_over,
                     taken_over=lambda: note(f"that runner has ended; this command runs {_listed(unfinished)} now"),
+                    key_is_stale=_report_stale_key,
                 )
             except BatcherError as error:
                 _report_if_interrupted(interruption, error)
@@ -163,15 +164,34 @@ async def _run(
     return interruption.exit_code
 
 
-def _other_runner(jobs: Sequence[Job], follow: Callable[[], None]) -> Callable[[int | None], None]:
-    """Return what is called with the pid of each runner that takes these jobs; their progress is followed once."""
-    seen: list[int | None] = []
+def _start_of(
+    tasks: asyncio.TaskGroup, background: list[asyncio.Task[None]], follower: JobFollower
+) -> Callable[[Callable[[], bool]], None]:
+    def follow(until: Callable[[], bool]) -> None:
+        background.append(tasks.create_task(follower.run(until)))
+
+    return follow
+
+
+def _other_runner(
+    jobs: Sequence[Job],
+    control: RunControl,
+    progress: RunProgress,
+    follow: Callable[[Callable[[], bool]], None],
+) -> Callable[[int | None], None]:
+    """Return what is called with the pid of each runner that takes these jobs; their progress is followed once.
+
+    If this process was the runner meanwhile, it is followed again. `follow` starts that, until what it is given.
+    """
+    followed: set[int] = set()
 
     def handed_over(pid: int | None) -> None:
         _report_other_runner(pid, jobs)
-        if not seen:
-            follow()
-        seen.append(pid)
+        runs = control.runs
+        if runs not in followed:
+            progress.follows_another_runner()
+            follow(lambda: control.runs > runs)
+        followed.add(runs)
 
     return handed_over
 
@@ -191,6 +211,21 @@ def _report_other_runner(pid: int | None, jobs: Sequence[Job]) -> None:
 
 def _listed(jobs: Sequence[Job]) -> str:
     return f"job{'' if len(jobs) == 1 else 's'} {', '.join(str(job.id) for job in jobs)}"
+
+
+def _report_stale_key(stale: StaleKey) -> None:
+    ids = " ".join(str(job.id) for job in stale.jobs)
+    which = f"job{'' if len(stale.jobs) == 1 else 's'} {ids}"
+    note(
+        f"the runner (pid {stale.pid}) was started with another value of {' or '.join(stale.variables)} than "
+        f"this process has, for {which}"
+    )
+    if stale.lacking is None:
+        note("  it finishes its requests in flight, and this process takes over its jobs")
+        return
+    job, error = stale.lacking
+    note(f"  it also runs job {job.id} ({job.name}), for which this process has no key: {error.message}")
+    note(f"  → set that too and run `batcher resume {ids}` again; or end that runner with `kill -INT {stale.pid}`")
 
 
 def _run_progress(database: Database, jobs: Sequence[Job], parts: Parts) -> RunProgress:

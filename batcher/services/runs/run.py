@@ -3,21 +3,23 @@
 import asyncio
 import os
 import platform
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from enum import StrEnum
-from typing import TypeVar
 
 from msgspec import Struct
 
 from batcher.clock import boot_id
-from batcher.domain.errors import BatcherError, RunnerBusy, StoreError
+from batcher.domain.errors import BatcherError, RunnerBusy
 from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Budget, Clock, Events, OutputValidator, Sender
+from batcher.services.runs.senders import Senders
 from batcher.services.runs.status import job_status
+from batcher.services.runs.store_waits import Interrupted, no_waiting_once_stopped, write
+from batcher.services.runs.succession import KeyMark, StaleKey, Succession, let_successor_start, mark_of
 from batcher.store.jobs import jobs
 from batcher.store.queue import pauses, resuming, runners
 from batcher.store.queue.adapter import SqlQueue
@@ -29,10 +31,6 @@ from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
 from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import Worker, WorkerSettings
 
-T = TypeVar("T")
-
-#: Seconds in which a write may still get the store's lock after the run was stopped.
-_GRACE_SECONDS = 1.0
 _WATCH_SECONDS = 0.3
 _ENDED = frozenset({ShownState.COMPLETED, ShownState.CANCELLED, ShownState.PAUSED})
 
@@ -60,6 +58,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     uptime: Callable[[], int | None] = _unknown
     #: Returns which answers a job may share, by the headers that are sent; None if that is not known.
     answer_scope: Callable[[JobSettings], str | None] = lambda _: None
+    #: See `succession.KeyMark`.
+    key_mark: KeyMark = lambda _settings, _salt: "-"
 
 
 class RunEnd(StrEnum):
@@ -69,6 +69,8 @@ class RunEnd(StrEnum):
     OVER = "over"
     #: It was interrupted; requests in flight completed or were released.
     INTERRUPTED = "interrupted"
+    #: Another process with other credentials asked to be the runner.
+    HANDED_OVER = "handed_over"
 
 
 class RunControl:
@@ -80,6 +82,8 @@ class RunControl:
         self.worker: Worker | None = None
         #: Whether this process has been the runner.
         self.has_run = False
+        #: How often it has become the runner.
+        self.runs = 0
         self._deadline: float | None = None
 
     def drain(self, deadline: float | None) -> None:
@@ -100,6 +104,7 @@ class RunControl:
         """Attach the worker, and pass on an interruption that came before it existed."""
         self.worker = worker
         self.has_run = True
+        self.runs += 1
         if self.stopped.is_set():
             worker.stop()
         elif self.interrupted.is_set():
@@ -116,95 +121,65 @@ async def run_jobs(
     control: RunControl,
     handed_over: Callable[[int | None], None],
     taken_over: Callable[[], None] = lambda: None,
+    key_is_stale: Callable[[StaleKey], None] = lambda _: None,
 ) -> RunEnd:
     """Run the jobs to their end.
 
     If another runner is using the store, hand the jobs over to it and call `handed_over` with its pid. If that
     runner ends before they have, or dies, this process becomes the runner, and `taken_over` is called. A runner
-    ends with its own jobs: those that were handed over to it are left to the processes that wait for them.
+    ends with its own jobs: those that were handed over to it are left to the processes that wait for them. If it
+    sends other credentials than this process would, `key_is_stale` is called, and it is asked to hand over.
     """
     # What a runner has in hand would be lost if it gave up, so it waits for other processes as long as they live.
     database.is_patient = True
     try:
         return await _run_somewhere(
-            database,
-            wanted,
-            parts,
-            events=events,
-            concurrency=concurrency,
-            control=control,
+            _Run(
+                database=database,
+                wanted=wanted,
+                parts=parts,
+                events=events,
+                concurrency=concurrency,
+                control=control,
+                succession=Succession(database, wanted, parts.key_mark, key_is_stale),
+            ),
             handed_over=handed_over,
             taken_over=taken_over,
         )
-    except _Interrupted:
+    except Interrupted:
         return RunEnd.INTERRUPTED
     finally:
         database.wait(True)
 
 
-class _Interrupted(Exception):
-    """A signal ended a wait for the store before anything was sent."""
+class _Run(Struct, frozen=True, kw_only=True):
+    """What `run_jobs` was called with."""
 
+    database: Database
+    wanted: Sequence[JobId]
+    parts: Parts
+    events: Events
+    concurrency: int | None
+    control: RunControl
+    succession: Succession
 
-async def _write(database: Database, until: asyncio.Event, work: Callable[[], T]) -> T:
-    """Run work on the store; if it must wait for a lock, in a thread, so that signals are handled meanwhile.
-
-    When `until` is set, the wait ends: raises `_Interrupted`, unless the work was done by then.
-    """
-    if not database.is_busy():
-        return work()
-    working = asyncio.ensure_future(asyncio.to_thread(work))
-    stopping = asyncio.ensure_future(until.wait())
-    try:
-        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            await asyncio.wait({working}, timeout=_GRACE_SECONDS)
-            database.wait(False)
-            await asyncio.wait({working})
-    except asyncio.CancelledError:
-        database.wait(False)
-        await asyncio.wait({working})
-        raise
-    finally:
-        stopping.cancel()
-    if until.is_set() and isinstance(working.exception(), StoreError):
-        raise _Interrupted from working.exception()
-    return working.result()
-
-
-@asynccontextmanager
-async def _no_waiting_once_stopped(database: Database, control: RunControl) -> AsyncIterator[None]:
-    """Inside the block, end waits for the store's lock when the run was asked to stop at once."""
-
-    async def end_waits() -> None:
-        await control.stopped.wait()
-        await asyncio.sleep(_GRACE_SECONDS)
-        database.wait(False)
-
-    task = asyncio.create_task(end_waits())
-    try:
-        yield
-    finally:
-        task.cancel()
+    async def mark_wanted(self) -> list[JobId]:
+        """Mark the jobs as wanted and end their pauses; return the jobs that were paused."""
+        database, wanted, clock = self.database, self.wanted, self.parts.clock
+        return await write(database, self.control.interrupted, lambda: _mark_wanted(database, wanted, clock))
 
 
 async def _run_somewhere(
-    database: Database,
-    wanted: Sequence[JobId],
-    parts: Parts,
-    *,
-    events: Events,
-    concurrency: int | None,
-    control: RunControl,
-    handed_over: Callable[[int | None], None],
-    taken_over: Callable[[], None],
+    run: _Run, *, handed_over: Callable[[int | None], None], taken_over: Callable[[], None]
 ) -> RunEnd:
     """Run the jobs here, or watch the runner that does."""
-    interrupted = control.interrupted
-    probing = await _write(database, interrupted, lambda: _mark_wanted(database, wanted, parts.clock))
+    interrupted, succession = run.control.interrupted, run.succession
+    await write(run.database, interrupted, succession.consider)
+    # A runner that is asked to hand over should not try again with its old credentials.
+    probing = [] if succession.asked else await run.mark_wanted()
     reported: int | None = None
     while True:
-        lock = RunnerLock(database.path)
+        lock = RunnerLock(run.database.path)
         try:
             lock.acquire()
         except RunnerBusy as busy:
@@ -212,18 +187,25 @@ async def _run_somewhere(
             if reported != (busy.pid or 0):
                 handed_over(busy.pid)
                 reported = busy.pid or 0
-            end = await _watch(database, wanted, control, parts.clock)
+            end = await _watch(run)
             if end is not None:
                 return end
             continue
         if reported is not None:
             taken_over()
         try:
-            return await _run_here(
-                database, wanted, parts, events=events, concurrency=concurrency, control=control, probing=probing
-            )
+            if succession.asked:
+                probing = await run.mark_wanted()
+            end = await _run_here(run, probing)
         finally:
             lock.close()
+        if end is not RunEnd.HANDED_OVER:
+            return end
+        succession.give_up()
+        probing = []
+        reported = await let_successor_start(run.database, interrupted)
+        if reported is not None:
+            handed_over(reported or None)
 
 
 def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[JobId]:
@@ -240,19 +222,23 @@ def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> l
     return probing
 
 
-async def _watch(database: Database, wanted: Sequence[JobId], control: RunControl, clock: Clock) -> RunEnd | None:
+async def _watch(run: _Run) -> RunEnd | None:
     """Wait until the live runner has ended the jobs; None if the runner is gone and they have not ended."""
+    database, wanted, interrupted = run.database, run.wanted, run.control.interrupted
     lock = RunnerLock(database.path)
     try:
         while True:
-            if control.interrupted.is_set():
+            if interrupted.is_set():
                 return RunEnd.INTERRUPTED
-            alive = lock.is_live()
-            if all(_has_ended(database, job_id, alive=alive, now=clock.now()) for job_id in wanted):
+            await write(database, interrupted, run.succession.consider)
+            alive, now = lock.is_live(), run.parts.clock.now()
+            # A pause is no end, if this process takes over.
+            ends_paused = not run.succession.asked
+            if all(_has_ended(database, each, alive=alive, now=now, ends_paused=ends_paused) for each in wanted):
                 return RunEnd.OVER
             if not alive:
                 return None
-            await _write(database, control.interrupted, lambda: _keep_wanting(database, wanted))
+            await write(database, interrupted, lambda: _keep_wanting(database, wanted))
             await asyncio.sleep(_WATCH_SECONDS)
     finally:
         lock.close()
@@ -268,44 +254,40 @@ def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
             jobs.want(connection, forgotten)
 
 
-def _has_ended(database: Database, job_id: JobId, *, alive: bool, now: int) -> bool:
+def _has_ended(database: Database, job_id: JobId, *, alive: bool, now: int, ends_paused: bool) -> bool:
     with database.read() as connection:
         job = jobs.get(connection, job_id)
         if job.state is not JobState.OPEN:
             # Requests that were in flight at the cancel still complete.
             return not (alive and job_counts.counts(connection, job).claimed)
-        paused = bool(pauses.in_force(connection))
+        paused = ends_paused and bool(pauses.in_force(connection))
     return paused and job_status(database, job, now=now, runner_lives=alive).state in _ENDED
 
 
-async def _run_here(
-    database: Database,
-    wanted: Sequence[JobId],
-    parts: Parts,
-    *,
-    events: Events,
-    concurrency: int | None,
-    control: RunControl,
-    probing: Sequence[JobId],
-) -> RunEnd:
-    holder, flights = await _write(database, control.interrupted, lambda: _begin(database, wanted, parts))
+async def _run_here(run: _Run, probing: Sequence[JobId]) -> RunEnd:
+    database, parts, control = run.database, run.parts, run.control
+    holder, flights = await write(database, control.interrupted, lambda: _begin(run))
     writer = parts.writer(database)
     try:
         async with AsyncExitStack() as stack:
+            senders = Senders(
+                stack, parts.sender, parts.simulator, mark=lambda it: mark_of(it, parts.key_mark, holder)
+            )
             worker = Worker(
                 queue=SqlQueue(writer, holder, parts.clock, answer_scope=parts.answer_scope),
-                budget=parts.budget(concurrency),
+                budget=parts.budget(run.concurrency),
                 clock=parts.clock,
-                events=events,
-                senders=_Senders(stack, parts).of,
-                settings=WorkerSettings(concurrency=concurrency),
+                events=run.events,
+                senders=senders.of,
+                settings=WorkerSettings(concurrency=run.concurrency),
                 validator=await stack.enter_async_context(parts.validator()),
                 jitter=parts.jitter,
                 flights=flights,
+                keys=senders.marks,
             )
             control.attach(worker)
-            await stack.enter_async_context(_no_waiting_once_stopped(database, control))
-            await worker.run(wanted, probing=probing)
+            await stack.enter_async_context(no_waiting_once_stopped(database, control.stopped))
+            await worker.run(run.wanted, probing=probing)
     except BaseExceptionGroup as group:
         # Not `except*`: if the group also holds other errors, an error raised there is wrapped in a group again.
         error = _first_batcher_error(group)
@@ -316,14 +298,16 @@ async def _run_here(
         control.worker = None
         writer.close()
         flights.close()
-    await _write(database, control.stopped, lambda: _end(database, holder, parts.clock))
+    await write(database, control.stopped, lambda: _end(database, holder, parts.clock))
     # Only after the store knows that this runner has ended: until then, the log is what a restart goes by.
     flights.remove_if_empty()
-    return RunEnd.INTERRUPTED if control.interrupted.is_set() else RunEnd.OVER
+    if control.interrupted.is_set():
+        return RunEnd.INTERRUPTED
+    return RunEnd.HANDED_OVER if worker.hands_over else RunEnd.OVER
 
 
-def _begin(database: Database, wanted: Sequence[JobId], parts: Parts) -> tuple[HolderId, FileInFlightLog]:
-    clock, uptime = parts.clock, parts.uptime()
+def _begin(run: _Run) -> tuple[HolderId, FileInFlightLog]:
+    database, clock, uptime = run.database, run.parts.clock, run.parts.uptime()
     migrate.upgrade(database, now=clock.now())
     now, boot = clock.now(), _boot()
     sent = last_sent(database.path, boot=boot)
@@ -331,7 +315,11 @@ def _begin(database: Database, wanted: Sequence[JobId], parts: Parts) -> tuple[H
     with database.write() as connection:
         runners.repair_clock_skew(connection, now=now, boot=boot, booted_at=booted_at)
         runners.rescue(connection, now=now, sent=sent)
-        jobs.want_only(connection, wanted)
+        if run.succession.asked:
+            # It takes over all jobs of the runner that has handed over.
+            jobs.want(connection, run.wanted)
+        else:
+            jobs.want_only(connection, run.wanted)
         holder = runners.start(
             connection, pid=os.getpid(), host=platform.node(), boot=boot, booted_at=booted_at, now=now
         )
@@ -355,29 +343,3 @@ def _first_batcher_error(group: BaseExceptionGroup[BaseException]) -> BatcherErr
         if isinstance(found, BatcherError):
             return found
     return None
-
-
-class _Senders:
-    """Senders, one for all jobs with the same connection settings; closed with the run."""
-
-    def __init__(self, stack: AsyncExitStack, parts: Parts) -> None:
-        self._stack = stack
-        self._parts = parts
-        self._made: dict[str, Sender] = {}
-        self._simulated: str | None = None
-
-    async def of(self, job: Job) -> Sender:
-        """Return the job's sender. Raises BatcherError if it cannot be made."""
-        settings = job.settings
-        base_url = await self._base_url(job)
-        key = repr((base_url, settings.api_key_env, settings.headers, settings.timeout, settings.ca_file))
-        if key not in self._made:
-            self._made[key] = await self._stack.enter_async_context(self._parts.sender(job, base_url))
-        return self._made[key]
-
-    async def _base_url(self, job: Job) -> str:
-        if not job.settings.simulate:
-            return job.base_url
-        if self._simulated is None:
-            self._simulated = await self._stack.enter_async_context(self._parts.simulator())
-        return self._simulated

@@ -31,7 +31,7 @@ from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.jobs.id_range import of_job, within
 from batcher.store.jobs.loading import endpoint, remove_job_row
 from batcher.store.jobs.removal import remove_requests
-from batcher.store.schema import endpoints, jobs, pauses, requests, routes
+from batcher.store.schema import IN_PLACE, endpoints, jobs, pauses, requests, routes
 
 _UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
@@ -161,7 +161,7 @@ def _newest_first(connection: Connection, which: ColumnElement[bool]) -> list[Jo
 
 def unfinished(connection: Connection) -> list[Job]:
     """Return every job with unsettled requests or unwritten results, oldest first."""
-    unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted == 1, jobs.c.output_path.is_not(None))
+    unwritten = and_(jobs.c.state == JobState.COMPLETED.value, jobs.c.wanted != 0, jobs.c.output_path.is_not(None))
     query = _query().where(or_(jobs.c.state == JobState.OPEN.value, unwritten)).order_by(jobs.c.id)
     return [_job(row) for row in connection.execute(query)]
 
@@ -198,13 +198,18 @@ def _refused_marks(settings: JobSettings) -> AnswerMark:
 def want_only(connection: Connection, wanted: Sequence[JobId]) -> None:
     """Set which jobs a new runner should run; what an earlier one was asked is forgotten."""
     is_open = jobs.c.state == JobState.OPEN.value
-    connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted == 1, is_open))
+    connection.execute(update(jobs).values(wanted=0).where(jobs.c.wanted != 0, is_open))
     want(connection, wanted)
 
 
 def want(connection: Connection, wanted: Iterable[JobId]) -> None:
     """Request these jobs in addition, of this runner or of a live one."""
     connection.execute(update(jobs).values(wanted=1).where(jobs.c.id.in_(list(wanted))))
+
+
+def want_in_place(connection: Connection, wanted: Iterable[JobId]) -> None:
+    """Request these jobs, and that the live runner hands over to the process that asks."""
+    connection.execute(update(jobs).values(wanted=IN_PLACE).where(jobs.c.id.in_(list(wanted))))
 
 
 def start(connection: Connection, job_id: JobId, *, now: int) -> None:

@@ -14,7 +14,7 @@ from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestSta
 from batcher.store.compiled import Compiled, as_json_array, literal
 from batcher.store.queue import lanes as lane_store
 from batcher.store.queue import single_flight
-from batcher.store.schema import SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
+from batcher.store.schema import IN_PLACE, SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.schema import lane_views as views_of_lanes
 from batcher.store.sqlite.in_flight_log import SentClaims
 
@@ -63,13 +63,15 @@ def beat(
     connection.execute(update(holders).where(holders.c.id == holder).values(heartbeat_at=now, snapshot=snapshot))
     _save_view.many(connection, ((lane_id, holder, view) for lane_id, view in views.items()))
     query = (
-        select(jobs.c.id, jobs.c.settings_version)
-        .where(jobs.c.wanted == 1, jobs.c.state == JobState.OPEN.value)
+        select(jobs.c.id, jobs.c.settings_version, jobs.c.wanted)
+        .where(jobs.c.wanted != 0, jobs.c.state == JobState.OPEN.value)
         .order_by(jobs.c.id)
     )
+    rows = list(connection.execute(query))
     return Orders(
-        jobs={JobId(row[0]): row[1] for row in connection.execute(query)},
+        jobs={JobId(row.id): row.settings_version for row in rows},
         others_wrote=int(connection.exec_driver_sql("PRAGMA data_version").scalar_one()),
+        hand_over=any(row.wanted == IN_PLACE for row in rows),
     )
 
 
@@ -93,7 +95,7 @@ def end(connection: Connection, holder: HolderId, *, now: int) -> None:
 def latest_runner(connection: Connection) -> Runner | None:
     """Return the runner that started last; only its lock says whether it is alive."""
     query = (
-        select(holders.c.pid, holders.c.started_at, holders.c.heartbeat_at, holders.c.snapshot)
+        select(holders.c.id, holders.c.pid, holders.c.started_at, holders.c.heartbeat_at, holders.c.snapshot)
         .where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
         .order_by(holders.c.id.desc())
         .limit(1)
