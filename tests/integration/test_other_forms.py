@@ -322,10 +322,13 @@ def test_results_are_not_written_under_the_name_of_a_table(name: str) -> None:
     assert batcher("results", "1", "-o", name).code == 2
 
 
-@pytest.mark.parametrize("args", [["missing.jsonl", "--simulate"], ["good.jsonl"], ["."]])
+@pytest.mark.parametrize(
+    "args", [["missing.jsonl", "--simulate"], ["good.jsonl"], ["."], ["empty.jsonl", "--simulate"]]
+)
 def test_what_cannot_be_stored_leaves_no_store_behind(args: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     job_file(Path("good.jsonl"), line("a"))
+    written("empty.jsonl", "\n \n")
     for command in ("run", "submit"):
         assert batcher(command, *args).code == 2
     assert not list(Path().glob("batcher.db*"))

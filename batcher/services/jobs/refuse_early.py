@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Final
 
+from batcher.domain.errors import InputError
 from batcher.domain.requests import BadLine
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import read_lines
@@ -22,7 +23,9 @@ _FIRST_LINES: Final = 2_000
 def refuse_early(source: Source, settings: JobSettings, options: SubmitOptions) -> None:
     """Raise InputError if the file's first lines show that it will be refused, for a file that no store has."""
     parsing = parse_options(settings, options)
-    first = islice(_Sieve().bad_lines(source, parsing), _FIRST_LINES)
+    first = list(islice(_Sieve().bad_lines(source, parsing), _FIRST_LINES))
+    if not first:
+        raise InputError(f"{source.name} holds no request", source=source.name, hint="one JSON request per line")
     if any(bad is not None for bad in first):
         sieve = _Sieve()
         refused = RefusedLines(keep=options.keep_bad)
