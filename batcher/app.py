@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from batcher.clock import SystemClock, uptime
 from batcher.config import answer_scope, find_headers, find_key, key_header, key_mark
 from batcher.domain.jobs import Job
-from batcher.ports import Sender
+from batcher.ports import Budget, Sender
 from batcher.services.runs.descriptors import most_connections
 from batcher.services.runs.interpreter_tuning import tuned_for_throughput
 from batcher.services.runs.run import Parts
@@ -46,7 +46,6 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
     """Construct the parts of a runner: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
-    from batcher.budget.lanes import LaneBudgets  # noqa: PLC0415 - aiolimiter and aiohttp only where requests are sent
     from batcher.store.sqlite.writer_thread import StoreThread  # noqa: PLC0415
 
     clock = SystemClock()
@@ -59,7 +58,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         answer_scope=lambda settings: answer_scope(settings, given),
         key_mark=lambda settings, salt: key_mark(settings, given, salt),
         clock=clock,
-        budget=lambda most: LaneBudgets(clock, most_in_flight=most, most_open=most_connections()),
+        budget=lambda most: _budget(clock, most),
         writer=StoreThread,
         sender=sender,
         simulator=_simulator,
@@ -67,6 +66,14 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         uptime=uptime,
         jitter=random.Random().random,  # noqa: S311 - jitter is no secret
     )
+
+
+def _budget(clock: SystemClock, most: int | None) -> Budget:
+    """Make the budgets. A concurrency that is given is tried; the adaptive one stays below the descriptors."""
+    from batcher.budget.lanes import LaneBudgets  # noqa: PLC0415 - aiolimiter only where requests are sent
+
+    room = most_connections()
+    return LaneBudgets(clock, most_in_flight=most, most_open=room if most is None else None)
 
 
 def _sender(job: Job, base_url: str, environ: Mapping[str, str]) -> AbstractAsyncContextManager[Sender]:

@@ -7,10 +7,10 @@ import errno
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -27,6 +27,8 @@ from batcher.store.sqlite.connections import (
 from batcher.store.sqlite.file_locks import write_lock
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view, refuse_shared
 from batcher.store.sqlite.wal_flush import FLUSHES, LogFile, flush_log
+
+T = TypeVar("T")
 
 #: "batr" in the header of the file distinguishes our store from other SQLite files.
 APPLICATION_ID = 0x62617472
@@ -100,9 +102,9 @@ class Database:
         self._may_wait = True
         self._engine = make_engine(path)
         with storage_errors(path), ExitStack() as undo:
-            self._writer = self._engine.connect()
+            self._writer = self._retry(self._engine.connect)
             undo.callback(self._writer.close)
-            refuse_foreign(self._writer, path)
+            self._retry(lambda: refuse_foreign(self._writer, path))
             self._lock = write_lock(path)
             undo.callback(self._lock.close)
             self._set_up()
@@ -122,7 +124,7 @@ class Database:
 
     def _set_up(self) -> None:
         """Mark the file as ours and in WAL mode if it is not; a reader then waits for no writer."""
-        if self._is_set_up():
+        if self._retry(self._is_set_up):
             return
         with self._mutex, self._lock.held():
             # Takes effect in a new file, before WAL mode is set; in another one, with `db compact`.
@@ -202,18 +204,24 @@ class Database:
 
     def _patiently(self, statement: str, connection: Connection | None = None) -> Any:  # noqa: ANN401 - a value
         """Execute a statement that may have to wait for another program's lock; return its first value, if any."""
-        asked = connection or self._writer
+
+        def execute() -> Any:  # noqa: ANN401 - a value
+            result = (connection or self._writer).exec_driver_sql(statement)
+            return result.scalar() if result.returns_rows else None
+
+        return self._retry(execute)
+
+    def _retry(self, work: Callable[[], T]) -> T:
+        """Do work that may have to wait for another program's lock, and may be repeated."""
         deadline = time.monotonic() + connections.BUSY_SECONDS
         while True:
             try:
-                result = asked.exec_driver_sql(statement)
+                return work()
             except OperationalError as error:
                 if "locked" not in str(error.orig) or time.monotonic() > deadline:
                     raise
                 if not self._may_wait:
                     raise connections.locked(self.path, "stopped waiting") from error
-            else:
-                return result.scalar() if result.returns_rows else None
 
     def flush_beside(self, beside: bool) -> None:
         """Set whether `write(flush=False)` leaves flushing to its caller.
@@ -302,7 +310,7 @@ class Database:
         if self._writer.invalidated:
             # A signal arrived within a statement: SQLAlchemy has dropped the connection, and SQLite rolled back.
             self._writer.close()
-            self._writer = self._engine.connect()
+            self._writer = self._retry(self._engine.connect)
             self._choose_flushing(beside=self._flushes)
             return
         driver = self._writer.connection.dbapi_connection
@@ -325,7 +333,7 @@ class Database:
                 with self.write():
                     # This repairs the log first, which no snapshot of ours may keep it from.
                     pass
-            connection = self._engine.connect()
+            connection = self._retry(self._engine.connect)
             try:
                 connection.exec_driver_sql("PRAGMA query_only = ON")
                 connection.exec_driver_sql("BEGIN")

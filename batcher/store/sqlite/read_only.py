@@ -65,8 +65,8 @@ class ReadOnlyDatabase(Database):
         self._file = identity(path)
         self._is_inherited, self._may_wait = False, True
         self._engines = {each: make_engine(path, each) for each in (_LOGGED, _WITHOUT_INDEX, _CLOSED)}
-        with storage_errors(path), self._engines[self._parameters()].connect() as connection:
-            refuse_foreign(connection, path)
+        with storage_errors(path), self._retry(self._engines[self._parameters()].connect) as connection:
+            self._retry(lambda: refuse_foreign(connection, path))
         forks.watch(self)
 
     def wait(self, allowed: bool) -> None:
@@ -110,7 +110,7 @@ class ReadOnlyDatabase(Database):
         before, parameters = self._version(), self._parameters()
         try:
             with storage_errors(self.path):
-                connection = self._engines[parameters].connect()
+                connection = self._retry(self._engines[parameters].connect)
                 try:
                     connection.exec_driver_sql("PRAGMA query_only = ON")
                     connection.exec_driver_sql("BEGIN")

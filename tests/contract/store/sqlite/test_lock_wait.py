@@ -17,6 +17,7 @@ from batcher.domain.errors import StoreError
 from batcher.store.sqlite import connections, lock_wait
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock, SideLock, write_lock
+from batcher.store.sqlite.read_only import ReadOnlyDatabase
 from tests.support.commands import batcher, job_file, line
 
 HOLD = """
@@ -223,3 +224,16 @@ def test_a_wait_for_another_program_ends_too(database, monkeypatch):
         foreign.execute("ROLLBACK")
     with database.write():
         pass
+
+
+@pytest.mark.parametrize("kind", [Database, ReadOnlyDatabase])
+def test_a_store_that_another_process_is_just_closing_is_opened_after_that(database, kind):
+    """The last connection to close has the file for itself until its log is in the file."""
+    path = database.path
+    database.close()
+    closing_process = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    closing_process.execute("PRAGMA locking_mode = EXCLUSIVE")
+    closing_process.execute("BEGIN EXCLUSIVE")
+    threading.Timer(1.0, closing_process.close).start()
+    with closing(kind(path)) as opened, opened.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM jobs").scalar_one() == 0
