@@ -10,6 +10,7 @@ from batcher.domain.ids import JobId, LaneId
 from batcher.policy.retry.circuit_breaker import paused
 from batcher.ports import Budget, Queue
 from batcher.worker.active_jobs import ActiveJobs
+from batcher.worker.aio import all_of
 from batcher.worker.pausing.pauses import Pauses, silent, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
 from batcher.worker.snapshot import LaneSnapshot, Snapshot, encode, encode_lane, is_same, lane_snapshot
@@ -64,8 +65,7 @@ class Heartbeat:
         """Write the snapshot; read which jobs are requested, and apply changes."""
         async with self._turn:
             looked_at = self._lanes_to_look_at()
-            for lane in looked_at:
-                await self._save(lane)
+            await self._save(looked_at)
             orders = await self._queue.beat(encode(self._snapshot()), self._changed_views(looked_at))
             if self._follows and orders.hand_over:
                 self._hand_over()
@@ -124,12 +124,18 @@ class Heartbeat:
             outages=[each.base_url for each in state.endpoints.values() if each.breaker.is_open],
         )
 
-    async def _save(self, lane: Lane) -> None:
-        """Store what was learned of the lane. Cool-downs are stored together with the refusals that begin them."""
-        memory = self._budget.memory(lane.key)
-        if memory != lane.stored.memory:
-            lane.stored = replace(lane.stored, memory=memory)
-            await self._queue.save_lane(lane.stored)
+    async def _save(self, lanes: Iterable[Lane]) -> None:
+        """Store what was learned of the lanes, all in one commit or a few.
+
+        Cool-downs are stored together with the refusals that begin them.
+        """
+        saving = []
+        for lane in lanes:
+            memory = self._budget.memory(lane.key)
+            if memory != lane.stored.memory:
+                lane.stored = replace(lane.stored, memory=memory)
+                saving.append(self._queue.save_lane(lane.stored))
+        await all_of(saving)
 
     def _watch_silence(self, now: float) -> None:
         """Pause a lane that has answered nothing for as long as one of its jobs allows."""

@@ -145,6 +145,10 @@ class Settler:
             self._emptied.clear()
             await self._emptied.wait()
 
+    def freed(self) -> None:
+        """Note that a request came back and is not settled yet, which makes room without a commit."""
+        self._emptied.set()
+
     async def run(self) -> None:
         """Commit batches until cancelled. Batches that are being committed are finished first."""
         self._runs = True

@@ -116,6 +116,7 @@ class Verdicts:
             self.settle(attempt, decision)
             return
         self._undecided.setdefault(route.id, {})[attempt.number] = kept
+        self._settler.freed()
         self._dead_letter(route, route.failures.overflowing())
         if self._state.alone == claim.request_id:
             # It has come back, so it endangers no other row, and others may be asked.

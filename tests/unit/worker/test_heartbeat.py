@@ -17,7 +17,7 @@ from batcher.worker.snapshot import decode
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
 from tests.support.stores import table
-from tests.support.workers import Rig, now
+from tests.support.workers import BesideWriter, Rig, now
 
 
 def seconds_on(rig: Rig, job: Job) -> float:
@@ -163,3 +163,24 @@ async def test_nothing_of_a_finished_job_stays_with_a_runner_that_goes_on(rig: R
     await asyncio.sleep(10.0)
     assert rig.states(second) == {"completed": 5}
     assert await running is End.OVER
+
+
+async def test_a_beat_on_a_slow_disk_does_not_take_longer_the_more_lanes_are_at_work(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+):
+    """What people ask for, such as the end of a job, is read with it."""
+    beats: list[float] = []
+    beat = SqlQueue.beat
+
+    async def noted(queue: SqlQueue, snapshot: str, views: Any) -> Any:
+        beats.append(now())
+        return await beat(queue, snapshot, views)
+
+    monkeypatch.setattr(SqlQueue, "beat", noted)
+    rig.provider = FakeProvider(SimulatedProvider(latency=0.3))
+    job = rig.submit([chat(f"row {n}", model=f"m{n % 100}") for n in range(3000)])
+    running = asyncio.create_task(rig.worker(writer=BesideWriter(rig.database, 0.2)).run([job.id]))
+    await asyncio.sleep(12.0)
+    assert len(beats) >= 5
+    await running
+    assert rig.states() == {"completed": 3000}

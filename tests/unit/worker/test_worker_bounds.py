@@ -17,6 +17,7 @@ from batcher.worker import claimer, settler
 from batcher.worker.settler import Settler
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
+from tests.support.scripted import OK, error, use
 from tests.support.workers import BesideWriter, Rig, SlowWriter, now
 
 
@@ -276,3 +277,17 @@ async def test_a_suspect_that_fails_backs_off_like_any_other(rig: Rig):
     assert rig.states() == {"completed": 4}
     assert rig.rows()[0]["spent"] == 3
     assert now() < 20.0
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+async def test_room_for_a_reply_is_noticed_if_what_was_in_flight_brings_only_failures_that_are_undecided(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, lanes: int
+):
+    """Nothing of them is committed, and they wait for the verdict of the rows that wait for the room."""
+    monkeypatch.setattr(settler, "ReplyRoom", lambda: ReplyRoom(1_000))
+    refused = {f"row {number}" for number in range(30, 42)}
+    use(rig, lambda text, _path, _at: error(400, "invalid_request_error") if text in refused else OK)
+    job = rig.submit([chat(f"row {number}", model=f"m{number % lanes}") for number in range(90)])
+    async with asyncio.timeout(600):
+        await rig.run(job, concurrency=8)
+    assert rig.states() == {"completed": 78, "dead_lettered": 12}
