@@ -172,6 +172,7 @@ def _remove(database: Database, job_id: JobId) -> None:
         with database.write() as connection:
             if not stored_loading.remove_some(connection, job_id):
                 return
+        let_others_write()
 
 
 def _check_name(name: str | None) -> None:
