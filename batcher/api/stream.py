@@ -16,7 +16,7 @@ from batcher.store.sqlite.database import Database
 #: Rows that may wait for the consumer before sending stops.
 _MOST_WAITING = 256
 #: Rows read from the store at once: of those that just finished, and of those that were finished before.
-_PAGE, _STORED_PAGE = 64, 200
+_PAGE, _STORED_PAGE = 64, 1_000
 #: How often a job that another process runs is polled at most. A poll may use that share of the time.
 _POLL_SECONDS = 0.5
 _SHARE_OF_LOOKING = 0.1

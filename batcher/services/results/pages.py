@@ -18,7 +18,7 @@ from batcher.store.reports.results import Answered, CancelledRow, Dead
 from batcher.store.sqlite.database import Database
 
 #: Rows of a page, and the bytes of their replies after which it ends early; both are in memory together.
-ROWS: Final = 1_000
+ROWS: Final = 4_000
 BYTES: Final = 8 << 20
 
 _Row = TypeVar("_Row", Answered, Dead, CancelledRow)
