@@ -41,7 +41,7 @@ def author_of(path: Path, *, only: LineAuthor | None = None) -> LineAuthor | Not
             author = author_of_line(first)
             if author is None or (only or author) != author:
                 return NotOfAJob.FOREIGN
-            return author if all(author_of_line(line) == author for line in file) else NotOfAJob.FOREIGN
+            return author if all(map(author.wrote_it(), file)) else NotOfAJob.FOREIGN
     except FileNotFoundError:
         return NotOfAJob.NOTHING
     except (OSError, EOFError, zlib.error, zstandard.ZstdError):

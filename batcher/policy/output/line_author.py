@@ -1,6 +1,7 @@
 """Recognizes lines that this program wrote: only files that consist of them are replaced or removed."""
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from msgspec import Struct
@@ -20,6 +21,15 @@ class LineAuthor(Struct, frozen=True):
     def is_job(self, public_id: str) -> bool:
         """Return whether the job of that public id wrote it."""
         return public_id.removeprefix("batch_") == self.job
+
+    def wrote_it(self) -> Callable[[bytes], bool]:
+        """Return a fast test whether this author wrote a line, too."""
+        start, is_result = b'{"id": "batch_req_%b' % self.job.encode(), self.is_result
+
+        def test(line: bytes) -> bool:
+            return line.startswith(start) and _OURS in line and (_ANSWERED in line) == is_result
+
+        return test
 
 
 def author_of_line(line: bytes) -> LineAuthor | None:
