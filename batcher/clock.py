@@ -1,7 +1,6 @@
 """The only reader of wall time. Budgets, backoff and timeouts use the loop's monotonic clock instead."""
 
 import os
-import subprocess
 import sys
 import threading
 import time
@@ -43,6 +42,8 @@ def boot_id() -> str | None:
 
 
 def _output_of(command: tuple[str, ...]) -> str | None:
+    import subprocess  # noqa: PLC0415 - on macOS alone
+
     try:
         said = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603 - fixed
     except (OSError, subprocess.SubprocessError):

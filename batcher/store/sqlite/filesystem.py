@@ -10,7 +10,6 @@ same machine (9p and virtiofs into a VM, overlay, bind mounts) are accepted.
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -177,6 +176,8 @@ def _mounts() -> str:
 
 def mount_output(command: Sequence[str]) -> str:
     """Return what the command prints; empty if it fails."""
+    import subprocess  # noqa: PLC0415 - on macOS alone
+
     try:
         listing = subprocess.run(command, capture_output=True, timeout=5, check=False)  # noqa: S603 - `mount`, without arguments
     except (OSError, subprocess.SubprocessError):
