@@ -27,6 +27,9 @@ _LEAST_READY, _MOST_READY = 16, 512
 #: Decay per request of the remembered maximum in flight.
 _FORGETS = 0.99
 
+#: How many lanes are looked at for each time that the busiest is asked for.
+_LANES_A_QUESTION = 8
+
 _PACE_MARKS = 30
 #: A wait that the provider named is a long one from this share of `--max-wait` on.
 _LONG_WAIT = 0.25
@@ -283,6 +286,20 @@ class State:
     followers_left: asyncio.Event = field(default_factory=asyncio.Event)
     #: Set when the claimer has something to do.
     wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _most_recent: int = 0
+    _until_looked: int = 0
+
+    def recent_in_flight(self) -> int:
+        """Return the most requests that any lane had in flight recently.
+
+        It is asked for every request. With many lanes it may be some requests old, so that one question looks at a
+        few lanes, however many there are.
+        """
+        self._until_looked -= 1
+        if self._until_looked < 0:
+            self._until_looked = len(self.lanes) // _LANES_A_QUESTION
+            self._most_recent = max((round(lane.recent_in_flight) for lane in self.lanes.values()), default=0)
+        return self._most_recent
 
     @property
     def in_flight(self) -> int:

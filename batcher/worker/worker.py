@@ -201,7 +201,7 @@ class Worker:
         """Return how many requests may be in flight: the concurrency, or twice the recent number."""
         if self._settings.concurrency is not None:
             return self._settings.concurrency
-        return 2 * max([_LEAST_OUT, *(round(lane.recent_in_flight) for lane in self.state.lanes.values())])
+        return 2 * max(_LEAST_OUT, self.state.recent_in_flight())
 
     async def _until_end(self) -> End:
         while True:
