@@ -4,7 +4,8 @@ import fcntl
 import os
 import sqlite3
 import tempfile
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,10 +75,23 @@ def compact(database: Database) -> None:
     It takes up to twice the space of the file, and no one else can write meanwhile. The caller holds the runner's
     lock.
     """
-    with database.alone() as connection:
+    with database.alone() as connection, _temporary_files_in(database.path.parent, connection):
         connection.exec_driver_sql(INCREMENTAL)
         connection.exec_driver_sql("VACUUM")
         connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").all()
+
+
+@contextmanager
+def _temporary_files_in(folder: Path, connection: Connection) -> Iterator[None]:
+    """Let SQLite put what is temporary in this folder instead of in memory: VACUUM makes a copy of the store."""
+    place = str(folder).replace("'", "''")
+    connection.exec_driver_sql("PRAGMA temp_store = FILE")
+    connection.exec_driver_sql(f"PRAGMA temp_store_directory = '{place}'")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql("PRAGMA temp_store_directory = ''")
+        connection.exec_driver_sql("PRAGMA temp_store = MEMORY")
 
 
 def backup(database: Database, target: Path, *, replace: bool) -> None:

@@ -1,6 +1,8 @@
 """What a deletion frees goes back to the disk, a few pages at a time, and only that."""
 
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -109,3 +111,34 @@ def test_the_file_itself_is_smaller_once_the_store_is_closed(tmp_path):
     manage.delete(database, job, clock=SystemClock())
     database.close()
     assert database.path.stat().st_size < full // 2
+
+
+COMPACT_A_LARGE_STORE = """
+import sys
+from pathlib import Path
+from batcher.store.sqlite import maintenance
+from batcher.store.sqlite.database import Database
+
+def most_memory():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+database = Database(Path(sys.argv[1]))
+with database.write() as connection:
+    connection.exec_driver_sql("CREATE TABLE large (content BLOB)")
+for _ in range(100):
+    with database.write() as connection:
+        connection.exec_driver_sql("INSERT INTO large VALUES (randomblob(1048576))")
+before = most_memory()
+maintenance.compact(database)
+print(most_memory() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
+def test_compacting_takes_memory_that_does_not_grow_with_the_store(tmp_path):
+    folder = tmp_path / "it's here"
+    folder.mkdir()
+    command = [sys.executable, "-c", COMPACT_A_LARGE_STORE, str(folder / "large.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 70_000
+    assert {each.name for each in folder.iterdir()} <= {f"large.db{end}" for end in ("", "-wal", "-shm", "-write")}
