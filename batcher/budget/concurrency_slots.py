@@ -1,6 +1,7 @@
 """Limits the requests in flight of the whole process, over all its lanes."""
 
 from collections.abc import Callable
+from itertools import islice
 from math import inf
 
 #: Seconds without a failure after which one more request may be in flight than there were descriptors for.
@@ -31,11 +32,8 @@ class Slots:
         """Return whether a slot is left for `lane` after those that queued before it."""
         if self.bound is None:
             return True
-        return self.bound - self._taken > (self._ahead_of(lane) if self._queue else 0)
-
-    def _ahead_of(self, lane: Wake) -> int:
-        queued = list(self._queue)
-        return queued.index(lane) if lane in self._queue else len(queued)
+        room = self.bound - self._taken
+        return room > 0 and (room > len(self._queue) or lane in islice(self._queue, room))
 
     def share(self) -> float | None:
         """Return the share of the slots in use."""
@@ -49,7 +47,7 @@ class Slots:
         """Leave the queue: the lane has a slot, waits for something else, or gave up."""
         if self._queue and lane in self._queue:
             del self._queue[lane]
-            self._wake_all()
+            self._wake_next()
 
     def ran_out(self, now: float) -> None:
         """Report that there was no descriptor for a request, which has freed its slot: allow no more than now."""
@@ -65,7 +63,7 @@ class Slots:
         if bounds and grown >= min(bounds):
             grown, self._ran_out_at = min(bounds), -inf
         self.bound = grown
-        self._wake_all()
+        self._wake_next()
 
     def take(self) -> None:
         """Take a slot for a request that is being sent."""
@@ -74,8 +72,10 @@ class Slots:
     def give_back(self) -> None:
         """Free the slot of a request that has come back."""
         self._taken -= 1
-        self._wake_all()
+        self._wake_next()
 
-    def _wake_all(self) -> None:
-        for wake in self._queue:
-            wake()
+    def _wake_next(self) -> None:
+        """Wake the lanes for which there is room, and no more: there may be thousands."""
+        if self._queue and self.bound is not None:
+            for wake in islice(self._queue, max(0, self.bound - self._taken)):
+                wake()

@@ -1,5 +1,7 @@
 """Slots for what a person allows, and for what the descriptors of this process allow."""
 
+import functools
+
 import pytest
 
 from batcher.budget.concurrency_slots import Slots
@@ -57,3 +59,38 @@ def test_a_bound_that_never_failed_does_not_move() -> None:
     slots = Slots(None, 10)
     slots.answered(1e9)
     assert slots.bound == 10
+
+
+@pytest.mark.parametrize("freed", [1, 3])
+def test_a_slot_that_is_free_again_wakes_as_many_lanes_as_can_use_one(freed: int) -> None:
+    slots = Slots(None, 10)
+    woken: list[int] = []
+    waiting = [functools.partial(woken.append, number) for number in range(1_000)]
+    for _ in range(10):
+        slots.take()
+    for each in waiting:
+        assert not slots.has_room(each)
+        slots.queue_up(each)
+    for _ in range(freed):
+        slots.give_back()
+    assert set(woken) == set(range(freed))
+    assert [number for number in range(1_000) if slots.has_room(waiting[number])] == list(range(freed))
+    assert not slots.has_room(lane), "those that wait come first"
+
+
+def test_a_lane_that_needs_its_turn_no_longer_leaves_it_to_the_next() -> None:
+    slots = Slots(1)
+    woken: list[int] = []
+    waiting = [functools.partial(woken.append, number) for number in range(3)]
+    slots.take()
+    for each in waiting:
+        slots.queue_up(each)
+    slots.give_back()
+    slots.leave(waiting[0])
+    assert woken == [0, 1]
+    assert slots.has_room(waiting[1])
+    slots.take()
+    slots.leave(waiting[1])
+    assert woken == [0, 1]
+    slots.give_back()
+    assert woken == [0, 1, 2]
