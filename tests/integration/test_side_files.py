@@ -34,6 +34,10 @@ def test_a_refused_file_leaves_no_loading_lock(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("bad.jsonl").write_text("{}\n")
     assert batcher("submit", "bad.jsonl", "--simulate").code != 0
+    assert not Path("batcher.db").exists()
+    assert beside_the_store() == set()
+    assert batcher("submit", job(3), "--simulate").code == 0
+    assert batcher("submit", "bad.jsonl", "--simulate").code != 0
     assert beside_the_store() == LOCKS
 
 
