@@ -145,19 +145,27 @@ def test_rows_of_many_transactions_are_all_edited(database, holder, monkeypatch)
 
 def test_one_refusal_among_many_changes_none_of_them(database, holder, monkeypatch):
     monkeypatch.setattr("batcher.services.dead_letters.edit.AT_ONCE", 2)
-    job = submit_rows(database, [*(row(f"r{n}") for n in range(4)), Row("odd", body=b'{"model": "m"}')])
+    unchecked = [Row(f"r{n}", body=b'{"model": "m"}') for n in range(4)]
+    job = submit_rows(database, [*unchecked, row("odd")])
     reject(holder, job, *(f"r{n}" for n in range(4)), "odd")
     before = stored(database)
-    with pytest.raises(UsageError, match=r"nothing was changed: request 5: `messages` is missing"):
-        choose(database, Filters(), edits("temperature=1"))
+    with pytest.raises(UsageError, match=r"nothing was changed: request 5: `max_tokens` must be"):
+        choose(database, Filters(), edits("max_tokens=0.5"))
     assert stored(database) == before
 
 
+def test_a_row_that_the_checks_never_passed_can_be_edited(database, holder):
+    """It was submitted with --no-body-checks, for a server that takes it so."""
+    job = submit_rows(database, [Row("odd", body=b'{"model": "m"}')])
+    reject(holder, job, "odd")
+    assert put_back(database, choose(database, Filters(), edits("temperature=1"))).count == 1
+
+
 def test_many_refusals_are_counted_and_some_are_named(database, holder):
-    job = submit_rows(database, numbered(12))
+    job = submit_rows(database, [row(f"r{n}") for n in range(12)])
     reject(holder, job, *(f"r{n}" for n in range(12)))
     with pytest.raises(UsageError, match=r"12 requests cannot be edited that way.*request 10: .*; and 2 more"):
-        choose(database, Filters(), edits("user=x"))
+        choose(database, Filters(), edits("max_tokens=0.5"))
 
 
 def test_what_another_has_edited_meanwhile_is_left_alone(database, holder):
