@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from batcher.config.headers import check_header_names, key_header
-from batcher.domain.errors import ConfigError
+from batcher.domain.errors import CredentialsError
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
 from batcher.policy.privacy.redact import SHORTEST_SEARCHED
@@ -37,7 +37,7 @@ def find_key(settings: JobSettings, environ: Mapping[str, str]) -> Secret | None
     if not environ.get(name, "").strip():
         if is_loopback(host_of(settings.base_url)) or key_header(settings.headers) is not None:
             return None
-        raise ConfigError(
+        raise CredentialsError(
             _missing(name, environ),
             hint=_env_file_advice(name)
             or f"keys go to {host_of(settings.base_url)}; only a server on loopback needs none",
@@ -62,7 +62,7 @@ def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str,
 def key_mark(settings: JobSettings, environ: Mapping[str, str], salt: str) -> str:
     """Return four digits that differ if other credentials or headers would be sent, but for one case in 65,536.
 
-    So few digits of a salted digest say nothing of a key. Raises ConfigError if there are none to send.
+    So few digits of a salted digest say nothing of a key. Raises CredentialsError if there are none to send.
     """
     key, headers = find_key(settings, environ), find_headers(settings, environ)
     sent = [salt, "" if key is None else key.reveal()]
@@ -73,25 +73,27 @@ def key_mark(settings: JobSettings, environ: Mapping[str, str], salt: str) -> st
 def as_secret(value: str, name: str) -> Secret:
     """Return a key without surrounding white space. `name` is what errors call it: the variable, or `api_key`.
 
-    Raises ConfigError for what no key contains: quotes around it, "Bearer" or `NAME=` before it, white space or
-    control characters inside, anything outside ASCII; and for a variable's name that nothing has replaced.
+    Raises CredentialsError for what no key contains: quotes around it, "Bearer" or `NAME=` before it, white space
+    or control characters inside, anything outside ASCII; and for a variable's name that nothing has replaced.
     """
     key = value.strip()
     if not key:
-        raise ConfigError(f"{name} is empty")
+        raise CredentialsError(f"{name} is empty")
     if len(key) > 1 and key[0] == key[-1] and key[0] in _QUOTES:
-        raise ConfigError(f"{name} has quotes around the key", hint="remove them; some env files keep them")
+        raise CredentialsError(f"{name} has quotes around the key", hint="remove them; some env files keep them")
     if key.lower().startswith("bearer "):
-        raise ConfigError(f"{name} begins with Bearer", hint="give the key alone; Bearer is added when it is sent")
+        raise CredentialsError(
+            f"{name} begins with Bearer", hint="give the key alone; Bearer is added when it is sent"
+        )
     if _PLACEHOLDER.fullmatch(key):
-        raise ConfigError(
+        raise CredentialsError(
             f"{name} holds the name of a variable, such as $OPENAI_API_KEY, instead of its value",
             hint="give it the key itself; single quotes and many env files replace no variables",
         )
     if _ASSIGNMENT.match(key):
-        raise ConfigError(f"{name} begins with the name of a variable and =", hint="give the key alone")
+        raise CredentialsError(f"{name} begins with the name of a variable and =", hint="give the key alone")
     if not _KEY.fullmatch(key):
-        raise ConfigError(
+        raise CredentialsError(
             f"{name} holds white space, a control character or one outside ASCII, which no key has",
             hint="copy the key again, on one line",
         )
@@ -99,9 +101,9 @@ def as_secret(value: str, name: str) -> Secret:
 
 
 def refuse_key_as_name(name: str, where: str, environ: Mapping[str, str]) -> None:
-    """Raise ConfigError if the name of a variable looks like a key: a job remembers and shows the name."""
+    """Raise CredentialsError if the name of a variable looks like a key: a job remembers and shows the name."""
     if name not in environ and _looks_like_key(name):
-        raise ConfigError(
+        raise CredentialsError(
             f"{where} takes the name of a variable; what was given looks like a key, and no variable is called so",
             hint="export the key in a variable, such as OPENAI_API_KEY, and give that variable's name",
         )
@@ -134,12 +136,12 @@ def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:
     value = environ.get(name, "").strip()
     if not value:
         state = "is empty" if name in environ else "is not set"
-        raise ConfigError(
+        raise CredentialsError(
             f"{name} {state}: it holds the header {header}",
             hint=f"export {name}, or remove {header} from [provider.headers]",
         )
     if not _HEADER_VALUE.fullmatch(value):
-        raise ConfigError(
+        raise CredentialsError(
             f"{name} holds a control character or one outside ASCII and cannot be sent as the header {header}",
             hint="a header's value is one line of plain text",
         )
@@ -152,7 +154,7 @@ def _refuse_unmaskable(key: Secret, name: str, host: str) -> None:
     Allowed for loopback and private hosts.
     """
     if len(key.reveal()) < SHORTEST_SEARCHED and not is_loopback(host) and not is_private(host):
-        raise ConfigError(
+        raise CredentialsError(
             f"{name} holds fewer than {SHORTEST_SEARCHED} characters, which is not a key for {host}",
             hint="copy the key again; one this short could not be redacted if the provider repeats it",
         )
@@ -160,7 +162,7 @@ def _refuse_unmaskable(key: Secret, name: str, host: str) -> None:
 
 def _check_travel(settings: JobSettings) -> None:
     if not key_may_travel(settings.base_url, settings.allow_http):
-        raise ConfigError(
+        raise CredentialsError(
             f"the key would go to {host_of(settings.base_url)} in plain http: anyone on the way could read it",
             hint="use https, or give --allow-http if you are sure of the network",
         )

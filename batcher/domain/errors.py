@@ -3,6 +3,7 @@
 BatcherError
 ├── UsageError          wrong use; nothing was sent
 │   ├── ConfigError     a flag, a variable or batcher.toml is wrong
+│   │   └── CredentialsError  a key is missing, or is none
 │   ├── UnknownJob      no such job, or a name that fits several
 │   └── InputError      a job file with invalid lines; carries them
 ├── StoreError          the store cannot be used
@@ -12,10 +13,11 @@ BatcherError
 ├── NotFinished         results were requested of an unfinished job
 └── Paused              a person must act; carries reason and fix
 
-A message says what is wrong and where; `hint` says what to do next.
+A message says what is wrong and where; `hint` says what to do next, and `kind` is one word for programs.
 """
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 from batcher.domain.requests import BadLine, BadLines, ForeignLines
 
@@ -24,7 +26,9 @@ _BAD_LINES_IN_WORDS = 5
 
 
 class BatcherError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package: a file or a store that cannot be read or written."""
+
+    kind: ClassVar[str] = "store"
 
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
@@ -38,13 +42,25 @@ class BatcherError(Exception):
 class UsageError(BatcherError):
     """Wrong use; nothing was sent."""
 
+    kind = "usage"
+
 
 class ConfigError(UsageError):
     """A flag, an environment variable or `batcher.toml` is wrong."""
 
+    kind = "config"
+
+
+class CredentialsError(ConfigError):
+    """A key is missing, or what stands in its variable is no key."""
+
+    kind = "credentials"
+
 
 class UnknownJob(UsageError):
     """No such job, or a name that fits several."""
+
+    kind = "unknown_job"
 
 
 class InputError(UsageError):
@@ -53,6 +69,8 @@ class InputError(UsageError):
     `bad` holds the first invalid lines at most; `count` is the number of all. `groups` are the lines by reason,
     and `forms` those of other forms than a job file's.
     """
+
+    kind = "input"
 
     def __init__(
         self,
@@ -92,6 +110,8 @@ class ForeignStore(StoreError):
 class RunnerBusy(StoreError):
     """Another runner is using this store."""
 
+    kind = "busy"
+
     def __init__(self, message: str, *, pid: int | None = None, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.pid = pid
@@ -100,9 +120,13 @@ class RunnerBusy(StoreError):
 class NotFinished(BatcherError):
     """Results were requested of a job that is not finished."""
 
+    kind = "unfinished"
+
 
 class Paused(BatcherError):
     """Sending stopped until a person acts."""
+
+    kind = "paused"
 
     def __init__(self, reason: str, message: str, fix: str) -> None:
         super().__init__(message, hint=fix)

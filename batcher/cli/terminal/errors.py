@@ -19,6 +19,8 @@ from batcher.policy.wording.url_secrets import mask_urls
 
 #: Most lines about invalid lines.
 _MOST_TEXTS = 100
+#: The kind of what no rule foresees.
+_INTERNAL = "internal"
 FAILED, WRONG_USE, DEAD_LETTERS, PAUSED = 1, 2, 3, 4
 
 
@@ -37,9 +39,9 @@ def report_click(error: click.ClickException, args: Sequence[str]) -> int:
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "batcher"
     several = several_files(args)
     if several is not None:
-        _report(several.message, several.hint, args)
+        _report(UsageError.kind, several.message, several.hint, args)
     else:
-        _report(error.format_message(), f"`{command} --help`", args)
+        _report(UsageError.kind, error.format_message(), f"`{command} --help`", args)
     return WRONG_USE
 
 
@@ -54,13 +56,14 @@ def report_error(error: Exception, args: Sequence[str]) -> int:
     if isinstance(error, InputError) and (error.bad or error.forms):
         _report_lines(error, args)
     elif isinstance(error, BatcherError):
-        _report(error.message, error.hint, args)
+        _report(error.kind, error.message, error.hint, args)
     elif isinstance(error, MemoryError):
         hint = "free some, or raise the limit (`ulimit -v unlimited`), then try again; nothing stored is lost"
-        _report("there is not enough memory", hint, args)
+        _report(_INTERNAL, "there is not enough memory", hint, args)
     else:
         what = mask_urls(f"{type(error).__name__}: {error}")
         _report(
+            _INTERNAL,
             f"internal error: {what}",
             "run the command again with --debug and report the traceback; nothing stored is lost",
             args,
@@ -75,9 +78,9 @@ def _innermost(error: Exception) -> Exception:
     return error
 
 
-def _report(message: str, hint: str | None, args: Sequence[str]) -> None:
+def _report(kind: str, message: str, hint: str | None, args: Sequence[str]) -> None:
     if "--json" in args:
-        _print_json({"error": {"message": message, "hint": hint}})
+        _print_json({"error": {"kind": kind, "message": message, "hint": hint}})
     _say_error(message, hint)
 
 
@@ -86,8 +89,8 @@ def _report_lines(error: InputError, args: Sequence[str]) -> None:
     if "--json" in args:
         lines = [{"line": each.line, "custom_id": each.custom_id, "reason": each.reason} for each in bad]
         forms = [structs.asdict(each) for each in error.forms]
-        document = {"message": error.message, "hint": error.hint, "count": error.count, "lines": lines}
-        _print_json({"error": {**document, "forms": forms}})
+        said = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        _print_json({"error": {**said, "count": error.count, "lines": lines, "forms": forms}})
         return
     for text in bad_line_texts(error.source, error.groups, error.count):
         note(text)
