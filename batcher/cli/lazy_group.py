@@ -57,7 +57,7 @@ class LazyGroup(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-"):
             near = get_close_matches(name, COMMANDS, n=1)
-            hint = f'; did you mean "{near[0]}"?' if near else ""
+            hint = f'; did you mean "{near[0]}"?' if near else "; `batcher --help` lists them"
             if Path(name).is_file():
                 hint = f"; `batcher run {shlex.quote(name)}` runs a file"
             raise click.UsageError(f'there is no command "{name}"{hint}', ctx)

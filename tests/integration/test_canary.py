@@ -121,6 +121,7 @@ def test_the_canary_key_is_found_nowhere(sweep, folder):
         sweep.run("db", "check", *LOUD, code=0)
         sweep.run("db", "backup", "copy.db", *LOUD, code=0)
         sweep.run("db", "upgrade", *LOUD, code=0)
+        sweep.run("db", "compact", *LOUD, code=0)
         sweep.run("dlq", "retry", "--all", "--probe", *LOUD, code=3)
         sweep.run("dlq", "retry", "--all", *LOUD, code=0)
         sweep.run("resume", 1, *LOUD, code=3)

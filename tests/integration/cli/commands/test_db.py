@@ -126,20 +126,26 @@ def test_a_file_that_is_there_is_replaced_only_by_force(store):
     ("target", "says"),
     [
         ("batcher.db", "is the store itself"),
-        ("hard.db", "is the store itself"),
         ("nowhere/copy.db", "does not exist"),
         (".", "is a folder"),
         ("used.db", "used.db-wal exists"),
     ],
 )
 def test_a_backup_that_would_destroy_something_is_refused(store, target, says):
-    (store.parent / "hard.db").hardlink_to(store)
     (store.parent / "used.db-wal").write_text("log")
     called = batcher("db", "backup", target, "--force")
     assert (called.code, called.out) == (2, "")
     assert says in called.err
     assert batcher("db", "check").code == 0
     assert not list(store.parent.glob("*.tmp"))
+
+
+def test_a_store_with_two_names_is_refused_before_anything_is_copied(store):
+    (store.parent / "hard.db").hardlink_to(store)
+    called = batcher("db", "backup", "hard.db", "--force")
+    assert (called.code, called.out) == (2, "")
+    assert "is the store itself" in called.err
+    assert "remove all but one" in batcher("db", "check").err
 
 
 @pytest.mark.usefixtures("store")

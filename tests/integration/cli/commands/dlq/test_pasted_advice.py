@@ -62,7 +62,8 @@ def all_commands() -> list[str]:
     return [
         each
         for each in found
-        if not each.startswith(("-", "[", "COMMAND"))
+        # "1" stands for a name that only the program knows.
+        if not each.startswith(("-", "[", "COMMAND", "1 "))
         and not {"--help", "[^"} & {*re.findall(r"--help|\[\^", each)}
     ]
 
@@ -71,7 +72,7 @@ def parsed(command: str) -> None:
     """Parse a command as the program does, without running it. Raises click.ClickException."""
     words = shlex.split(command.partition(" | ")[0])
     found: Any = cli
-    context = click.Context(cli, info_name="batcher")
+    context = click.Context(cli, info_name="batcher", **cli.context_settings)
     while isinstance(found, click.Group) and words:
         name = words.pop(0)
         found = found.get_command(context, name)
