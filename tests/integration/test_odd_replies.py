@@ -68,7 +68,7 @@ def test_a_limit_uses_no_attempt_however_it_is_said() -> None:
     file = job_file(Path("j.jsonl"), *(line(name) for name in REFUSALS))
     talks, sends = at_first(REFUSALS, 2)
     with talking(talks) as url:
-        called = batcher("run", file, "--base-url", url, "--max-attempts", 1, "-q")
+        called = batcher("run", file, "--base-url", url, "--max-attempts", 2, "-q")
     assert called.code == 0, called
     assert [row["custom_id"] for row in rows_of("j.results.jsonl")] == list(REFUSALS)
     assert set(sends.values()) == {3}
