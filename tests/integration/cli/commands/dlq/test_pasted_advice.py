@@ -185,9 +185,9 @@ def test_another_model_is_one_that_has_answered_there() -> None:
 def test_a_key_that_no_row_has_is_not_added_without_a_word() -> None:
     with provider() as server:
         run_on(server, job_file(Path("j.jsonl"), *rows(2), dead("weird", temperature=1)))
-        called = batcher("dlq", "retry", "--all", "--set", "modle=m")
+        called = batcher("dlq", "retry", "--all", "--set", "mudel=m")
         assert called.code == 2
-        assert "No row has `modle`; did you mean `model`? Add it to the row?" in called.err
+        assert "No row has `mudel`; did you mean `model`? Add it to the row?" in called.err
         assert "--yes" in called.err
         assert batcher("dlq", "list", "--json").json["total"] == 1
         assert batcher("dlq", "retry", "--all", "--set", "temperature=0").code == 0
