@@ -120,7 +120,7 @@ class _Unended:
             size -= 1
         if size > MAX_LINE_BYTES:
             yield RawLine(number, None, data[:KEPT_HEAD])
-        elif data and not data.isspace():
+        elif data and not data.isspace() and data != _CTRL_Z:
             yield RawLine(number, data)
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from batcher.domain.errors import InputError
@@ -55,11 +55,16 @@ def test_lines_end_with_a_line_feed_alone_and_blank_ones_count(content, expected
 
 
 @given(st.lists(st.binary(max_size=6), max_size=12).map(b"\n".join), st.integers(1, 5))
+@example(b"\x1a", 1)
+@example(b"{}\x1a", 1)
+@example(b"{}\n\x1a\n{}\r\n\x1a\x1a", 2)
 def test_however_the_bytes_arrive_the_lines_are_the_same(content, size):
+    *lines, last = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    # Ctrl-Z ends a text of DOS. Concatenated texts have it as a line of its own.
     expected = [
-        (number, data.removesuffix(b"\r"))
-        for number, data in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1)
-        if data.strip(b" \t\n\r\x0b\x0c")
+        (number, data)
+        for number, line in enumerate([*lines, last.rstrip(b"\x1a")], 1)
+        if (data := line.removesuffix(b"\r")) != b"\x1a" and data.strip(b" \t\n\r\x0b\x0c")
     ]
     found = [(line.number, line.data) for line in read_lines(Dribble(content, size), name="f")]
     assert found == expected
