@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import zstandard
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from batcher.domain.errors import InputError
@@ -66,7 +66,12 @@ def test_however_the_bytes_arrive_the_lines_are_the_same(content, size):
         for number, line in enumerate([*lines, last.rstrip(b"\x1a")], 1)
         if (data := line.removesuffix(b"\r")) != b"\x1a" and data.strip(b" \t\n\r\x0b\x0c")
     ]
-    found = [(line.number, line.data) for line in read_lines(Dribble(content, size), name="f")]
+    try:
+        found = [(line.number, line.data) for line in read_lines(Dribble(content, size), name="f")]
+    except InputError as error:
+        # It begins as an archive, a page or another form.
+        assume(not error.forms)
+        raise
     assert found == expected
 
 
