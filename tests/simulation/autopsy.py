@@ -53,7 +53,8 @@ class Autopsy:
     def is_pause_explained(self, process: Process) -> None:
         """I16: a few rows that are refused alone pause nothing where others were answered."""
         ((reason,),) = self._world.watcher.ask("SELECT reason FROM pauses ORDER BY id DESC LIMIT 1")
-        told = [each for each in self._world.provider.journal if each.told]
+        there = self._world.watcher.rows()
+        told = [each for each in self._world.provider.journal if each.told and each.request in there]
         failed = [each for each in told if each.process is process and each.fate in UNDECIDED]
         if reason not in {"credentials", "model", "same_failure"} or not {each.fate for each in failed} <= _ALONE:
             return
