@@ -24,9 +24,7 @@ def check(world: "World") -> None:
         with database.read() as connection:
             for job in jobs.all_jobs(connection):
                 counts = job_counts.counts(connection, job)
-                # Of an interrupted deletion rows may be left as they were; `delete` goes on with it.
-                if job.id not in world.watcher.deleted:
-                    _is_over(world, job, counts.unfinished)
+                _is_over(world, job, counts.unfinished)
                 whole = counts.total == job.total or job.id in world.watcher.deleted
                 require(whole, "I1 every row is in one state", job, counts)
         for job in _jobs(database):

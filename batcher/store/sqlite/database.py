@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import ForeignStore, StoreError
@@ -333,17 +333,23 @@ class Database:
                 with self.write():
                     # This repairs the log first, which no snapshot of ours may keep it from.
                     pass
-            connection = self._retry(self._engine.connect)
-            try:
-                connection.exec_driver_sql("PRAGMA query_only = ON")
-                connection.exec_driver_sql("BEGIN")
-                self._patiently("SELECT 1 FROM sqlite_master", connection)
-                if flushed:
-                    self._flush_seen()
+            with self._snapshot(self._engine, flushed=flushed) as connection:
                 yield connection
-                connection.exec_driver_sql("COMMIT")
-            finally:
-                connection.close()
+
+    @contextmanager
+    def _snapshot(self, engine: Engine, *, flushed: bool) -> Iterator[Connection]:
+        """Read in one transaction over a connection of this engine, which cannot write."""
+        connection = self._retry(engine.connect)
+        try:
+            connection.exec_driver_sql("PRAGMA query_only = ON")
+            connection.exec_driver_sql("BEGIN")
+            self._patiently("SELECT 1 FROM sqlite_master", connection)
+            if flushed:
+                self._flush_seen()
+            yield connection
+            connection.exec_driver_sql("COMMIT")
+        finally:
+            connection.close()
 
     def _flush_seen(self) -> None:
         """Flush what a snapshot contains, whichever process has committed it."""

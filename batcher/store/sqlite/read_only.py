@@ -109,18 +109,9 @@ class ReadOnlyDatabase(Database):
         self._refuse_another_file()
         before, parameters = self._version(), self._parameters()
         try:
-            with storage_errors(self.path):
-                connection = self._retry(self._engines[parameters].connect)
-                try:
-                    connection.exec_driver_sql("PRAGMA query_only = ON")
-                    connection.exec_driver_sql("BEGIN")
-                    self._patiently("SELECT 1 FROM sqlite_master", connection)
-                    if flushed:
-                        self._flush_seen()
-                    yield connection
-                    connection.exec_driver_sql("COMMIT")
-                finally:
-                    connection.close()
+            engine = self._engines[parameters]
+            with storage_errors(self.path), self._snapshot(engine, flushed=flushed) as connection:
+                yield connection
         except StoreError as error:
             if parameters == _CLOSED and self._version() != before:
                 raise self._changed() from error
