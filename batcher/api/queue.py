@@ -22,6 +22,7 @@ from batcher.config import (
     find_headers,
     find_key,
     load_file,
+    names_endpoint,
     resolve_job,
     resolve_process,
 )
@@ -90,7 +91,6 @@ class Batcher:
     ) -> None:
         folder = working_folder()
         file = load_file(None, folder)
-        file = replace(file, job=replace(file.job, ca_file=absolute_ca_file(file.job.ca_file)))
         flags = Flags(
             base_url=base_url,
             api_key_env=api_key_env,
@@ -200,7 +200,7 @@ class Batcher:
 
     def _naming(self) -> EndpointNaming:
         named_by = base_url_named_by(self._flags, os.environ, self._file)
-        return EndpointNaming(is_explicit=named_by in {"--simulate", "--base-url"}, named_by=named_by)
+        return EndpointNaming(is_explicit=names_endpoint(self._flags), named_by=named_by)
 
     async def run(self, job: JobHandle | int | str) -> AsyncGenerator[Result]:
         """Run the job and yield every row's final result once, as it finishes. Earlier results come first.

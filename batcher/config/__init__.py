@@ -6,9 +6,11 @@ checks       checks of one value: its type, its range, an error that names it
 credentials  the API key and the extra headers, from the variables that hold them
 file         reads batcher.toml
 headers      the names that an extra header may have
-layers       what each source gives: `Flags`, `FileSettings`, and the `Layer` that they share
-limits       `--rpm 500`, `--rpm MODEL=500` and the tables of the file, merged
+layers       what each source gives: `Flags`, and a checked `Layer`
+limits       `--rpm 500` and `--rpm MODEL=500`, and the limits of a job's settings
 paths        the store's place and the CA file
+setting      what there is to know about one setting
+table        the table of settings: each with its names, its check and its words
 resolve      merges the layers into `JobSettings` and `ProcessSettings`
 unknown      errors with a suggestion for unknown keys of batcher.toml
 """
@@ -18,10 +20,15 @@ from batcher.config.changes import remembered_changes
 from batcher.config.credentials import as_secret, find_headers, find_key, key_mark
 from batcher.config.file import DEFAULT_FILE, load_file
 from batcher.config.headers import key_header
-from batcher.config.layers import FileSettings, Flags
-from batcher.config.limits import limited_models
+from batcher.config.layers import FileSettings, Flags, limited_models
 from batcher.config.paths import check_ca_file
-from batcher.config.resolve import SIMULATED_BASE_URL, base_url_named_by, resolve_job, resolve_process
+from batcher.config.resolve import (
+    SIMULATED_BASE_URL,
+    base_url_named_by,
+    names_endpoint,
+    resolve_job,
+    resolve_process,
+)
 
 __all__ = [
     "DEFAULT_FILE",
@@ -39,6 +46,7 @@ __all__ = [
     "key_mark",
     "limited_models",
     "load_file",
+    "names_endpoint",
     "remembered_changes",
     "resolve_job",
     "resolve_process",

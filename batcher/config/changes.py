@@ -1,6 +1,11 @@
 """What a flag of `resume` replaced, as sentences."""
 
-from batcher.domain.settings import JobSettings, Limits
+from typing import Any
+
+from batcher.config.limits import figures_of
+from batcher.config.setting import Setting
+from batcher.config.table import BASE_URL, JOB_SETTINGS
+from batcher.domain.settings import JobSettings
 from batcher.policy.wording.url_secrets import shown_base_url
 
 _Fact = tuple[str, str]
@@ -19,7 +24,7 @@ def remembered_changes(old: JobSettings, new: JobSettings) -> list[str]:
         if now != was:
             changes.append(f"{label}: {now}, was {was}")
     if new.base_url != old.base_url and shown_base_url(new.base_url) == shown_base_url(old.base_url):
-        changes.append(f"base URL: {shown_base_url(new.base_url)} with another secret in it")
+        changes.append(f"{BASE_URL.label}: {shown_base_url(new.base_url)} with another secret in it")
     return changes
 
 
@@ -28,30 +33,18 @@ def _facts(settings: JobSettings) -> list[_Fact]:
 
     For a header, the variable is shown, never its value.
     """
-    return [
-        ("base URL", shown_base_url(settings.base_url)),
-        ("key variable", settings.api_key_env),
-        *((f"variable of the header {name}", value) for name, value in settings.headers.items()),
-        *_limit_facts(settings.limits, ""),
-        *(
-            fact
-            for model, limits in settings.model_limits.items()
-            for fact in _limit_facts(limits, f" of {model}")
-        ),
-        ("most attempts", str(settings.max_attempts)),
-        ("timeout", f"{settings.timeout:.15g} s"),
-        ("longest wait", f"{settings.max_wait:.15g} s"),
-        ("cost cap", "none" if settings.max_cost is None else f"${settings.max_cost:.15g}"),
-        ("cache", str(settings.cache)),
-        ("reuse of earlier answers", "reused" if settings.reuse_earlier else "not reused"),
-        ("structured output", "validated" if settings.validate_output else "not validated"),
-        ("truncated answers", "dead letters" if settings.fail_truncated else "delivered"),
-        ("plain http with a key", "allowed" if settings.allow_http else "refused"),
-        ("CA file", settings.ca_file or "the system's"),
-        ("simulated provider", "yes" if settings.simulate else "no"),
-    ]
+    facts = [fact for setting in JOB_SETTINGS for fact in _facts_of(setting, settings)]
+    return [*facts, ("reuse of earlier answers", "reused" if settings.reuse_earlier else "not reused")]
 
 
-def _limit_facts(limits: Limits, whose: str) -> list[_Fact]:
-    given = (("rpm", limits.rpm), ("tpm", limits.tpm))
-    return [(f"{name}{whose}", f"{limit:.15g}") for name, limit in given if limit is not None]
+def _facts_of(setting: Setting[Any], settings: JobSettings) -> list[_Fact]:
+    if setting.is_per_model:
+        figures = figures_of(setting.name, settings.limits, settings.model_limits)
+        return [
+            (setting.label if model is None else f"{setting.label} of {model}", setting.shown(figure))
+            for model, figure in figures.items()
+        ]
+    value = getattr(settings, setting.name)
+    if isinstance(value, dict):
+        return [(f"{setting.label} {key}", setting.shown(each)) for key, each in value.items()]
+    return [(setting.label, setting.shown(value))]

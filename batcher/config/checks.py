@@ -63,12 +63,13 @@ def positive(value: object, where: str) -> float:
     return plain
 
 
-def unsupported_cost_cap(_value: object, where: str) -> float:
-    """Raise ConfigError: there are no prices yet, so a cap would be accepted and never enforced."""
-    raise ConfigError(
-        f"{where} is not supported yet: batcher knows no prices",
-        hint="remove it, and set a spend limit at the provider",
-    )
+def supported(where: str, *, is_supported: bool) -> None:
+    """Raise ConfigError for a setting without an effect: it would be accepted and never enforced."""
+    if not is_supported:
+        raise ConfigError(
+            f"{where} is not supported yet: batcher knows no prices",
+            hint="remove it, and set a spend limit at the provider",
+        )
 
 
 def attempts(value: object, where: str) -> int:
@@ -105,6 +106,13 @@ def switch(value: object, where: str) -> bool:
     """Check for true or false."""
     if not isinstance(value, bool):
         raise ConfigError(f"{where} must be true or false, not {kind_of(value)}")
+    return value
+
+
+def table(value: object, where: str) -> dict[str, object]:
+    """Check for a table of batcher.toml."""
+    if not isinstance(value, dict):
+        raise ConfigError(f"{where} must be a table, not {kind_of(value)}")
     return value
 
 

@@ -1,30 +1,23 @@
-"""Reads batcher.toml, checks all of it, and makes a layer of it.
+"""Reads batcher.toml, checks all of it, and makes a layer of it. `table` says where each setting stands.
 
-[provider] base_url, api_key_env, allow_http, ca_file     [provider.headers] HEADER = "VARIABLE"
-[limits]   rpm, tpm, input_tpm, output_tpm, rpd, tpd      [limits."MODEL"]   the same, for one model
-[retry]    max_attempts, timeout, max_wait                [cache]            mode
-[store]    db                                             [run]              concurrency
-
-Relative paths in the file are relative to its folder.
+A limit stands in [limits], or for one model in [limits."MODEL"]. Paths are relative to the file's folder.
 """
 
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from batcher.config import checks
-from batcher.config.headers import check_header_names
 from batcher.config.layers import FileSettings, Layer
-from batcher.config.limits import LimitLayer
-from batcher.config.paths import expand_home, store_path
+from batcher.config.paths import expand_home
+from batcher.config.setting import Setting
+from batcher.config.table import LIMITS_TABLE, SETTINGS
 from batcher.config.unknown import refuse_unknown, refuse_unknown_limit
 from batcher.domain.errors import ConfigError
-from batcher.domain.settings import LIMIT_NAMES, Limits
-
-T = TypeVar("T")
+from batcher.domain.settings import LIMIT_NAMES
 
 DEFAULT_FILE = "batcher.toml"
 
@@ -59,68 +52,37 @@ def load_file(path: Path | None, cwd: Path) -> FileSettings:
 def read_settings(document: Mapping[str, object], *, source: str, folder: Path) -> FileSettings:
     """Check the whole document. `source` is its name in errors; `folder` is what its paths are relative to."""
     refuse_unknown(document, source)
-    provider = _Table(document, "provider", source)
-    retry, cache = _Table(document, "retry", source), _Table(document, "cache", source)
-    store, run = _Table(document, "store", source), _Table(document, "run", source)
-    job = Layer(
-        base_url=provider.take("base_url", checks.base_url),
-        api_key_env=provider.take("api_key_env", checks.variable),
-        headers=provider.take("headers", _headers),
-        limits=_limits(_Table(document, "limits", source)),
-        max_attempts=retry.take("max_attempts", checks.attempts),
-        timeout=retry.take("timeout", checks.timeout),
-        max_wait=retry.take("max_wait", checks.wait),
-        max_cost=run.take("max_cost", checks.unsupported_cost_cap),
-        cache=cache.take("mode", checks.cache_mode),
-        allow_http=provider.take("allow_http", checks.switch),
-        ca_file=_beside(folder, provider.take("ca_file", checks.text)),
-    )
-    return FileSettings(
-        source=source,
-        job=job,
-        db=_beside(folder, store.take("db", store_path)),
-        concurrency=run.take("concurrency", checks.concurrency),
-    )
+    given = {setting.name: _read(setting, document, source, folder) for setting in SETTINGS if setting.toml}
+    return FileSettings(source=source, given=Layer(**given))
 
 
-class _Table:
-    """One table of the file: returns its values checked, each named by file and key in errors."""
-
-    def __init__(self, parent: Mapping[str, object], name: str, source: str, *, label: str | None = None) -> None:
-        self.where = f"{source}: {label or name}"
-        self.values = _table(parent.get(name, {}), self.where)
-
-    def take(self, key: str, check: checks.Check[T]) -> T | None:
-        return checks.optional(self.values.get(key), check, f"{self.where}.{key}")
-
-
-def _table(value: object, where: str) -> dict[str, object]:
-    if not isinstance(value, dict):
-        raise ConfigError(f"{where} must be a table, not {checks.kind_of(value)}")
-    return value
+def _read(setting: Setting[Any], document: Mapping[str, object], source: str, folder: Path) -> object:
+    """Return what the file gives for a setting, checked; None: nothing."""
+    table, key = setting.toml or ("", "")
+    found: dict[str | None, Any] = {}
+    for model, values, where in _tables(document, table, source):
+        value = values.get(key)
+        if value is not None:
+            checks.supported(f"{where}.{key}", is_supported=setting.is_supported)
+            found[model] = setting.check(value, f"{where}.{key}")
+    if setting.is_per_model:
+        return found or None
+    return _beside(folder, found.get(None)) if setting.is_path else found.get(None)
 
 
-def _limits(table: _Table) -> LimitLayer:
-    """Read the limits: numbers apply to every model, and each table to one model."""
-    models = {name: _model_limits(table, name) for name in table.values if name not in LIMIT_NAMES}
-    return LimitLayer(plain=_own_limits(table), models=models)
-
-
-def _own_limits(table: _Table) -> Limits:
-    return Limits(**{name: table.take(name, checks.positive) for name in LIMIT_NAMES})
-
-
-def _model_limits(table: _Table, model: str) -> Limits:
-    own = _Table(table.values, model, table.where.removesuffix(": limits"), label=f'limits."{model}"')
-    refuse_unknown_limit(own.values, model, own.where)
-    return _own_limits(own)
-
-
-def _headers(value: object, where: str) -> dict[str, str]:
-    """Return header names and the variables that hold their values."""
-    table = _table(value, where)
-    check_header_names(table, where)
-    return {header: checks.variable(name, f"{where}.{header}") for header, name in table.items()}
+def _tables(
+    document: Mapping[str, object], name: str, source: str
+) -> Iterator[tuple[str | None, dict[str, object], str]]:
+    """Return a table as model, values and name in errors: of no model, and for [limits] those of each model."""
+    where = f"{source}: {name}"
+    table = checks.table(document.get(name, {}), where)
+    yield None, table, where
+    if name == LIMITS_TABLE:
+        for model in (each for each in table if each not in LIMIT_NAMES):
+            own = f'{where}."{model}"'
+            values = checks.table(table[model], own)
+            refuse_unknown_limit(values, model, own)
+            yield model, values, own
 
 
 def _beside(folder: Path, path: str | None) -> str | None:

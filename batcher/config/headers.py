@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 
+from batcher.config import checks
 from batcher.domain.errors import ConfigError
 from batcher.policy.wording.credentials import KEY_HEADERS
 
@@ -41,6 +42,13 @@ def check_header_names(names: Iterable[str], where: str) -> None:
                 hint="header names are the same in upper and lower case",
             )
         seen.add(lower)
+
+
+def header_variables(value: object, where: str) -> dict[str, str]:
+    """Check for header names, each with the name of the variable that holds its value."""
+    headers = checks.table(value, where)
+    check_header_names(headers, where)
+    return {header: checks.variable(name, f"{where}.{header}") for header, name in headers.items()}
 
 
 def key_header(names: Iterable[str]) -> str | None:

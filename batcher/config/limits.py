@@ -1,13 +1,12 @@
-"""Rate limits as people write them, and how the limits of two sources are merged."""
+"""Rate limits as people write them, and as a job's settings hold them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from msgspec import Struct, field
-
+from batcher.config.setting import Figures
 from batcher.domain.errors import ConfigError
-from batcher.domain.settings import Limits, limits_over
+from batcher.domain.settings import Limits
 
 #: Digits grouped by `_`, or by `,` in threes (so that a decimal comma is an error, not a factor of ten); K and M
 #: as on the providers' own pages of limits.
@@ -15,38 +14,27 @@ _FIGURE = re.compile(r"([0-9]{1,3}(?:,[0-9]{3})+|[0-9]+(?:_[0-9]+)*)(\.[0-9]+)?(
 _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 
-class LimitLayer(Struct, frozen=True, kw_only=True):
-    """The limits that one source gives: those for every model, and those for models by name."""
-
-    plain: Limits = Limits()
-    models: dict[str, Limits] = field(default_factory=dict)
-
-
-def over(upper: LimitLayer, lower: LimitLayer) -> LimitLayer:
-    """Merge two sources number by number: `upper` if it gives the number, else `lower`."""
-    names = [*lower.models, *(name for name in upper.models if name not in lower.models)]
-    none = Limits()
-    return LimitLayer(
-        plain=limits_over(upper.plain, lower.plain),
-        models={name: limits_over(upper.models.get(name, none), lower.models.get(name, none)) for name in names},
-    )
+def limits_of(figures: Mapping[str, Figures]) -> tuple[Limits, dict[str, Limits]]:
+    """Return the limits of every model, and those of models by name. `figures`: by the name of the limit."""
+    models = dict.fromkeys(model for of_limit in figures.values() for model in of_limit if model is not None)
+    return _of_model(figures, None), {model: _of_model(figures, model) for model in models}
 
 
-def read_limit_flags(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> LimitLayer:
-    """Read `--rpm` and `--tpm`: each is "N" or "MODEL=N" and can be repeated."""
-    requests = _read_flag(rpm or (), "--rpm")
-    tokens = _read_flag(tpm or (), "--tpm")
-    names = [name for name in dict.fromkeys([*requests, *tokens]) if name is not None]
-    return LimitLayer(
-        plain=Limits(rpm=requests.get(None), tpm=tokens.get(None)),
-        models={name: Limits(rpm=requests.get(name), tpm=tokens.get(name)) for name in names},
-    )
+def figures_of(name: str, plain: Limits, models: Mapping[str, Limits]) -> Figures:
+    """Return a limit's figure for every model and for models by name: what `limits_of` was given."""
+    each = [(None, plain), *models.items()]
+    return {model: figure for model, limits in each if (figure := getattr(limits, name)) is not None}
 
 
-def limited_models(rpm: Sequence[str] | None, tpm: Sequence[str] | None) -> list[tuple[str, str]]:
-    """Return each model that `--rpm` and `--tpm` name, with the flag that names it."""
-    flags = {"--rpm": read_limit_flags(rpm, None), "--tpm": read_limit_flags(None, tpm)}
-    return [(flag, model) for flag, layer in flags.items() for model in layer.models]
+def read_figures(values: Sequence[str], flag: str) -> Figures:
+    """Read the values of one flag, each "N" or "MODEL=N"."""
+    found: Figures = {}
+    for value in values:
+        model, figure = _split(value, flag)
+        if found.setdefault(model, figure) != figure:
+            whose = "" if model is None else f" for {model}"
+            raise ConfigError(f"{flag} is given twice{whose}: {found[model]:.15g} and {figure:.15g}")
+    return found
 
 
 def read_figure(written: str) -> float | None:
@@ -59,15 +47,8 @@ def read_figure(written: str) -> float | None:
     return figure if 0 < figure < float("inf") else None
 
 
-def _read_flag(values: Sequence[str], flag: str) -> dict[str | None, float]:
-    """Read one flag by model; the key None stands for every model."""
-    found: dict[str | None, float] = {}
-    for value in values:
-        model, figure = _split(value, flag)
-        if found.setdefault(model, figure) != figure:
-            whose = "" if model is None else f" for {model}"
-            raise ConfigError(f"{flag} is given twice{whose}: {found[model]:.15g} and {figure:.15g}")
-    return found
+def _of_model(figures: Mapping[str, Figures], model: str | None) -> Limits:
+    return Limits(**{name: of_limit[model] for name, of_limit in figures.items() if model in of_limit})
 
 
 def _split(value: str, flag: str) -> tuple[str | None, float]:

@@ -3,18 +3,9 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
+from batcher.config.table import LIMITS_TABLE, TABLES
 from batcher.domain.errors import ConfigError
 from batcher.domain.settings import LIMIT_NAMES
-
-#: Table → its keys.
-_KNOWN: dict[str, tuple[str, ...]] = {
-    "provider": ("base_url", "api_key_env", "headers", "allow_http", "ca_file"),
-    "limits": LIMIT_NAMES,
-    "retry": ("max_attempts", "timeout", "max_wait"),
-    "cache": ("mode",),
-    "store": ("db",),
-    "run": ("concurrency", "max_cost"),
-}
 
 #: Names under which people write the key itself, letters only.
 _KEY_WORDS = frozenset({"apikey", "key", "token", "secret", "password", "authorization", "bearer", "openaiapikey"})
@@ -23,7 +14,7 @@ _KEY_WORDS = frozenset({"apikey", "key", "token", "secret", "password", "authori
 def refuse_unknown(document: Mapping[str, object], source: str) -> None:
     """Raise ConfigError for the first unknown table or key. Values are not examined."""
     for name, value in document.items():
-        if name not in _KNOWN:
+        if name not in TABLES:
             raise _unknown_top(name, value, source)
         if isinstance(value, dict):
             _refuse_unknown_keys(value, name, source)
@@ -47,25 +38,25 @@ def refuse_unknown_limit(values: Mapping[str, object], model: str, where: str) -
 
 def _unknown_top(name: str, value: object, source: str) -> ConfigError:
     if isinstance(value, dict):
-        close = get_close_matches(name, _KNOWN, n=1)
+        close = get_close_matches(name, TABLES, n=1)
         hint = (
             f"did you mean [{close[0]}]?"
             if close
-            else f"the tables are {_listed(f'[{known}]' for known in _KNOWN)}"
+            else f"the tables are {_listed(f'[{known}]' for known in TABLES)}"
         )
         return ConfigError(f"{source}: unknown table [{name}]", hint=hint)
     if _is_key(name):
         return _literal_key(name, source)
-    return ConfigError(f"{source}: unknown key {name}", hint=_elsewhere(name, tuple(_KNOWN)))
+    return ConfigError(f"{source}: unknown key {name}", hint=_elsewhere(name, tuple(TABLES)))
 
 
 def _refuse_unknown_keys(values: Mapping[str, object], table: str, source: str) -> None:
     for key, value in values.items():
-        if key in _KNOWN[table] or (table == "limits" and isinstance(value, dict)):
+        if key in TABLES[table] or (table == LIMITS_TABLE and isinstance(value, dict)):
             continue
         if _is_key(key):
             raise _literal_key(f"{table}.{key}", source)
-        raise ConfigError(f"{source}: unknown key {table}.{key}", hint=_elsewhere(key, _KNOWN[table]))
+        raise ConfigError(f"{source}: unknown key {table}.{key}", hint=_elsewhere(key, TABLES[table]))
 
 
 def _is_key(name: str) -> bool:
@@ -81,12 +72,12 @@ def _literal_key(name: str, source: str) -> ConfigError:
 
 def _elsewhere(key: str, known: tuple[str, ...]) -> str:
     """Suggest where the key belongs, or the nearest known key: first of its own table, then of all tables."""
-    homes = [table for table, keys in _KNOWN.items() if key in keys]
+    homes = [table for table, keys in TABLES.items() if key in keys]
     if homes:
         return f"{key} belongs in [{homes[0]}]"
     if get_close_matches(key, known, n=1):
         return _closest(key, known)
-    keys = {name: table for table, names in _KNOWN.items() for name in names}
+    keys = {name: table for table, names in TABLES.items() for name in names}
     close = get_close_matches(key, keys, n=1)
     return f"did you mean {close[0]} in [{keys[close[0]]}]?" if close else _closest(key, known)
 

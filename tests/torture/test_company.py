@@ -142,8 +142,8 @@ def test_dead_letters_put_back_beside_the_runner_are_run_by_it_once_each(tell) -
     dead = [row(f"d{number}", direction="refused") for number in range(6)]
     with provider_process(journal=_JOURNAL, latency=0.1) as server:
         assert batcher("run", job_file(Path("dead.jsonl"), *dead), "--base-url", server.url, "-q").code == 3
-        # Enough for the runner to be at work until the others are refused again: one that ends before it knows that
-        # they are at fault gives them back, and the next sends them once more.
+        # Enough for the runner to be at work until the others are refused again: one that ends before it knows
+        # that they are at fault gives them back, and the next sends them once more.
         live = [row(f"row-{number}") for number in range(1_200)]
         with running("run", job_file(Path("j.jsonl"), *live), "--base-url", server.url, "--concurrency", 16) as it:
             server.wait_for(60)

@@ -12,6 +12,7 @@ from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.errors import FAILED
 from batcher.cli.terminal.output import note, print_json, say
 from batcher.config import Flags, resolve_job
+from batcher.config.table import TIMEOUT
 
 if TYPE_CHECKING:
     from batcher.services.diagnostics.doctor_report import Check, Diagnosis, Part
@@ -50,7 +51,7 @@ def doctor(session: Session, *, model: str | None, save: str | None, as_json: bo
         resolve=lambda: resolve_job(flags, remembered=None, environ=os.environ, file=session.file()),
         store=lambda: session.db,
         model=model,
-        timeout=flags.timeout,
+        timeout=flags.get(TIMEOUT),
     )
     diagnosis, findings = asyncio.run(
         diagnose(question, environ=os.environ, clock=parts.clock, simulator=parts.simulator)

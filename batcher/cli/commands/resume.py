@@ -9,6 +9,7 @@ from batcher.cli.params.job_options import setting_options
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import note, print_json, say
 from batcher.config import Flags
+from batcher.config.table import CONCURRENCY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,7 +48,7 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
     from batcher.services.jobs.manage import require_store  # noqa: PLC0415
     from batcher.services.store.open_store import exists, open_or_create  # noqa: PLC0415
 
-    process = session.process(concurrency=flags.concurrency)
+    process = session.process(concurrency=flags.get(CONCURRENCY))
     parts = make_parts()
     if named or session.has_named_store:
         require_store(process.db, named)

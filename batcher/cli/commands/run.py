@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from batcher.cli.params.job_options import FileOptions, file_options, setting_options
 from batcher.cli.params.session import Session, shared
 from batcher.config import Flags
+from batcher.config.table import CONCURRENCY
 
 _EPILOG = """\b
 Examples:
@@ -36,7 +37,7 @@ def run(session: Session, *, given: FileOptions, flags: Flags) -> int:
     from batcher.cli.flows.submit import opened_file, store  # noqa: PLC0415
     from batcher.services.store.open_store import open_or_create  # noqa: PLC0415
 
-    process = session.process(concurrency=flags.concurrency)
+    process = session.process(concurrency=flags.get(CONCURRENCY))
     parts = make_parts()
     environ, config = os.environ, session.file()
     with ExitStack() as opened:

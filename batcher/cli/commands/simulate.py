@@ -11,7 +11,8 @@ import click
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.output import note, number, say
 from batcher.config import as_secret
-from batcher.config.limits import read_limit_flags
+from batcher.config.limits import limits_of, read_figures
+from batcher.config.table import RPM, TPM
 from batcher.domain.errors import ConfigError
 from batcher.domain.states import ChargeRule
 
@@ -104,12 +105,13 @@ def simulate(
     """
     from batcher.simulate import SimulatedProvider  # noqa: PLC0415 - heavy modules only where they are used
 
-    limits = read_limit_flags(rpm, tpm)
+    given = ((RPM, rpm), (TPM, tpm))
+    limits, model_limits = limits_of({limit.name: read_figures(values, limit.flag) for limit, values in given})
     settings = SimulatedProvider(
         port=port,
-        rpm=limits.plain.rpm,
-        tpm=limits.plain.tpm,
-        model_limits=limits.models,
+        rpm=limits.rpm,
+        tpm=limits.tpm,
+        model_limits=model_limits,
         latency=latency,
         fail=fail,
         charge=ChargeRule(charge),

@@ -27,7 +27,7 @@ def all_models(database: "Database", of: Iterable[Job]) -> list[str]:
 
 def say_limits_without_model(models: Sequence[str], flags: Flags) -> None:
     """Say which of the limits of single models name none of these models."""
-    for flag, model in limited_models(flags.rpm, flags.tpm):
+    for flag, model in limited_models(flags):
         if model in models:
             continue
         near = get_close_matches(model, models, n=1)

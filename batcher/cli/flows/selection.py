@@ -9,6 +9,7 @@ from batcher.cli.flows.job_errors import errors_named
 from batcher.cli.flows.submit import check_credentials
 from batcher.cli.terminal.output import display_path
 from batcher.config import FileSettings, Flags, resolve_job
+from batcher.config.table import API_KEY_ENV, BASE_URL
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
@@ -76,14 +77,13 @@ def prepare(
 
 def _check_values(flags: Flags, environ: Mapping[str, str]) -> None:
     """Raise ConfigError if a flag has a wrong value, which is no job's fault."""
-    unset = {name: value for name, value in environ.items() if name != "OPENAI_BASE_URL"}
+    unset = {name: value for name, value in environ.items() if name != BASE_URL.variable}
     resolve_job(flags, remembered=None, environ=unset, file=FileSettings())
 
 
 def _refuse_to_move_several(found: Sequence[Job], flags: Flags, *, are_named: bool) -> None:
     """Raise UsageError if flags about one endpoint would move jobs that no one has named to it."""
-    given = (("--base-url", flags.base_url), ("--api-key-env", flags.api_key_env))
-    flag = next((name for name, value in given if value is not None), None)
+    flag = next((each.flag for each in (BASE_URL, API_KEY_ENV) if flags.get(each) is not None), None)
     alike = len({(job.base_url, job.key_name) for job in found}) <= 1
     if are_named or flag is None or alike:
         return

@@ -22,6 +22,7 @@ from batcher.config import (
     check_ca_file,
     find_headers,
     find_key,
+    names_endpoint,
     resolve_job,
 )
 from batcher.domain.errors import UsageError
@@ -94,7 +95,7 @@ def store(
     with signals.exit_on_signals():
         output = _output(database, given, simulated=settings.simulate)
         named_by = base_url_named_by(flags, environ, config)
-        naming = EndpointNaming(is_explicit=named_by in {"--simulate", "--base-url"}, named_by=named_by)
+        naming = EndpointNaming(is_explicit=names_endpoint(flags), named_by=named_by)
         options = _options(given, output=output, naming=naming)
         submitted = submit_file(
             database,
@@ -142,14 +143,9 @@ def _continue(
         job, changes = change_settings.change(database, known, resolve, output_path=moved_to)
     job, retried = retry_job(database, job) if given.retry_dead else (job, 0)
     place = output if is_copy else None
-    say_known(job, changes, given, retried=retried, place=place, is_named=base_url_is_named(flags))
+    say_known(job, changes, given, retried=retried, place=place, is_named=names_endpoint(flags))
     say_unknown_models(database, job, flags, given)
     return StoredFile(job=job, place=place)
-
-
-def base_url_is_named(flags: Flags) -> bool:
-    """Return whether the command itself names the endpoint."""
-    return flags.base_url is not None or bool(flags.simulate)
 
 
 def _path(given: FileOptions) -> str | None:

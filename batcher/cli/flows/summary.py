@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
 from batcher.cli.terminal.output import (
@@ -17,7 +16,7 @@ from batcher.cli.terminal.output import (
     say_verbatim,
 )
 from batcher.cli.terminal.streams import discard
-from batcher.config.resolve import DEFAULT_BASE_URL
+from batcher.config.table import API_KEY_ENV, BASE_URL, CACHE, SIMULATE
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import CacheMode, PauseReason, ShownState
@@ -29,8 +28,6 @@ from batcher.services.results import odd_answers
 from batcher.services.results.export import Exported
 from batcher.services.runs.status import JobStatus, job_status
 from batcher.store.sqlite.database import Database
-
-_DEFAULT_KEY_NAME: Final = "OPENAI_API_KEY"
 
 
 def summarize(
@@ -172,11 +169,11 @@ def _run_again(job: Job) -> str:
     settings = job.settings
     words = ["batcher", "run", display_path(job.source_path or job.source_name)]
     if settings.simulate:
-        words.append("--simulate")
-    elif settings.base_url != DEFAULT_BASE_URL:
-        words += ["--base-url", shown_base_url(settings.base_url)]
-    if settings.api_key_env != _DEFAULT_KEY_NAME:
-        words += ["--api-key-env", settings.api_key_env]
+        words.append(SIMULATE.flag)
+    elif settings.base_url != BASE_URL.default:
+        words += [BASE_URL.flag, shown_base_url(settings.base_url)]
+    if settings.api_key_env != API_KEY_ENV.default:
+        words += [API_KEY_ENV.flag, settings.api_key_env]
     if settings.cache is CacheMode.ALL and not settings.reuse_earlier:
-        words += ["--cache", "all"]
+        words += [CACHE.flag, CacheMode.ALL]
     return shlex.join(words)

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from itertools import islice
 from typing import Final
 
+from batcher.config.table import API_KEY_ENV, BASE_URL, SIMULATE
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.policy.output.advice import Means, by_code
@@ -21,7 +22,6 @@ from batcher.store.sqlite.database import Database
 #: Messages that must agree on an edit before it is advised, and models that are looked at for one that answers.
 _MESSAGES: Final = 20
 _MODELS: Final = 5
-_DEFAULT_KEY: Final = "OPENAI_API_KEY"
 
 
 def means_of(database: Database, filters: Filters, which: str, *, example: RequestId) -> Means:
@@ -63,9 +63,9 @@ def _complete(filters: Filters, letter: listing.Letter) -> Filters:
 def endpoint_options(job: Job) -> str:
     """Return the options of `run` that send rows where the job's go, with the key that the job uses."""
     if job.settings.simulate:
-        return "--simulate"
-    key = "" if job.key_name == _DEFAULT_KEY else f" --api-key-env {shlex.quote(job.key_name)}"
-    return f"--base-url {shlex.quote(shown_base_url(job.base_url))}{key}"
+        return SIMULATE.flag
+    key = "" if job.key_name == API_KEY_ENV.default else f" {API_KEY_ENV.flag} {shlex.quote(job.key_name)}"
+    return f"{BASE_URL.flag} {shlex.quote(shown_base_url(job.base_url))}{key}"
 
 
 def _edit(messages: Iterable[str]) -> str:

@@ -6,9 +6,9 @@ import pytest
 
 from batcher.config import FileSettings, load_file
 from batcher.config.layers import Layer
-from batcher.config.limits import LimitLayer
+from batcher.config.table import DB
 from batcher.domain.errors import ConfigError
-from batcher.domain.settings import Limits
+from batcher.domain.settings import LIMIT_NAMES
 from batcher.domain.states import CacheMode
 
 EVERYTHING = """
@@ -36,6 +36,8 @@ mode = "deterministic"
 db = "queue/a.db"
 [run]
 concurrency = 16
+validate_output = false
+fail_truncated = true
 """
 
 
@@ -55,23 +57,23 @@ def test_every_key_of_the_file_is_read(tmp_path: Path) -> None:
     write(tmp_path, EVERYTHING)
     assert load_file(None, tmp_path) == FileSettings(
         source="batcher.toml",
-        job=Layer(
+        given=Layer(
             base_url="https://api.example.com/v1",
             api_key_env="EXAMPLE_KEY",
             headers={"OpenAI-Project": "OPENAI_PROJECT"},
-            limits=LimitLayer(
-                plain=Limits(rpm=100, tpm=30_000),
-                models={"gpt-4.1": Limits(rpm=0.5), "plain-name": Limits(tpm=7)},
-            ),
+            rpm={None: 100, "gpt-4.1": 0.5},
+            tpm={None: 30_000, "plain-name": 7},
             max_attempts=3,
             timeout=30,
             max_wait=0,
             cache=CacheMode.DETERMINISTIC,
             allow_http=True,
+            validate_output=False,
+            fail_truncated=True,
             ca_file=str(tmp_path / "ca.pem"),
+            db=str(tmp_path / "queue/a.db"),
+            concurrency=16,
         ),
-        db=str(tmp_path / "queue/a.db"),
-        concurrency=16,
     )
 
 
@@ -89,12 +91,12 @@ def test_a_named_file_is_read_from_where_it_is(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "sub" / "other.toml").write_text('[store]\ndb = "a.db"')
     settings = load_file(Path("sub/other.toml"), tmp_path)
-    assert (settings.source, settings.db) == ("sub/other.toml", str(tmp_path / "sub" / "a.db"))
+    assert (settings.source, settings.given.get(DB)) == ("sub/other.toml", str(tmp_path / "sub" / "a.db"))
 
 
 def test_a_home_in_a_path_is_left_for_the_resolver(tmp_path: Path) -> None:
     write(tmp_path, '[store]\ndb = "~/a.db"')
-    assert load_file(None, tmp_path).db == "~/a.db"
+    assert load_file(None, tmp_path).given.get(DB) == "~/a.db"
 
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
@@ -155,6 +157,7 @@ def test_an_unknown_key_is_an_error_with_a_suggestion(tmp_path: Path, text: str,
         ("[retry]\ntimeout = 2024-01-01", "retry.timeout must be a number, not a date or time"),
         ("[retry]\nmax_wait = nan", "retry.max_wait must be a finite number"),
         ("[cache]\nmode = 'on'", "cache.mode must be all, deterministic or off, not 'on'"),
+        ("[run]\nvalidate_output = 'no'", "run.validate_output must be true or false, not a string"),
         ("[run]\nconcurrency = 0", "run.concurrency must be at least 1, not 0"),
         ("[run]\nmax_cost = 2.5", "run.max_cost is not supported yet: batcher knows no prices"),
         ("[store]\ndb = 'postgresql://ann:hunter2@db/x'", "store.db: PostgreSQL is not supported yet; use a file"),
@@ -242,11 +245,10 @@ def test_a_header_stands_once_whatever_its_case(tmp_path: Path) -> None:
     assert message == "batcher.toml: provider.headers: the header x-team is given twice"
 
 
-def test_every_limit_may_be_given_for_all_models_and_for_one(tmp_path):
-    names = ("rpm", "tpm", "input_tpm", "output_tpm", "rpd", "tpd")
-    plain = {name: 10.0 + number for number, name in enumerate(names)}
-    own = {name: 20.0 + number for number, name in enumerate(names)}
+def test_every_limit_may_be_given_for_all_models_and_for_one(tmp_path: Path) -> None:
+    plain = {name: 10.0 + number for number, name in enumerate(LIMIT_NAMES)}
+    own = {name: 20.0 + number for number, name in enumerate(LIMIT_NAMES)}
     tables = ("\n".join(f"{name} = {figure}" for name, figure in table.items()) for table in (plain, own))
     write(tmp_path, '[limits]\n{}\n[limits."m"]\n{}\n'.format(*tables))
-    found = load_file(None, tmp_path).job.limits
-    assert found == LimitLayer(plain=Limits(**plain), models={"m": Limits(**own)})
+    figures = {name: {None: plain[name], "m": own[name]} for name in LIMIT_NAMES}
+    assert load_file(None, tmp_path).given == Layer(**figures)

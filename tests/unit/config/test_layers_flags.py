@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.config import SIMULATED_BASE_URL, FileSettings, Flags, resolve_job, resolve_process
-from batcher.config.limits import read_figure, read_limit_flags
+from batcher.config.limits import read_figure, read_figures
 from batcher.domain.errors import ConfigError
 from batcher.domain.settings import JobSettings, Limits
 
@@ -111,7 +111,7 @@ def test_a_figure_reads_the_same_in_every_spelling(figure: int) -> None:
 
 @given(st.text(min_size=1).filter(lambda name: name.strip() == name), st.integers(min_value=1, max_value=10**9))
 def test_a_models_name_may_hold_anything(model: str, figure: int) -> None:
-    assert read_limit_flags((f"{model}={figure}",), None).models == {model: Limits(rpm=figure)}
+    assert read_figures((f"{model}={figure}",), "--rpm") == {model: figure}
 
 
 def test_a_models_limit_is_split_at_the_last_equals_sign() -> None:

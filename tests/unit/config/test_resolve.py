@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from batcher.config import FileSettings, Flags, resolve_job, resolve_process
 from batcher.config.layers import Layer
-from batcher.config.limits import LimitLayer
-from batcher.domain.settings import JobSettings, Limits, ProcessSettings
+from batcher.config.limits import figures_of
+from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits, ProcessSettings
 from batcher.domain.states import CacheMode
 
 LAYERS = ("flag", "remembered", "environment", "file", "default")
@@ -53,6 +53,18 @@ VALUES: dict[str, dict[str, tuple[Any, Any]]] = {
         "file": ("/file.pem", "/file.pem"),
         "default": (None, None),
     },
+    "validate_output": {
+        "flag": (True, True),
+        "remembered": (False, False),
+        "file": (False, False),
+        "default": (None, True),
+    },
+    "fail_truncated": {
+        "flag": (False, False),
+        "remembered": (True, True),
+        "file": (True, True),
+        "default": (None, False),
+    },
     "headers": {
         "remembered": ({"X-Team": "KEPT"}, {"X-Team": "KEPT"}),
         "file": ({"X-Team": "FILE"}, {"X-Team": "FILE"}),
@@ -79,7 +91,7 @@ def resolve_with(setting: str, *layers: str) -> object:
         else None
     )
     environ = {VARIABLES[setting]: given["environment"]} if "environment" in given else {}
-    file = FileSettings(job=Layer(**{setting: given["file"]})) if "file" in given else FileSettings()
+    file = FileSettings(given=Layer(**{setting: given["file"]})) if "file" in given else FileSettings()
     settings = resolve_job(flags, remembered=remembered, environ=environ, file=file)
     return getattr(settings, setting)
 
@@ -131,12 +143,12 @@ def test_a_remembered_job_keeps_every_setting_where_no_flag_speaks() -> None:
     )
     environ = {"OPENAI_BASE_URL": "https://env.example/v1", "SSL_CERT_FILE": "/env.pem"}
     layer = Layer(api_key_env="F", headers={"A": "B"}, max_attempts=1, timeout=1, max_wait=1, max_cost=1)
-    assert resolve_job(Flags(), remembered=kept, environ=environ, file=FileSettings(job=layer)) == kept
+    assert resolve_job(Flags(), remembered=kept, environ=environ, file=FileSettings(given=layer)) == kept
 
 
 def test_a_remembered_job_takes_no_headers_from_a_file_made_for_another_provider() -> None:
     kept = JobSettings(base_url="https://kept.example/v1")
-    file = FileSettings(job=Layer(headers={"api-key": "OTHER_KEY"}))
+    file = FileSettings(given=Layer(headers={"api-key": "OTHER_KEY"}))
     assert resolve_job(Flags(), remembered=kept, environ={}, file=file).headers == {}
 
 
@@ -147,8 +159,15 @@ def test_a_broken_variable_does_not_matter_where_a_flag_speaks() -> None:
     assert settings.base_url == "https://flag.example/v1"
 
 
-def limits(**models: Limits) -> LimitLayer:
-    return LimitLayer(plain=models.pop("plain", Limits()), models=models)
+LimitsGiven = tuple[Limits, dict[str, Limits]]
+
+
+def limits(*, plain: Limits | None = None, **models: Limits) -> LimitsGiven:
+    return plain or Limits(), models
+
+
+def layer_of(given: LimitsGiven) -> Layer:
+    return Layer(**{name: figures_of(name, *given) for name in LIMIT_NAMES})
 
 
 @pytest.mark.parametrize(
@@ -179,21 +198,21 @@ def limits(**models: Limits) -> LimitLayer:
     ],
 )
 def test_limits_lie_over_each_other_number_by_number(
-    flag: Any, remembered: LimitLayer | None, file: Any, plain: float | None, own: float | None
+    flag: Any, remembered: LimitsGiven | None, file: Any, plain: float | None, own: float | None
 ) -> None:
     kept = (
-        JobSettings(base_url="https://kept.example/v1", limits=remembered.plain, model_limits=remembered.models)
+        JobSettings(base_url="https://kept.example/v1", limits=remembered[0], model_limits=remembered[1])
         if remembered
         else None
     )
-    layer = Layer(limits=file) if file else Layer()
-    settings = resolve_job(Flags(rpm=flag), remembered=kept, environ={}, file=FileSettings(job=layer))
+    layer = layer_of(file) if file else Layer()
+    settings = resolve_job(Flags(rpm=flag), remembered=kept, environ={}, file=FileSettings(given=layer))
     assert settings.limits == Limits(rpm=plain)
     assert settings.model_limits.get("m", Limits()) == Limits(rpm=own)
 
 
 def test_a_models_rpm_by_flag_leaves_its_tpm_of_the_file() -> None:
-    file = FileSettings(job=Layer(limits=limits(m=Limits(rpm=7, tpm=900))))
+    file = FileSettings(given=layer_of(limits(m=Limits(rpm=7, tpm=900))))
     settings = resolve_job(Flags(rpm=("m=500",)), remembered=None, environ={}, file=file)
     assert settings.model_limits == {"m": Limits(rpm=500, tpm=900)}
 
@@ -221,12 +240,12 @@ def test_the_store_is_where_the_highest_layer_says(
     flag: Any, variable: str | None, file: Any, expected: Any
 ) -> None:
     environ = {"HOME": "/home/ann"} | ({} if variable is None else {"BATCHER_DB": variable})
-    assert resolve_process(Flags(db=flag), environ, FileSettings(db=file)).db == expected
+    assert resolve_process(Flags(db=flag), environ, FileSettings(given=Layer(db=file))).db == expected
 
 
 @pytest.mark.parametrize(("flag", "file", "expected"), [(4, 8, 4), (None, 8, 8), (None, None, None)])
 def test_concurrency_belongs_to_the_process(flag: Any, file: Any, expected: Any) -> None:
-    settings = resolve_process(Flags(concurrency=flag), {}, FileSettings(concurrency=file))
+    settings = resolve_process(Flags(concurrency=flag), {}, FileSettings(given=Layer(concurrency=file)))
     assert settings == ProcessSettings(concurrency=expected)
 
 
@@ -262,7 +281,7 @@ def test_loopback_reuses_earlier_answers_only_where_all_is_asked_for(
     base_url: str | None, flag: Any, in_file: CacheMode | None, reuses: bool
 ) -> None:
     flags = Flags(base_url=base_url, simulate=base_url is None, cache=flag)
-    settings = resolve_job(flags, remembered=None, environ={}, file=FileSettings(job=Layer(cache=in_file)))
+    settings = resolve_job(flags, remembered=None, environ={}, file=FileSettings(given=Layer(cache=in_file)))
     assert settings.reuse_earlier is reuses
 
 
