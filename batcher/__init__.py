@@ -35,6 +35,7 @@ Each package imports only from those below it:
     simulate      a simulated provider on loopback
     clock, ports  the system's clock, and the interfaces of the worker
     interpreter   starts a second Python for the helper processes
+    processes     what the system says about other processes
     policy        the decisions, as pure functions
     domain        the terms, as frozen values
 

@@ -45,9 +45,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
-    """Construct the parts of a runner: SQLite on a thread, HTTP by aiohttp, budgets by aiolimiter."""
-    from batcher.store.sqlite.writer_thread import StoreThread  # noqa: PLC0415
-
+    """Construct the parts of a runner: the store's writer, HTTP by aiohttp, budgets by aiolimiter."""
     clock = SystemClock()
     given = os.environ if environ is None else environ
 
@@ -59,7 +57,7 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         key_mark=lambda settings, salt: key_mark(settings, given, salt),
         clock=clock,
         budget=lambda most: _budget(clock, most),
-        writer=StoreThread,
+        writer=lambda store: store.start_writer(),
         sender=sender,
         simulator=_simulator,
         validator=ValidatorProcess,

@@ -31,6 +31,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import JobState, ShownState
+from batcher.ports import Store
 from batcher.sender.proxies import check_proxy
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.options import EndpointNaming, SubmitOptions
@@ -40,7 +41,6 @@ from batcher.services.runs.run import RunControl, RunEnd, run_jobs
 from batcher.services.runs.status import JobStatus, job_status
 from batcher.services.store.open_store import open_or_create
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 Key = str | Callable[[], str]
 
@@ -114,7 +114,7 @@ class Batcher:
         self._settings = self._resolve(None)
         self._api_key = api_key
         self._open: Any = None
-        self._database: Database | None = None
+        self._database: Store | None = None
         self._streams: list[Stream] = []
 
     async def __aenter__(self) -> Self:
@@ -279,7 +279,7 @@ class Batcher:
             self._environ(settings)
 
     @property
-    def _store(self) -> Database:
+    def _store(self) -> Store:
         if self._database is None:
             raise UsageError("this Batcher is not open", hint="use it with `async with Batcher(…) as queue:`")
         return self._database

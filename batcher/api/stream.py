@@ -8,10 +8,10 @@ from batcher.api.results import Result, result_of
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.ports import Store
 from batcher.services.results import pages
 from batcher.services.runs.run import RunControl, RunEnd
 from batcher.store.reports import results
-from batcher.store.sqlite.database import Database
 
 #: Rows that may wait for the consumer before sending stops.
 _MOST_WAITING = 256
@@ -86,7 +86,7 @@ class DeliveredRows:
 class Stream:
     """One pass over a job's results while it runs."""
 
-    def __init__(self, database: Database, job: Job, arrivals: Arrivals, control: RunControl) -> None:
+    def __init__(self, database: Store, job: Job, arrivals: Arrivals, control: RunControl) -> None:
         self._database = database
         self._job = job
         self._arrivals = arrivals

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
-from batcher.domain.ids import EndpointId, JobId, RequestId, RouteId
+from batcher.domain.ids import EndpointId, HolderId, JobId, RequestId, RouteId
 from batcher.domain.states import AnswerMark
 
 
@@ -150,3 +150,10 @@ class ClaimResult(Struct, frozen=True, kw_only=True):
     settled: Sequence[RequestsSettled]
     #: For routes that gave less than was wanted: when their next request is due (UTC µs); None: none is waiting.
     next_due: Mapping[RouteId, int | None]
+
+
+class SentClaims(Struct, frozen=True, kw_only=True):
+    """Which of one holder's claims had been sent and were not settled."""
+
+    holder: HolderId
+    sends: frozenset[tuple[RequestId, int]]

@@ -10,10 +10,10 @@ import uvloop
 from batcher.domain.ids import HolderId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import ClaimResult
-from batcher.ports import Queue
+from batcher.ports import Queue, Writer
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import StoreThread, Writer
+from batcher.store.sqlite.writer_thread import StoreThread
 from tests.support.inline_writer import InlineWriter
 from tests.support.stores import (
     PLENTY,

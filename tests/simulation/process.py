@@ -18,6 +18,7 @@ from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId
 from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Settlement
+from batcher.ports import Store
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.in_flight_log import FileInFlightLog
@@ -109,7 +110,7 @@ class Process:
         self.alive = False
         self.database.close()
 
-    def writer(self, database: Database) -> "SimWriter":
+    def writer(self, database: Store) -> "SimWriter":
         scenario = self.world.scenario
         made = SimWriter(database, self, scenario.disk, is_slow=scenario.flushes_beside)
         self._writers.append(made)
@@ -152,7 +153,7 @@ class SimWriter:
     If the disk is slow, a transaction is visible at once and reported when it is flushed, several at a time.
     """
 
-    def __init__(self, database: Database, process: Process, seconds: float, *, is_slow: bool) -> None:
+    def __init__(self, database: Store, process: Process, seconds: float, *, is_slow: bool) -> None:
         self.is_slow = is_slow
         self._database = database
         self._process = process

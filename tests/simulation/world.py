@@ -28,7 +28,7 @@ from batcher.services.jobs.submit import submit_file
 from batcher.services.runs import run as running
 from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
 from batcher.store.jobs import jobs
-from batcher.store.sqlite import file_locks
+from batcher.store.sqlite import file_locks, store_port
 from batcher.store.sqlite.database import Database
 from tests.simulation.autopsy import Autopsy
 from tests.simulation.process import Process, SimFlights, SimQueue
@@ -204,7 +204,7 @@ class World:
         with one_engine(), ExitStack() as patches:
             for target, name, value in (
                 (running, "_boot", lambda: f"start {self.boot}"),
-                (running, "FileInFlightLog", SimFlights),
+                (store_port, "FileInFlightLog", SimFlights),
                 (running, "SqlQueue", SimQueue),
                 (line_chunks, "_CHUNK_ROWS", 7),
                 (submitting, "BackgroundWriter", AtOnce),

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection
 
-from batcher.store.sqlite.database import Database
+from batcher.ports import Store
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ class InlineWriter:
 
     is_slow = False
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Store) -> None:
         self._database = database
 
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:

@@ -18,12 +18,11 @@ from batcher.domain.jobs import Job, Pause
 from batcher.domain.requests import Line, ParsedLine
 from batcher.policy.input.deduplication import fingerprint
 from batcher.policy.input.line_parser import parse_line
-from batcher.ports import InFlightLog, OutputValidator, Sender
+from batcher.ports import InFlightLog, OutputValidator, Sender, Writer
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import pauses, runners
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import End, Worker, WorkerSettings
 from tests.support import stores
 from tests.support.inline_validator import InlineValidator

@@ -14,13 +14,13 @@ from typing import Any
 
 from batcher.domain.ids import JobId
 from batcher.domain.states import JobState
+from batcher.ports import Store
 from batcher.services.store.open_store import open_existing
 from batcher.simulate.draws import digest
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 from batcher.store.reports import results as stored_results
 from batcher.store.sqlite import maintenance
-from batcher.store.sqlite.database import Database
 from tests.support.commands import batcher
 from tests.support.programs import Provider, rows_of, until
 
@@ -157,7 +157,7 @@ def errors_of(results: Path) -> Path:
 
 
 @contextmanager
-def looked_into(store: Path = STORE) -> Iterator[Database]:
+def looked_into(store: Path = STORE) -> Iterator[Store]:
     """The store as it stands."""
     with open_existing(str(store)) as database:
         yield database

@@ -105,6 +105,8 @@ def compact(session: Session) -> None:
 
 
 def _say(found: "StoreCheck") -> None:
+    from batcher.services.store.open_store import RECOVERY  # noqa: PLC0415 - heavy modules only where they are used
+
     for problem in found.problems:
         say(f"{found.store}: {problem}")
     state = "sound" if found.ok else "damaged"
@@ -112,6 +114,6 @@ def _say(found: "StoreCheck") -> None:
     if found.counts:
         say("  " + ", ".join(f"{number(count)} {name.replace('_', ' ')}" for name, count in found.counts.items()))
     if found.problems:
-        say("→ replace it with a backup; without one, `sqlite3 STORE .recover` saves what is readable")
+        say(f"→ replace it with a backup; without one, `{RECOVERY}` saves what is readable")
     elif found.revision != found.current:
         say("→ its schema is older than this program's: run `batcher db upgrade`")

@@ -7,15 +7,15 @@ from batcher.cli.terminal.output import note
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
+from batcher.ports import Store
 from batcher.services.jobs.manage import live_runner
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 #: A command that waits for its job looks for the runner about three times a second.
 _LOOKS, _LOOK_SECONDS = 8, 0.2
 
 
-def say_left_over(database: Database, own: Collection[JobId]) -> None:
+def say_left_over(database: Store, own: Collection[JobId]) -> None:
     """Say who continues the jobs that were handed over and are not finished, if there are any."""
     if not _left(database, own):
         return
@@ -33,7 +33,7 @@ def say_left_over(database: Database, own: Collection[JobId]) -> None:
             note(f"{begun}; it goes on in another process (pid {pid})")
 
 
-def _left(database: Database, own: Collection[JobId]) -> list[Job]:
+def _left(database: Store, own: Collection[JobId]) -> list[Job]:
     with database.read() as connection:
         unfinished = jobs.unfinished(connection)
     return [job for job in unfinished if job.wanted and job.state is JobState.OPEN and job.id not in own]

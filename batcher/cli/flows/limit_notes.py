@@ -10,14 +10,14 @@ from batcher.domain.jobs import Job
 from batcher.policy.privacy.sanitize import one_line
 
 if TYPE_CHECKING:
-    from batcher.store.sqlite.database import Database
+    from batcher.ports import Store
 
 #: Models that a note lists at most.
 _LISTED = 5
 _NAME_WIDTH = 60
 
 
-def all_models(database: "Database", of: Iterable[Job]) -> list[str]:
+def all_models(database: "Store", of: Iterable[Job]) -> list[str]:
     """Return the models of all these jobs."""
     from batcher.store.jobs import jobs  # noqa: PLC0415 - `check` loads no database
 

@@ -8,20 +8,19 @@ from batcher.domain.events import DrainStarted, Event, JobFinished
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.services.results import export
 from batcher.services.results.export import Exported
 from batcher.services.results.places import remembered_by
 from batcher.services.results.write import remembered_output
 from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs as stored_jobs
-from batcher.store.sqlite.database import Database
 
 
 class ResultWriter:
     """Writes the result files of several jobs. An error is kept, and the other files are still written."""
 
-    def __init__(self, database: Database, jobs: Sequence[Job], places: Mapping[JobId, str]) -> None:
+    def __init__(self, database: Store, jobs: Sequence[Job], places: Mapping[JobId, str]) -> None:
         self._database = database
         self._places = places
         self._jobs = [job.id for job in jobs]

@@ -19,13 +19,13 @@ from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
+from batcher.ports import Store
+from batcher.processes import is_stopped
 from batcher.services.results import places
 from batcher.services.results.write import remembered_output
 from batcher.services.runs.follow import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.services.runs.succession import StaleKey
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.lock_wait import is_stopped
 
 
 class _EventFanOut:
@@ -44,7 +44,7 @@ class _EventFanOut:
 
 
 def run_to_end(
-    database: Database,
+    database: Store,
     jobs: Sequence[Job],
     parts: Parts,
     session: Session,
@@ -88,7 +88,7 @@ def run_to_end(
     return FAILED if writer.errors else code
 
 
-def _check_outputs(database: Database, jobs: Sequence[Job], own_places: Mapping[JobId, str]) -> None:
+def _check_outputs(database: Store, jobs: Sequence[Job], own_places: Mapping[JobId, str]) -> None:
     """Raise UsageError if results cannot be written, or if two jobs would write to the same file."""
     _check_distinct_results(jobs)
     for job in jobs:
@@ -114,7 +114,7 @@ def _check_distinct_results(jobs: Sequence[Job]) -> None:
 
 
 async def _run(
-    database: Database,
+    database: Store,
     jobs: Sequence[Job],
     parts: Parts,
     session: Session,
@@ -228,7 +228,7 @@ def _report_stale_key(stale: StaleKey) -> None:
     note(f"  → set that too and run `batcher resume {ids}` again; or end that runner with `kill -INT {stale.pid}`")
 
 
-def _run_progress(database: Database, jobs: Sequence[Job], parts: Parts) -> RunProgress:
+def _run_progress(database: Store, jobs: Sequence[Job], parts: Parts) -> RunProgress:
     totals = totals_of(database, [job.id for job in jobs])
     first = jobs[0]
     title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"

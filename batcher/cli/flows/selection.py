@@ -15,14 +15,14 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
+from batcher.ports import Store
 from batcher.services.jobs import change_settings
 from batcher.services.results.places import absolute, check_places, remembered_by
 from batcher.services.results.write import remembered_output
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 
-def select_jobs(database: Database, named: Sequence[str]) -> list[Job]:
+def select_jobs(database: Store, named: Sequence[str]) -> list[Job]:
     """Find the jobs by number or name, each once; all unfinished jobs if none is named. Raises UnknownJob."""
     with database.read() as connection:
         if not named:
@@ -40,7 +40,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
 
 def prepare(
-    database: Database,
+    database: Store,
     found: Sequence[Job],
     flags: Flags,
     output: str | None,
@@ -94,7 +94,7 @@ def _refuse_to_move_several(found: Sequence[Job], flags: Flags, *, are_named: bo
     )
 
 
-def _check_place(database: Database, job: Job, ready: Sequence[Job]) -> None:
+def _check_place(database: Store, job: Job, ready: Sequence[Job]) -> None:
     """Raise UsageError if the job's results cannot be written, or would replace those of a job that runs too."""
     place = remembered_output(job)
     for other in ready:
@@ -116,7 +116,7 @@ def _none_can_run(blocked: Sequence[tuple[Job, UsageError]]) -> UsageError:
 
 
 def apply_flags(
-    database: Database,
+    database: Store,
     job: Job,
     flags: Flags,
     output: str | None,

@@ -10,13 +10,13 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.policy.input.deduplication import advice
 from batcher.policy.urls import shown_base_url
+from batcher.ports import Store
 from batcher.services.jobs.repeats import earlier_answers, random_repeats, shared_rows
 from batcher.services.jobs.submit import Submitted
 from batcher.services.results.write import remembered_output
-from batcher.store.sqlite.database import Database
 
 
-def say_new(database: Database, submitted: Submitted, given: FileOptions) -> None:
+def say_new(database: Store, submitted: Submitted, given: FileOptions) -> None:
     """Say that a file was stored, what it shares with earlier jobs, and what that means for the bill."""
     job, before, beside = submitted.job, submitted.changed_from, submitted.endpoint_of
     if given.quiet:
@@ -36,7 +36,7 @@ def say_new(database: Database, submitted: Submitted, given: FileOptions) -> Non
         note(f"note: {advice(repeated)}")
 
 
-def say_earlier_answers(database: Database, job: Job, given: FileOptions) -> None:
+def say_earlier_answers(database: Store, job: Job, given: FileOptions) -> None:
     """Say how many rows were answered before: reused, or paid again with the flag that would reuse them."""
     if job.settings.simulate:
         return
@@ -93,7 +93,7 @@ def _next_step(job: Job, given: FileOptions, *, retried: int, place: str | None,
     return f"already finished{where}; `batcher results {job.id}` writes its results again"
 
 
-def say_unknown_models(database: Database, job: Job, flags: Flags, given: FileOptions) -> None:
+def say_unknown_models(database: Store, job: Job, flags: Flags, given: FileOptions) -> None:
     """Say which limits were given for a model that the job does not have: they limit nothing."""
     if not given.quiet:
         say_limits_without_model(all_models(database, [job]), flags)

@@ -32,7 +32,7 @@ from batcher.domain.states import JobState
 from batcher.files.source import Source, is_stdin, open_source
 from batcher.files.writing import is_stdout, is_stream
 from batcher.policy.urls import host_of, is_loopback
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.sender.proxies import check_proxy, named_proxy
 from batcher.services.dead_letters.retry import retry_job
 from batcher.services.jobs import change_settings
@@ -42,7 +42,6 @@ from batcher.services.jobs.submit import submit_file
 from batcher.services.results.places import absolute, check_places, default_output, refuse_table
 from batcher.services.results.write import remembered_output
 from batcher.services.store.open_store import exists
-from batcher.store.sqlite.database import Database
 
 
 class StoredFile(Struct, frozen=True, kw_only=True):
@@ -72,7 +71,7 @@ def opened_file(
 
 
 def store(
-    database: Database,
+    database: Store,
     source: Source,
     given: FileOptions,
     flags: Flags,
@@ -118,7 +117,7 @@ def store(
 
 
 def _continue(
-    database: Database,
+    database: Store,
     known: Job,
     given: FileOptions,
     flags: Flags,
@@ -175,7 +174,7 @@ def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None
         find_headers(settings, environ)
 
 
-def _output(database: Database, given: FileOptions, *, simulated: bool) -> str:
+def _output(database: Store, given: FileOptions, *, simulated: bool) -> str:
     if given.output is not None and (is_stdout(given.output) or is_stream(given.output)):
         raise UsageError(
             "this command writes results to a file, not to stdout, a pipe or a device",

@@ -22,16 +22,15 @@ from batcher.domain.jobs import Job
 from batcher.domain.states import CacheMode, PauseReason, ShownState
 from batcher.policy.input.deduplication import advice
 from batcher.policy.wording.url_secrets import shown_base_url
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.services.jobs.repeats import random_repeats
 from batcher.services.results import odd_answers
 from batcher.services.results.export import Exported
 from batcher.services.runs.status import JobStatus, job_status
-from batcher.store.sqlite.database import Database
 
 
 def summarize(
-    database: Database,
+    database: Store,
     jobs: Sequence[Job],
     written: Mapping[JobId, Exported],
     *,
@@ -84,7 +83,7 @@ def _has_unanswered(status: JobStatus) -> bool:
     return bool(counts["dead_lettered"] or counts["cancelled"] or status.rejected)
 
 
-def _say_status(database: Database, job: Job, status: JobStatus, written: Exported | None) -> None:
+def _say_status(database: Store, job: Job, status: JobStatus, written: Exported | None) -> None:
     counts = status.counts
     elapsed = f" after {duration(status.elapsed_seconds)}" if status.elapsed_seconds >= 1 else ""
     say(f"job {status.job} ({status.name}) {status.state}{elapsed}")

@@ -13,11 +13,11 @@ from batcher.domain.states import CacheMode
 from batcher.policy.input.body_edit import CannotEdit, Edit, edited, has, keys_beside, shown
 from batcher.policy.input.deduplication import fingerprint, shares_answer
 from batcher.policy.input.line_parser import LineRules, parse_body
+from batcher.ports import Store
 from batcher.store.dead_letters import edits as stored_edits
 from batcher.store.dead_letters import redrive
 from batcher.store.dead_letters.edits import Edited, Stored
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 #: Rows per transaction, and the bytes of their bodies, which are in memory together.
 AT_ONCE: Final = 200
@@ -37,7 +37,7 @@ class CheckedEdits(Struct, frozen=True, kw_only=True):
     additions: Sequence[str] = ()
 
 
-def check(database: Database, ids: Sequence[RequestId], edits: Sequence[Edit]) -> CheckedEdits:
+def check(database: Store, ids: Sequence[RequestId], edits: Sequence[Edit]) -> CheckedEdits:
     """Edit every body in memory and validate it. Raises UsageError, which names the requests that are invalid."""
     refused: dict[RequestId, str] = {}
     revisions: dict[RequestId, int] = {}
@@ -95,7 +95,7 @@ class _NewKeys:
         return asked
 
 
-def chunks(database: Database, ids: Sequence[RequestId]) -> Iterator[Sequence[RequestId]]:
+def chunks(database: Store, ids: Sequence[RequestId]) -> Iterator[Sequence[RequestId]]:
     """Yield the requests in chunks for one transaction each, bounded by rows and by the bytes of their bodies."""
     for start in range(0, len(ids), AT_ONCE):
         some = ids[start : start + AT_ONCE]
@@ -121,7 +121,7 @@ class PreparedEdit(Struct, frozen=True, kw_only=True):
 
 
 def prepare(
-    database: Database, ids: Sequence[RequestId], edits: Sequence[Edit], checked: CheckedEdits
+    database: Store, ids: Sequence[RequestId], edits: Sequence[Edit], checked: CheckedEdits
 ) -> list[PreparedEdit]:
     """Edit the bodies again: before the transaction that stores them, so that no one waits for it."""
     modes: dict[JobId, CacheMode] = {}

@@ -9,6 +9,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream, write_atomically
 from batcher.policy.output.jsonl import job_line
+from batcher.ports import Store
 from batcher.services.dead_letters.means import endpoint_options
 from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results import pages
@@ -18,7 +19,6 @@ from batcher.store.dead_letters import export
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 
 class Extracted(Struct, frozen=True, kw_only=True):
@@ -28,9 +28,7 @@ class Extracted(Struct, frozen=True, kw_only=True):
     endpoint: str
 
 
-def extract(
-    database: Database, filters: Filters, *, output: str, stdout: Writable, force: bool = False
-) -> Extracted:
+def extract(database: Store, filters: Filters, *, output: str, stdout: Writable, force: bool = False) -> Extracted:
     """Write the matching dead letters to `output` (`-`: stdout) in file order; no file if there are none.
 
     Raises UsageError before writing: for a named request that is not a dead letter, a custom_id that occurs in
@@ -69,7 +67,7 @@ def _options_of(found: Sequence[Job]) -> str:
     return options.pop() if len(options) == 1 else ""
 
 
-def _lines(database: Database, filters: Filters) -> Iterator[bytes]:
+def _lines(database: Store, filters: Filters) -> Iterator[bytes]:
     """Yield the lines page by page: no transaction is open while a consumer handles them (see `results.pages`)."""
     with database.read(flushed=True) as connection:
         ids = dead_letter_filters.ids(connection, filters)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.policy.output.advice import Means, advice, advice_for_one
+from batcher.ports import Store
 from batcher.services.dead_letters.means import by_code_in, means_of
 from batcher.services.jobs.manage import find
 from batcher.services.runs.status import timestamp
@@ -16,7 +17,6 @@ from batcher.store.dead_letters import listing
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
 from batcher.store.reports.attempt_columns import AttemptRow
-from batcher.store.sqlite.database import Database
 
 
 class DeadLetterEntry(Struct, frozen=True, kw_only=True):
@@ -86,7 +86,7 @@ class ShownLetter(DeadLetterEntry, frozen=True, kw_only=True):
 
 
 def filters_for(
-    database: Database,
+    database: Store,
     *,
     job: str | None,
     kind: str | None,
@@ -100,7 +100,7 @@ def filters_for(
     return Filters(job=job_id, kind=kind, code=code, status=status, requests=chosen)
 
 
-def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLetterList:
+def list_letters(database: Store, filters: Filters, *, limit: int) -> DeadLetterList:
     """Return the first `limit` dead letters in file order."""
     with database.read() as connection:
         found = listing.letters(connection, filters, limit=limit)
@@ -110,7 +110,7 @@ def list_letters(database: Database, filters: Filters, *, limit: int) -> DeadLet
     return DeadLetterList(data=data, total=total)
 
 
-def _means(database: Database, found: Iterable[Letter]) -> dict[tuple[JobId, str], Means]:
+def _means(database: Store, found: Iterable[Letter]) -> dict[tuple[JobId, str], Means]:
     """Return what fills in the advice about the letters of each job and code."""
     first = {(letter.job, letter.code): letter for letter in reversed(list(found))}
     return {
@@ -119,7 +119,7 @@ def _means(database: Database, found: Iterable[Letter]) -> dict[tuple[JobId, str
     }
 
 
-def show(database: Database, request: RequestId) -> ShownLetter:
+def show(database: Store, request: RequestId) -> ShownLetter:
     """Return the request with its body, every attempt and advice.
 
     Raises UsageError if there is no such request.

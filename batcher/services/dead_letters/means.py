@@ -14,17 +14,17 @@ from batcher.policy.output.odd_answers import parameter_for
 from batcher.policy.output.same_failure import edit_asked_for
 from batcher.policy.tokens.estimate import maximum_field
 from batcher.policy.wording.url_secrets import shown_base_url
+from batcher.ports import Store
 from batcher.store.dead_letters import listing, summary
 from batcher.store.dead_letters.filters import Filters, by_job
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 #: Messages that must agree on an edit before it is advised, and models that are looked at for one that answers.
 _MESSAGES: Final = 20
 _MODELS: Final = 5
 
 
-def means_of(database: Database, filters: Filters, which: str, *, example: RequestId) -> Means:
+def means_of(database: Store, filters: Filters, which: str, *, example: RequestId) -> Means:
     """Return what fills in the advice about the letters that match; `which` are the options that select them."""
     with database.read() as connection:
         of = [jobs.get(connection, job_id) for job_id in by_job(connection, filters)]
@@ -75,7 +75,7 @@ def _edit(messages: Iterable[str]) -> str:
     return only or Means(which="").edit
 
 
-def _model(database: Database, job: Job, *, path: str, but_not: str) -> str:
+def _model(database: Store, job: Job, *, path: str, but_not: str) -> str:
     """Return the model with the nearest name that has answered on this path of the endpoint."""
     with database.read() as connection:
         known = [model for model in summary.models_at(connection, job.endpoint_id, path) if model]

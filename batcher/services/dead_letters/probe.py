@@ -9,7 +9,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.states import RequestState
-from batcher.ports import Events
+from batcher.ports import Events, Store
 from batcher.services.dead_letters import inspect
 from batcher.services.dead_letters.inspect import ShownLetter
 from batcher.services.dead_letters.retry import Retried, RetryPlan, put_back
@@ -20,7 +20,6 @@ from batcher.store.dead_letters import filters
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
-from batcher.store.sqlite.database import Database
 
 
 class ProbePlan(Struct, frozen=True, kw_only=True):
@@ -44,7 +43,7 @@ class ProbeResult(Struct, frozen=True, kw_only=True):
         return self.request.state is RequestState.COMPLETED
 
 
-def pick(database: Database, chosen: RetryPlan) -> ProbePlan:
+def pick(database: Store, chosen: RetryPlan) -> ProbePlan:
     """Return the smallest of them, as it would be sent. Raises UsageError if more than that one would be sent.
 
     A run sends every pending row of a job, so a job with unfinished rows cannot send one row alone.
@@ -77,7 +76,7 @@ def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None
 
 
 async def send(
-    database: Database,
+    database: Store,
     probe: ProbePlan,
     chosen: RetryPlan,
     parts: Parts,

@@ -9,6 +9,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.policy.input.body_edit import Edit
+from batcher.ports import Store
 from batcher.services.dead_letters import edit
 from batcher.services.dead_letters.edit import CheckedEdits
 from batcher.services.jobs.manage import finish_cancelling, live_runner
@@ -19,7 +20,6 @@ from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.jobs.id_range import parts
 from batcher.store.queue import shared_ends
-from batcher.store.sqlite.database import Database
 
 #: Rows per transaction, few enough that a live runner is not delayed.
 AT_ONCE: Final = 1_000
@@ -45,7 +45,7 @@ class RetryPlan(Struct, frozen=True, kw_only=True):
     checked: CheckedEdits | None = None
 
 
-def choose(database: Database, filters: Filters, edits: Sequence[Edit] = ()) -> RetryPlan:
+def choose(database: Store, filters: Filters, edits: Sequence[Edit] = ()) -> RetryPlan:
     """Find the matching dead letters and validate the edits.
 
     Raises UsageError if a named request is not among them or an edited body is invalid.
@@ -57,7 +57,7 @@ def choose(database: Database, filters: Filters, edits: Sequence[Edit] = ()) -> 
     return RetryPlan(ids=ids, edits=edits, checked=checked)
 
 
-def matching_ids(database: Database, filters: Filters) -> list[RequestId]:
+def matching_ids(database: Store, filters: Filters) -> list[RequestId]:
     """Return the matching dead letters in file order. Raises UsageError if a named request is not among them."""
     with database.read() as connection:
         found = dead_letter_filters.ids(connection, filters)
@@ -71,7 +71,7 @@ def matching_ids(database: Database, filters: Filters) -> list[RequestId]:
     return found
 
 
-def put_back(database: Database, chosen: RetryPlan) -> Retried:
+def put_back(database: Store, chosen: RetryPlan) -> Retried:
     """Edit them and put them back to pending; their history is kept and their jobs are open again.
 
     It is done in chunks. After an interruption the same command continues with those that are dead letters still.
@@ -92,7 +92,7 @@ def _chunks(ids: Sequence[RequestId]) -> Iterator[Sequence[RequestId]]:
     return (ids[start : start + AT_ONCE] for start in range(0, len(ids), AT_ONCE))
 
 
-def _note_large_jobs(database: Database, ids: Sequence[RequestId]) -> list[JobId]:
+def _note_large_jobs(database: Store, ids: Sequence[RequestId]) -> list[JobId]:
     """Note the leaders of the large jobs among them, in parts; return these jobs (see `store.live_rows`)."""
     large: list[Job] = []
     for chunk in _chunks(ids):
@@ -112,7 +112,7 @@ def _note_large_jobs(database: Database, ids: Sequence[RequestId]) -> list[JobId
 
 
 def _put_back_some(
-    database: Database, ids: Sequence[RequestId], chosen: RetryPlan, noted: Sequence[JobId]
+    database: Store, ids: Sequence[RequestId], chosen: RetryPlan, noted: Sequence[JobId]
 ) -> tuple[int, list[JobId]]:
     checked = chosen.checked
     prepared = None if checked is None else edit.prepare(database, ids, chosen.edits, checked)
@@ -127,7 +127,7 @@ def _put_back_some(
             finish_cancelling(database, job_id)
 
 
-def finish_sharing(database: Database) -> None:
+def finish_sharing(database: Store) -> None:
     """Let the followers of ended leaders end, too: a runner that was killed may have left some."""
     more = True
     while more:
@@ -137,7 +137,7 @@ def finish_sharing(database: Database) -> None:
             let_others_write()
 
 
-def retry_job(database: Database, job: Job) -> tuple[Job, int]:
+def retry_job(database: Store, job: Job) -> tuple[Job, int]:
     """Put every dead letter of the job back to pending; their history is kept.
 
     Returns the job, open again if there were any, and how many there were.
@@ -147,7 +147,7 @@ def retry_job(database: Database, job: Job) -> tuple[Job, int]:
         return jobs.get(connection, job.id), done.count
 
 
-def runner_for(database: Database, job_ids: Iterable[JobId]) -> int | None:
+def runner_for(database: Store, job_ids: Iterable[JobId]) -> int | None:
     """Return the pid of the live runner if all these jobs are wanted from it, else None."""
     pid = live_runner(database)
     if pid is None:

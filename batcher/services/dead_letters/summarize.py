@@ -10,12 +10,12 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.policy.output.advice import Means, advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, read_overflow, together
 from batcher.policy.wording.url_secrets import shown_base_url
+from batcher.ports import Store
 from batcher.services.dead_letters.means import means_of
 from batcher.store.dead_letters import listing, summary
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
 from batcher.store.dead_letters.summary import Group
-from batcher.store.sqlite.database import Database
 
 #: Dead letters of a cause that are searched for figures before all of them are.
 _SEARCHED_FIRST: Final = 20
@@ -60,7 +60,7 @@ class DeadLetterSummary(Struct, frozen=True, kw_only=True):
 _Key = tuple[str, str, int | None]
 
 
-def summarize(database: Database, job: JobId | None) -> DeadLetterSummary:
+def summarize(database: Store, job: JobId | None) -> DeadLetterSummary:
     """Return the causes of the dead letters of one job, or of all jobs if None."""
     with database.read() as connection:
         causes = _by_cause(summary.groups(connection, job))

@@ -20,6 +20,7 @@ from batcher.policy.privacy.redact import redact
 from batcher.policy.privacy.request_shape import shape_of
 from batcher.policy.privacy.sanitize import sanitize_json
 from batcher.policy.wording.url_secrets import shown_base_url
+from batcher.ports import Store
 from batcher.sender.target import Target, secrets_of
 from batcher.services.diagnostics.bundle_attempts import MOST_ATTEMPTS, attempt_lines, content_members, name_like
 from batcher.services.diagnostics.bundle_readme import readme
@@ -32,7 +33,6 @@ from batcher.store.dead_letters.summary import Group
 from batcher.store.jobs import jobs
 from batcher.store.reports import support
 from batcher.store.reports.support import RequestWithBodies
-from batcher.store.sqlite.database import Database
 
 #: Requests whose structure or content is included: this many, and fewer if nothing in the job failed.
 _MOST_SHAPES: Final = 100
@@ -71,7 +71,7 @@ class BundleOptions(Struct, frozen=True, kw_only=True):
 
 
 def write_bundle(
-    database: Database,
+    database: Store,
     choice: BundleOptions,
     place: Path,
     *,
@@ -98,7 +98,7 @@ def write_bundle(
     return Bundled(job=job.id, bytes=len(packed), members=sorted(clean), left_out=left_out)
 
 
-def _job(database: Database, choice: BundleOptions) -> Job:
+def _job(database: Store, choice: BundleOptions) -> Job:
     if choice.request is None:
         return find(database, choice.job)
     if choice.job is not None:
@@ -107,9 +107,7 @@ def _job(database: Database, choice: BundleOptions) -> Job:
         return jobs.get(connection, support.job_of(connection, choice.request))
 
 
-def _gather(
-    database: Database, job: Job, choice: BundleOptions, *, now: int
-) -> tuple[dict[str, bytes], list[str]]:
+def _gather(database: Store, job: Job, choice: BundleOptions, *, now: int) -> tuple[dict[str, bytes], list[str]]:
     """Return every member except the time, and a list of what was left out."""
     with database.read(flushed=True) as connection:
         total = support.attempt_count(connection, job, choice.request)
@@ -168,7 +166,7 @@ def _causes(groups: Sequence[Group]) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda entry: (-entry["count"], entry["example"]))
 
 
-def _about_job(database: Database, job: Job, *, now: int, with_content: bool) -> dict[str, Any]:
+def _about_job(database: Store, job: Job, *, now: int, with_content: bool) -> dict[str, Any]:
     """Return settings and status without paths of this machine. The provider's messages may quote a prompt."""
     status: dict[str, Any] = msgspec.to_builtins(job_status(database, job, now=now))
     for name in ("source", "output", "runner_pid", "name"):

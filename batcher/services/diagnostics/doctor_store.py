@@ -9,8 +9,7 @@ from batcher.files.writing import check_target
 from batcher.services.diagnostics.doctor_report import CheckResult, bad, good
 from batcher.services.runs.descriptors import raise_limit
 from batcher.services.store.maintain import check
-from batcher.services.store.open_store import exists
-from batcher.store.reports.support import sqlite_version
+from batcher.services.store.open_store import RECOVERY, engine_version, exists, log_size
 
 _MIB: Final = 1 << 20
 #: Bytes. With less, a run of some size will not finish.
@@ -22,7 +21,7 @@ _LEAST_DESCRIPTORS: Final = 128
 def examine_store(path: str) -> CheckResult:
     """Check whether the store is sound and has room. Reads all of it; creates none if there is none."""
     place = Path(path)
-    facts = [f"SQLite {sqlite_version()}"]
+    facts = [f"SQLite {engine_version()}"]
     try:
         free = shutil.disk_usage(place.parent).free
         problem = None if exists(path) else _place_problem(place)
@@ -30,10 +29,8 @@ def examine_store(path: str) -> CheckResult:
         return bad(f"{place.parent} cannot be read: {error.strerror}", "name another store with --db")
     if problem is not None:
         return bad(problem, "name another store with --db")
-    log = Path(f"{path}-wal")
-    log_size = log.stat().st_size if log.exists() else 0
     descriptors = raise_limit()
-    facts += [f"log {_size(log_size)}", f"{_size(free)} free", f"{descriptors:,} open files"]
+    facts += [f"log {_size(log_size(path))}", f"{_size(free)} free", f"{descriptors:,} open files"]
     state, fix = _soundness(path)
     evidence = "; ".join([state, *facts])
     if fix is not None:
@@ -63,7 +60,7 @@ def _soundness(path: str) -> tuple[str, str | None]:
     except BatcherError as error:
         return error.message, error.hint or "see `batcher db check`"
     if not found.ok:
-        fix = "put a backup in its place; without one, `sqlite3 STORE .recover` saves what can be read"
+        fix = f"put a backup in its place; without one, `{RECOVERY}` saves what can be read"
         return f"{path} is damaged: {found.problems[0]}", fix
     older = "" if found.revision == found.current else f" (older than {found.current}: the next run upgrades it)"
     return f"{path} is sound, schema {found.revision or 'none'}{older}, {_size(found.bytes)}", None

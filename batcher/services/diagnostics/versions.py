@@ -6,7 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
 from batcher import __version__
-from batcher.store.reports.support import sqlite_version
+from batcher.services.store.open_store import engine_version
 
 #: The dependencies of batcher; a test compares them with pyproject.toml.
 DEPENDENCIES: Final = (
@@ -29,7 +29,7 @@ def versions() -> dict[str, str]:
     found = {
         "batcher": __version__,
         "python": f"{platform.python_implementation()} {sys.version.split()[0]}",
-        "sqlite": sqlite_version(),
+        "sqlite": engine_version(),
         "platform": platform.platform(),
     }
     return found | {name: _version(name) for name in DEPENDENCIES}

@@ -6,8 +6,8 @@ from typing import Final
 from batcher.config import remembered_changes
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
+from batcher.ports import Store
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 #: Printed if the cache mode changes: which rows share an answer was decided when the job was stored.
 _CACHE_CAVEAT: Final = (
@@ -16,7 +16,7 @@ _CACHE_CAVEAT: Final = (
 
 
 def change(
-    database: Database, job: Job, resolve: Callable[[JobSettings], JobSettings], *, output_path: str | None
+    database: Store, job: Job, resolve: Callable[[JobSettings], JobSettings], *, output_path: str | None
 ) -> tuple[Job, list[str]]:
     """Store the job's new settings and output path; returns the job as stored and one line per change.
 

@@ -10,9 +10,9 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
+from batcher.ports import Store
 from batcher.services.jobs.options import EndpointNaming
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 
 class FileJobs(Struct, frozen=True, kw_only=True):
@@ -27,7 +27,7 @@ class FileJobs(Struct, frozen=True, kw_only=True):
 
 
 def find_jobs(
-    database: Database,
+    database: Store,
     digest: bytes,
     path: str | None,
     settings: JobSettings,

@@ -10,7 +10,7 @@ from batcher.domain.errors import UnknownJob, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.services.runs.status import in_flight
 from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing
 from batcher.services.store.reclaim import reclaim
@@ -18,8 +18,6 @@ from batcher.services.store.turns import let_others_write
 from batcher.store.jobs import jobs
 from batcher.store.jobs.id_range import parts
 from batcher.store.reports import job_counts
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
 
 #: Requests changed per transaction: others wait for that long to write.
 AT_ONCE: Final = 10_000
@@ -47,7 +45,7 @@ class Deleted(Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def opened_for(path: str, named: str | None) -> Iterator[tuple[Database, Job]]:
+def opened_for(path: str, named: str | None) -> Iterator[tuple[Store, Job]]:
     """Open the store and find the job by number or name (None: the newest).
 
     Raises UnknownJob, also without a store.
@@ -70,7 +68,7 @@ def _no_store(path: str, asked: str | None) -> UnknownJob:
 
 
 @contextmanager
-def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Database | None]:
+def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Store | None]:
     """Open the store, or yield None if there is none yet. Raises UnknownJob if the named job is not in it."""
     if job is None and not exists(path):
         yield None
@@ -83,19 +81,19 @@ def opened_if_present(path: str, *, job: str | None = None) -> Iterator[Database
         yield database
 
 
-def find(database: Database, named: str | None) -> Job:
+def find(database: Store, named: str | None) -> Job:
     """Return the job with that number or unique name; the newest if None. Raises UnknownJob."""
     with database.read() as connection:
         return jobs.newest(connection) if named is None else jobs.find(connection, named)
 
 
-def all_jobs(database: Database) -> list[Job]:
+def all_jobs(database: Store) -> list[Job]:
     """Return every job, oldest first."""
     with database.read() as connection:
         return jobs.all_jobs(connection)
 
 
-def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
+def cancel(database: Store, job: Job, *, clock: Clock) -> Cancelled:
     """Cancel the pending requests; those in flight still complete. A job that has ended stays as it is.
 
     The job is cancelled at once and its requests in chunks. After an interruption the same command continues.
@@ -120,7 +118,7 @@ def cancel(database: Database, job: Job, *, clock: Clock) -> Cancelled:
     )
 
 
-def finish_cancelling(database: Database, job_id: JobId) -> int:
+def finish_cancelling(database: Store, job_id: JobId) -> int:
     """Cancel what is pending of a cancelled job, in chunks; returns how many requests were.
 
     It ends if the job is opened again meanwhile: then its pending requests are those that were put back.
@@ -140,7 +138,7 @@ def finish_cancelling(database: Database, job_id: JobId) -> int:
     return cancelled
 
 
-def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
+def delete(database: Store, job: Job, *, clock: Clock) -> Deleted:
     """Delete the job with its requests and answers, in chunks.
 
     The job is cancelled first, so that no runner starts it meanwhile. An interrupted deletion can be repeated.
@@ -159,7 +157,7 @@ def delete(database: Database, job: Job, *, clock: Clock) -> Deleted:
     return Deleted(job=job, requests=job.total)
 
 
-def refuse_if_running(database: Database, job: Job) -> None:
+def refuse_if_running(database: Store, job: Job) -> None:
     """Raise UsageError while a runner works on the job."""
     pid = live_runner(database)
     if pid is not None:
@@ -168,13 +166,9 @@ def refuse_if_running(database: Database, job: Job) -> None:
             _refuse_if_held(job, pid, held=job_counts.counts(connection, job).claimed)
 
 
-def live_runner(database: Database) -> int | None:
+def live_runner(database: Store) -> int | None:
     """Return the pid of the live runner of this store, 0 if it has not recorded it; None if there is none."""
-    lock = RunnerLock(database.path)
-    try:
-        return (lock.pid() or 0) if lock.is_live() else None
-    finally:
-        lock.close()
+    return database.coordination.live_runner()
 
 
 def _refuse_if_held(job: Job, pid: int, *, held: int) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from batcher.files.reading import digest
 from batcher.files.source import Source
 from batcher.policy.input.key_sets import BloomFilter
 from batcher.policy.input.row_notes import NoteCounter
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.services.jobs.background_writer import BackgroundWriter
 from batcher.services.jobs.known_jobs import FileJobs, find_jobs, is_of_scope
 from batcher.services.jobs.line_chunks import Chunk
@@ -28,8 +27,6 @@ from batcher.services.jobs.refused_lines import RefusedLines
 from batcher.services.store.turns import let_others_write
 from batcher.store.jobs import jobs, leaders
 from batcher.store.jobs import loading as stored_loading
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import LoadingLock
 
 
 class Submitted(Struct, frozen=True, kw_only=True):
@@ -58,7 +55,7 @@ def content_digest(source: Source, options: SubmitOptions) -> bytes:
 
 
 def submit_file(
-    database: Database,
+    database: Store,
     source: Source,
     settings: JobSettings,
     options: SubmitOptions,
@@ -89,7 +86,7 @@ def submit_file(
         job = _new_job(source, path, known_digest, settings, options, now=clock.now())
         job = replace(job, answer_scope=answer_scope(settings) or "")
         loading = _Loading(database, job, options)
-        with _loading_lock_held(database):
+        with database.coordination.loading(partial(_remove_half_loaded, database)):
             stored = loading.load(chunks, progress or (lambda _: None))
     if stored.public_id != job.public_id:
         return Submitted(job=stored, is_new=False)
@@ -105,7 +102,7 @@ def submit_file(
 
 
 def _find(
-    database: Database,
+    database: Store,
     named: str,
     known_digest: bytes,
     path: str | None,
@@ -142,24 +139,7 @@ def _new_job(
     )
 
 
-@contextmanager
-def _loading_lock_held(database: Database) -> Iterator[None]:
-    """Hold the shared loading lock for the block.
-
-    If no other process holds it, first remove jobs whose loader was killed.
-    """
-    lock = LoadingLock(database.path)
-    try:
-        with lock.held_if_free() as alone:
-            if alone:
-                _remove_half_loaded(database)
-        with lock.shared():
-            yield
-    finally:
-        lock.close()
-
-
-def _remove_half_loaded(database: Database) -> None:
+def _remove_half_loaded(database: Store) -> None:
     """Remove half-loaded jobs. No process is loading a job now, so their loaders were killed."""
     with database.read() as connection:
         left = stored_loading.half_loaded(connection)
@@ -167,7 +147,7 @@ def _remove_half_loaded(database: Database) -> None:
         _remove(database, job_id)
 
 
-def _remove(database: Database, job_id: JobId) -> None:
+def _remove(database: Store, job_id: JobId) -> None:
     while True:
         with database.write() as connection:
             if not stored_loading.remove_some(connection, job_id):
@@ -194,7 +174,7 @@ def _name_of(source: str) -> str:
 class _Loading:
     """Load one job into the store in chunks. After the first invalid line the rest is only validated."""
 
-    def __init__(self, database: Database, job: stored_loading.NewJob, options: SubmitOptions) -> None:
+    def __init__(self, database: Store, job: stored_loading.NewJob, options: SubmitOptions) -> None:
         self._database = database
         self._new = job
         self._options = options

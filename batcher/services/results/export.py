@@ -12,12 +12,12 @@ from batcher.domain.states import JobState
 from batcher.files.authorship import NotOfAJob, author_of
 from batcher.files.writing import Writable, remove_if_present, write_atomically
 from batcher.policy.output.jsonl import cancelled_line, error_line, rejected_line, result_line
+from batcher.ports import Store
 from batcher.services.results import pages
 from batcher.services.results.places import errors_beside, keep_earlier
 from batcher.store.jobs import jobs
 from batcher.store.reports import results as stored_results
 from batcher.store.reports.results import CancelledRow, Dead
-from batcher.store.sqlite.database import Database
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -36,7 +36,7 @@ def public_request_id(job: Job, line: int) -> str:
     return f"batch_req_{job.public_id.removeprefix('batch_')}{line:08x}"
 
 
-def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
+def answered_lines(database: Store, job: Job) -> Iterator[bytes]:
     """Yield a result line for every answered request, in input order."""
     for row in pages.rows_of(database, job, stored_results.answered):
         yield result_line(
@@ -53,7 +53,7 @@ def answered_lines(database: Database, job: Job) -> Iterator[bytes]:
         )
 
 
-def failed_lines(database: Database, job: Job) -> Iterator[bytes]:
+def failed_lines(database: Store, job: Job) -> Iterator[bytes]:
     """Yield a line for every dead letter, cancelled row and skipped line, in input order."""
     kinds = (
         ((row.line, _dead_line(job, row)) for row in pages.rows_of(database, job, stored_results.dead)),
@@ -93,7 +93,7 @@ def _rejected_line(job: Job, bad: BadLine) -> bytes:
     return rejected_line(bad, request_id_public=public_request_id(job, bad.line))
 
 
-def write_job(database: Database, job: Job, *, results: str, errors: str | None = None) -> Exported:
+def write_job(database: Store, job: Job, *, results: str, errors: str | None = None) -> Exported:
     """Write both files; see `write_errors`. Files of other jobs in their places are kept under other names."""
     places = [Path(results), Path(errors or errors_beside(results))]
     kept: list[Path] = []
@@ -116,7 +116,7 @@ def write_job(database: Database, job: Job, *, results: str, errors: str | None 
     )
 
 
-def write_errors(database: Database, job: Job, place: Path) -> int:
+def write_errors(database: Store, job: Job, place: Path) -> int:
     """Write the errors file; returns its number of lines.
 
     If nothing failed, remove the one that this job wrote before, which would mislead.

@@ -3,11 +3,11 @@
 from batcher.domain.jobs import Job
 from batcher.policy.output import odd_answers
 from batcher.policy.tokens.estimate import maximum_field
+from batcher.ports import Store
 from batcher.store.reports import job_counts
-from batcher.store.sqlite.database import Database
 
 
-def notes(database: Database, job: Job, *, truncated: int, empty: int, unchecked: int) -> list[str]:
+def notes(database: Store, job: Job, *, truncated: int, empty: int, unchecked: int) -> list[str]:
     """Return a sentence for each kind, which names the parameter to raise as the job's own requests call it."""
     parameter = ""
     if truncated:

@@ -13,9 +13,9 @@ from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
+from batcher.ports import Store
 from batcher.store.reports import results
 from batcher.store.reports.results import Answered, CancelledRow, Dead
-from batcher.store.sqlite.database import Database
 
 #: Rows of a page, and the bytes of their replies after which it ends early; both are in memory together.
 ROWS: Final = 4_000
@@ -25,7 +25,7 @@ _Row = TypeVar("_Row", Answered, Dead, CancelledRow)
 
 
 def rows_of(
-    database: Database, job: Job, of_kind: Callable[[Any, Job], Iterator[_Row]], *, most: int | None = None
+    database: Store, job: Job, of_kind: Callable[[Any, Job], Iterator[_Row]], *, most: int | None = None
 ) -> Iterator[_Row]:
     """Yield the job's answers (`results.answered`), dead letters or cancelled rows, each once, in input order.
 
@@ -41,7 +41,7 @@ def rows_of(
         rest = None if is_last else replace(rest, first_request=RequestId(page[-1].request_id + 1))
 
 
-def skipped(database: Database, job: Job) -> Iterator[BadLine]:
+def skipped(database: Store, job: Job) -> Iterator[BadLine]:
     """Yield the lines that `--skip-invalid` skipped, in file order."""
     after = 0
     while True:

@@ -14,11 +14,10 @@ from batcher.domain.states import JobState
 from batcher.files.authorship import NotOfAJob, author_of
 from batcher.files.source import is_stdin
 from batcher.files.writing import check_target
+from batcher.ports import Store
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 
 #: Suffixes that SQLite and the locks add to the name of the store's file.
-_PARTS_OF_A_STORE: Final = ("", "-wal", "-shm", "-journal", "-write", "-runner", "-loading", "-flights")
 _TABLE: Final = re.compile(r"\.(csv|tsv|xlsx?|parquet|ods)(\.gz|\.zst)?$", re.IGNORECASE)
 _PACKED: Final = (".gz", ".zst")
 _RESULTS: Final = ".results.jsonl"
@@ -77,7 +76,7 @@ def refuse_table(results: str) -> None:
 
 
 def check_places(
-    database: Database,
+    database: Store,
     results: str,
     *,
     source_path: str | None,
@@ -115,11 +114,9 @@ def remembered_by(job: Job, place: str) -> Iterator[None]:
         raise kind(error.message, hint=f"if the folder was moved: {elsewhere} writes here") from error
 
 
-def check_files(database: Database, places: Sequence[Path], *, sources: Iterable[str] = ()) -> None:
+def check_files(database: Store, places: Sequence[Path], *, sources: Iterable[str] = ()) -> None:
     """Raise UsageError for a file that cannot be written, is the store or any job's file, or is named twice."""
-    protected = {
-        database.path.with_name(database.path.name + part).resolve(): "the store" for part in _PARTS_OF_A_STORE
-    }
+    protected = {file.resolve(): "the store" for file in database.files}
     with database.read() as connection:
         protected.update(
             {Path(path).resolve(): f"the job file of job {of}" for of, path in jobs.sources(connection)}

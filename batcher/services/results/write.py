@@ -8,6 +8,7 @@ from batcher.domain.errors import NotFinished
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream
+from batcher.ports import Store
 from batcher.services.results.export import (
     Exported,
     answered_lines,
@@ -18,7 +19,6 @@ from batcher.services.results.export import (
 )
 from batcher.services.results.places import check_author, check_files, check_places, default_output, remembered_by
 from batcher.store.reports import job_counts
-from batcher.store.sqlite.database import Database
 
 #: The output file name that means stdout.
 STDOUT: Final = "-"
@@ -29,7 +29,7 @@ def remembered_output(job: Job) -> str:
     return job.output_path or default_output(job.source_name, simulated=job.settings.simulate)
 
 
-def write(database: Database, job: Job, *, output: str | None, errors: str | None, stdout: Writable) -> Exported:
+def write(database: Store, job: Job, *, output: str | None, errors: str | None, stdout: Writable) -> Exported:
     """Write the job's answers to `output` (None: where `run` would; `-`: stdout) and its errors to `errors`.
 
     `errors` None: the errors file is beside the results; with stdout, a pipe or a device, no errors are written.
@@ -48,7 +48,7 @@ def write(database: Database, job: Job, *, output: str | None, errors: str | Non
     return write_job(database, job, results=results, errors=errors)
 
 
-def _write_stream(database: Database, job: Job, stream: Writable, *, name: str, errors: str | None) -> Exported:
+def _write_stream(database: Store, job: Job, stream: Writable, *, name: str, errors: str | None) -> Exported:
     """Write the answers to what is not a file, and the errors only where `errors` names one."""
     if errors is not None:
         check_files(database, [Path(errors)])
@@ -59,11 +59,11 @@ def _write_stream(database: Database, job: Job, stream: Writable, *, name: str, 
     return Exported(results=name, errors=errors if failed else None, answered=answered, failed=failed)
 
 
-def _has_failed(database: Database, job: Job) -> bool:
+def _has_failed(database: Store, job: Job) -> bool:
     return next(failed_lines(database, job), None) is not None
 
 
-def require_finished(database: Database, job: Job) -> None:
+def require_finished(database: Store, job: Job) -> None:
     """Raise NotFinished if the job is open and has unfinished rows."""
     if job.state is not JobState.OPEN:
         return

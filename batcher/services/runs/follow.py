@@ -8,10 +8,10 @@ from msgspec import Struct
 
 from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId
+from batcher.ports import Store
 from batcher.services.runs.status import in_flight
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
-from batcher.store.sqlite.database import Database
 
 _SECONDS = 1.0
 
@@ -30,7 +30,7 @@ class Totals(Struct, frozen=True, kw_only=True):
 class JobFollower:
     """Reports the totals of the followed jobs once a second."""
 
-    def __init__(self, database: Database, followed: Sequence[JobId], report: Callable[[Totals], None]) -> None:
+    def __init__(self, database: Store, followed: Sequence[JobId], report: Callable[[Totals], None]) -> None:
         self._database = database
         self._followed = followed
         self._report = report
@@ -46,7 +46,7 @@ class JobFollower:
             await asyncio.sleep(_SECONDS)
 
 
-def totals_of(database: Database, job_ids: Sequence[JobId]) -> Totals:
+def totals_of(database: Store, job_ids: Sequence[JobId]) -> Totals:
     """Return the totals of the jobs now."""
     with database.read() as connection:
         counts = [job_counts.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]

@@ -15,7 +15,8 @@ from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, ShownState
-from batcher.ports import Budget, Clock, Events, OutputValidator, Sender
+from batcher.ports import Budget, Clock, Events, OutputValidator, Sender, Store, Writer
+from batcher.ports.store import OwnInFlightLog
 from batcher.services.runs.senders import Senders
 from batcher.services.runs.status import job_status
 from batcher.services.runs.store_waits import Interrupted, no_waiting_once_stopped, write
@@ -24,11 +25,6 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import pauses, resuming, runners
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.reports import job_counts
-from batcher.store.sqlite import migrate
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
-from batcher.store.sqlite.writer_thread import Writer
 from batcher.worker.worker import Worker, WorkerSettings
 
 _WATCH_SECONDS = 0.3
@@ -44,7 +40,7 @@ class Parts(Struct, frozen=True, kw_only=True):
 
     clock: Clock
     budget: Callable[[int | None], Budget]
-    writer: Callable[[Database], Writer]
+    writer: Callable[[Store], Writer]
     #: Makes the sender of a job, to the given base URL. Raises BatcherError if it cannot be made, e.g. without a
     #: key.
     sender: Callable[[Job, str], AbstractAsyncContextManager[Sender]]
@@ -112,7 +108,7 @@ class RunControl:
 
 
 async def run_jobs(
-    database: Database,
+    database: Store,
     wanted: Sequence[JobId],
     parts: Parts,
     *,
@@ -155,7 +151,7 @@ async def run_jobs(
 class _Run(Struct, frozen=True, kw_only=True):
     """What `run_jobs` was called with."""
 
-    database: Database
+    database: Store
     wanted: Sequence[JobId]
     parts: Parts
     events: Events
@@ -179,7 +175,7 @@ async def _run_somewhere(
     probing = [] if succession.asked else await run.mark_wanted()
     reported: int | None = None
     while True:
-        lock = RunnerLock(run.database.path)
+        lock = run.database.coordination.runner_role()
         try:
             lock.acquire()
         except RunnerBusy as busy:
@@ -208,7 +204,7 @@ async def _run_somewhere(
             handed_over(reported or None)
 
 
-def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> list[JobId]:
+def _mark_wanted(database: Store, wanted: Sequence[JobId], clock: Clock) -> list[JobId]:
     """Mark the jobs as wanted and end their pauses; return the jobs that were paused."""
     probing = []
     with database.write() as connection:
@@ -225,7 +221,7 @@ def _mark_wanted(database: Database, wanted: Sequence[JobId], clock: Clock) -> l
 async def _watch(run: _Run) -> RunEnd | None:
     """Wait until the live runner has ended the jobs; None if the runner is gone and they have not ended."""
     database, wanted, interrupted = run.database, run.wanted, run.control.interrupted
-    lock = RunnerLock(database.path)
+    lock = database.coordination.runner_role()
     try:
         while True:
             if interrupted.is_set():
@@ -244,7 +240,7 @@ async def _watch(run: _Run) -> RunEnd | None:
         lock.close()
 
 
-def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
+def _keep_wanting(database: Store, wanted: Sequence[JobId]) -> None:
     """Mark the jobs as wanted again: a runner that starts resets the marks of its predecessor."""
     with database.read() as connection:
         found = [jobs.get(connection, job_id) for job_id in wanted]
@@ -254,7 +250,7 @@ def _keep_wanting(database: Database, wanted: Sequence[JobId]) -> None:
             jobs.want(connection, forgotten)
 
 
-def _has_ended(database: Database, job_id: JobId, *, alive: bool, now: int, ends_paused: bool) -> bool:
+def _has_ended(database: Store, job_id: JobId, *, alive: bool, now: int, ends_paused: bool) -> bool:
     with database.read() as connection:
         job = jobs.get(connection, job_id)
         if job.state is not JobState.OPEN:
@@ -306,11 +302,11 @@ async def _run_here(run: _Run, probing: Sequence[JobId]) -> RunEnd:
     return RunEnd.HANDED_OVER if worker.hands_over else RunEnd.OVER
 
 
-def _begin(run: _Run) -> tuple[HolderId, FileInFlightLog]:
+def _begin(run: _Run) -> tuple[HolderId, OwnInFlightLog]:
     database, clock, uptime = run.database, run.parts.clock, run.parts.uptime()
-    migrate.upgrade(database, now=clock.now())
+    database.upgrade(now=clock.now())
     now, boot = clock.now(), _boot()
-    sent = last_sent(database.path, boot=boot)
+    sent = database.coordination.last_sent(boot=boot)
     booted_at = None if uptime is None else now - uptime
     with database.write() as connection:
         runners.repair_clock_skew(connection, now=now, boot=boot, booted_at=booted_at)
@@ -324,10 +320,10 @@ def _begin(run: _Run) -> tuple[HolderId, FileInFlightLog]:
             connection, pid=os.getpid(), host=platform.node(), boot=boot, booted_at=booted_at, now=now
         )
     # Open the log only after the rescue is committed: until then it describes the previous runner.
-    return holder, FileInFlightLog(database.path, holder=holder, boot=boot)
+    return holder, database.coordination.in_flight_log(holder=holder, boot=boot)
 
 
-def _end(database: Database, holder: HolderId, clock: Clock) -> None:
+def _end(database: Store, holder: HolderId, clock: Clock) -> None:
     with database.write() as connection:
         runners.end(connection, holder, now=clock.now())
 

@@ -14,14 +14,12 @@ from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
 from batcher.policy.output.same_failure import fix_for
 from batcher.policy.wording.url_secrets import shown_base_url
+from batcher.ports import Store
 from batcher.services.results.places import errors_beside
 from batcher.services.runs.stored_lanes import resting
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
 from batcher.store.reports import job_counts
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.read_only import runner_is_live
 from batcher.worker.snapshot import Snapshot, decode, decode_lane
 
 
@@ -124,7 +122,7 @@ class _LanesOfKeys:
         return self._seen[key]
 
 
-def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | None = None) -> JobStatus:
+def job_status(database: Store, job: Job, *, now: int, runner_lives: bool | None = None) -> JobStatus:
     """Return the job's status at `now`, UTC microseconds.
 
     `runner_lives`: whether a runner lives, if the caller knows; None tests the runner's lock.
@@ -134,7 +132,7 @@ def job_status(database: Database, job: Job, *, now: int, runner_lives: bool | N
         return _job_status(connection, job, live, _LanesOfKeys(), now=now)
 
 
-def job_statuses(database: Database, of: Sequence[Job], *, now: int) -> list[JobStatus]:
+def job_statuses(database: Store, of: Sequence[Job], *, now: int) -> list[JobStatus]:
     """Return the status of each of the jobs; what they share is read once."""
     live, known = _live(database, runner_lives=None), _LanesOfKeys()
     found: list[JobStatus] = []
@@ -199,13 +197,9 @@ def _token_totals(counts: Counts) -> TokenTotals:
     return TokenTotals(input=sent, output=received, total=sent + received)
 
 
-def _live(database: Database, *, runner_lives: bool | None) -> _Live:
-    if runner_lives is None and database.is_read_only:
-        runner_lives = runner_is_live(database.path)
+def _live(database: Store, *, runner_lives: bool | None) -> _Live:
     if runner_lives is None:
-        lock = RunnerLock(database.path)
-        runner_lives = lock.is_live()
-        lock.close()
+        runner_lives = database.coordination.live_runner() is not None
     if not runner_lives:
         return _Live(runner=None, snapshot=None)
     with database.read() as connection:
@@ -213,7 +207,7 @@ def _live(database: Database, *, runner_lives: bool | None) -> _Live:
     return _Live(runner=runner, snapshot=decode(runner.snapshot) if runner and runner.snapshot else None)
 
 
-def in_flight(database: Database, job_id: JobId, claimed: int) -> int:
+def in_flight(database: Store, job_id: JobId, claimed: int) -> int:
     """Return how many of the job's claimed requests are in flight, by the live runner's last snapshot."""
     return _in_flight(_live(database, runner_lives=None), job_id, claimed)
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from batcher.domain.errors import StoreError
-from batcher.store.sqlite.database import Database
+from batcher.ports import Store
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class Interrupted(Exception):
     """A signal ended a wait for the store before anything was sent."""
 
 
-async def write(database: Database, until: asyncio.Event, work: Callable[[], T]) -> T:
+async def write(database: Store, until: asyncio.Event, work: Callable[[], T]) -> T:
     """Run work on the store; if it must wait for a lock, in a thread, so that signals are handled meanwhile.
 
     When `until` is set, the wait ends: raises `Interrupted`, unless the work was done by then.
@@ -45,7 +45,7 @@ async def write(database: Database, until: asyncio.Event, work: Callable[[], T])
 
 
 @asynccontextmanager
-async def no_waiting_once_stopped(database: Database, stopped: asyncio.Event) -> AsyncIterator[None]:
+async def no_waiting_once_stopped(database: Store, stopped: asyncio.Event) -> AsyncIterator[None]:
     """Inside the block, end waits for the store's lock when the run was asked to stop at once."""
 
     async def end_waits() -> None:

@@ -14,10 +14,9 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Runner
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
+from batcher.ports import Store
 from batcher.store.jobs import jobs
 from batcher.store.queue import runners
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
 from batcher.worker.snapshot import Snapshot, decode
 
 #: Seconds within which a successor must have taken the lock; then the runner goes on itself.
@@ -58,7 +57,7 @@ class Succession:
 
     def __init__(
         self,
-        database: Database,
+        database: Store,
         wanted: Sequence[JobId],
         key_mark: KeyMark,
         notify: Callable[[StaleKey], None],
@@ -96,11 +95,7 @@ class Succession:
         self._is_decided, self.asked = True, False
 
     def _is_run_elsewhere(self) -> bool:
-        lock = RunnerLock(self._database.path)
-        try:
-            return lock.is_live()
-        finally:
-            lock.close()
+        return self._database.coordination.live_runner() is not None
 
     def _stale(self, runner: Runner, snapshot: Snapshot, known: Sequence[Job]) -> StaleKey | None:
         own = [job for job in known if job.id in self._wanted and self._differs(job, runner, snapshot)]
@@ -133,9 +128,9 @@ def _variables(settings: JobSettings) -> list[str]:
     return [settings.api_key_env, *settings.headers.values()]
 
 
-async def let_successor_start(database: Database, interrupted: asyncio.Event) -> int | None:
+async def let_successor_start(database: Store, interrupted: asyncio.Event) -> int | None:
     """Wait until another process is the runner, and return its pid; None if none was in time."""
-    lock = RunnerLock(database.path)
+    lock = database.coordination.runner_role()
     try:
         for _ in range(round(_SUCCESSOR_SECONDS / _LOOK_SECONDS)):
             if lock.is_live():

@@ -3,11 +3,10 @@
 from msgspec import Struct
 
 from batcher.policy.wording.url_secrets import shown_base_url
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.services.runs.status import timestamp
 from batcher.services.store.reclaim import reclaim
 from batcher.store.reports import cache
-from batcher.store.sqlite.database import Database
 
 
 class CachedAnswers(Struct, frozen=True, kw_only=True):
@@ -29,7 +28,7 @@ class CacheStats(Struct, frozen=True, kw_only=True):
     bytes: int
 
 
-def stats(database: Database | None) -> CacheStats:
+def stats(database: Store | None) -> CacheStats:
     """Return the cached answers by endpoint; none if there is no store."""
     if database is None:
         return CacheStats(data=[], answers=0, bytes=0)
@@ -51,7 +50,7 @@ def stats(database: Database | None) -> CacheStats:
     )
 
 
-def clear(database: Database, *, older_than: float | None, clock: Clock) -> int:
+def clear(database: Store, *, older_than: float | None, clock: Clock) -> int:
     """Remove cached answers: all, or those older than `older_than` seconds; returns how many."""
     before = None if older_than is None else clock.now() - round(older_than * 1e6)
     with database.write() as connection:

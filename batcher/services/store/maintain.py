@@ -1,6 +1,5 @@
 """Maintain the store: upgrade, check, compact, back up."""
 
-from contextlib import closing
 from pathlib import Path
 
 from msgspec import Struct
@@ -8,11 +7,16 @@ from msgspec import Struct
 from batcher.domain.errors import RunnerBusy, StoreError, UsageError
 from batcher.files.writing import check_target, remove_left_over
 from batcher.ports import Clock
-from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing, open_or_create
-from batcher.store.sqlite import maintenance, migrate
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.read_only import open_for_reading
+from batcher.services.store.open_store import (
+    NEEDED_REVISION,
+    damage,
+    open_existing,
+    open_of_any_schema,
+    open_or_create,
+    require,
+    size_of,
+)
+from batcher.store.reports.row_counts import row_counts
 
 
 class Upgraded(Struct, frozen=True, kw_only=True):
@@ -41,34 +45,36 @@ def upgrade(path: str, clock: Clock) -> Upgraded:
 
     Raises StoreError if there is no store, its schema is newer, or a runner is using it.
     """
-    before = _revision(path)
+    with open_of_any_schema(path) as database:
+        before = database.revision()
     with open_or_create(path, clock):
-        return Upgraded(before=before, after=migrate.HEAD)
+        return Upgraded(before=before, after=NEEDED_REVISION)
 
 
 def check(path: str) -> StoreCheck:
     """Check the whole store. Raises StoreError if the file is not a batcher store or its schema is newer."""
-    _require(path)
+    require(path)
     revision, counts = None, {}
     try:
-        with closing(open_for_reading(Path(path))) as database, database.read() as connection:
-            revision = migrate.check_known(connection, database.path)
-            problems = maintenance.problems(connection)
-            if not problems and revision == migrate.HEAD:
-                counts = maintenance.row_counts(connection)
+        with open_of_any_schema(path) as database:
+            revision = database.revision()
+            problems = database.upkeep.problems()
+            if not problems and revision == NEEDED_REVISION:
+                with database.read() as connection:
+                    counts = row_counts(connection)
     except StoreError as error:
-        damage = maintenance.damage(error)
-        if damage is None:
+        found = damage(error)
+        if found is None:
             raise
-        problems = [damage]
+        problems = [found]
     return StoreCheck(
         store=path,
         ok=not problems,
         problems=problems,
         revision=revision,
-        current=migrate.HEAD,
+        current=NEEDED_REVISION,
         counts=counts,
-        bytes=_size(Path(path)),
+        bytes=size_of(path),
     )
 
 
@@ -77,7 +83,7 @@ def backup(path: str, target: str, *, replace: bool) -> int:
 
     Raises UsageError if that would overwrite something.
     """
-    _require(path)
+    require(path)
     place = Path(target)
     check_target(place)
     if place.exists() and place.samefile(path):
@@ -91,8 +97,8 @@ def backup(path: str, target: str, *, replace: bool) -> int:
             hint="name another file",
         )
     remove_left_over(place)
-    with closing(open_for_reading(Path(path))) as database:
-        maintenance.backup(database, place, replace=replace)
+    with open_of_any_schema(path) as database:
+        database.upkeep.backup(place, replace=replace)
     return place.stat().st_size
 
 
@@ -101,36 +107,18 @@ def compact(path: str) -> tuple[int, int]:
 
     Raises StoreError if there is no store, its schema is not current, or a runner is using it.
     """
-    _require(path)
     with open_existing(path) as database:
-        lock = RunnerLock(database.path)
+        role = database.coordination.runner_role()
         try:
-            lock.acquire()
-            before = _size(database.path)
-            maintenance.compact(database)
-            return before, _size(database.path)
+            role.acquire()
+            before = database.upkeep.size()
+            database.upkeep.compact()
+            return before, database.upkeep.size()
         except RunnerBusy as busy:
             raise RunnerBusy(
-                f"a runner (pid {busy.pid}) is using the store {database.path}",
+                f"a runner (pid {busy.pid}) is using the store {database.name}",
                 pid=busy.pid,
                 hint="let it end, or stop it; then try again",
             ) from busy
         finally:
-            lock.close()
-
-
-def _require(path: str) -> None:
-    if not exists(path):
-        raise StoreError(f"there is no store at {path}", hint=NO_STORE_HINT)
-
-
-def _revision(path: str) -> str | None:
-    _require(path)
-    with closing(Database(Path(path))) as database, database.read() as connection:
-        return migrate.check_known(connection, database.path)
-
-
-def _size(path: Path) -> int:
-    """Return the size by name, without opening the files: closing them would drop SQLite's locks."""
-    files = (path, Path(f"{path}-wal"))
-    return sum(file.stat().st_size for file in files if file.exists())
+            role.close()

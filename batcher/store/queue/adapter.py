@@ -13,10 +13,9 @@ from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settings import JobSettings
 from batcher.domain.settlements import Settlement
-from batcher.ports import Clock
+from batcher.ports import Clock, Writer
 from batcher.store.jobs import jobs
 from batcher.store.queue import claim, lanes, pauses, resuming, route_history, runners, settle, shared_ends
-from batcher.store.sqlite.writer_thread import Writer
 
 T = TypeVar("T")
 #: Settlements of one commit: more would hold up the others that use the store.

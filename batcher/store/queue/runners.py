@@ -10,13 +10,13 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, HolderId, JobId, LaneId
 from batcher.domain.jobs import Orders, Runner
+from batcher.domain.requests import SentClaims
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
 from batcher.store.compiled import Compiled, as_json_array, literal
 from batcher.store.queue import lanes as lane_store
 from batcher.store.queue import single_flight
 from batcher.store.schema import IN_PLACE, SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.schema import lane_views as views_of_lanes
-from batcher.store.sqlite.in_flight_log import SentClaims
 
 #: Losses after which a request is dead-lettered as `worker_lost`: three beside others, then two alone.
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2

@@ -1,4 +1,4 @@
-"""What a support desk needs of a job: attempts, bodies, and the version of SQLite."""
+"""What a support desk needs of a job: attempts and bodies."""
 
 from collections.abc import Sequence
 
@@ -38,13 +38,6 @@ class RequestWithBodies(Struct, frozen=True, kw_only=True):
     state: str
     body: bytes
     former: tuple[bytes, ...]
-
-
-def sqlite_version() -> str:
-    """Return the version of the library that Python uses."""
-    import sqlite3  # noqa: PLC0415 - the driver, only where it is asked about
-
-    return sqlite3.sqlite_version
 
 
 def job_of(connection: Connection, request: RequestId) -> JobId:

@@ -1,6 +1,7 @@
 """The SQLite file, and the files beside it.
 
 database       opens a store; read and write transactions
+store_port     what else the services ask of a store
 connections    their settings, and their errors in plain words
 read_only      a store that can only be read
 writer_thread  one thread that commits in batches

@@ -26,6 +26,7 @@ from batcher.store.sqlite.connections import (
 )
 from batcher.store.sqlite.file_locks import write_lock
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view, refuse_shared
+from batcher.store.sqlite.store_port import StorePort
 from batcher.store.sqlite.wal_flush import FLUSHES, LogFile, flush_log
 
 T = TypeVar("T")
@@ -70,14 +71,12 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-class Database:
+class Database(StorePort):
     """One store: a write connection used under the write lock, and separate read connections.
 
     `write()` and `read()` may be called from any thread; writes of one process queue up behind one another.
     """
 
-    #: Whether it is a `ReadOnlyDatabase`.
-    is_read_only = False
     #: Whether a write waits for other processes as long as they live; if not, it fails after a minute.
     is_patient = False
 

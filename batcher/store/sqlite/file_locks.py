@@ -252,3 +252,20 @@ class RunnerLock:
     def close(self) -> None:
         """Release the lock, so that another process can become the runner."""
         self._lock.close()
+
+
+def runner_is_live(store: Path) -> bool:
+    """Return whether a runner is using the store, without writing anything."""
+    try:
+        descriptor = os.open(_side_file(store, "runner"), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return False

@@ -12,10 +12,8 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from msgspec import Struct
-
 from batcher.domain.ids import HolderId, RequestId
-from batcher.domain.requests import Claim
+from batcher.domain.requests import Claim, SentClaims
 from batcher.store.sqlite import forks
 
 _MAGIC = b"batrfly1"
@@ -26,13 +24,6 @@ _SLOT = struct.Struct("<qq")
 _FREE = bytes(_SLOT.size)
 #: Slots allocated at the start, so that a full disk does not matter later.
 _SLOTS = 2_048
-
-
-class SentClaims(Struct, frozen=True, kw_only=True):
-    """Which of one holder's claims had been sent and were not settled."""
-
-    holder: HolderId
-    sends: frozenset[tuple[RequestId, int]]
 
 
 def _file(store: Path) -> Path:

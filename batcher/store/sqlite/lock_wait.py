@@ -15,6 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from batcher.domain.errors import StoreError
+from batcher.processes import is_stopped
 from batcher.store.sqlite import forks
 
 #: Seconds. No transaction of ours takes that long on a healthy disk.
@@ -169,16 +170,6 @@ def _pid_by_system(path: Path) -> int | None:
         if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode):  # noqa: PLR2004
             return int(fields[4]) if fields[4].isdigit() and fields[4] != "0" else None
     return None
-
-
-def is_stopped(pid: int) -> bool:
-    """Return whether the process is stopped; False if the system does not say."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-    # The name, in brackets, may contain anything; the state is the letter after it.
-    return stat.rpartition(")")[2].split()[0] in {"T", "t"}
 
 
 def _named(pid: int | None) -> str:

@@ -1,4 +1,4 @@
-"""Maintenance of the store: whether the file is sound, what is in it, and a copy of it."""
+"""Maintenance of the store: whether the file is sound, and a copy of it."""
 
 import fcntl
 import os
@@ -9,18 +9,23 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from batcher.domain.errors import BatcherError, ForeignStore, StoreError, UsageError
-from batcher.domain.states import JobState
-from batcher.store.schema import attempts, cache, jobs, requests, responses
 from batcher.store.sqlite.database import INCREMENTAL, Database
 
 #: What `PRAGMA auto_vacuum` answers if freed pages can be given back step by step.
 _INCREMENTAL = 2
+#: The command that saves what can be read of a damaged store.
+RECOVERY = "sqlite3 STORE .recover"
 #: The most problems that are listed; SQLite looks for no more either.
 MOST_PROBLEMS = 100
+
+
+def sqlite_version() -> str:
+    """Return the version of the library that Python uses."""
+    return sqlite3.sqlite_version
 
 
 def problems(connection: Connection) -> list[str]:
@@ -39,20 +44,6 @@ def damage(error: StoreError) -> str | None:
     cause = error.__cause__
     is_damage = isinstance(cause, DatabaseError) and not isinstance(cause, OperationalError)
     return None if isinstance(error, ForeignStore) or not is_damage else str(getattr(cause, "orig", cause))
-
-
-def row_counts(connection: Connection) -> dict[str, int]:
-    """Return the number of rows of each table."""
-    shown = select(func.count()).select_from(jobs).where(jobs.c.state != JobState.SUBMITTING.value)
-    counted = {"jobs": connection.execute(shown).scalar_one()}
-    for name, table in (
-        ("requests", requests),
-        ("answers", responses),
-        ("attempts", attempts),
-        ("kept_for_reuse", cache),
-    ):
-        counted[name] = connection.execute(select(func.count()).select_from(table)).scalar_one()
-    return counted
 
 
 def reclaim_some(connection: Connection, pages: int) -> bool:

@@ -1,6 +1,5 @@
 """A store that can only be read: on a read-only disk, or another user's file."""
 
-import fcntl
 import os
 import threading
 from collections.abc import Iterator
@@ -149,20 +148,3 @@ class ReadOnlyDatabase(Database):
         """Close the connections."""
         for engine in self._engines.values():
             engine.dispose()
-
-
-def runner_is_live(store: Path) -> bool:
-    """Return whether a runner is using the store, without writing anything."""
-    try:
-        descriptor = os.open(store.with_name(f"{store.name}-runner"), os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(descriptor)
-    return False

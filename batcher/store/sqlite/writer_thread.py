@@ -1,9 +1,9 @@
 """One thread owns the write connection and commits back to back; each batch is what arrived meanwhile.
 
 There is no timer: while one batch commits the next one gathers. The event loop never waits for a disk. On a disk
-that is slow to flush, batches are flushed in parallel, several at a time, while the next one is written. `Writer`
-is the interface: a simulation in virtual time runs the work inline instead, because its clock must not race a
-thread.
+that is slow to flush, batches are flushed in parallel, several at a time, while the next one is written. The
+interface is `ports.Writer`: a simulation in virtual time runs the work inline instead, because its clock must not
+race a thread.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 
@@ -37,23 +37,6 @@ def _report(done: Future[Any], result: object) -> None:
 def _report_error(done: Future[Any], error: Exception) -> None:
     if done.set_running_or_notify_cancel():
         done.set_exception(error)
-
-
-class Writer(Protocol):
-    """Runs work inside write transactions, in the order given."""
-
-    @property
-    def is_slow(self) -> bool:
-        """Return whether work mostly waits for the disk. Then the next batch is written meanwhile."""
-        ...
-
-    def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """Run the work; the result is available when it is on disk."""
-        ...
-
-    def close(self) -> None:
-        """Finish what was given."""
-        ...
 
 
 class _Committed:
@@ -125,7 +108,7 @@ class StoreThread:
 
     @property
     def is_slow(self) -> bool:
-        """See `Writer`."""
+        """See `ports.Writer`."""
         return self._flushers is not None
 
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:

@@ -13,10 +13,10 @@ from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.states import RequestState, ShownState
 from batcher.policy.privacy.sanitize import one_line
+from batcher.ports import Store
 from batcher.services.dead_letters.probe import ProbePlan, ProbeResult, pick, send
 from batcher.services.dead_letters.retry import RetryPlan
 from batcher.services.runs.run import Parts, RunControl
-from batcher.store.sqlite.database import Database
 
 _MAX_TEXT_LENGTH = 300
 
@@ -36,7 +36,7 @@ class _ProbeEvents:
         return False
 
 
-def probe_first(database: Database, chosen: RetryPlan, session: Session) -> int:
+def probe_first(database: Store, chosen: RetryPlan, session: Session) -> int:
     """Send one dead letter and print its outcome; return the exit code.
 
     Raises UsageError or ConfigError before anything is changed.
@@ -55,7 +55,7 @@ def probe_first(database: Database, chosen: RetryPlan, session: Session) -> int:
 
 
 async def _send(
-    database: Database, probe: ProbePlan, chosen: RetryPlan, parts: Parts, log: event_log.Log | None
+    database: Store, probe: ProbePlan, chosen: RetryPlan, parts: Parts, log: event_log.Log | None
 ) -> tuple[ProbeResult, int | None]:
     """Send the probe; return its outcome and the exit code of the signal that interrupted it, None if none did."""
     control = RunControl()

@@ -11,8 +11,8 @@ from batcher.domain.errors import UsageError
 from batcher.domain.states import FailureKind
 
 if TYPE_CHECKING:
+    from batcher.ports import Store
     from batcher.store.dead_letters.filters import Filters
-    from batcher.store.sqlite.database import Database
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,7 +38,7 @@ class LetterSelection(Struct, frozen=True, kw_only=True):
         if not (self.every or self.requests or filtered):
             raise UsageError("no dead letters are selected", hint="give REQUEST numbers, a filter, or --all")
 
-    def filters(self, database: "Database") -> "Filters":
+    def filters(self, database: "Store") -> "Filters":
         """Convert to the store's filters. Raises UnknownJob."""
         from batcher.services.dead_letters import inspect  # noqa: PLC0415 - heavy modules only where they are used
 

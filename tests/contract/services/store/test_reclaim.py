@@ -12,6 +12,7 @@ from batcher.clock import SystemClock
 from batcher.domain.errors import RunnerBusy
 from batcher.services.jobs import manage
 from batcher.services.store import maintain, reclaim
+from batcher.store.sqlite import store_port
 from batcher.store.sqlite.database import APPLICATION_ID, Database
 from batcher.store.sqlite.file_locks import RunnerLock
 from tests.support.stores import completed, holder_of, numbered, open_store, states, submit_rows
@@ -46,7 +47,7 @@ def test_a_new_store_can_give_back_what_is_freed(database):
 
 @pytest.mark.parametrize("kill_at", [None, 2, 4])
 def test_a_deletion_gives_the_disk_back_in_steps_also_after_a_kill(database, holder, clock, monkeypatch, kill_at):
-    monkeypatch.setattr(reclaim, "_PAGES", 50)
+    monkeypatch.setattr(store_port, "_RECLAIMED_AT_ONCE", 50)
     before = value(database, "page_count")
     kept = fill(database, holder, 3)
     job, pages = fill_more(database, holder)
@@ -117,6 +118,7 @@ COMPACT_A_LARGE_STORE = """
 import sys
 from pathlib import Path
 from batcher.store.sqlite import maintenance
+from batcher.store.sqlite import store_port
 from batcher.store.sqlite.database import Database
 
 def most_memory():

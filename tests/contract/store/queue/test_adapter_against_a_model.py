@@ -16,7 +16,7 @@ from sqlalchemy import text
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
-from batcher.domain.requests import Claim, ClaimResult
+from batcher.domain.requests import Claim, ClaimResult, SentClaims
 from batcher.domain.settlements import Settlement
 from batcher.store.dead_letters import edits, redrive, regroup
 from batcher.store.jobs import jobs
@@ -24,7 +24,6 @@ from batcher.store.queue import claim, runners, settle
 from batcher.store.reports import job_counts, results
 from batcher.store.schema import SUSPECT_AFTER
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.in_flight_log import SentClaims
 from tests.support.one_engine import one_engine
 from tests.support.store_model import Answer, Model, ModelRow
 from tests.support.stores import (

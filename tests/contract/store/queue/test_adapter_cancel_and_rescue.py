@@ -5,11 +5,11 @@ from msgspec.structs import replace
 
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
+from batcher.ports import Writer
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 from batcher.store.schema import SUSPECT_AFTER
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import Writer
 from tests.support.stores import (
     PLENTY,
     SECOND,

@@ -4,9 +4,9 @@ import msgspec
 
 from batcher.domain.ids import EndpointId
 from batcher.domain.lanes import DayUse, HourUse, LaneMemory
+from batcher.domain.requests import SentClaims
 from batcher.policy.rate.daily_quota import HOUR_US
 from batcher.store.queue import lanes, runners
-from batcher.store.sqlite.in_flight_log import SentClaims
 from tests.support.stores import LANE, START, completed, holder_of, rows_named, submit_rows, table
 
 HOUR = START // HOUR_US

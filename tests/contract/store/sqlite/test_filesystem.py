@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batcher.domain.errors import ForeignStore, StoreError
+from batcher.ports import Store
 from batcher.services.store import open_store as opening
 from batcher.store.sqlite import filesystem, migrate
 from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.file_locks import RunnerLock
+from batcher.store.sqlite.file_locks import RunnerLock, runner_is_live
 from batcher.store.sqlite.filesystem import Mount, is_shared, mount_of
-from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading, runner_is_live
+from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading
 from tests.support.stores import open_store
 
 MOUNTS = r"""
@@ -141,7 +142,7 @@ def unwritable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK and allowed(path, mode))
 
 
-def version(database: Database) -> object:
+def version(database: Store) -> object:
     with database.read() as connection:
         return connection.exec_driver_sql("SELECT program_version FROM store").scalar()
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from batcher.domain.ids import HolderId, RequestId
-from batcher.domain.requests import Claim
+from batcher.domain.requests import Claim, SentClaims
 from batcher.store.queue import runners
-from batcher.store.sqlite.in_flight_log import FileInFlightLog, SentClaims, last_sent
+from batcher.store.sqlite.in_flight_log import FileInFlightLog, last_sent
 from tests.support.stores import START, Row, cancel, numbered, stored, submit_rows, table
 
 BOOT = "11111111-2222-3333-4444-555555555555"

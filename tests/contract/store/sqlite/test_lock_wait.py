@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from batcher.domain.errors import StoreError
+from batcher.processes import is_stopped
 from batcher.store.sqlite import connections, lock_wait
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock, SideLock, write_lock
@@ -40,7 +41,7 @@ def holding(lock: Path, *, stopped: bool = False) -> Iterator[subprocess.Popen[b
             assert process.stdout.readline() == b"held\n"
             if stopped:
                 process.send_signal(signal.SIGSTOP)
-                while not lock_wait.is_stopped(process.pid):
+                while not is_stopped(process.pid):
                     time.sleep(0.005)
             yield process
         finally:

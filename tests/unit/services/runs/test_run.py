@@ -12,14 +12,12 @@ from batcher.domain.errors import ConfigError, StoreError, UnknownJob
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, PauseReason
-from batcher.ports import Sender
+from batcher.ports import Sender, Store, Writer
 from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
 from batcher.simulate import SimulatedProvider
 from batcher.store.jobs import jobs
 from batcher.store.queue import runners
-from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.store.sqlite.writer_thread import Writer
 from tests.support.inline_validator import inline_validator
 from tests.support.inline_writer import InlineWriter
 from tests.support.providers import Arrived, FakeProvider, chat, chats
@@ -47,7 +45,7 @@ class House:
             jitter=lambda: 0.5,
         )
 
-    def _writer(self, database: Database) -> Writer:
+    def _writer(self, database: Store) -> Writer:
         writer: Writer = self.make_writer(database)
         self.writers.append(writer)
         return writer

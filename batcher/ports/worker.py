@@ -1,4 +1,4 @@
-"""The interfaces that the worker depends on: small Protocols, each method a contract."""
+"""What the worker depends on."""
 
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
