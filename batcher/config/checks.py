@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TypeVar
 
-from batcher.domain.errors import ConfigError
+from batcher.domain.errors import ConfigError, UsageError
 from batcher.domain.states import CacheMode
 from batcher.policy.urls import normalize_base_url
 
@@ -63,13 +63,12 @@ def positive(value: object, where: str) -> float:
     return plain
 
 
-def supported(where: str, *, is_supported: bool) -> None:
-    """Raise ConfigError for a setting without an effect: it would be accepted and never enforced."""
-    if not is_supported:
-        raise ConfigError(
-            f"{where} is not supported yet: batcher knows no prices",
-            hint="remove it, and set a spend limit at the provider",
-        )
+def unsupported(where: str, error: type[UsageError] = ConfigError) -> UsageError:
+    """Return the error for a setting that has no effect yet: it would be accepted and never enforced."""
+    return error(
+        f"{where} is not supported yet: batcher knows no prices",
+        hint="remove it, and set a spend limit at the provider",
+    )
 
 
 def attempts(value: object, where: str) -> int:

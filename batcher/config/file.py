@@ -63,7 +63,8 @@ def _read(setting: Setting[Any], document: Mapping[str, object], source: str, fo
     for model, values, where in _tables(document, table, source):
         value = values.get(key)
         if value is not None:
-            checks.supported(f"{where}.{key}", is_supported=setting.is_supported)
+            if not setting.is_supported:
+                raise checks.unsupported(f"{where}.{key}")
             found[model] = setting.check(value, f"{where}.{key}")
     if setting.is_per_model:
         return found or None

@@ -9,9 +9,11 @@ import click
 
 from batcher.cli.params.job_options import PARSING_OPTIONS
 from batcher.cli.params.session import Session, shared
+from batcher.cli.params.setting_options import option_of
 from batcher.cli.terminal.errors import WRONG_USE, bad_line_texts
 from batcher.cli.terminal.output import duration, number, print_json, row_count, say, table
 from batcher.config import SIMULATED_BASE_URL, Flags, resolve_job
+from batcher.config.table import BASE_URL, RPM, TPM
 from batcher.domain.requests import BadLines
 from batcher.policy.input.deduplication import advice
 
@@ -37,11 +39,9 @@ def _all_of(options: Sequence[Callable[[Any], Any]]) -> Callable[[Any], Any]:
 
 @click.command(epilog=_EPILOG)
 @click.argument("file", metavar="FILE", type=click.Path(allow_dash=True))
-@click.option("--rpm", multiple=True, metavar="N", help="Requests per minute; MODEL=N for one model.")
-@click.option("--tpm", multiple=True, metavar="N", help="Tokens per minute; MODEL=N for one model.")
-@click.option(
-    "--base-url", metavar="URL", help="Base URL of the endpoint: OpenAI's bodies are checked most strictly."
-)
+@option_of(RPM, words=RPM.help)
+@option_of(TPM, words=TPM.help)
+@option_of(BASE_URL, words="Base URL of the endpoint: OpenAI's bodies are checked most strictly.")
 @_all_of(PARSING_OPTIONS)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every invalid line.")
 @shared

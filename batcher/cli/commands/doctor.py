@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batcher.cli.params.job_options import setting_options
 from batcher.cli.params.session import Session, shared
+from batcher.cli.params.setting_options import setting_options
 from batcher.cli.terminal.errors import FAILED
 from batcher.cli.terminal.output import note, print_json, say
 from batcher.config import Flags, resolve_job

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from batcher.cli.params.session import Session, shared
+from batcher.cli.params.setting_options import option_of
 from batcher.cli.terminal.output import note, number, say
 from batcher.config import as_secret
 from batcher.config.limits import limits_of, read_figures
-from batcher.config.table import RPM, TPM
+from batcher.config.table import API_KEY_ENV, BASE_URL, RPM, TPM
 from batcher.domain.errors import ConfigError
 from batcher.domain.states import ChargeRule
 
@@ -37,15 +38,8 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
     metavar="N",
     help="Port; 0 chooses a free one.",
 )
-@click.option(
-    "--rpm",
-    multiple=True,
-    metavar="N",
-    help="Requests per minute; MODEL=N for one model.  [default: no limit]",
-)
-@click.option(
-    "--tpm", multiple=True, metavar="N", help="Tokens per minute; MODEL=N for one model.  [default: no limit]"
-)
+@option_of(RPM, words=f"{RPM.help}  [default: no limit]")
+@option_of(TPM, words=f"{TPM.help}  [default: no limit]")
 @click.option(
     "--latency", type=float, default=0.2, show_default=True, metavar="S", help="Median seconds per reply."
 )
@@ -74,11 +68,7 @@ _EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 )
 @click.option("--no-headers", is_flag=True, help="Do not announce limits in response headers.")
 @click.option("--no-retry-after", is_flag=True, help="Do not send Retry-After with a 429.")
-@click.option(
-    "--api-key-env",
-    metavar="NAME",
-    help="Accept only the key in this environment variable.  [default: any key, or none]",
-)
+@option_of(API_KEY_ENV, words="Accept only the key in this environment variable.  [default: any key, or none]")
 @click.option("--journal", metavar="FILE", help="Append every request to this file, as JSON Lines.")
 @shared
 @click.pass_obj
@@ -132,7 +122,8 @@ def _key(name: str | None) -> str | None:
         return None
     if not os.environ.get(name, "").strip():
         raise ConfigError(
-            f"{name} is not set: it must hold the key to accept", hint="export it, or leave --api-key-env out"
+            f"{name} is not set: it must hold the key to accept",
+            hint=f"export it, or leave {API_KEY_ENV.flag} out",
         )
     return as_secret(os.environ[name], name).reveal()
 
@@ -157,5 +148,5 @@ async def _serve(settings: "SimulatedProvider", journal: Path | None) -> "tuple[
 
 def _say_listening(server: "RunningServer") -> None:
     say(server.url)
-    note(f"use it: batcher run FILE --base-url {server.url}")
+    note(f"use it: batcher run FILE {BASE_URL.flag} {server.url}")
     note(f"counts: {server.stats_url}   (Ctrl-C stops it)")

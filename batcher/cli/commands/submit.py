@@ -6,8 +6,9 @@ from contextlib import ExitStack
 import click
 from msgspec.structs import replace
 
-from batcher.cli.params.job_options import FileOptions, file_options, setting_options
+from batcher.cli.params.job_options import FileOptions, file_options
 from batcher.cli.params.session import Session, shared
+from batcher.cli.params.setting_options import setting_options
 from batcher.cli.terminal.output import print_json, say
 from batcher.config import Flags
 from batcher.domain.states import JobState

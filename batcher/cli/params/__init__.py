@@ -1,5 +1,6 @@
 """The options of the commands.
 
-session      the options that every command shares
-job_options  the options of `run`, `submit`, `resume` and `doctor`
+session          the options that every command shares
+setting_options  the options for settings, made from the table of settings
+job_options      the options of `run` and `submit` about the job file
 """

@@ -3,28 +3,29 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import update_wrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from batcher.cli import store_options
+from batcher.cli.params.setting_options import Option, add_options, option_of
 from batcher.config import FileSettings, Flags, load_file, resolve_process
+from batcher.config.table import DB, LOG_FILE, LOG_FORMAT
 from batcher.domain.settings import ProcessSettings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SHARED: list[Callable[[Any], Any]] = [
-    click.option("--db", metavar="PATH", help="Path of the store.  [env: BATCHER_DB; default: batcher.db]"),
+_SHARED: list[Option] = [
+    option_of(DB),
     click.option("--config", metavar="FILE", help="Settings file.  [default: batcher.toml, if it exists]"),
     click.option("-v", "--verbose", count=True, help="Log every attempt."),
     click.option("-q", "--quiet", is_flag=True, default=None, help="Show no progress, only the result."),
     click.option("--debug", is_flag=True, default=None, help="Show a traceback with an error."),
-    click.option("--log-file", metavar="FILE", help="Append the log to this file instead of stderr."),
-    click.option("--log-format", type=click.Choice(["text", "json"]), help="Log format.  [default: text]"),
+    option_of(LOG_FILE),
+    option_of(LOG_FORMAT),
 ]
-_NAMES = ("db", "config", "verbose", "quiet", "debug", "log_file", "log_format")
+_NAMES = (DB.name, "config", "verbose", "quiet", "debug", LOG_FILE.name, LOG_FORMAT.name)
 
 
 class OutputClosed(Exception):
@@ -55,12 +56,12 @@ class Session:
     @property
     def log_file(self) -> str | None:
         """The log's path; None: the log goes to stderr."""
-        return self.given.get("log_file")
+        return self.given.get(LOG_FILE.name)
 
     @property
     def log_format(self) -> str:
         """The log's format: `text` or `json`."""
-        return str(self.given.get("log_format") or "text")
+        return str(self.given.get(LOG_FORMAT.name) or LOG_FORMAT.default_shown)
 
     def file(self) -> FileSettings:
         """Read the settings file, once. Raises ConfigError."""
@@ -71,7 +72,7 @@ class Session:
 
     def process(self, *, concurrency: int | None = None) -> ProcessSettings:
         """Resolve the settings of the process, which no job remembers. Raises ConfigError."""
-        flags = Flags(db=self.given.get("db"), concurrency=concurrency)
+        flags = Flags(db=self.given.get(DB.name), concurrency=concurrency)
         return resolve_process(flags, os.environ, self.file())
 
     @property
@@ -91,8 +92,8 @@ class Session:
 
     @property
     def has_named_store(self) -> bool:
-        """Whether --db or BATCHER_DB names the store. A path from batcher.toml may not exist yet."""
-        return bool(self.given.get("db") or os.environ.get("BATCHER_DB", "").strip())
+        """Whether the command or its environment names the store. A path from batcher.toml may not exist yet."""
+        return bool(self.given.get(DB.name) or os.environ.get(DB.variable or "", "").strip())
 
 
 def shared(command: F) -> F:
@@ -102,14 +103,11 @@ def shared(command: F) -> F:
         context = click.get_current_context()
         session = context.ensure_object(Session)
         session.take({name: kwargs.pop(name) for name in _NAMES})
-        store_options.remember(session.given.get("db"), session.given.get("config"))
+        store_options.remember(session.given.get(DB.name), session.given.get("config"))
         try:
             return context.invoke(command, *args, **kwargs)
         except BrokenPipeError as error:
             # click would exit with 1, but piping into `head` is no error.
             raise OutputClosed from error
 
-    wrapped: Any = update_wrapper(wrapper, command)
-    for option in reversed(_SHARED):
-        wrapped = option(wrapped)
-    return wrapped  # type: ignore[no-any-return]  # click's decorators return a function of the same type
+    return add_options(command, wrapper, _SHARED)
