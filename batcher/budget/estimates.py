@@ -1,7 +1,6 @@
 """Learns the size of requests from replies: prompt tokens, and output tokens if no maximum is stated."""
 
 from batcher.domain.lanes import Charge
-from batcher.domain.outcomes import Usage
 from batcher.policy.rate.charging import Need
 
 #: Weight of the past per reply for prompts, and of a new reply for outputs.
@@ -29,9 +28,8 @@ class Estimates:
         most = given if charge.bounded else output
         return Need(charge.input_tokens * self.ratio, most, min(output, most), charge.counted)
 
-    def learn(self, charge: Charge, usage: Usage) -> None:
-        """Learn from a reply's token counts."""
-        counted, produced = usage.input_tokens, usage.output_tokens
+    def learn(self, charge: Charge, *, counted: int | None, produced: int | None) -> None:
+        """Learn from a reply's input tokens, as far as they count toward a limit, and its output tokens."""
         if counted and charge.input_tokens:
             self._counted = _KEEP_PROMPTS * self._counted + counted
             self._estimated = _KEEP_PROMPTS * self._estimated + charge.input_tokens

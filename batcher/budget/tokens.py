@@ -11,7 +11,7 @@ from batcher.budget.limiter import RateLimiter
 from batcher.domain.lanes import Charge, Charging, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.states import ChargeRule
-from batcher.policy.rate.charging import Fullness, Need, reserved, returned
+from batcher.policy.rate.charging import Fullness, Need, limited_input, reserved, returned
 from batcher.policy.rate.token_bucket import is_same_limit
 
 #: Answers without token counts after which an estimate alone holds nothing back, if replies to the path usually
@@ -40,6 +40,7 @@ class TokenBudget:
     __slots__ = (
         "_asked",
         "_asked_by",
+        "_counts_cached",
         "_fullness",
         "_is_free",
         "_rule",
@@ -59,6 +60,7 @@ class TokenBudget:
         self.observer: ChargingModel | None = None
         self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
         self._rule, self._scale = charging.rule, charging.scale
+        self._counts_cached = charging.counts_cached
         self._fullness = Fullness()
         #: What was last asked of `total`, and by which rule: it is asked and taken in one step.
         self._asked = 0.0
@@ -103,6 +105,7 @@ class TokenBudget:
             scale=round(self.scale, 2),
             input_ratio=round(self.estimates.ratio, 2),
             output=None if output is None else float(f"{output:.2g}"),
+            counts_cached=self._counts_cached,
         )
 
     def hold(self, need: Need, now: float) -> Blocker | None:
@@ -157,12 +160,13 @@ class TokenBudget:
         """Settle the tokens of a request that is over. Returns whether tokens were refunded."""
         if usage is None:
             return False
-        self.estimates.learn(taken.charge, usage)
+        counted = limited_input(usage, counts_cached=self._counts_cached)
+        self.estimates.learn(taken.charge, counted=counted, produced=usage.output_tokens)
         total = returned(taken.rule, taken.need, usage)
         if self.total is not None and total:
             self.total.give_back(total, now)
-        if self.input is not None and usage.input_tokens is not None:
-            self.input.give_back(taken.need.prompt - usage.input_tokens, now)
+        if self.input is not None and counted is not None:
+            self.input.give_back(taken.need.prompt - counted, now)
         if self.output is not None and usage.output_tokens is not None:
             self.output.give_back(taken.need.expected - usage.output_tokens, now)
         return total > 0 or self.input is not None or self.output is not None

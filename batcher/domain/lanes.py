@@ -125,6 +125,8 @@ class Charging(Struct, frozen=True, kw_only=True):
     input_ratio: float = 1.0
     #: Mean output tokens of a request; None: no reply yet.
     output: float | None = None
+    #: Whether input that the provider serves from its cache counts toward its limit of input tokens.
+    counts_cached: bool = True
 
 
 class LaneMemory(Struct, frozen=True, kw_only=True):

@@ -6,10 +6,24 @@ from batcher.domain.states import AnswerMark, FailureKind, PauseReason, PauseSco
 
 
 class Usage(Struct, frozen=True, kw_only=True):
-    """Tokens as the provider counted them; None if it did not say."""
+    """Tokens as the provider counted them, and at which service tier; None if it did not say.
 
+    Providers count differently; what the counts mean here is in docs/providers.md#usage-objects.
+    """
+
+    #: All input, cached or not.
     input_tokens: int | None = None
+    #: Of the input, what the provider served from its cache, and what it wrote into it.
+    cached_input_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    #: All output, reasoning included.
     output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    #: The tier that the request's body asks for, and the one that the reply says it was billed at.
+    tier_sent: str | None = None
+    tier_billed: str | None = None
+    #: What the provider itself says that the request cost, in US dollars.
+    cost_usd: float | None = None
 
 
 class PauseCause(Struct, frozen=True, kw_only=True):

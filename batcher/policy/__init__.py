@@ -9,6 +9,7 @@ output          result, error and job lines; what a person can do about a dead l
 privacy         keys, control characters and prompt text kept out of logs, screens and bundles
 api_paths       the endpoints' paths, as `/v1/chat/completions`
 stated_maximum  the maximum output that a request's body states
+usage           the tokens, the tier and the cost that a reply states
 lenient_json    JSON as its usual readers read it
 wording         what providers say in words: identifiers, lengths of prompts, accounts
 urls            base URLs: one spelling for each, and where a key may travel

@@ -135,7 +135,7 @@ class ActiveJobs:
         lane = self._state.lanes[key] = Lane(
             key=key, stored=stored[key], endpoint=self._endpoint(job, stored[key])
         )
-        memory = with_known_rule(lane.stored.memory, lane.endpoint.host)
+        memory = with_known_rule(lane.stored.memory, lane.endpoint.host, lane.key.model)
         self._budget.open_lane(key, given, cooling_until=lane.stored.cooling_until, memory=memory)
         self._open_gate(lane)
         return lane

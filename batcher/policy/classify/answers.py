@@ -3,7 +3,6 @@
 Providers add enum values: what is not known to be a failure, and holds something to deliver, is an answer.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from enum import Enum, auto
 from typing import Any, Final
@@ -11,9 +10,10 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
-from batcher.domain.outcomes import Failure, Outcome, Success, Usage
+from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.states import FailureKind
 from batcher.policy.classify.finish_reasons import Ending, ending_of
+from batcher.policy.usage import usage_of
 
 Document = Mapping[str, object]
 
@@ -43,6 +43,8 @@ class AnswerKind(Enum):
     FEWER_EMBEDDINGS = auto()
 
 
+#: Most answers are of this kind, and naming a member of an enum takes 0.2 µs (Python 3.11).
+_COMPLETE: Final = AnswerKind.COMPLETE
 #: What makes a chat message an answer. A refusal is one, as the API documents; tool calls have no content.
 _MESSAGE_PARTS: Final = ("tool_calls", "refusal", "function_call", "audio", "images")
 _UNUSABLE: Final[Mapping[Ending, AnswerKind]] = {
@@ -109,11 +111,11 @@ def _text_choice(choice: Document) -> AnswerKind:
 def _judged(reason: object, *, holds: bool) -> AnswerKind:
     """Judge by the finish reason, and by whether there is something to deliver."""
     ending = ending_of(reason)
+    if ending is None:
+        return _COMPLETE if holds else AnswerKind.EMPTY
     if ending is Ending.CUT:
         return AnswerKind.TRUNCATED if holds else AnswerKind.TRUNCATED_EMPTY
-    if ending is not None:
-        return _UNUSABLE[ending]
-    return AnswerKind.COMPLETE if holds else AnswerKind.EMPTY
+    return _UNUSABLE[ending]
 
 
 def _embeddings(document: Document) -> AnswerKind:
@@ -243,9 +245,6 @@ def has_known_form(path: str) -> bool:
 
 #: An empty answer is requested once more (the model may have been starting), not six times, as it is billed.
 _ONCE_MORE: Final = 2
-_NO_USAGE: Final = Usage()
-_MOST_TOKENS: Final = 2**53
-_MOST_DIGITS: Final = 16
 
 
 class _Flaw(Struct, frozen=True):
@@ -279,11 +278,11 @@ _FLAWS: Final[Mapping[AnswerKind, _Flaw]] = {
 def read_answer(document: Document, path: str, request: bytes) -> Outcome:
     """Return the outcome of a 2xx whose body is a JSON object without an error. Its usage is kept either way."""
     finding = judge_answer(document, path)
-    if finding is AnswerKind.COMPLETE and path.endswith("/embeddings") and not _has_all_vectors(document, request):
-        finding = AnswerKind.FEWER_EMBEDDINGS
     usage = usage_of(document)
-    if finding is AnswerKind.COMPLETE:
-        return Success(usage=usage)
+    if finding is _COMPLETE:
+        if not path.endswith("/embeddings") or _has_all_vectors(document, request):
+            return Success(usage=usage)
+        finding = AnswerKind.FEWER_EMBEDDINGS
     if finding in {AnswerKind.TRUNCATED, AnswerKind.TRUNCATED_EMPTY}:
         return Success(usage=usage, truncated=True, empty=finding is AnswerKind.TRUNCATED_EMPTY)
     flaw = _FLAWS[finding]
@@ -309,36 +308,3 @@ def refuse_truncated(outcome: Outcome) -> Outcome:
         return outcome
     message = "the answer was cut at its token limit" + (" before its first word" if outcome.empty else "")
     return Failure(kind=FailureKind.PERMANENT, code="truncated", message=message, usage=outcome.usage)
-
-
-def usage_of(document: Document) -> Usage:
-    """Return the tokens that the provider counted: `usage` of OpenAI and Anthropic, `usageMetadata` of Gemini."""
-    usage = document.get("usage")
-    if isinstance(usage, dict):
-        return Usage(
-            input_tokens=_count(usage, "prompt_tokens", "input_tokens"),
-            output_tokens=_count(usage, "completion_tokens", "output_tokens"),
-        )
-    metadata = document.get("usageMetadata")
-    if isinstance(metadata, dict):
-        return Usage(
-            input_tokens=_count(metadata, "promptTokenCount", ""),
-            output_tokens=_count(metadata, "candidatesTokenCount", ""),
-        )
-    return _NO_USAGE
-
-
-def _count(usage: Mapping[str, object], name: str, other_name: str) -> int | None:
-    value = usage.get(name)
-    if value is None:
-        value = usage.get(other_name)
-    if type(value) is not int:
-        value = _odd_count(value)
-    return value if value is not None and 0 <= value < _MOST_TOKENS else None
-
-
-def _odd_count(value: object) -> int | None:
-    """Return a count that is no integer: gateways send 31.0, "31", and for images 14417.92."""
-    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) < _MOST_DIGITS:
-        return int(value)
-    return math.ceil(value) if isinstance(value, float) and abs(value) < _MOST_TOKENS else None

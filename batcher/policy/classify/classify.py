@@ -11,7 +11,7 @@ from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.outcomes import Failure, Outcome, Success, Usage
 from batcher.domain.states import FailureKind, FaultKind
 from batcher.policy.classify import error_codes
-from batcher.policy.classify.answers import has_known_form, outcome_holds_nothing, read_answer, usage_of
+from batcher.policy.classify.answers import has_known_form, outcome_holds_nothing, read_answer
 from batcher.policy.classify.error_body import (
     SUCCESS,
     Evidence,
@@ -23,6 +23,7 @@ from batcher.policy.classify.error_body import (
 from batcher.policy.classify.failures import Case, ReplyContext, named, pause_for_host
 from batcher.policy.classify.rules import first_match
 from batcher.policy.lenient_json import NOT_JSON, read_json
+from batcher.policy.usage import sent_tier, usage_of
 from batcher.policy.wording.account_trouble import Trouble, account_trouble
 from batcher.policy.wording.limit_words import says_busy, says_rate_limited
 from batcher.policy.wording.token_overflow import exceeds_window
@@ -32,6 +33,7 @@ __all__ = ["ReplyContext", "classify", "internal_error"]
 #: The code of a row that our own code failed on.
 INTERNAL_ERROR: Final = "internal_error"
 _KEPT_TRACE: Final = 1_500
+_OK: Final = 200
 #: Statuses at which these sentences are read.
 _STATUS_OF_TROUBLE: Final[Mapping[Trouble | None, int]] = {
     Trouble.NO_CREDIT: 429,
@@ -45,21 +47,28 @@ _ERROR_STATUS: Final = re.compile(r"[45][0-9][0-9]")
 
 def classify(result: Reply | TransportFault, *, path: str, context: ReplyContext, request: bytes = b"") -> Outcome:
     """Return the outcome of one attempt. `path` is the request's, under `/v1/`, and `request` its body."""
-    match result:
-        case TransportFault():
-            failure = _of_fault(result)
-            return pause_for_host(failure) if result.unknown_host and not context.endpoint_answered else failure
-        case Reply():
-            document = read_json(result.body)
-            if result.status not in SUCCESS:
-                return _of_error(result, evidence_from(result, document), context, request)
-            if isinstance(document, dict) and not says_error(document):
-                outcome = read_answer(document, path, request)
-                error = error_beside_no_answer(document) if outcome_holds_nothing(outcome) else None
-                return outcome if error is None else _of_inner_error(result, error, context, usage_of(document))
-            return _of_odd_success(result, document, path, context)
-        case _:
-            assert_never(result)
+    # On the path of every request: `isinstance` costs a sixth of a match over classes.
+    if isinstance(result, Reply):
+        outcome = _of_reply(result, path, context, request)
+    else:
+        failure = _of_fault(result)
+        is_host = result.unknown_host and not context.endpoint_answered
+        outcome = pause_for_host(failure) if is_host else failure
+    tier = sent_tier(request, path)
+    return outcome if tier is None else replace(outcome, usage=replace(outcome.usage, tier_sent=tier))
+
+
+def _of_reply(reply: Reply, path: str, context: ReplyContext, request: bytes) -> Outcome:
+    document = read_json(reply.body)
+    if reply.status != _OK and reply.status not in SUCCESS:
+        return _of_error(reply, evidence_from(reply, document), context, request)
+    if not isinstance(document, dict) or says_error(document):
+        return _of_odd_success(reply, document, path, context)
+    outcome = read_answer(document, path, request)
+    if isinstance(outcome, Success) or not outcome_holds_nothing(outcome):
+        return outcome
+    error = error_beside_no_answer(document)
+    return outcome if error is None else _of_inner_error(reply, error, context, outcome.usage)
 
 
 def internal_error(error: Exception) -> Failure:

@@ -95,6 +95,10 @@ def unwrapped(value: object) -> object:
     return value[0] if isinstance(value, list) and value else value
 
 
+#: Few answers have one of these fields. Without them only `object` and `type` can say that it is an error.
+_SIGNS_OF_ERROR: Final = frozenset({"error", "success", "base_resp"})
+
+
 def says_error(document: Mapping[str, object]) -> bool:
     """Return whether a document is an error: `error`, MiniMax's `base_resp`, or `success: false`.
 
@@ -102,6 +106,8 @@ def says_error(document: Mapping[str, object]) -> bool:
     """
     if document.get("object") == "error" or document.get("type") == "error":
         return True
+    if _SIGNS_OF_ERROR.isdisjoint(document):
+        return False
     if document.get("success") is False or _mapping(document.get("base_resp")).get("status_code"):
         return True
     error = unwrapped(document.get("error"))

@@ -48,6 +48,8 @@ _FINE_RATE = 1_000.0
 #: What providers document (docs/providers.md#rate-limit-headers); headers may show otherwise.
 _RULES = {"api.openai.com": ChargeRule.MAX, "api.anthropic.com": ChargeRule.PRODUCED}
 _AZURE = (".openai.azure.com", ".services.ai.azure.com")
+#: Hosts whose limit of input tokens leaves out cached input, and the models there whose limit does not.
+_CACHED_IS_FREE = {"api.anthropic.com": ("3-haiku", "3-5-haiku")}
 
 
 class Need(Struct, frozen=True):
@@ -60,13 +62,21 @@ class Need(Struct, frozen=True):
     counted: bool = True
 
 
-def with_known_rule(memory: LaneMemory, host: str) -> LaneMemory:
-    """Add the documented charging rule of a host, if nothing was learned yet, and when its day begins."""
-    memory = replace(memory, day=with_known_day(memory.day, host))
+def with_known_rule(memory: LaneMemory, host: str, model: str = "") -> LaneMemory:
+    """Add what a host documents: how it charges, if nothing was learned yet, and when its day begins."""
     known = ChargeRule.SUM if host.endswith(_AZURE) else _RULES.get(host)
-    if known is None or memory.charging.rule is not None:
-        return memory
-    return replace(memory, charging=replace(memory.charging, rule=known))
+    learned = memory.charging.rule
+    charging = replace(
+        memory.charging,
+        rule=known if learned is None else learned,
+        counts_cached=_counts_cached(host, model),
+    )
+    return replace(memory, day=with_known_day(memory.day, host), charging=charging)
+
+
+def _counts_cached(host: str, model: str) -> bool:
+    counting = _CACHED_IS_FREE.get(host)
+    return counting is None or any(name in model for name in counting)
 
 
 def charged(rule: ChargeRule, prompt: float, most: float) -> float:
@@ -90,6 +100,13 @@ def returned(rule: ChargeRule, need: Need, usage: Usage | None) -> float:
     if rule is not ChargeRule.PRODUCED or usage is None or usage.output_tokens is None:
         return 0.0
     return need.expected - usage.output_tokens
+
+
+def limited_input(usage: Usage, *, counts_cached: bool) -> int | None:
+    """Return the input tokens of a reply that count toward the provider's limit; None if it does not say."""
+    if usage.input_tokens is None or counts_cached:
+        return usage.input_tokens
+    return usage.input_tokens - (usage.cached_input_tokens or 0)
 
 
 def useful_scale(scale: float) -> float:

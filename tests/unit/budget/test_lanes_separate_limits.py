@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from batcher.domain.lanes import Charge, RateHints
+from batcher.domain.lanes import Charge, Charging, LaneMemory, RateHints
 from batcher.domain.outcomes import Usage
 from batcher.domain.settings import Limits
 from batcher.domain.states import RefusalCause
@@ -13,13 +13,14 @@ from tests.unit.budget.runs import LANE, charge, finish, is_held, now, opened, r
 APART = RateHints(tpm=8_000, input_tpm=60_000, output_tpm=8_000, remaining_tokens=8_000)
 
 
-async def run(budgets, count, *, prompt, output, most=4000):
+async def run(budgets, count, *, prompt, output, cached=None, most=4000):
     """Requests that bring `output` of at most `most` tokens; the times they went at."""
     times = []
 
     async def exchange(place):
         await asyncio.sleep(0.2)
-        finish(budgets, place, usage=Usage(input_tokens=prompt, output_tokens=output), hints=APART)
+        usage = Usage(input_tokens=prompt, cached_input_tokens=cached, output_tokens=output)
+        finish(budgets, place, usage=usage, hints=APART)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
@@ -44,6 +45,16 @@ async def test_input_and_output_tokens_are_limits_of_their_own(prompt, output, b
     assert view.binding == binding
     assert view.utilization == pytest.approx(1.0, abs=0.1)
     assert budgets.memory(LANE).limits.input_tpm == 60_000
+
+
+@pytest.mark.parametrize(("counts_cached", "a_minute"), [(True, 60), (False, 240)])
+async def test_cached_input_is_charged_only_where_the_provider_counts_it(counts_cached, a_minute):
+    budgets = opened(lanes=[])
+    memory = LaneMemory(charging=Charging(counts_cached=counts_cached))
+    budgets.open_lane(LANE, Limits(), cooling_until=None, memory=memory)
+    times = await run(budgets, 400, prompt=1_000, cached=750, output=10)
+    assert 100 * 60 / (times[-1] - times[-101]) == pytest.approx(a_minute, rel=0.05)
+    assert budgets.memory(LANE).charging.counts_cached is counts_cached
 
 
 async def test_a_daily_refusal_holds_the_lane_until_its_time_and_says_so():

@@ -12,6 +12,7 @@ from batcher.policy.rate.charging import (
     Need,
     allowed_deficit,
     charged,
+    limited_input,
     moved_scale,
     reserved,
     returned,
@@ -61,6 +62,34 @@ def test_only_produced_is_corrected_by_the_output(rule, usage, back):
 def test_a_provider_is_taken_at_its_word_until_something_is_learned(host, learned, rule):
     memory = LaneMemory(charging=Charging(rule=learned))
     assert with_known_rule(memory, host).charging.rule is rule
+
+
+@pytest.mark.parametrize(
+    ("host", "model", "counts"),
+    [
+        ("api.anthropic.com", "claude-sonnet-4-5", False),
+        ("api.anthropic.com", "claude-3-5-haiku-20241022", True),
+        ("api.openai.com", "gpt-4o-mini", True),
+        ("127.0.0.1", "claude-sonnet-4-5", True),
+    ],
+)
+def test_cached_input_counts_unless_the_provider_says_otherwise(host, model, counts):
+    assert with_known_rule(LaneMemory(), host, model).charging.counts_cached is counts
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts_cached", "counted"),
+    [
+        (Usage(input_tokens=19, cached_input_tokens=12, cache_write_tokens=3), True, 19),
+        (Usage(input_tokens=19, cached_input_tokens=12, cache_write_tokens=3), False, 7),
+        (Usage(input_tokens=19), False, 19),
+        (Usage(), False, None),
+    ],
+)
+def test_what_the_provider_serves_from_its_cache_is_left_out_where_it_does_not_count(
+    usage, counts_cached, counted
+):
+    assert limited_input(usage, counts_cached=counts_cached) == counted
 
 
 @pytest.mark.parametrize(
