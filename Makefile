@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 # Branch coverage; it only rises.
 COVERAGE_FLOOR := 95
+# Files with parts that are made from the commands and from the table of settings.
+COGGED := docs/commands.md docs/configuration.md batcher/api/arguments.py
 
 .PHONY: help demo test check lint types layers docs pages tools bench bench-rate profile torture simulate-long wheel clean
 
@@ -43,11 +45,11 @@ layers: $(STAMP)
 	$(BIN)/lint-imports
 
 docs: $(STAMP) ## build the documentation (build/site); fails on a warning or on an old help text
-	PYTHONPATH=. $(BIN)/cog --check docs/commands.md
+	PYTHONPATH=. $(BIN)/cog --check $(COGGED)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 pages: $(STAMP) ## write the help texts and the output of commands into the documentation again
-	PYTHONPATH=. $(BIN)/cog -r docs/commands.md
+	PYTHONPATH=. $(BIN)/cog -r $(COGGED)
 	$(BIN)/python -m tests.docs.console
 
 tools: ## third-party servers that the suite runs against where they are there

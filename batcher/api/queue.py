@@ -2,20 +2,20 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 from msgspec.structs import replace
 
+from batcher.api.arguments import Key, SettingArguments, flags_of, lists
 from batcher.api.errors import translate_errors
 from batcher.api.results import JobHandle, Result
-from batcher.api.sources import Rows, absolute_ca_file, open_rows, working_folder
+from batcher.api.sources import Rows, open_rows, working_folder
 from batcher.api.stream import Arrivals, Stream
 from batcher.app import make_parts
 from batcher.clock import SystemClock
 from batcher.config import (
-    Flags,
     answer_scope,
     base_url_named_by,
     checks,
@@ -42,8 +42,6 @@ from batcher.services.runs.status import JobStatus, job_status
 from batcher.services.store.open_store import open_or_create
 from batcher.store.jobs import jobs
 
-Key = str | Callable[[], str]
-
 
 class Batcher:
     """A store, and the settings of the jobs that are submitted to it. Use it with `async with`.
@@ -52,58 +50,29 @@ class Batcher:
 
     Args:
         db: The store's path. Default: `batcher.db` in the current folder.
-        base_url: The endpoint, such as `https://api.openai.com/v1`.
         api_key: The API key, or a callable that returns it. By default it is read from the variable `api_key_env`.
-        api_key_env: The environment variable that holds the key.
         limits: Rate limits of every model: requests and tokens per minute.
         model_limits: Rate limits of single models; each replaces `limits` for its model.
-        concurrency: Maximum number of requests in flight. By default it adapts.
-        max_attempts: Maximum number of attempts per row, from 1 to 100.
-        timeout: Seconds for one attempt, from connecting to the last byte of the reply.
-        max_wait: Seconds without any answer after which the job pauses.
-        cache: Which earlier answers are reused: `all`, `deterministic` or `off`.
-        allow_http: Whether the key may be sent over plain http to a public host.
-        ca_file: A PEM file of the certificates to trust, instead of the system's.
-        simulate: Whether to run against the built-in provider, without a key.
+        **settings: The settings, each by its name: see `batcher.api.SettingArguments`.
 
     Raises:
         ConfigError: A setting is invalid; the message names it.
     """
 
     @translate_errors()
+    @lists(SettingArguments)
     def __init__(
         self,
         db: str | os.PathLike[str] | None = None,
         *,
-        base_url: str | None = None,
         api_key: Key | None = None,
-        api_key_env: str | None = None,
         limits: Limits | None = None,
         model_limits: Mapping[str, Limits] | None = None,
-        concurrency: int | None = None,
-        max_attempts: int | None = None,
-        timeout: float | None = None,
-        max_wait: float | None = None,
-        cache: str | None = None,
-        allow_http: bool | None = None,
-        ca_file: str | None = None,
-        simulate: bool | None = None,
+        **settings: Unpack[SettingArguments],
     ) -> None:
+        flags = flags_of(settings, db=db)
         folder = working_folder()
         file = load_file(None, folder)
-        flags = Flags(
-            base_url=base_url,
-            api_key_env=api_key_env,
-            max_attempts=max_attempts,
-            timeout=timeout,
-            max_wait=max_wait,
-            cache=cache,
-            allow_http=allow_http,
-            ca_file=absolute_ca_file(ca_file),
-            simulate=simulate,
-            db=None if db is None else os.fspath(db),
-            concurrency=concurrency,
-        )
         self._flags, self._file = flags, file
         self._limits = None if limits is None else _checked(limits, "limits")
         of_models = (model_limits or {}).items()

@@ -28,8 +28,8 @@ def working_folder() -> Path:
         ) from None
 
 
-def absolute_ca_file(path: str | os.PathLike[str] | None) -> str | None:
-    """Return the absolute path of the file of certificates, which is read again whenever a job runs."""
+def absolute_path(path: str | os.PathLike[str] | None) -> str | None:
+    """Return the absolute path of a file that is read again whenever a job runs."""
     return None if path is None else ca_path(os.fspath(path), os.environ)
 
 

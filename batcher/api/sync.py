@@ -5,9 +5,10 @@ import os
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Unpack
 
 from batcher import app
+from batcher.api.arguments import BatcherArguments, lists
 from batcher.api.errors import translate_errors
 from batcher.api.queue import Batcher
 from batcher.api.results import Summary
@@ -20,6 +21,7 @@ from batcher.services.runs.status import job_status
 from batcher.store.jobs import jobs
 
 
+@lists(BatcherArguments)
 def run_file(
     path: str | os.PathLike[str],
     *,
@@ -32,7 +34,7 @@ def run_file(
     check_bodies: bool = True,
     new: bool = False,
     skip_invalid: bool = False,
-    **settings: Any,  # noqa: ANN401 - Batcher's own, which names and types them
+    **settings: Unpack[BatcherArguments],
 ) -> Summary:
     """Run a job file to its end and write its results. A second call continues where the first one stopped.
 
@@ -49,7 +51,7 @@ def run_file(
         check_bodies: Whether bodies that look wrong for their endpoint are refused.
         new: Run it as a new job even if the same job is in the store.
         skip_invalid: Skip invalid lines instead of raising.
-        **settings: Settings of `Batcher`: `db`, `base_url`, `api_key`, `concurrency` and the others.
+        **settings: Arguments of `Batcher`: `db`, `base_url`, `api_key`, `concurrency` and the others.
 
     Returns:
         How the job ended, and which files were written.
@@ -70,7 +72,7 @@ def run_file(
 
 
 async def _run_job(
-    path: str | os.PathLike[str], asked: Mapping[str, Any], settings: Mapping[str, Any], *, shown: str
+    path: str | os.PathLike[str], asked: Mapping[str, Any], settings: BatcherArguments, *, shown: str
 ) -> Summary:
     """Run the job. `asked`: arguments of `Batcher.submit`; `shown`: the results' path as the caller gave it."""
     async with Batcher(**settings) as queue:

@@ -63,11 +63,12 @@ HEADERS: Final = Setting[dict[str, str]](
 
 
 def _limit(name: str, words: str, *, has_flag: bool = False) -> Setting[Figures]:
+    of_a_model = "; MODEL=N for one model" if has_flag else ""
     return Setting(
         name=name,
         keeper=Keeper.JOB,
         check=checks.positive,
-        help=f"{words} per {'day' if name.endswith('d') else 'minute'}; MODEL=N for one model.",
+        help=f"{words} per {'day' if name.endswith('d') else 'minute'}{of_a_model}.",
         metavar="N",
         has_flag=has_flag,
         toml=(LIMITS_TABLE, name),
@@ -247,6 +248,10 @@ RUN_SETTINGS: Final[tuple[Setting[Any], ...]] = (
 SHARED_SETTINGS: Final[tuple[Setting[Any], ...]] = (DB, LOG_FILE, LOG_FORMAT)
 SETTINGS: Final = (*RUN_SETTINGS, *SHARED_SETTINGS)
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+#: The settings that are arguments in Python. Limits are given there as `Limits`.
+ARGUMENTS: Final = tuple(
+    setting for setting in RUN_SETTINGS if setting.has_flag and setting.is_supported and not setting.is_per_model
+)
 JOB_SETTINGS: Final = tuple(setting for setting in SETTINGS if setting.keeper is Keeper.JOB)
 LIMITS: Final = tuple(setting for setting in SETTINGS if setting.is_per_model)
 #: The tables of batcher.toml, and the keys of each.

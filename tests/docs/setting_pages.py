@@ -1,0 +1,68 @@
+"""What is made from the table of settings, for the cog blocks: the page of settings, and Python's arguments."""
+
+from collections.abc import Iterator
+from textwrap import wrap
+from typing import Any
+
+from batcher.api.errors import to_python_names
+from batcher.config.setting import Setting
+from batcher.config.table import ARGUMENTS, SETTINGS
+
+_WIDTH = 115
+_INDENT = " " * 8
+
+
+def table() -> str:
+    """The settings, each with its names, its default and whether a job remembers it."""
+    head = "| flag | environment | `batcher.toml` | default | belongs to | what it does |"
+    return "\n".join([head, "| --- | --- | --- | --- | --- | --- |", *map(_row, SETTINGS)]) + "\n"
+
+
+def arguments() -> str:
+    """The class of Python's arguments for settings."""
+    return "\n".join(
+        [
+            "class SettingArguments(TypedDict, total=False):",
+            '    """The settings of a run as arguments. One that is None counts as not given.',
+            "",
+            "    Attributes:",
+            *(line for setting in ARGUMENTS for line in _described(setting)),
+            '    """',
+            "",
+            *(f"    {setting.name}: {_annotation(setting)}" for setting in ARGUMENTS),
+            *("", "", ""),
+        ]
+    )
+
+
+def _row(setting: Setting[Any]) -> str:
+    variable = f"`{setting.variable}`" if setting.variable else ""
+    key = f"`[{setting.toml[0]}] {setting.toml[1]}`" if setting.toml else ""
+    default = f"`{setting.default_shown}`" if "/" in setting.default_shown else setting.default_shown
+    cells = [_flags(setting), variable, key, default or ("off" if setting.kind is bool else "none")]
+    return f"| {' | '.join([*cells, setting.keeper, setting.help])} |".replace("|  |", "| |").replace(
+        "|  |", "| |"
+    )
+
+
+def _flags(setting: Setting[Any]) -> str:
+    if not setting.has_flag:
+        return ""
+    value = setting.metavar or "\\|".join(setting.choices)
+    spelled = [f"`{setting.flag} {value}`" if value else f"`{setting.flag}`"]
+    if setting.can_be_denied:
+        spelled.append(f"`--no-{setting.flag[2:]}`")
+    if setting.off_flag:
+        spelled.append(f"`{setting.off_flag}`")
+    return ", ".join(spelled)
+
+
+def _described(setting: Setting[Any]) -> Iterator[str]:
+    default = f" Default: {setting.default_shown}." if setting.default_shown else ""
+    text = to_python_names(f"{setting.name}: {setting.help}{default}")
+    yield from wrap(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}    ")
+
+
+def _annotation(setting: Setting[Any]) -> str:
+    path = " | os.PathLike[str]" if setting.is_path else ""
+    return f"{setting.kind.__name__}{path} | None"
