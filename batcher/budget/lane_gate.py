@@ -175,13 +175,16 @@ class LaneGate:
 
         Traffic that ramps up is counted separately from what was in flight before.
         """
-        level, in_flight = self.level, self.in_flight
+        level, more = self.level, self.in_flight + 1
         # Whole requests: there is room for one more, or none.
-        return self._recent + 1 <= level.limit and in_flight + 1 <= level.overall and in_flight < self._cap
+        return self._recent + 1 <= level.limit and more <= level.overall and more <= self._cap
 
     @property
     def _cap(self) -> int:
-        if self._is_paced:
+        return self._cap_if(paced=self._is_paced)
+
+    def _cap_if(self, *, paced: bool) -> int:
+        if paced:
             return MOST_PACED if self._slots.most is None else self._slots.most
         return self.concurrency.cap
 
@@ -192,7 +195,7 @@ class LaneGate:
 
     @property
     def _is_paced(self) -> bool:
-        return self.requests is not None or self.tokens.is_limited or self._is_learned
+        return self.requests is not None or self.tokens.is_limited or self.blind.state is not None
 
     def cancel(self, place: GateReservation) -> None:
         """Give everything back: nothing was sent."""
@@ -235,15 +238,16 @@ class LaneGate:
         """Report that the request that came back last succeeded."""
         self.cooling.answered()
         self.blind.answered()
-        place = self._last_back
+        place, now, paced = self._last_back, self._clock(), self._is_paced
+        cap = self._cap_if(paced=paced)
+        binds = self._level_binds(cap)
         if place is not None:
             self.tokens.answered(place.usage)
-            now = self._clock()
-            is_full = not self._is_paced and self.level.limit >= self._cap and self._level_binds()
-            self.concurrency.answered(place, now, is_full=is_full, paced=self._is_paced)
-        if self._is_old(place) or not self._level_binds() or self.concurrency.is_held(self._clock()):
+            is_full = binds and not paced and self.level.limit >= cap
+            self.concurrency.answered(place, now, is_full=is_full, paced=paced)
+        if not binds or self._is_old(place) or self.concurrency.is_held(now):
             return
-        self.level = grown(self.level, self._cap, paced=self._is_paced)
+        self.level = grown(self.level, self._cap_if(paced=paced), paced=paced)
         self.recheck()
 
     def timed_out(self) -> bool:
@@ -264,9 +268,9 @@ class LaneGate:
     def _is_old(self, place: GateReservation | None) -> bool:
         return place is not None and place.epoch != self.cooling.epoch
 
-    def _level_binds(self) -> bool:
+    def _level_binds(self, cap: int) -> bool:
         resting_for_level = self._resting is not None and self._resting.why is BlockReason.LEVEL
-        return resting_for_level or self._recent + 1 >= places(self.level.limit, self._cap)
+        return resting_for_level or self._recent + 1 >= places(self.level.limit, cap)
 
     def restart(self) -> None:
         """Begin with one request alone, then ramp up to the level that was learned: nothing was refused."""
@@ -373,7 +377,7 @@ class LaneGate:
         """Use the headers of the request that came back last."""
         place, now = self._last_back, self._clock()
         self.tokens.adopt_hints(hints, now)
-        if place is not None:
+        if place is not None and place.taken.observer is not None:
             binds = self.held_by(now, recent_s=RECENT_S) is BlockReason.TPM
             self.tokens.observe(place.taken, hints, place.usage, refused=place.refused, binds=binds, now=now)
 

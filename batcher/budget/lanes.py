@@ -128,21 +128,24 @@ class LaneBudgets:
         place = _place(reservation)
         if not place.held:
             return _NOTHING_FOLLOWS
-        gate = self._lane(place.lane).gate
+        known = self._lane(place.lane)
+        gate = known.gate
         if feedback.end is RequestEnd.TOO_LARGE:
             gate.cancel(place)
         else:
             gate.come_back(place, feedback.usage)
-        finished = self._after(gate, feedback)
+        if feedback.end is RequestEnd.ANSWERED:
+            gate.answered()
+            self._slots.answered(_loop_time())
+            finished = _NOTHING_FOLLOWS
+        else:
+            finished = self._after(gate, feedback)
         if feedback.hints is not None:
-            self.adopt_hints(place.lane, feedback.hints)
+            _adopt_hints(known, feedback.hints)
         return finished
 
     def _after(self, gate: LaneGate, feedback: Feedback) -> Finished:
         match feedback.end:
-            case RequestEnd.ANSWERED:
-                gate.answered()
-                self._slots.answered(_loop_time())
             case RequestEnd.NO_DESCRIPTOR:
                 self._slots.ran_out(_loop_time())
             case RequestEnd.TIMED_OUT:
@@ -150,7 +153,7 @@ class LaneBudgets:
             case RequestEnd.REFUSED:
                 gate.refused(feedback)
                 return Finished(cooling_until=self._in_utc(max(gate.cooling.until, _loop_time())))
-            case RequestEnd.TOO_LARGE | RequestEnd.FAILED:
+            case RequestEnd.ANSWERED | RequestEnd.TOO_LARGE | RequestEnd.FAILED:
                 pass
             case _:
                 assert_never(feedback.end)
@@ -167,13 +170,7 @@ class LaneBudgets:
 
     def adopt_hints(self, lane: LaneKey, hints: RateHints) -> None:
         """Adopt the limits that reply headers announce, and learn from the remaining amounts that they state."""
-        known = self._lane(lane)
-        if known.limits.adopt_hints(hints):
-            _apply(known)
-        known.gate.observe(hints)
-        if hints.rpd and hints.remaining_requests_day == 0:
-            # A bucket refills one request after its share of the day; a window states when in its refusal.
-            known.gate.hold_for_the_day(_DAY_S / hints.rpd)
+        _adopt_hints(self._lane(lane), hints)
 
     def held_for(self, lane: LaneKey) -> float:
         """See `ports.Budget`. The day counts only if no reply is due, since one may show that there is room."""
@@ -242,14 +239,25 @@ class LaneBudgets:
         return self._clock.now() + ceil((at - _loop_time()) * 1e6)
 
 
+def _adopt_hints(lane: LaneBudget, hints: RateHints) -> None:
+    if lane.limits.adopt_hints(hints):
+        _apply(lane)
+    lane.gate.observe(hints)
+    if hints.rpd and hints.remaining_requests_day == 0:
+        # A bucket refills one request after its share of the day; a window states when in its refusal.
+        lane.gate.hold_for_the_day(_DAY_S / hints.rpd)
+
+
 def _apply(lane: LaneBudget) -> None:
     """Replace the limiters whose limit has changed with new, empty ones, and wake the gate."""
     kept, before, gate = lane.limits.kept(), lane.applied, lane.gate
     tokens = gate.tokens
     gate.requests = _kept(gate.requests, before.rpm, kept.rpm, requests_pace)
-    tokens.total = _kept(tokens.total, before.tpm, kept.tpm, tokens_pace)
-    tokens.input = _kept(tokens.input, before.input_tpm, kept.input_tpm, tokens_pace)
-    tokens.output = _kept(tokens.output, before.output_tpm, kept.output_tpm, tokens_pace)
+    tokens.limit(
+        _kept(tokens.total, before.tpm, kept.tpm, tokens_pace),
+        _kept(tokens.input, before.input_tpm, kept.input_tpm, tokens_pace),
+        _kept(tokens.output, before.output_tpm, kept.output_tpm, tokens_pace),
+    )
     lane.applied = KnownLimits(
         rpm=_in_force(before.rpm, kept.rpm),
         tpm=_in_force(before.tpm, kept.tpm),

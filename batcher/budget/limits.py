@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from batcher.domain.lanes import KnownLimits, RateHints, TokenLimit
+from batcher.domain.lanes import NO_HINTS, KnownLimits, RateHints, TokenLimit
 from batcher.domain.settings import Limits
 from batcher.domain.states import LimitSource
 from batcher.policy.rate.daily_quota import DayLimits
@@ -25,6 +25,8 @@ class LaneLimits:
 
     def adopt_hints(self, hints: RateHints) -> bool:
         """Remember what a reply announced; limits that it does not mention stay. Returns whether any is new."""
+        if hints is NO_HINTS:
+            return False
         known = self.announced
         self._announces_tpm = self._announces_tpm or _known(hints.tpm) is not None
         rpd, tpd = self._counted

@@ -48,6 +48,7 @@ class TokenBudget:
         "_uncounted",
         "estimates",
         "input",
+        "is_limited",
         "observer",
         "output",
         "total",
@@ -57,6 +58,8 @@ class TokenBudget:
         self.total: RateLimiter | None = None
         self.input: RateLimiter | None = None
         self.output: RateLimiter | None = None
+        #: Whether any limit is known. Kept, because it is asked for several times a request.
+        self.is_limited = False
         self.observer: ChargingModel | None = None
         self.estimates = Estimates(ratio=charging.input_ratio, output=charging.output)
         self._rule, self._scale = charging.rule, charging.scale
@@ -70,10 +73,10 @@ class TokenBudget:
         #: Whether what was last asked is not charged.
         self._is_free = False
 
-    @property
-    def is_limited(self) -> bool:
-        """Return whether any limit is known."""
-        return self.total is not None or self.input is not None or self.output is not None
+    def limit(self, total: RateLimiter | None, input_: RateLimiter | None, output: RateLimiter | None) -> None:
+        """Apply these limits from now on."""
+        self.total, self.input, self.output = total, input_, output
+        self.is_limited = total is not None or input_ is not None or output is not None
 
     @property
     def rule(self) -> ChargeRule:

@@ -55,6 +55,10 @@ class RateHints(Struct, frozen=True, kw_only=True):
     output_tpm: float | None = None
 
 
+#: What the headers of most local servers say.
+NO_HINTS = RateHints()
+
+
 class LaneView(Struct, frozen=True, kw_only=True):
     """A lane's budget as `status` shows it."""
 

@@ -4,6 +4,9 @@ from msgspec import Struct
 
 from batcher.domain.states import AnswerMark, FailureKind, PauseReason, PauseScope, RefusalCause
 
+#: Making one of these takes a microsecond.
+_UNMARKED = AnswerMark(0)
+
 
 class Usage(Struct, frozen=True, kw_only=True):
     """Tokens as the provider counted them, and at which service tier; None if it did not say.
@@ -54,7 +57,7 @@ class Success(Struct, frozen=True, kw_only=True):
     @property
     def marks(self) -> AnswerMark:
         """What is odd about it."""
-        marks = AnswerMark(0)
+        marks = _UNMARKED
         if self.truncated:
             marks |= AnswerMark.TRUNCATED
         if self.empty:

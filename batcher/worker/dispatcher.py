@@ -51,8 +51,10 @@ class Dispatcher:
 
     async def _admit(self, lane: Lane, claim: Claim) -> None:
         """Send the claim, or return if it must be checked again, because a wait may have changed the situation."""
-        await self._wait_out_outage(lane, claim)
-        await self._settler.room()
+        if lane.endpoint.breaker.failures:
+            await self._wait_out_outage(lane, claim)
+        if not self._settler.has_room:
+            await self._settler.room()
         if not _is_next(lane, claim):
             return
         charge = Charge(

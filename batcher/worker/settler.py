@@ -191,7 +191,7 @@ class Settler:
         """
         self._arrived.clear()
         self._due.clear()
-        group = self._next_group()
+        group, size = self._next_group()
         if self._waiting:
             self._arrived.set()
             self._due.set()
@@ -199,25 +199,25 @@ class Settler:
         ask, self._ask = self._ask, None
         saving = [self._queue.save_lane(lane.stored) for lane in dict.fromkeys(cooled)]
         written = asyncio.ensure_future(self._write(group, ask))
-        writing = asyncio.ensure_future(self._await_commit(group, cooled, ask, saving, written))
+        writing = asyncio.ensure_future(self._await_commit(group, size, cooled, ask, saving, written))
         self._written += len(group)
         self._writing[writing] = None
         writing.add_done_callback(self._has_written)
         self._emptied.set()
         return writing
 
-    def _next_group(self) -> list[Settlement]:
+    def _next_group(self) -> tuple[list[Settlement], int]:
+        """Return the settlements of the next commit, and the bytes of their replies."""
         group, self._waiting = self._waiting, []
-        if self._waiting_bytes > _MOST_BYTES:
+        size = self._waiting_bytes
+        if size > _MOST_BYTES:
             size, count = 0, 0
             while count < len(group) and (not count or size + _size(group[count]) <= _MOST_BYTES):
                 size += _size(group[count])
                 count += 1
             group, self._waiting = group[:count], group[count:]
-            self._waiting_bytes -= size
-        else:
-            self._waiting_bytes = 0
-        return group
+        self._waiting_bytes -= size
+        return group, size
 
     def _has_written(self, writing: asyncio.Task[None]) -> None:
         self._writing.pop(writing, None)
@@ -229,6 +229,7 @@ class Settler:
     async def _await_commit(
         self,
         group: list[Settlement],
+        size: int,
         cooled: list[Lane],
         ask: ClaimRequest | None,
         saving: Sequence[Awaitable[None]],
@@ -240,7 +241,7 @@ class Settler:
             settled, claimed = writing.result()
         except BaseException as error:
             self._waiting[:0] = group
-            self._waiting_bytes += sum(map(_size, group))
+            self._waiting_bytes += size
             self._cooled[:0] = cooled
             if ask is not None and not ask.done.done():
                 ask.done.set_exception(error)
@@ -248,6 +249,7 @@ class Settler:
         finally:
             self._written -= len(group)
             self._emptied.set()
+        self._replies.committed(size)
         self._account(group)
         self._report(settled)
         if ask is not None and claimed is not None and not ask.done.done():
@@ -277,7 +279,6 @@ class Settler:
     def _account(self, group: list[Settlement]) -> None:
         now, wall = asyncio.get_running_loop().time(), self._clock.now()
         self._state.flights.end(settlement.claim for settlement in group)
-        self._replies.committed(sum(map(_size, group)))
         for settlement in group:
             self._state.release(settlement.claim)
             decision = settlement.decision

@@ -10,7 +10,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from batcher.domain.lanes import RateHints
+from batcher.domain.lanes import NO_HINTS, RateHints
 from batcher.policy.classify.durations import parse_duration
 
 _GROQ: Final = "api.groq.com"
@@ -20,7 +20,6 @@ _LONGEST_RESET_OF_A_MINUTE: Final = 120.0
 #: Seconds. A reset beyond a year is a point in time instead of a duration.
 _LONGEST_RESET: Final = 366 * 86_400.0
 _MOST_DIGITS: Final = 20
-_NOTHING: Final = RateHints()
 
 _ANTHROPIC: Final = frozenset(
     {
@@ -61,7 +60,7 @@ def rate_hints(headers: Mapping[str, str], *, host: str) -> RateHints:
     take more than two minutes to reset. RFC 3339 resets are measured from the `date` header.
     """
     if _MARKERS.isdisjoint(headers):
-        return _NOTHING
+        return NO_HINTS
     if not _ANTHROPIC.isdisjoint(headers):
         return _anthropic(headers)
     requests, a_day = _requests(headers, daily=host == _GROQ)

@@ -25,6 +25,8 @@ _MESSAGE_TOKENS: Final = 3
 _MOST: Final = 2**31 - 1
 
 _MAXIMUM_FIELDS: Final = tuple(f'"{name}"'.encode() for name in MAXIMA)
+#: Their common beginning.
+_MAXIMUM_PREFIX: Final = b'"max_'
 #: Fields whose JSON text the provider adds to the prompt.
 _SCHEMAS: Final = ("tools", "functions", "response_format", "text")
 _MEDIA: Final = ("image", "audio", "video", "file", "document", "screenshot")
@@ -54,7 +56,8 @@ def names_maximum(body: bytes, est_output: int) -> bool:
     """
     if est_output == 0 or est_output % DEFAULT_OUTPUT_TOKENS:
         return True
-    return any(name in body for name in _MAXIMUM_FIELDS)
+    # Most bodies without one are known by a single search.
+    return _MAXIMUM_PREFIX in body and any(name in body for name in _MAXIMUM_FIELDS)
 
 
 def maximum_field(body: bytes) -> str | None:

@@ -1,5 +1,6 @@
 """What providers and people write in words: each kind of text is recognized in one place.
 
+phrase           a regular expression that is compiled when it is first used
 identifiers      splits identifiers into words
 token_overflow   that a prompt exceeds the model's window, and by how many tokens
 limit_words      that a rate was exceeded, or that there is no capacity now

@@ -5,9 +5,10 @@ providers and gateways say in a sentence alone. A message about a wrong request 
 so only what stands at its beginning counts: see `OPENING`.
 """
 
-import re
 from enum import Enum, auto
 from typing import Final
+
+from batcher.policy.wording.phrase import Phrase
 
 #: At 400 and 422 a sentence must begin within so many characters. A model's name may stand before it.
 OPENING: Final = 80
@@ -23,8 +24,8 @@ class Trouble(Enum):
     UNKNOWN_MODEL = auto()
 
 
-def _words(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE)
+def _words(*patterns: str) -> Phrase:
+    return Phrase("|".join(patterns))
 
 
 #: What may be suspended, and up to three words of its name after it.
@@ -35,7 +36,7 @@ _ACCOUNT: Final = (
 _MODEL: Final = r"\bmodel:?\s+(?:\S+\s+){0,2}"
 
 #: In this order: "suspended due to insufficient balance" is about credit.
-_SENTENCES: Final[tuple[tuple[Trouble, re.Pattern[str]], ...]] = (
+_SENTENCES: Final[tuple[tuple[Trouble, Phrase], ...]] = (
     (
         Trouble.NO_CREDIT,
         _words(

@@ -3,7 +3,6 @@
 One list for both: a sentence with figures, or one of the phrases without. No figure is better than a wrong one.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -11,6 +10,7 @@ import msgspec
 from msgspec import Struct
 
 from batcher.policy.wording.identifiers import as_words
+from batcher.policy.wording.phrase import Phrase
 
 #: A count of tokens, with or without thousands separators; longer numbers are not a count.
 _N: Final = r"(\d{1,3}(?:,\d{3}){1,3}|\d{1,12})(?![\d,]*\d)"
@@ -31,9 +31,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     most_limit: int
 
 
-def _phrase(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern in which `#` is a count. It is matched against words, so `max_tokens` is two of them."""
-    return re.compile(pattern.replace("#", _N), re.IGNORECASE | re.DOTALL)
+def _phrase(pattern: str) -> Phrase:
+    """Make a pattern in which `#` is a count. It is matched against words, so `max_tokens` is two of them."""
+    return Phrase(pattern.replace("#", _N), over_lines=True)
 
 
 #: Between a prompt's tokens and the limit.
@@ -198,7 +198,7 @@ def _in_words(message: str) -> Iterator[Overflow]:
             yield Overflow(tokens=tokens, limit=limit)
 
 
-def _figures(pattern: re.Pattern[str], message: str) -> Iterator[tuple[int, ...]]:
+def _figures(pattern: Phrase, message: str) -> Iterator[tuple[int, ...]]:
     found = pattern.search(message)
     if found is not None:
         yield tuple(int(figure.replace(",", "")) for figure in found.groups())

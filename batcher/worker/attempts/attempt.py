@@ -33,6 +33,14 @@ class AnsweredSince(Struct, frozen=True, kw_only=True):
     endpoint: bool
 
 
+#: One of these is looked up for every attempt, which is quicker than making one.
+ANSWERED_SINCE = {
+    (lane, endpoint): AnsweredSince(lane=lane, endpoint=endpoint)
+    for lane in (False, True)
+    for endpoint in (False, True)
+}
+
+
 class Attempt(Struct, frozen=True, kw_only=True):
     """A request that came back: what it brought, and what that means."""
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from batcher.domain.events import BreakerChanged, LaneCooling
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.feedback import Feedback, Finished
+from batcher.domain.lanes import RateHints
 from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import DeadLetter, Decision, Requeue, Settlement
@@ -18,7 +19,7 @@ from batcher.policy.classify.answers import refuse_truncated
 from batcher.policy.classify.classify import ReplyContext, classify, internal_error
 from batcher.policy.classify.rate_headers import rate_hints
 from batcher.policy.classify.refusal_cause import refusal_cause, seen_again
-from batcher.policy.classify.structured_output import not_validated, unchecked
+from batcher.policy.classify.structured_output import asks_for_json, not_validated, unchecked
 from batcher.policy.input.deduplication import samples_at_random
 from batcher.policy.retry import circuit_breaker
 from batcher.policy.retry.busy import MOST_BUSY, as_refusal, is_busy
@@ -26,7 +27,7 @@ from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.decide import complete, decide, sends_without_attempt
 from batcher.policy.retry.refusals import LaneTally, RowRefusals, refused
 from batcher.ports import Budget, Clock, Events, OutputValidator
-from batcher.worker.attempts.attempt import AnsweredSince, Attempt, Dispatch
+from batcher.worker.attempts.attempt import ANSWERED_SINCE, Attempt, Dispatch
 from batcher.worker.attempts.outage_signs import after_failure, is_like_outage, timed_out_alone
 from batcher.worker.attempts.records import of_shutdown
 from batcher.worker.pausing.verdicts import Verdicts
@@ -67,10 +68,12 @@ class Executor:
 
     async def execute(self, dispatch: Dispatch) -> None:
         """Send the claim and handle its result. If cancelled, give the claim back without using an attempt."""
-        lane, sent = dispatch.lane, self._time()
+        lane, sent, cancelled = dispatch.lane, self._time(), None
         try:
             result = await self._send(dispatch)
-            attempt, cancelled = await self._classify(dispatch, result, sent=sent)
+            outcome, hints = self._read(dispatch, result)
+            if self._is_validated(outcome, dispatch.claim):
+                outcome, cancelled = await self._validate(outcome, dispatch.claim, result)
         finally:
             lane.in_flight -= 1
             lane.touched = True
@@ -78,7 +81,19 @@ class Executor:
             if dispatch.probe:
                 lane.endpoint.probing = False
                 lane.endpoint.changed.set()
-        self._conclude(attempt)
+        self._conclude(
+            Attempt(
+                lane=lane,
+                claim=dispatch.claim,
+                reservation=dispatch.reservation,
+                number=dispatch.number,
+                alone=dispatch.alone,
+                result=result,
+                outcome=outcome,
+                answered=ANSWERED_SINCE[lane.answered_at > sent, lane.endpoint.answered_at > sent],
+                hints=hints,
+            )
+        )
         if cancelled is not None:
             raise cancelled
 
@@ -96,46 +111,41 @@ class Executor:
             self._settler.add(Settlement(claim=claim, decision=released, attempt=record))
             raise
 
-    async def _classify(
-        self, dispatch: Dispatch, result: Reply | TransportFault, *, sent: float
-    ) -> tuple[Attempt, asyncio.CancelledError | None]:
-        """Find out what the result means. `sent`: monotonic seconds at which the request was sent.
+    def _read(self, dispatch: Dispatch, result: Reply | TransportFault) -> tuple[Outcome, RateHints | None]:
+        """Find out what a result means by itself, and what its headers say about limits.
 
-        All code that reads text of others is called here, so that its faults cost one row. If the run is being
-        stopped meanwhile, the answer is delivered unchecked, because it is here and paid for, and the error is
-        returned to be raised once it is settled.
+        All code that reads text of others is called here or in `_validate`, so that its faults cost one row.
         """
-        lane, claim, cancelled = dispatch.lane, dispatch.claim, None
         hints = None
         try:
             if isinstance(result, Reply):
-                hints = rate_hints(result.headers, host=lane.endpoint.host)
-            outcome = self._outcome(dispatch, result)
-            if isinstance(outcome, Success) and isinstance(result, Reply) and self._is_validated(claim):
-                outcome, cancelled = await self._validate(outcome, claim, result)
+                hints = rate_hints(result.headers, host=dispatch.lane.endpoint.host)
+            return self._outcome(dispatch, result), hints
         except Exception as error:  # noqa: BLE001 - whatever a reply makes fail costs its row, never the run
-            outcome = internal_error(error)
-        attempt = Attempt(
-            lane=lane,
-            claim=claim,
-            reservation=dispatch.reservation,
-            number=dispatch.number,
-            alone=dispatch.alone,
-            result=result,
-            outcome=outcome,
-            answered=AnsweredSince(lane=lane.answered_at > sent, endpoint=lane.endpoint.answered_at > sent),
-            hints=hints,
-        )
-        return attempt, cancelled
+            return internal_error(error), hints
+
+    def _is_validated(self, outcome: Outcome, claim: Claim) -> bool:
+        if not isinstance(outcome, Success) or not asks_for_json(claim.body):
+            return False
+        return self._state.jobs[claim.job_id].job.settings.validate_output
 
     async def _validate(
-        self, answer: Success, claim: Claim, reply: Reply
+        self, outcome: Outcome, claim: Claim, reply: Reply | TransportFault
     ) -> tuple[Outcome, asyncio.CancelledError | None]:
+        """Hold an answer against the format that its request asks for.
+
+        If the run is being stopped meanwhile, the answer is delivered unchecked, because it is here and paid for.
+        The error is returned to be raised once it is settled.
+        """
+        assert isinstance(outcome, Success)  # noqa: S101 - for the type checker: only answers are validated
+        assert isinstance(reply, Reply)  # noqa: S101
         try:
-            outcome = await self._validator.validate(answer, request=claim.body, reply=reply.body)
+            validated = await self._validator.validate(outcome, request=claim.body, reply=reply.body)
         except asyncio.CancelledError as error:
-            return unchecked(answer), error
-        return _once_if_deterministic(outcome, claim), None
+            return unchecked(outcome), error
+        except Exception as error:  # noqa: BLE001 - as in `_read`
+            return internal_error(error), None
+        return _once_if_deterministic(validated, claim), None
 
     def _outcome(self, dispatch: Dispatch, result: Reply | TransportFault) -> Outcome:
         """Return the outcome as the reply alone shows it, but for the format that the request asks for."""
@@ -159,9 +169,6 @@ class Executor:
         if outcome.cause is not None and sends_without_attempt(claim) > 1:
             outcome = replace(outcome, cause=seen_again(outcome.cause))
         return outcome
-
-    def _is_validated(self, claim: Claim) -> bool:
-        return self._state.jobs[claim.job_id].job.settings.validate_output
 
     def _conclude(self, attempt: Attempt) -> None:
         """Update what is known of the endpoint and the lane, decide about the row, and settle it."""

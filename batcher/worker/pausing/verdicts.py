@@ -87,7 +87,7 @@ class Verdicts:
             return
         route.answered_at = self._time()
         at_fault = route.failures.answered(attempt.number)
-        if at_fault or route.id in route.lane.held:
+        if at_fault or (route.lane.held and route.id in route.lane.held):
             self._dead_letter(route, at_fault)
             self._follow_hold(route)
 
@@ -136,6 +136,8 @@ class Verdicts:
         if attempt.alone and claim.route_id in lane.held:
             lane.held[claim.route_id] = claim.route_id not in self._pausing
             lane.arrived.set()
+        if not self._pausing:
+            return
         for route_id, awaited in list(self._pausing.items()):
             awaited.discard(claim.request_id)
             if not awaited:
