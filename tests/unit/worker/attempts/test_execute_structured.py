@@ -83,8 +83,7 @@ async def test_a_fault_of_our_own_costs_its_row_and_not_the_run(rig: Rig) -> Non
         async def validate(self, success: Success, **_: Any) -> Success | Failure:
             raise ZeroDivisionError("in here")
 
-    plain = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-    job = rig.submit([asked(), plain], validate_output=True)
+    job = rig.submit([asked(), asked(temperature=0.7)], validate_output=True)
     worker = rig.worker(validator=Broken())
     assert await worker.run([job.id]) is End.OVER
     assert {row["failure_code"] for row in rig.rows()} == {"internal_error"}
