@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from typing import Final
 
 from batcher.domain.errors import BatcherError, Paused
+from batcher.domain.messages import Words
+from batcher.messages import render
 
 #: Arguments that have another name than the flag, and flags that take no value on the command line.
 _ARGUMENTS: Final = {
@@ -32,6 +34,15 @@ def to_python_names(text: str) -> str:
         return _ARGUMENTS.get(flag, flag.removeprefix("--").replace("-", "_"))
 
     return _FLAG.sub(argument, text)
+
+
+def words(text: Words) -> str:
+    """Return the text of a message; options are arguments, and commands stay as they are."""
+    return render(text, _argument)
+
+
+def _argument(flag: str, _placeholder: str) -> str:
+    return _ARGUMENTS.get(flag, flag.removeprefix("--").replace("-", "_"))
 
 
 @contextmanager

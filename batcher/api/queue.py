@@ -9,7 +9,7 @@ from typing import Any, Self, Unpack
 from msgspec.structs import replace
 
 from batcher.api.arguments import Key, SettingArguments, flags_of, lists
-from batcher.api.errors import translate_errors
+from batcher.api.errors import translate_errors, words
 from batcher.api.results import JobHandle, Result
 from batcher.api.sources import Rows, open_rows, working_folder
 from batcher.api.stream import Arrivals, Stream
@@ -38,7 +38,7 @@ from batcher.services.jobs.options import EndpointNaming, SubmitOptions
 from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.services.results.places import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
-from batcher.services.runs.status import JobStatus, job_status
+from batcher.services.runs.status import JobStatus, PausedStatus, job_status
 from batcher.services.store.open_store import open_or_create
 from batcher.store.jobs import jobs
 
@@ -229,7 +229,7 @@ class Batcher:
         Raises:
             UnknownJob: There is no such job.
         """
-        return job_status(self._store, self._find(job), now=SystemClock().now())
+        return _worded(job_status(self._store, self._find(job), now=SystemClock().now()))
 
     def _resolve(self, remembered: JobSettings | None, *, endpoint_of: JobSettings | None = None) -> JobSettings:
         settings = resolve_job(
@@ -292,6 +292,15 @@ def _with_limits(settings: JobSettings, limits: Limits | None, model_limits: Map
     return settings
 
 
+def _worded(status: JobStatus) -> JobStatus:
+    lanes = [replace(lane, paused=_worded_pause(lane.paused)) for lane in status.lanes]
+    return replace(status, paused=_worded_pause(status.paused), lanes=lanes)
+
+
+def _worded_pause(paused: PausedStatus | None) -> PausedStatus | None:
+    return None if paused is None else {**paused, "fix": words(paused["fix"])}
+
+
 def _raise_if_paused(status: JobStatus) -> None:
     if status.state is ShownState.PAUSED and status.paused is not None:
-        raise Paused(status.paused["reason"], status.paused["message"], status.paused["fix"])
+        raise Paused(status.paused["reason"], status.paused["message"], words(status.paused["fix"]))

@@ -7,6 +7,7 @@ exchange     the raw result of an attempt: an HTTP reply, or why there is none
 ids          typed integer keys
 jobs         a job, its counts, pauses and the runner
 lanes        what a rate limit is attached to, and what is known about it
+messages     what a surface words for people: a cause and its parameters
 outcomes     what a reply means: success, or failure of a kind
 requests     a line of a job file, a claim, a route
 secret       a key that cannot be printed by accident

@@ -8,6 +8,7 @@ from batcher.domain.errors import BatcherError, UnknownJob
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
+from batcher.domain.messages import Cause
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Route, RouteHistory
 from batcher.domain.settings import limits_for, strictest
@@ -217,7 +218,7 @@ def _no_sender(error: BatcherError) -> PauseCause:
         scope=PauseScope.JOB,
         reason=PauseReason.CREDENTIALS,
         message=error.message,
-        fix=error.hint or "fix it, then run `batcher resume`",
+        fix=Cause.TEXT(text=error.hint) if error.hint else Cause.CANNOT_SEND(),
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.messages import plain_words
 from batcher.cli.terminal.output import number, print_json, say, size
 
 _EPILOG = """\b
@@ -65,6 +66,7 @@ def bundle(
             zone=None,
             environ=os.environ,
             force=force,
+            words=plain_words,
         )
     if as_json:
         print_json(done)

@@ -10,6 +10,7 @@ import click
 from batcher.cli.params.session import Session, shared
 from batcher.cli.params.setting_options import setting_options
 from batcher.cli.terminal.errors import FAILED
+from batcher.cli.terminal.messages import plain_words, words
 from batcher.cli.terminal.output import note, print_json, say
 from batcher.config import Flags, resolve_job
 from batcher.config.table import TIMEOUT
@@ -58,7 +59,7 @@ def doctor(session: Session, *, model: str | None, save: str | None, as_json: bo
     )
     print_json(diagnosis) if as_json else _say(diagnosis)
     if save is not None:
-        save_note(Path(save), diagnosis, findings)
+        save_note(Path(save), diagnosis, findings, plain_words)
         if not session.quiet:
             note(f"report written to {save}")
     return 0 if diagnosis.ok else FAILED
@@ -85,6 +86,6 @@ def _say_check(check: "Check") -> None:
 
 
 def _say_line(part: "Part", name: str) -> None:
-    say(f"{name:<13}{_VERDICTS[part.ok]:<9}{part.seconds * 1000:>6.0f} ms  {part.evidence}")
+    say(f"{name:<13}{_VERDICTS[part.ok]:<9}{part.seconds * 1000:>6.0f} ms  {words(part.evidence)}")
     if part.fix is not None:
-        say(f"{'':<13}→ {part.fix}")
+        say(f"{'':<13}→ {words(part.fix)}")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import display_path, duration, number, print_json, say, table
 from batcher.config import SIMULATED_BASE_URL
 from batcher.domain.states import ShownState
@@ -100,7 +101,7 @@ def _say_one(status: "JobStatus") -> None:
         say()
         say(f"paused ({status.paused['reason']}) since {_to_seconds(status.paused['since'])}")
         say(f"  {status.paused['message']}")
-        say(f"  → {status.paused['fix']}")
+        say(f"  → {words(status.paused['fix'])}")
     say()
     for line in _next(status):
         say(line)

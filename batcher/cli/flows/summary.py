@@ -5,6 +5,7 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import (
     display_path,
     duration,
@@ -138,7 +139,7 @@ def row_counts(status: JobStatus) -> list[str]:
 def _say_next(job: Job, status: JobStatus) -> None:
     if status.paused is not None:
         say(f"paused: {status.paused['message']}")
-        say(f"  → {status.paused['fix']}")
+        say(f"  → {words(status.paused['fix'])}")
         if status.paused["reason"] == PauseReason.MODEL:
             _say_other_model(job)
         say(f"next: batcher resume {status.job}")

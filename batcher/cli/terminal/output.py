@@ -10,13 +10,14 @@ import msgspec
 
 from batcher.cli.store_options import completed
 from batcher.cli.terminal.layout import fit, table_lines, width_of
+from batcher.cli.terminal.messages import worded
 from batcher.cli.terminal.streams import writing_stdout
 from batcher.policy.privacy.sanitize import sanitize, sanitize_json
 
 
 def print_json(document: Any) -> None:  # noqa: ANN401 - anything msgspec encodes
-    """Print the answer of `--json`: exactly one document on stdout."""
-    raw = sanitize_json(msgspec.json.encode(document))
+    """Print the answer of `--json`: exactly one document on stdout. Messages in it are worded."""
+    raw = sanitize_json(msgspec.json.encode(document, enc_hook=worded))
     with writing_stdout():
         sys.stdout.buffer.write(msgspec.json.format(raw, indent=2) + b"\n")
         sys.stdout.buffer.flush()

@@ -6,6 +6,7 @@ from typing import Final
 from msgspec import Struct
 from msgspec.structs import replace
 
+from batcher.domain.messages import Cause, Message
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy.classify import error_codes
@@ -16,6 +17,7 @@ from batcher.policy.wording.account_trouble import other_address
 from batcher.policy.wording.token_overflow import exceeds_window
 
 _MOST_OF_A_RAW_REPLY: Final = 500
+_MOST_OF_AN_ADDRESS: Final = 200
 #: Statuses of a request that is wrong in itself: only with these does a message about length mean the prompt's.
 _REQUEST_AT_FAULT: Final = frozenset({400, 403, 413, 422})
 #: llama.cpp's older servers and some gateways report it so.
@@ -125,7 +127,7 @@ def permanent(case: Case, *, code: str | None = None) -> Failure:
     )
 
 
-def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> Failure:
+def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: Message) -> Failure:
     """Make a pause: sending stops until a person acts; the request goes back without using an attempt.
 
     It begins only if another row fails in the same way (`batcher/policy/retry/failure_run.py`); otherwise this
@@ -142,58 +144,24 @@ def blocked(case: Case, *, scope: PauseScope, reason: PauseReason, fix: str) -> 
     )
 
 
-_THEN_RESUME = "then run `batcher resume`"
-#: The job remembers the wrong address, so it must be given again.
-_THEN_MOVE = "then run `batcher resume --base-url URL` with the right one"
-_THEN_DOCTOR = "check with `batcher doctor` that it works"
-#: The fix where one path of an endpoint fails and others answer.
-OTHER_PATHS_ANSWER: Final = (
-    "the endpoint answers other requests, but not these: see whether it offers their path and model, "
-    f"{_THEN_RESUME}; `batcher cancel JOB` gives up the rows that are left"
-)
-_OTHER_MODEL = (
-    "`batcher doctor` lists the models; resume once it is fixed, or `batcher cancel JOB` and submit the file "
-    "with another model"
-)
-
-
-def fix_only(fix: str) -> str:
-    """Return a fix without the steps after it, for `doctor`, which is asked about no job."""
-    for next_step in (
-        f", {_THEN_RESUME}",
-        f", {_THEN_MOVE}",
-        f", {_THEN_DOCTOR}",
-        f"; {_THEN_DOCTOR}",
-        f": {_OTHER_MODEL}",
-    ):
-        fix = fix.removesuffix(next_step)
-    return fix
-
-
 def pause_for_credit(case: Case) -> Failure:
     """Pause: no prepaid credit, or billing is off."""
-    fix = f"add credit or turn billing on in the provider's console, {_THEN_RESUME}"
-    return blocked(case, scope=PauseScope.KEY, reason=PauseReason.QUOTA, fix=fix)
+    return blocked(case, scope=PauseScope.KEY, reason=PauseReason.QUOTA, fix=Cause.NO_CREDIT())
 
 
 def pause_for_spend_cap(case: Case) -> Failure:
     """Pause: a spending cap is reached; a person raises it, or it is reset with the month."""
-    fix = f"raise the spending limit in the provider's console or wait for its reset, {_THEN_RESUME}"
-    return blocked(case, scope=PauseScope.KEY, reason=PauseReason.SPEND_CAP, fix=fix)
+    return blocked(case, scope=PauseScope.KEY, reason=PauseReason.SPEND_CAP, fix=Cause.SPEND_CAP())
 
 
 def pause_for_key(case: Case) -> Failure:
     """Pause: the key is wrong or revoked, or its account is on hold."""
     if case.context.missing_key:
         name = case.context.missing_key
-        fix = f"no key was sent, because {name} is not set: export it with a key that works there, {_THEN_RESUME}"
+        fix = Cause.KEY_MISSING(variable=name)
         failure = blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
         return _with_words(failure, f"No key was sent: {failure.message}")
-    place = case.context.key_place or (
-        "the variable that `--api-key-env` names (OPENAI_API_KEY by default; for a key header, the one that "
-        "[provider.headers] names)"
-    )
-    fix = f"put a working key into {place}, check that its account is active, {_THEN_DOCTOR}, {_THEN_RESUME}"
+    fix = Cause.KEY_REFUSED(place=case.context.key_place)
     return blocked(case, scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, fix=fix)
 
 
@@ -204,11 +172,9 @@ def _with_words(failure: Failure, message: str) -> Failure:
 
 def pause_for_host(failure: Failure) -> Failure:
     """Pause: no name server knows the host, and the endpoint has never answered, so its name is wrong."""
-    fix = (
-        "check the host's name in --base-url, and the network (VPN, name server); `batcher doctor --base-url URL` "
-        f"tries an address, {_THEN_MOVE}"
+    cause = PauseCause(
+        scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, message=failure.message, fix=Cause.UNKNOWN_HOST()
     )
-    cause = PauseCause(scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, message=failure.message, fix=fix)
     return replace(failure, kind=FailureKind.BLOCKED, pause=cause)
 
 
@@ -217,59 +183,48 @@ def pause_for_proxy(case: Case) -> Failure:
 
     Only a proxy for an http:// base URL replies so. For https:// it refuses the tunnel, which is no reply.
     """
-    fix = (
-        "put the proxy's user and password into its variable (HTTP_PROXY for an http:// base URL), or "
-        f"name the host in NO_PROXY, {_THEN_RESUME}"
-    )
-    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
+    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=Cause.PROXY_LOGIN())
 
 
 def pause_for_base_url(case: Case) -> Failure:
     """Pause: what answers at the address is not the API."""
     location = case.evidence.headers.get("location", "").partition("?")[0]
-    towards = f" (it redirects to {location[:200]})" if location else ""
-    fix = f"check --base-url: it usually ends in /v1{towards}; {_THEN_DOCTOR}, {_THEN_MOVE}"
+    fix = Cause.WRONG_BASE_URL(location=location[:_MOST_OF_AN_ADDRESS])
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
 def pause_for_path(case: Case) -> Failure:
     """Pause: the endpoint answers, but not at this path."""
-    return blocked(case, scope=PauseScope.ROUTE, reason=PauseReason.ENDPOINT, fix=OTHER_PATHS_ANSWER)
+    return blocked(case, scope=PauseScope.ROUTE, reason=PauseReason.ENDPOINT, fix=Cause.OTHER_PATHS_ANSWER())
 
 
 def pause_for_moved_api(case: Case) -> Failure:
     """Pause: the API has moved (410); the provider names the new address."""
-    address = other_address(case.evidence.message)
-    towards = f" (the provider names {address[:200]})" if address else ""
-    fix = f"give the new address with --base-url{towards}; {_THEN_DOCTOR}, {_THEN_MOVE}"
+    address = other_address(case.evidence.message) or ""
+    fix = Cause.API_MOVED(address=address[:_MOST_OF_AN_ADDRESS])
     return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
 
 
 def pause_for_model(case: Case) -> Failure:
     """Pause: the model is unknown there, or not available to this key."""
-    fix = f"check the model's name, the key's access to it and the base URL: {_OTHER_MODEL}"
-    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=fix)
+    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=Cause.UNKNOWN_MODEL())
 
 
 def pause_for_permission(case: Case) -> Failure:
     """Pause: the key has no permission for this."""
-    fix = f"give the key or its project the permission (model, region, network rules), {_THEN_RESUME}"
-    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.CREDENTIALS, fix=fix)
+    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.CREDENTIALS, fix=Cause.NO_PERMISSION())
 
 
 def pause_for_zero_limit(case: Case) -> Failure:
     """Pause: the limit is zero rather than used up, so the plan does not include the model."""
-    fix = f"the plan allows no requests for this model: change the plan or the model, {_THEN_RESUME}"
-    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=fix)
+    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.MODEL, fix=Cause.ZERO_LIMIT())
 
 
 def pause_for_refusal(case: Case) -> Failure:
     """Pause: the provider says that a retry will not help (429 with x-should-retry: false)."""
-    fix = f"see the account's limits and billing in the provider's console, {_THEN_RESUME}"
-    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.QUOTA, fix=fix)
+    return blocked(case, scope=PauseScope.LANE, reason=PauseReason.QUOTA, fix=Cause.REFUSED_FOR_GOOD())
 
 
 def pause_for_page(case: Case) -> Failure:
     """Pause: a page instead of an answer from an endpoint that has answered before: a firewall, or a login."""
-    fix = f"a proxy or firewall answers in place of the provider: find out what it objects to, {_THEN_RESUME}"
-    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=fix)
+    return blocked(case, scope=PauseScope.ENDPOINT, reason=PauseReason.ENDPOINT, fix=Cause.PAGE_INSTEAD())

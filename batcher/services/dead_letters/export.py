@@ -7,10 +7,11 @@ from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Message
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream, write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.ports import Store
-from batcher.services.dead_letters.means import endpoint_options
+from batcher.services.dead_letters.means import endpoint_of
 from batcher.services.dead_letters.retry import matching_ids
 from batcher.services.results import pages
 from batcher.services.results.export import write_lines
@@ -22,10 +23,10 @@ from batcher.store.jobs import jobs
 
 
 class Extracted(Struct, frozen=True, kw_only=True):
-    """What was written, and the options of `run` that send it where the jobs went; "" if they went apart."""
+    """What was written, and the endpoint where the jobs went; None if they went apart."""
 
     count: int
-    endpoint: str
+    endpoint: Message | None
 
 
 def extract(database: Store, filters: Filters, *, output: str, stdout: Writable, force: bool = False) -> Extracted:
@@ -48,23 +49,25 @@ def extract(database: Store, filters: Filters, *, output: str, stdout: Writable,
         )
     if is_stdout(output):
         count = write_lines(stdout, _lines(database, filters))
-        return Extracted(count=count, endpoint=_options_of(found))
+        return Extracted(count=count, endpoint=_shared_endpoint(found))
     if is_stream(output):
         with open_stream(output) as stream:
-            return Extracted(count=write_lines(stream, _lines(database, filters)), endpoint=_options_of(found))
+            return Extracted(
+                count=write_lines(stream, _lines(database, filters)), endpoint=_shared_endpoint(found)
+            )
     check_files(database, [Path(output)])
     if Path(output).exists() and not force:
         raise UsageError(f"{output} already exists", hint="name another file with -o, or give --force")
     if not of:
-        return Extracted(count=0, endpoint="")
+        return Extracted(count=0, endpoint=None)
     with write_atomically(Path(output)) as file:
         count = write_lines(file, _lines(database, filters))
-    return Extracted(count=count, endpoint=_options_of(found))
+    return Extracted(count=count, endpoint=_shared_endpoint(found))
 
 
-def _options_of(found: Sequence[Job]) -> str:
-    options = {endpoint_options(job) for job in found}
-    return options.pop() if len(options) == 1 else ""
+def _shared_endpoint(found: Sequence[Job]) -> Message | None:
+    options = {endpoint_of(job) for job in found}
+    return options.pop() if len(options) == 1 else None
 
 
 def _lines(database: Store, filters: Filters) -> Iterator[bytes]:

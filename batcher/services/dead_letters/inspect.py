@@ -7,6 +7,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import replace
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.messages import Message, Words
 from batcher.domain.states import RequestState
 from batcher.policy.output.advice import Means, advice, advice_for_one
 from batcher.ports import Store
@@ -34,7 +35,7 @@ class DeadLetterEntry(Struct, frozen=True, kw_only=True):
     provider_request_id: str | None
     #: None, like `advice`, if the request is not a dead letter (any more).
     dead_lettered_at: str | None
-    advice: str | None
+    advice: Words | None
 
 
 class DeadLetterList(Struct, frozen=True, kw_only=True):
@@ -131,8 +132,8 @@ def show(database: Store, request: RequestId) -> ShownLetter:
         which = by_code_in(letter.job, letter.code)
         means = means_of(database, Filters(requests=(request,)), which, example=request)
     entry = _entry(letter, means=means)
-    if means is not None and entry.advice is not None:
-        entry = replace(entry, advice=advice_for_one(entry.advice, means, request))
+    if isinstance(entry.advice, Message):
+        entry = replace(entry, advice=advice_for_one(entry.advice, request))
     return ShownLetter(
         **msgspec.structs.asdict(entry),
         state=RequestState(shown.state),

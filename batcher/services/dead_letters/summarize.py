@@ -7,6 +7,7 @@ from typing import Final
 from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.messages import Message, Words
 from batcher.policy.output.advice import Means, advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, read_overflow, together
 from batcher.policy.wording.url_secrets import shown_base_url
@@ -31,7 +32,7 @@ class Example(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class Cause(Struct, frozen=True, kw_only=True):
+class CauseEntry(Struct, frozen=True, kw_only=True):
     """One entry of `batcher dlq summary --json`."""
 
     code: str
@@ -46,13 +47,13 @@ class Cause(Struct, frozen=True, kw_only=True):
     urls: list[str]
     #: The token figures in the provider's messages, if there are any.
     tokens: Figures | None
-    advice: str
+    advice: Words
 
 
 class DeadLetterSummary(Struct, frozen=True, kw_only=True):
     """`batcher dlq summary --json`, the most frequent cause first."""
 
-    data: list[Cause]
+    data: list[CauseEntry]
     total: int
 
 
@@ -69,7 +70,10 @@ def summarize(database: Store, job: JobId | None) -> DeadLetterSummary:
         figures = {key: _figures(summary.said(connection, _filters_of(key, job))) for key in causes}
     means = {
         key: means_of(
-            database, _filters_of(key, job), _options_of(key, causes, job), example=min(each.first for each in of)
+            database,
+            _filters_of(key, job),
+            _selection_of(key, causes, job),
+            example=min(each.first for each in of),
         )
         for key, of in causes.items()
     }
@@ -100,25 +104,26 @@ def _figures(said: Iterator[tuple[str, bytes | None]]) -> Figures | None:
     return together(each for each in chain(asked, read) if each is not None)
 
 
-def _options_of(key: _Key, causes: Collection[_Key], job: JobId | None) -> str:
-    """Return the options of `dlq retry` that select this cause, and no other with the same code."""
+def _selection_of(key: _Key, causes: Collection[_Key], job: JobId | None) -> Message:
+    """Return what selects this cause, and no other with the same code."""
     code, kind, status = key
     others = [each for each in causes if each[0] == code and each != key]
-    options = [] if job is None else [f"--job {job}"]
-    options.append(by_code(code))
+    chosen = by_code(code)
+    if job is not None:
+        chosen = chosen.replaced(job=job)
     if any(each[1] != kind for each in others):
-        options.append(f"--kind {kind}")
+        chosen = chosen.replaced(kind=kind)
     if status is not None and any(each[2] != status for each in others):
-        options.append(f"--status {status}")
-    return " ".join(options)
+        chosen = chosen.replaced(status=status)
+    return chosen
 
 
-def _cause(groups: Sequence[Group], first: Letter, figures: Figures | None, means: Means) -> Cause:
+def _cause(groups: Sequence[Group], first: Letter, figures: Figures | None, means: Means) -> CauseEntry:
     if figures is None:
         text = advice(first.code, first.kind, first.status, means=means)
     else:
         text = advice_in_figures(first.code, figures, means=means)
-    return Cause(
+    return CauseEntry(
         code=first.code,
         kind=first.kind,
         status=first.status,

@@ -1,7 +1,7 @@
 """`batcher bundle`: one zip for a support desk. The same store and the same time give the same bytes."""
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from io import BytesIO
 from pathlib import Path
@@ -13,6 +13,7 @@ from msgspec import Struct
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Message
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
 from batcher.files.writing import write_atomically
@@ -79,8 +80,11 @@ def write_bundle(
     zone: tzinfo | None,
     environ: Mapping[str, str],
     force: bool,
+    words: Callable[[Message], str],
 ) -> Bundled:
-    """Write the zip, 0600, completely or not at all. `now` is UTC microseconds; `zone` None means this machine's.
+    """Write the zip, 0600, completely or not at all.
+
+    `now` is UTC microseconds; `zone` None means this machine's; `words` words messages.
 
     Raises UsageError if it would overwrite a file, or if there is no such job or request.
     """
@@ -88,7 +92,7 @@ def write_bundle(
     check_files(database, [place])
     if place.exists() and not force:
         raise UsageError(f"{place} already exists", hint="name another file with -o, or give --force")
-    members, left_out = _gather(database, job, choice, now=now)
+    members, left_out = _gather(database, job, choice, now=now, words=words)
     members["time.json"] = _json(_time(now, zone))
     secrets = _secrets(job.settings, environ)
     clean = {name: redact(content, secrets) for name, content in members.items()}
@@ -107,7 +111,9 @@ def _job(database: Store, choice: BundleOptions) -> Job:
         return jobs.get(connection, support.job_of(connection, choice.request))
 
 
-def _gather(database: Store, job: Job, choice: BundleOptions, *, now: int) -> tuple[dict[str, bytes], list[str]]:
+def _gather(
+    database: Store, job: Job, choice: BundleOptions, *, now: int, words: Callable[[Message], str]
+) -> tuple[dict[str, bytes], list[str]]:
     """Return every member except the time, and a list of what was left out."""
     with database.read(flushed=True) as connection:
         total = support.attempt_count(connection, job, choice.request)
@@ -137,7 +143,7 @@ def _gather(database: Store, job: Job, choice: BundleOptions, *, now: int) -> tu
     members = {
         "attempts.jsonl": lines,
         "dead_letters.json": _json(_causes(groups)),
-        "job.json": _json(_about_job(database, job, now=now, with_content=choice.with_content)),
+        "job.json": _json(_about_job(database, job, now=now, with_content=choice.with_content, words=words)),
         "shapes.json": _json([_shape(by_number[number]) for number in chosen]),
         "versions.json": _json(versions()),
         **content,
@@ -166,9 +172,11 @@ def _causes(groups: Sequence[Group]) -> list[dict[str, Any]]:
     return sorted(entries, key=lambda entry: (-entry["count"], entry["example"]))
 
 
-def _about_job(database: Store, job: Job, *, now: int, with_content: bool) -> dict[str, Any]:
+def _about_job(
+    database: Store, job: Job, *, now: int, with_content: bool, words: Callable[[Message], str]
+) -> dict[str, Any]:
     """Return settings and status without paths of this machine. The provider's messages may quote a prompt."""
-    status: dict[str, Any] = msgspec.to_builtins(job_status(database, job, now=now))
+    status: dict[str, Any] = msgspec.to_builtins(job_status(database, job, now=now), enc_hook=words)
     for name in ("source", "output", "runner_pid", "name"):
         status.pop(name)
     for lane in status["lanes"]:

@@ -19,6 +19,7 @@ from batcher.config import check_ca_file, find_headers, find_key, key_header
 from batcher.domain.errors import BatcherError, ConfigError
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import RateHints
+from batcher.domain.messages import Cause, Words, mapped
 from batcher.domain.settings import JobSettings, limits_for
 from batcher.policy.classify.retry_after import rate_hints
 from batcher.policy.privacy.redact import redact_text
@@ -188,7 +189,7 @@ class _DoctorRun:
         if listed.ends_here:
             self._skip("request", "rejection", "limits", why="models failed")
         elif self._model is None:
-            self._skip("request", "rejection", "limits", why="no model is known; name one with --model")
+            self._skip("request", "rejection", "limits", why=Cause.NO_MODEL_KNOWN())
         else:
             await self._ask_model(sender, self._model, settings)
 
@@ -240,13 +241,16 @@ class _DoctorRun:
                 name=name,
                 ok=result.ok,
                 seconds=seconds,
-                evidence=redact_text(result.evidence, self._secrets),
-                fix=None if result.fix is None else redact_text(result.fix, self._secrets),
+                evidence=self._redacted(result.evidence),
+                fix=None if result.fix is None else self._redacted(result.fix),
                 parts=parts,
             )
         )
 
-    def _skip(self, *names: str, why: str) -> None:
+    def _redacted(self, words: Words) -> Words:
+        return mapped(words, lambda text: redact_text(text, self._secrets))
+
+    def _skip(self, *names: str, why: Words) -> None:
         """Mark those of the checks as skipped that have no result yet."""
         done = {check.name for check in self._checks}
         for name in names:
@@ -260,7 +264,7 @@ class _DoctorRun:
 
 
 def _failed(error: BatcherError) -> CheckResult:
-    return bad(error.message, error.hint or "see `batcher doctor --help` and the README's settings")
+    return bad(error.message, error.hint or Cause.SEE_SETTINGS())
 
 
 def _timed(check: Callable[[], CheckResult]) -> tuple[CheckResult, float]:

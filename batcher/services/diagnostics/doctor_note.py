@@ -3,12 +3,14 @@
 It contains no secret.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from batcher.domain.errors import UsageError
+from batcher.domain.messages import Words
 from batcher.domain.settings import JobSettings
 from batcher.files.writing import check_target, write_atomically
 from batcher.policy.privacy.sanitize import one_line
@@ -33,22 +35,25 @@ def check_note(place: Path) -> None:
         )
 
 
-def save_note(place: Path, diagnosis: Diagnosis, findings: Findings) -> None:
+def save_note(place: Path, diagnosis: Diagnosis, findings: Findings, words: Callable[[Words], str]) -> None:
     """Write the note, 0600, replacing an older one. Raises UsageError, BatcherError."""
     check_note(place)
     with write_atomically(place) as file:
-        file.write(note(diagnosis, findings).encode())
+        file.write(note(diagnosis, findings, words).encode())
 
 
-def note(diagnosis: Diagnosis, findings: Findings) -> str:
-    """Return the note, in Markdown."""
+def note(diagnosis: Diagnosis, findings: Findings, words: Callable[[Words], str]) -> str:
+    """Return the note, in Markdown; `words` words messages."""
     failed = [check.name for check in diagnosis.checks if check.ok is False]
     result = f"FAILED: {', '.join(failed)}" if failed else "every check passed"
     lines = [f"{_TITLE}, {diagnosis.checked_at}: {result}", "", "## Configuration", ""]
     lines += [f"- {name}: {one_line(value, _WIDTH)}" for name, value in _facts(diagnosis, findings)]
     lines += ["", "## Checks", "", "| check | result | ms | evidence |", "| --- | --- | --- | --- |"]
     for check in diagnosis.checks:
-        lines += [_row(check, check.name), *(_row(part, f"{check.name}: {part.name}") for part in check.parts)]
+        lines += [
+            _row(check, check.name, words),
+            *(_row(part, f"{check.name}: {part.name}", words) for part in check.parts),
+        ]
     lines += ["", "## Versions", ""]
     lines += [f"- {name} {version}" for name, version in versions().items()]
     return "\n".join([*lines, ""])
@@ -83,7 +88,8 @@ def _settings(settings: JobSettings) -> list[tuple[str, str]]:
     ]
 
 
-def _row(part: Part, name: str) -> str:
-    text = part.evidence if part.fix is None else f"{part.evidence} → {part.fix}"
+def _row(part: Part, name: str, words: Callable[[Words], str]) -> str:
+    evidence = words(part.evidence)
+    text = evidence if part.fix is None else f"{evidence} → {words(part.fix)}"
     cell = one_line(text, _WIDTH).replace("|", "\\|")
     return f"| {name} | {_WORDS[part.ok]} | {part.seconds * 1000:.0f} | {cell} |"

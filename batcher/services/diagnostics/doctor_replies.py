@@ -11,12 +11,12 @@ from msgspec import Struct
 
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.lanes import RateHints
+from batcher.domain.messages import Cause, Words
 from batcher.domain.outcomes import Failure, Outcome, Success
 from batcher.domain.settings import Limits
 from batcher.domain.states import FailureKind, FaultKind, PauseReason, PauseScope
 from batcher.policy.classify.classify import ReplyContext, classify
 from batcher.policy.classify.error_body import SUCCESS, read_evidence, unwrapped
-from batcher.policy.classify.failures import fix_only
 from batcher.policy.lenient_json import NOT_JSON, read_json
 from batcher.policy.privacy.sanitize import one_line
 from batcher.services.diagnostics.doctor_report import CheckResult, bad, good, skipped, warning
@@ -38,30 +38,25 @@ _MOST_MODELS: Final = 500
 _WIDTH: Final = 300
 _REQUEST_IDS: Final = ("x-request-id", "request-id", "apim-request-id")
 
-_FIX_BASE_URL: Final = "check --base-url: it usually ends in /v1"
-_BY_FAULT: Final[Mapping[FaultKind, str]] = {
-    FaultKind.DNS: "check the host's name in --base-url, and the network (VPN, name server)",
-    FaultKind.REFUSED: (
-        "start the server, or correct host and port of --base-url; a firewall or proxy may also refuse"
-    ),
-    FaultKind.TLS: (
-        "check host and scheme of --base-url and this machine's date; for a company's own authority or a "
-        "self-signed certificate, give its PEM file with --ca-file FILE"
-    ),
+_FIX_BASE_URL: Final = Cause.WRONG_BASE_URL(location="")
+_BY_FAULT: Final[Mapping[FaultKind, Words]] = {
+    FaultKind.DNS: Cause.HOST_UNKNOWN(),
+    FaultKind.REFUSED: Cause.CONNECTION_REFUSED(),
+    FaultKind.TLS: Cause.TLS_FAILED(),
     FaultKind.CONNECT_TIMEOUT: (
         "a firewall may drop it, or a proxy may be needed (HTTPS_PROXY), or must not be used (NO_PROXY)"
     ),
-    FaultKind.TIMEOUT: "the model may still be loading: try again, or allow more time with --timeout S",
+    FaultKind.TIMEOUT: Cause.NO_REPLY_IN_TIME(),
     FaultKind.RESET: "a gateway in between cuts it off: see the server's or the proxy's log",
     FaultKind.STALE_CONNECTION: "try again",
-    FaultKind.REPLY_TOO_LARGE: f"this is not the reply of an API: {_FIX_BASE_URL}",
-    FaultKind.PROTOCOL: f"what listens there does not speak plain HTTP: {_FIX_BASE_URL}, with the right scheme",
+    FaultKind.REPLY_TOO_LARGE: Cause.NOT_AN_API(),
+    FaultKind.PROTOCOL: Cause.NOT_HTTP(),
     FaultKind.LOCAL: "raise the limit of open files (`ulimit -n 4096`), or free memory",
 }
-_BY_KIND: Final[Mapping[FailureKind, str]] = {
+_BY_KIND: Final[Mapping[FailureKind, Words]] = {
     FailureKind.RATE_LIMITED: "the limit is used up: wait a minute, and check who else uses this key",
     FailureKind.TRANSIENT: "the provider has a problem: try again later, and see its status page",
-    FailureKind.PERMANENT: "the endpoint rejects even this simple request: name another model with --model",
+    FailureKind.PERMANENT: Cause.SIMPLE_REQUEST_REJECTED(),
     FailureKind.BLOCKED: "see the provider's console",
 }
 
@@ -77,7 +72,7 @@ class ModelList(Struct, frozen=True, kw_only=True):
     ends_here: bool = False
 
 
-def fix_for_fault(kind: FaultKind | None) -> str:
+def fix_for_fault(kind: FaultKind | None) -> Words:
     """Return what to do if no reply came."""
     return _BY_FAULT[kind or FaultKind.REFUSED]
 
@@ -90,7 +85,7 @@ def read_models(result: Result, given: str | None, *, host: str, key_place: str 
     if names:
         return ModelList(check=good(_models_found(names, given)), models=names[:_MOST_MODELS])
     if names is not None:
-        fix = "load or deploy a model there, or name one with --model"
+        fix = Cause.NO_MODEL_SERVED()
         return ModelList(check=skipped("its list of models is empty") if given else bad("no model is served", fix))
     outcome = classify(result, path=MODELS, context=_nothing_known(host, key_place))
     evidence = _said(result, outcome)
@@ -98,9 +93,9 @@ def read_models(result: Result, given: str | None, *, host: str, key_place: str 
     if given is not None and not is_key and (result.status in _NO_LIST or isinstance(outcome, Success)):
         return ModelList(check=skipped(f"no list of models: {evidence}"))
     # Here a 404 is about the address: no model was requested, although the word is in the path.
-    fix = _FIX_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
-    fix = fix if is_key else f"{fix}; if the endpoint lists no models, name one with --model"
-    return ModelList(check=bad(evidence, fix), ends_here=is_key)
+    advised: Words = _FIX_BASE_URL if result.status in _NOT_THERE else _fix(outcome)
+    advised = advised if is_key else Cause.OR_NAME_A_MODEL(fix=advised)
+    return ModelList(check=bad(evidence, advised), ends_here=is_key)
 
 
 def choose_model(models: Sequence[str]) -> str | None:
@@ -140,17 +135,16 @@ def read_rejection(result: Result, *, host: str, key_place: str = "") -> CheckRe
         said = one_line(evidence.message, _WIDTH)
         return good(f"a request without messages is rejected: HTTP {result.status}, {said}")
     if result.status in SUCCESS and is_object and not evidence.message:
-        fix = "bad rows will be answered, and billed, as if they were good: check your rows with `batcher check`"
+        fix = Cause.BAD_ROWS_ANSWERED()
         return warning(f"a request without messages is accepted: HTTP {result.status}", fix)
     outcome = classify(result, path=CHAT, context=_nothing_known(host, key_place))
     if isinstance(outcome, Failure) and outcome.kind in {FailureKind.RATE_LIMITED, FailureKind.BLOCKED}:
         return bad(_said(result, outcome), _fix(outcome))
-    fix = (
-        "an error in a row looks like a fault of the server here, so bad rows are sent again and "
-        "again: see what is in between (a gateway, a proxy), and check your rows with `batcher check`"
-    )
     form = "in HTML" if evidence.is_html else "as JSON" if is_object else "not as JSON"
-    return bad(f"a request without messages is not rejected cleanly: HTTP {result.status}, {form}", fix)
+    return bad(
+        f"a request without messages is not rejected cleanly: HTTP {result.status}, {form}",
+        Cause.BAD_ROWS_RETRIED(),
+    )
 
 
 def read_limits(hints: RateHints, given: Limits) -> CheckResult:
@@ -174,7 +168,7 @@ def read_limits(hints: RateHints, given: Limits) -> CheckResult:
     says = f"announced: {', '.join(announced)}" if announced else "the reply announces no limits"
     if named:
         return good(f"{says}; given: {', '.join(named)}; the lower of each applies")
-    return good(says if announced else f"{says} and none is given (--rpm, --tpm): the rate adapts to refusals")
+    return good(says if announced else Cause.NO_LIMITS_KNOWN())
 
 
 def _models_found(names: Sequence[str], given: str | None) -> str:
@@ -214,13 +208,13 @@ def _said(reply: Reply, outcome: Outcome) -> str:
     return f"HTTP {reply.status}, {code}{one_line(outcome.message, _WIDTH)}{_request_id(reply)}"
 
 
-def _fix(outcome: Outcome) -> str:
+def _fix(outcome: Outcome) -> Words:
     if isinstance(outcome, Success):
         return _FIX_BASE_URL
     if outcome.pause is None:
         return _BY_KIND[outcome.kind]
-    fix = fix_only(outcome.pause.fix)
-    return f"{fix}; --model names another" if outcome.pause.reason is PauseReason.MODEL else fix
+    fix = outcome.pause.fix
+    return Cause.OR_ANOTHER_MODEL(fix=fix) if outcome.pause.reason is PauseReason.MODEL else fix
 
 
 def _request_id(reply: Reply) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 from msgspec import Struct
 
 from batcher.domain.lanes import RateHints
+from batcher.domain.messages import Words
 from batcher.domain.settings import JobSettings
 
 #: The checks; each depends on those before it.
@@ -15,9 +16,9 @@ class CheckResult(Struct, frozen=True, kw_only=True):
     """The result of one check. If `ok` is None, it was skipped and `evidence` says why."""
 
     ok: bool | None
-    evidence: str
+    evidence: Words
     #: How to correct it, or what to beware of; set if `ok` is False, and for a warning.
-    fix: str | None = None
+    fix: Words | None = None
 
 
 class Part(Struct, frozen=True, kw_only=True):
@@ -26,8 +27,8 @@ class Part(Struct, frozen=True, kw_only=True):
     name: str
     ok: bool | None
     seconds: float
-    evidence: str
-    fix: str | None = None
+    evidence: Words
+    fix: Words | None = None
 
 
 class Check(Part, frozen=True, kw_only=True, omit_defaults=False):
@@ -59,21 +60,21 @@ class Findings(Struct, frozen=True, kw_only=True):
     proxy: str | None
 
 
-def skipped(why: str) -> CheckResult:
+def skipped(why: Words) -> CheckResult:
     """The check was not tried."""
     return CheckResult(ok=None, evidence=why)
 
 
-def good(evidence: str) -> CheckResult:
+def good(evidence: Words) -> CheckResult:
     """The check passed."""
     return CheckResult(ok=True, evidence=evidence)
 
 
-def warning(evidence: str, fix: str) -> CheckResult:
+def warning(evidence: str, fix: Words) -> CheckResult:
     """The check passed, but `fix` says what to beware of."""
     return CheckResult(ok=True, evidence=f"warning: {evidence}", fix=fix)
 
 
-def bad(evidence: str, fix: str) -> CheckResult:
+def bad(evidence: Words, fix: Words) -> CheckResult:
     """The check failed; `fix` would correct it."""
     return CheckResult(ok=False, evidence=evidence, fix=fix)

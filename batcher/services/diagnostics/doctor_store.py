@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from batcher.domain.errors import BatcherError
+from batcher.domain.messages import Cause, Words
 from batcher.files.writing import check_target
 from batcher.services.diagnostics.doctor_report import CheckResult, bad, good
 from batcher.services.runs.descriptors import raise_limit
@@ -26,23 +27,23 @@ def examine_store(path: str) -> CheckResult:
         free = shutil.disk_usage(place.parent).free
         problem = None if exists(path) else _place_problem(place)
     except OSError as error:
-        return bad(f"{place.parent} cannot be read: {error.strerror}", "name another store with --db")
+        return bad(f"{place.parent} cannot be read: {error.strerror}", Cause.OTHER_STORE())
     if problem is not None:
-        return bad(problem, "name another store with --db")
+        return bad(problem, Cause.OTHER_STORE())
     descriptors = raise_limit()
     facts += [f"log {_size(log_size(path))}", f"{_size(free)} free", f"{descriptors:,} open files"]
     state, fix = _soundness(path)
-    evidence = "; ".join([state, *facts])
+    evidence = Cause.STORE_FACTS(state=state, facts="; ".join(facts))
     if fix is not None:
         return bad(evidence, fix)
     if free < _LEAST_FREE:
-        return bad(evidence, f"free some space on the disk of {path}, or name a store elsewhere with --db")
+        return bad(evidence, Cause.STORE_SPACE(path=path))
     if descriptors < _LEAST_DESCRIPTORS:
         return bad(evidence, "raise the limit of open files: `ulimit -n 4096`")
     return good(evidence)
 
 
-def _place_problem(place: Path) -> str | None:
+def _place_problem(place: Path) -> Words | None:
     """Return why no store could be created there."""
     try:
         check_target(place)
@@ -51,14 +52,14 @@ def _place_problem(place: Path) -> str | None:
     return None
 
 
-def _soundness(path: str) -> tuple[str, str | None]:
+def _soundness(path: str) -> tuple[Words, Words | None]:
     """Return a description of the store, and how to correct it if it is damaged."""
     if not exists(path):
-        return f"{path} does not exist yet; `batcher run FILE` creates it", None
+        return Cause.STORE_TO_COME(path=path), None
     try:
         found = check(path)
     except BatcherError as error:
-        return error.message, error.hint or "see `batcher db check`"
+        return error.message, error.hint or Cause.SEE_DB_CHECK()
     if not found.ok:
         fix = f"put a backup in its place; without one, `{RECOVERY}` saves what can be read"
         return f"{path} is damaged: {found.problems[0]}", fix

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypedDict
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
 from batcher.domain.lanes import StoredLane
+from batcher.domain.messages import Words
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
-from batcher.policy.output.same_failure import fix_for
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Store
 from batcher.services.results.places import errors_beside
@@ -21,6 +21,15 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
 from batcher.store.reports import job_counts
 from batcher.worker.snapshot import Snapshot, decode, decode_lane
+
+
+class PausedStatus(TypedDict):
+    """Why it waits for a person, and how to end that."""
+
+    reason: str
+    message: str
+    fix: Words
+    since: str
 
 
 class LaneStatus(Struct, frozen=True, kw_only=True):
@@ -35,7 +44,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     utilization: float | None
     in_flight: int
     cooling_until: str | None
-    paused: dict[str, str] | None
+    paused: PausedStatus | None
 
 
 class TokenTotals(Struct, frozen=True, kw_only=True):
@@ -55,7 +64,7 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     #: The base URL, with `…` in place of what may be a key, and the variable that holds the key.
     endpoint: str
     key_env: str
-    paused: dict[str, str] | None
+    paused: PausedStatus | None
     counts: dict[str, int]
     cached: int
     attempts: int
@@ -265,11 +274,16 @@ def _pause_of_model(paused: list[tuple[str, Pause | None]], model: str) -> Pause
     return _pause_of_all([each for of, each in paused if of == model])
 
 
-def _paused_json(pause: Pause | None, job: Job) -> dict[str, str] | None:
+def _paused_json(pause: Pause | None, job: Job) -> PausedStatus | None:
     if pause is None:
         return None
     since = timestamp(pause.since) or ""
-    return {"reason": pause.reason, "message": pause.message, "fix": fix_for(pause.fix, job.id), "since": since}
+    return {
+        "reason": pause.reason,
+        "message": pause.message,
+        "fix": pause.fix.replaced(job=job.id),
+        "since": since,
+    }
 
 
 def _counts_json(counts: Counts) -> dict[str, int]:

@@ -7,6 +7,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, JobId, LaneId, RouteId
 from batcher.domain.jobs import Pause, key_ref
+from batcher.domain.messages import decode, encode
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseScope
 from batcher.store.schema import pauses
@@ -19,7 +20,7 @@ def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> N
         "ref": ref,
         "reason": cause.reason.value,
         "message": cause.message,
-        "fix": cause.fix,
+        "fix": encode(cause.fix),
         "since": now,
         "failure": cause.failure,
     }
@@ -39,7 +40,7 @@ def in_force(connection: Connection) -> list[Pause]:
             ref=row.ref,
             reason=row.reason,
             message=row.message,
-            fix=row.fix,
+            fix=decode(row.fix),
             since=row.since,
         )
         for row in connection.execute(query)

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from batcher.domain.events import SendingPaused
 from batcher.domain.jobs import key_ref
+from batcher.domain.messages import Cause, Message
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FaultKind, PauseReason, PauseScope
 from batcher.ports import Events, Queue
@@ -13,12 +14,9 @@ from batcher.worker.settler import Settler
 
 #: What to do about an endpoint that does not answer, by the last failure.
 _FIXES = {
-    FaultKind.TLS.value: (
-        "check the host's name and its certificate; a company's own authority needs `--ca-file FILE`, and "
-        "`batcher doctor` shows what is wrong"
-    ),
-    FaultKind.DNS.value: "check --base-url (the host's name) and the network",
-    FaultKind.TIMEOUT.value: "see whether the server is overloaded; a longer --timeout may help",
+    FaultKind.TLS.value: Cause.UNREACHABLE_TLS,
+    FaultKind.DNS.value: Cause.UNREACHABLE_DNS,
+    FaultKind.TIMEOUT.value: Cause.UNREACHABLE_TIMEOUT,
 }
 
 
@@ -140,7 +138,7 @@ def silent(lane: Lane, seconds: float) -> PauseCause:
         scope=PauseScope.LANE,
         reason=PauseReason.ENDPOINT,
         message=f"{lane.endpoint.base_url}: {model} answered nothing for {seconds:.0f} s{_last_words(lane)}",
-        fix="see the provider's status page; `batcher resume -v` continues and shows the result of every attempt",
+        fix=Cause.SILENT(),
     )
 
 
@@ -149,7 +147,6 @@ def _last_words(lane: Lane) -> str:
     return f"; the last failure: {lane.last_failure.message}" if lane.last_failure is not None else ""
 
 
-def _fix_of(failure: Failure | None) -> str:
+def _fix_of(failure: Failure | None) -> Message:
     code = failure.code if failure is not None else ""
-    check = _FIXES.get(code, "check --base-url and the network")
-    return f"{check}, then `batcher resume`; with another address `batcher resume --base-url URL`"
+    return _FIXES.get(code, Cause.UNREACHABLE)()

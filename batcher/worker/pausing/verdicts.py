@@ -10,12 +10,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.domain.ids import RequestId, RouteId
+from batcher.domain.messages import Cause
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import Decision, Requeue, Settlement
 from batcher.domain.states import FailureKind, PauseReason, PauseScope
 from batcher.policy.classify.error_codes import FORMAT_MISSED
-from batcher.policy.classify.failures import OTHER_PATHS_ANSWER
 from batcher.policy.classify.structured_output import CODE as INVALID_OUTPUT
 from batcher.policy.output.same_failure import how_to_fix
 from batcher.policy.retry.decide import decide
@@ -276,7 +276,7 @@ class Verdicts:
             scope=PauseScope.ROUTE,
             reason=PauseReason.FORMAT if last.code in _OF_FORMAT else PauseReason.SAME_FAILURE,
             message=f"{len(of_held)} rows in a row failed alike on {route.route.path}: {last.message}",
-            fix=how_to_fix(last, job=route.route.job_id),
+            fix=how_to_fix(last),
             failure=failure,
         )
 
@@ -304,7 +304,7 @@ class Verdicts:
             found = replace(cause, scope=scope)
             if not any(covers(found, route.lane, each.lane) for each in answered):
                 return found
-        fix = OTHER_PATHS_ANSWER if cause.scope is PauseScope.ENDPOINT else cause.fix
+        fix = Cause.OTHER_PATHS_ANSWER() if cause.scope is PauseScope.ENDPOINT else cause.fix
         return replace(cause, scope=PauseScope.ROUTE, fix=fix)
 
     def _stop(self, route: RouteRun) -> None:

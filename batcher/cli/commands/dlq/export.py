@@ -6,6 +6,7 @@ import click
 
 from batcher.cli.commands.dlq.selection import LetterSelection, no_store, selection_options
 from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.messages import plain_words
 from batcher.cli.terminal.output import display_path, letter_count, note
 from batcher.cli.terminal.streams import StdoutWriter
 from batcher.files.writing import is_stdout
@@ -47,6 +48,6 @@ def export(session: Session, *, selection: LetterSelection, output: str, force: 
         note(f"{letters} → stdout")
         return
     note(f"{letters} → {display_path(output)}")
-    options = f" {done.endpoint}" if done.endpoint else ""
+    options = f" {plain_words(done.endpoint)}" if done.endpoint else ""
     # Without an edit, the file may equal the job's own file; without --new nothing would be sent then.
     note(f"next: fix the lines, then batcher run {shlex.quote(display_path(output))} --new{options}")

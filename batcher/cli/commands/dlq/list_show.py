@@ -7,6 +7,7 @@ import msgspec
 
 from batcher.cli.commands.dlq.selection import REQUEST, LetterSelection, filter_options, no_store
 from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import number, print_json, say, say_verbatim, table
 from batcher.domain.ids import RequestId
 from batcher.policy.privacy.sanitize import one_line
@@ -88,7 +89,7 @@ def _say_list(listed: "DeadLetterList") -> None:
     say()
     advised = dict.fromkeys((letter.code, letter.advice) for letter in listed.data)
     for code, text in list(advised)[:_ADVISED]:
-        say(f"{code}: {text}")
+        say(f"{code}: {words(text or '')}")
     if len(advised) > _ADVISED:
         others = len(advised) - _ADVISED
         causes = "1 other cause" if others == 1 else f"{others} other causes"
@@ -130,7 +131,7 @@ def _say_shown(shown: "ShownLetter") -> None:
     _say_body(bytes(shown.body))
     if shown.advice is not None:
         say()
-        say(f"→ {shown.advice}")
+        say(f"→ {words(shown.advice)}")
 
 
 def _history_row(sending: "AttemptEntry") -> list[str]:

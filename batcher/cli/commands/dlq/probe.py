@@ -8,6 +8,7 @@ from batcher.cli.flows import event_log, signals
 from batcher.cli.flows.submit import check_credentials
 from batcher.cli.params.session import Session
 from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import note, number, say
 from batcher.domain.events import Event
 from batcher.domain.ids import JobId
@@ -112,7 +113,7 @@ def _say_failed(probed: ProbeResult) -> None:
     status = "" if request.status is None else f"{request.status} "
     message = one_line(request.message, _MAX_TEXT_LENGTH)
     say(f"request {request.request} failed again: {status}{request.code}: {message}")
-    say(f"→ {request.advice}")
+    say(f"→ {words(request.advice or '')}")
     say(f"next: batcher dlq show {request.request}")
 
 
@@ -121,6 +122,6 @@ def _say_open(probed: ProbeResult) -> None:
     say(f"request {request.request} was not answered; it is {request.state}")
     if paused is not None:
         say(f"paused: {paused['message']}")
-        say(f"  → {paused['fix']}")
+        say(f"  → {words(paused['fix'])}")
     if request.state is not RequestState.CANCELLED:
         say(f"next: batcher resume {request.job}")

@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING
 import click
 
 from batcher.cli.params.session import Session, shared
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import letter_count, number, print_json, say
 from batcher.policy.privacy.sanitize import one_line
 
 if TYPE_CHECKING:
-    from batcher.services.dead_letters.summarize import Cause, DeadLetterSummary
+    from batcher.services.dead_letters.summarize import CauseEntry, DeadLetterSummary
 
 _EPILOG = """\b
 Examples:
@@ -47,10 +48,10 @@ def _say(found: "DeadLetterSummary") -> None:
     say(f"{letter_count(found.total)} of {len(found.data)} {'cause' if len(found.data) == 1 else 'causes'}")
 
 
-def _say_cause(cause: "Cause") -> None:
+def _say_cause(cause: "CauseEntry") -> None:
     example = cause.example
     status = "no reply" if cause.status is None else f"HTTP {cause.status}"
-    say(f"{letter_count(cause.count)}: {one_line(cause.code, _ID_WIDTH)}: {cause.advice}")
+    say(f"{letter_count(cause.count)}: {one_line(cause.code, _ID_WIDTH)}: {words(cause.advice)}")
     say(f"  {cause.kind}, {status}; {number(cause.sent)} of {number(cause.count)} sent")
     models = ", ".join(one_line(model, _ID_WIDTH) for model in cause.models if model) or "no model"
     say(f"  {models} at {', '.join(cause.endpoints)} ({', '.join(cause.urls)})")

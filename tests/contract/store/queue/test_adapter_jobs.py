@@ -6,10 +6,12 @@ from sqlalchemy import text
 from batcher.domain.errors import UnknownJob
 from batcher.domain.jobs import key_ref
 from batcher.domain.lanes import Charging, KnownLimits, LaneKey, LaneMemory, StoredLane
+from batcher.domain.messages import Cause
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import ChargeRule, JobState, PauseReason, PauseScope
 from batcher.store.jobs import jobs
 from batcher.store.queue import pauses
+from tests.support.messages import words
 from tests.support.stores import (
     LANE,
     SECOND,
@@ -99,7 +101,10 @@ async def test_time_worked_adds_up(database, queue):
 
 
 CAUSE = PauseCause(
-    scope=PauseScope.KEY, reason=PauseReason.CREDENTIALS, message="the key is refused", fix="set OPENAI_API_KEY"
+    scope=PauseScope.KEY,
+    reason=PauseReason.CREDENTIALS,
+    message="the key is refused",
+    fix=Cause.KEY_REFUSED(place=""),
 )
 
 
@@ -108,10 +113,13 @@ async def test_a_pause_stays_in_force_in_its_first_words_until_a_person_ends_it(
     ref = key_ref(job.endpoint_id, job.key_name)
     await queue.pause(CAUSE, ref)
     clock.at += SECOND
-    await queue.pause(PauseCause(scope=CAUSE.scope, reason=CAUSE.reason, message="again", fix="again"), ref)
+    await queue.pause(
+        PauseCause(scope=CAUSE.scope, reason=CAUSE.reason, message="again", fix=Cause.CANNOT_SEND()), ref
+    )
     with database.read() as connection:
         (pause,) = pauses.in_force(connection)
     assert (pause.message, pause.since, pause.reason) == ("the key is refused", START, "credentials")
+    assert pause.fix == CAUSE.fix
     with database.write() as connection:
         ended = pauses.end_for(
             connection,
@@ -124,6 +132,16 @@ async def test_a_pause_stays_in_force_in_its_first_words_until_a_person_ends_it(
         )
         assert ended == 1
         assert pauses.in_force(connection) == []
+
+
+async def test_the_fix_of_a_pause_that_an_earlier_version_stored_is_shown_as_it_is(database, queue):
+    job = submit_rows(database, rows_named("a"))
+    await queue.pause(CAUSE, key_ref(job.endpoint_id, job.key_name))
+    old = "add credit in the provider's console, then run `batcher resume`"
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE pauses SET fix = ?", (old,))
+        (pause,) = pauses.in_force(connection)
+    assert words(pause.fix, job=job.id) == old
 
 
 async def test_a_pause_may_begin_again_after_it_ended(database, queue):

@@ -12,6 +12,7 @@ from batcher.services.diagnostics.bundle import BundleOptions, write_bundle
 from tests.support.commands import batcher, chat, job_file, line
 from tests.support.endpoints import Says, endpoint, error
 from tests.support.jobs import rows, run_job, store_in
+from tests.support.messages import words
 
 KEY = "sk-proj-canary0Bundle1Key2xyz9"
 SECRET = "Jane's diagnosis is lupus"
@@ -116,7 +117,14 @@ def test_the_same_store_gives_the_same_bytes_but_for_the_time(failed):
     with store_in(failed) as database:
         for name in ("three.zip", "four.zip"):
             done = write_bundle(
-                database, BundleOptions(), Path(name), now=1_700_000_000_000_000, zone=UTC, environ={}, force=False
+                database,
+                BundleOptions(),
+                Path(name),
+                now=1_700_000_000_000_000,
+                zone=UTC,
+                environ={},
+                force=False,
+                words=words,
             )
             packed.append(Path(name).read_bytes())
             assert done.bytes == len(packed[-1])

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from batcher.clock import SystemClock
 from batcher.domain.lanes import KnownLimits, LaneKey, LaneMemory
+from batcher.domain.messages import Cause
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.services.runs.status import timestamp
@@ -147,7 +148,10 @@ def test_of_a_finished_job_the_errors_file_is_named_where_rows_died(folder, of, 
 def test_a_pause_shows_its_reason_its_message_and_what_mends_it(folder):
     job = run_job(folder, rows(pending=1))
     cause = PauseCause(
-        scope=PauseScope.JOB, reason=PauseReason.CREDENTIALS, message="Incorrect API key", fix="give another key"
+        scope=PauseScope.JOB,
+        reason=PauseReason.CREDENTIALS,
+        message="Incorrect API key",
+        fix=Cause.TEXT(text="give another key"),
     )
     with store_in(folder) as database, database.write() as connection:
         pauses.begin(connection, cause, str(job.id), now=START)

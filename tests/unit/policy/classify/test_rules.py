@@ -4,6 +4,7 @@ import pytest
 
 from batcher.domain.states import FailureKind, PauseReason, PauseScope, RefusalCause
 from batcher.policy.classify.classify import ReplyContext
+from tests.support.messages import words
 from tests.support.replies import (
     BUSY,
     FRESH,
@@ -45,7 +46,7 @@ def test_a_code_of_money_pauses_the_key_at_any_status_and_in_either_place(code, 
     assert found.kind is PAUSE
     assert found.pause is not None
     assert found.pause.scope is PauseScope.KEY
-    assert "batcher resume" in found.pause.fix
+    assert "batcher resume" in words(found.pause.fix, job=1)
 
 
 @pytest.mark.parametrize(
@@ -239,11 +240,11 @@ def test_no_api_at_the_address_is_the_base_urls_then_the_paths_then_an_outage(st
     first = failure(status, body, context=FRESH)
     assert first.pause is not None
     assert (first.pause.scope, first.pause.reason) == (PauseScope.ENDPOINT, PauseReason.ENDPOINT)
-    assert "--base-url" in first.pause.fix
+    assert "--base-url" in words(first.pause.fix, job=1)
     path = failure(status, body, context=KNOWN)
     assert path.pause is not None
     assert (path.pause.scope, path.pause.reason) == (PauseScope.ROUTE, PauseReason.ENDPOINT)
-    assert "--base-url" not in path.pause.fix
+    assert "--base-url" not in words(path.pause.fix, job=1)
     later = failure(status, body, context=BUSY)
     assert (later.kind, later.outage) == (RETRY, True)
 
@@ -273,8 +274,8 @@ def test_half_an_answer_is_no_outage():
 def test_a_redirect_names_where_it_leads_without_its_query():
     found = failure(302, b"", {"location": "https://login.example.org/?token=abc"}, context=FRESH)
     assert found.pause is not None
-    assert "https://login.example.org/" in found.pause.fix
-    assert "abc" not in found.pause.fix
+    assert "https://login.example.org/" in words(found.pause.fix, job=1)
+    assert "abc" not in words(found.pause.fix, job=1)
 
 
 @pytest.mark.parametrize("status", [400, 403, 406, 410])
@@ -323,14 +324,14 @@ def test_a_proxy_that_wants_a_login_pauses_the_endpoint():
     found = failure(407, PAGE, context=BUSY)
     assert found.pause is not None
     assert found.pause.scope is PauseScope.ENDPOINT
-    assert "HTTP_PROXY for an http:// base URL" in found.pause.fix
+    assert "HTTP_PROXY for an http:// base URL" in words(found.pause.fix, job=1)
 
 
 def test_a_bad_key_pauses_whatever_was_answered_before():
     found = failure(401, openai_error("invalid_api_key"), context=BUSY)
     assert found.pause is not None
     assert (found.pause.scope, found.pause.reason) == (PauseScope.KEY, PauseReason.CREDENTIALS)
-    assert "--api-key-env" in found.pause.fix
+    assert "--api-key-env" in words(found.pause.fix, job=1)
 
 
 @pytest.mark.parametrize("code", ["slow_down", "ramp_limit_exceeded"])

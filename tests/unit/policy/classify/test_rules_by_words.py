@@ -3,6 +3,7 @@
 import pytest
 
 from batcher.domain.states import FailureKind, PauseReason, PauseScope, RefusalCause
+from tests.support.messages import words
 from tests.support.replies import BUSY, FRESH, KNOWN, failure, openai_error, openrouter_error
 
 RETRY, RETRY_AT = FailureKind.TRANSIENT, FailureKind.RATE_LIMITED
@@ -91,7 +92,7 @@ def test_an_unknown_model_calls_for_a_pause_of_its_lane(status, body, context):
 def test_a_moved_api_names_the_new_address():
     found = failure(410, {"error": MOVED}, context=BUSY)
     assert found.pause is not None
-    assert "https://router.huggingface.co)" in found.pause.fix
+    assert "https://router.huggingface.co)" in words(found.pause.fix, job=1)
     assert found.pause.message == MOVED
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from batcher.policy.output.advice import Means, advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, Overflow, together
+from tests.support.messages import words
 
 
 @pytest.mark.parametrize(
@@ -41,18 +42,18 @@ from batcher.policy.wording.token_overflow import Figures, Overflow, together
     ],
 )
 def test_each_cause_has_its_own_way_out(code, kind, status, says):
-    text = advice(code, kind, status)
+    text = words(advice(code, kind, status))
     assert says in text
     assert "{" not in text
     assert "  " not in text
 
 
 def test_the_command_names_the_code_it_is_about():
-    assert "--code http_502" in advice("http_502", "transient", 502)
+    assert "--code http_502" in words(advice("http_502", "transient", 502))
 
 
 def test_a_code_that_a_shell_would_read_is_quoted():
-    assert "--code '$(reboot); x'" in advice("$(reboot); x", "permanent", 400)
+    assert "--code '$(reboot); x'" in words(advice("$(reboot); x", "permanent", 400))
 
 
 @pytest.mark.parametrize(
@@ -65,11 +66,11 @@ def test_a_code_that_a_shell_would_read_is_quoted():
     ],
 )
 def test_a_body_at_fault_is_mended_by_a_command(code, command):
-    assert f"`{command}`" in advice(code, "permanent", 400)
+    assert f"`{command}`" in words(advice(code, "permanent", 400))
 
 
 def test_the_options_that_mean_the_letters_can_be_given():
-    text = advice("http_502", "transient", 502, means=Means(which="--job 3 --code http_502"))
+    text = words(advice("http_502", "transient", 502, means=Means(which=by_code("http_502").replaced(job=3))))
     assert "`batcher dlq retry --job 3 --code http_502`" in text
 
 
@@ -82,13 +83,13 @@ CONTEXT = (
 
 def test_figures_come_first():
     figures = Figures(longest=9310, least_limit=8192, most_limit=8192)
-    assert advice_in_figures("context_length_exceeded", figures, means=Means(which=by_code("c"))) == CONTEXT
-    assert advice_in_figures("a_code_of_tomorrow", figures, means=Means(which=by_code("c"))) == CONTEXT
+    assert words(advice_in_figures("context_length_exceeded", figures, means=Means(which=by_code("c")))) == CONTEXT
+    assert words(advice_in_figures("a_code_of_tomorrow", figures, means=Means(which=by_code("c")))) == CONTEXT
 
 
 def test_a_rate_limit_that_is_too_small_can_be_raised():
     figures = Figures(longest=35210, least_limit=10000, most_limit=30000)
-    text = advice_in_figures("request_too_large", figures, means=Means(which=by_code("request_too_large")))
+    text = words(advice_in_figures("request_too_large", figures, means=Means(which=by_code("request_too_large"))))
     assert text.startswith("longest 35,210 tokens, limit 10,000 to 30,000: lower max_tokens")
     assert "limit raised" in text
 

@@ -5,6 +5,7 @@ import pytest
 from batcher.domain.outcomes import Failure
 from batcher.domain.states import FailureKind
 from batcher.policy.output.same_failure import how_to_fix
+from tests.support.messages import words
 
 RENAMED = (
     "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead."
@@ -39,9 +40,9 @@ RENAMED = (
 )
 def test_the_fix_names_the_edit(message: str, param: str, options: str) -> None:
     failure = Failure(kind=FailureKind.PERMANENT, code="any", message=message, param=param)
-    assert f"`batcher dlq retry --job 7 {options}`" in how_to_fix(failure, job=7)
+    assert f"`batcher dlq retry --job 7 {options}`" in words(how_to_fix(failure), job=7)
 
 
 def test_answers_that_all_miss_their_format_can_be_taken_unchecked() -> None:
     failure = Failure(kind=FailureKind.TRANSIENT, code="invalid_output", message="the answer is not JSON")
-    assert "`batcher resume 7 --no-validate-output`" in how_to_fix(failure, job=7)
+    assert "`batcher resume 7 --no-validate-output`" in words(how_to_fix(failure), job=7)

@@ -11,9 +11,11 @@ import click
 import pytest
 
 from batcher.cli import cli
+from batcher.domain.messages import Cause
 from batcher.policy.output import advice as advice_module
 from batcher.policy.output.advice import Means, advice
 from tests.support.commands import batcher, chat, job_file, line
+from tests.support.messages import words
 from tests.support.programs import jobs_now, provider, rows, run_on
 
 PACKAGE = Path(advice_module.__file__).parents[2]
@@ -22,9 +24,10 @@ COMMAND = re.compile(r"`batcher ([^`]+)`")
 SAMPLES = {
     "{which}": "--job 1 --code timeout",
     "{export}": "--job 1",
-    "{jobs}": " 1",
-    "{endpoint}": " --simulate",
-    "{model}": "m",
+    "{job}": "1",
+    "{jobs:spaced}": " 1",
+    "{endpoint:spaced}": " --simulate",
+    "{model:shell}": "m",
     "{maximum}": "max_tokens=5",
     "{edit}": "--unset seed",
     "{request}": "1",
@@ -207,10 +210,16 @@ def test_a_word_of_an_advice_is_never_sent_as_a_value(edit: str) -> None:
 
 def test_every_text_of_advice_is_filled() -> None:
     means = Means(
-        which="--job 1", export="17", request="17", jobs="1", endpoint="--simulate", model="m", edit="--unset seed"
+        which=Cause.SELECTION(job=1),
+        export=Cause.SELECTION(request=17),
+        request="17",
+        jobs="1",
+        endpoint=Cause.ENDPOINT(is_simulated=True),
+        model="m",
+        edit=Cause.EDIT_UNSET(path="seed"),
     )
     for code in (*advice_module._BY_CODE, "a_code_of_tomorrow"):
-        text = advice(code, "permanent", 400, means=means)
+        text = words(advice(code, "permanent", 400, means=means))
         assert "{" not in text
         for command in COMMAND.findall(text):
             parsed(command)

@@ -1,0 +1,26 @@
+"""Word messages for the terminal: options are flags, and advised commands reach this command's store."""
+
+from batcher.cli.store_options import completed
+from batcher.domain.messages import Message, Words
+from batcher.messages import render
+
+
+def words(text: Words) -> str:
+    """Return the text of a message; commands in it repeat `--db` and `--config` of this command."""
+    return completed(plain_words(text))
+
+
+def plain_words(text: Words) -> str:
+    """Return the text of a message without paths of this machine, for a file that is sent to others."""
+    return render(text, _flag)
+
+
+def worded(value: object) -> str:
+    """Return the text of a message in a JSON document."""
+    if not isinstance(value, Message):
+        raise NotImplementedError(type(value).__name__)
+    return words(value)
+
+
+def _flag(flag: str, placeholder: str) -> str:
+    return f"{flag} {placeholder}" if placeholder else flag
