@@ -4,43 +4,24 @@ Measured per row in groups of 200: ordinary Core costs 40 to 47 µs; compiled on
 What remains of SQLAlchemy costs 20 µs per statement, and a runner settles in small batches; hence the cursor.
 """
 
-import sqlite3
 from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import itemgetter
-from typing import Any, cast
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, CompoundSelect, Connection, Select, bindparam, func, literal_column, select
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import CompoundSelect, Connection, Select, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.sql.selectable import SelectBase
 
-_DIALECT = sqlite.dialect(paramstyle="qmark")
+from batcher.store.dialect import RowsAsJson
+
 #: Rows per INSERT, largest first. There are few sizes, so that the driver keeps each one prepared.
 _BULKS = (64, 32, 16, 8, 4, 2, 1)
-
-
-def literal(value: str | int) -> ColumnElement[Any]:
-    """Return a constant written into the statement: SQLite uses a partial index only if it sees the constant."""
-    return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
-
-
-def id_list(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
-    """Return the numbers of a JSON list as a subquery. PostgreSQL: `= ANY(:ids)`."""
-    return select(func.json_each(bindparam(name)).table_valued("value").c.value)
-
-
-def as_json_array(numbers: Iterable[int]) -> str:
-    """Return the JSON list that the subquery reads: any number of values in one parameter.
-
-    SQLite allows 32,766 parameters.
-    """
-    return msgspec.json.encode(list(numbers)).decode()
 
 
 def _arranger(order: list[int], given: int) -> Callable[[tuple[Any, ...]], tuple[Any, ...]] | None:
@@ -62,33 +43,59 @@ def _row_type(statement: ClauseElement) -> Callable[[tuple[Any, ...]], Any]:
     return make
 
 
-class Compiled:
-    """One statement: its SQL text and the order of its parameters, all known before the first row.
+class _EngineText:
+    """A statement for one engine: its SQL, and how given values come into the order of its parameters."""
 
-    `names` are the bind parameters in the order in which callers give values.
-    """
-
-    def __init__(self, statement: Executable, *names: str) -> None:
-        assert isinstance(statement, ClauseElement)  # noqa: S101 - for the type checker: every Executable here is
-        compiled = statement.compile(dialect=_DIALECT)
+    def __init__(self, statement: ClauseElement, names: Sequence[str], connection: Connection) -> None:
+        compiled = statement.compile(dialect=connection.dialect)
         assert isinstance(compiled, SQLCompiler)  # noqa: S101 - for the type checker
         self.sql = str(compiled)
         #: Values that the dialect adds: SQLite's LIMIT comes with an OFFSET of 0.
         own = [
             name for name in compiled.positiontup or () if name not in names and compiled.params[name] is not None
         ]
-        self._own = tuple(compiled.params[name] for name in own)
+        self.own = tuple(compiled.params[name] for name in own)
         known = [*names, *own]
         order = [known.index(name) for name in compiled.positiontup or ()]
-        self._arrange = _arranger(order, len(names))
+        self.arrange = _arranger(order, len(names))
+
+    def arranged(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Bring the values of each row into the order of the parameters."""
+        arrange, own = self.arrange, self.own
+        return list(rows) if arrange is None else [arrange(row + own) for row in rows]
+
+
+class Compiled:
+    """One statement, compiled once for each engine: its SQL text and the order of its parameters.
+
+    `names` are the bind parameters in the order in which callers give values.
+    """
+
+    def __init__(self, statement: Executable, *names: str) -> None:
+        assert isinstance(statement, ClauseElement)  # noqa: S101 - for the type checker: every Executable here is
+        self._statement = statement
+        self._names = names
+        #: By the engine's name. Two threads may compile the same text, and either may stay.
+        self._texts: dict[str, _EngineText] = {}
         self._row = _row_type(statement)
+
+    def _text(self, connection: Connection) -> _EngineText:
+        text = self._texts.get(connection.dialect.name)
+        if text is None:
+            text = _EngineText(self._statement, self._names, connection)
+            self._texts[connection.dialect.name] = text
+        return text
+
+    def sql(self, connection: Connection) -> str:
+        """Return the statement in the words of the connection's engine."""
+        return self._text(connection).sql
 
     def each(self, connection: Connection, *values: Any) -> Iterator[Any]:  # noqa: ANN401 - bind values
         """Yield the selected rows as named tuples, one row in memory at a time."""
         try:
             yield from map(self._row, self._execute(connection, values))
-        except sqlite3.Error as error:
-            raise _wrapped(self.sql, error) from error
+        except _driver_error(connection) as error:
+            raise _wrapped(connection, self.sql(connection), error) from error
 
     def rows(self, connection: Connection, *values: Any) -> list[Any]:  # noqa: ANN401 - bind values
         """Return the selected rows at once."""
@@ -105,34 +112,36 @@ class Compiled:
 
     def run(self, connection: Connection, *values: Any) -> int:  # noqa: ANN401 - bind values
         """Execute once; return how many rows of the table changed."""
-        return self._execute(connection, values).rowcount
+        return int(self._execute(connection, values).rowcount)
 
     def many(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
         """Execute for every row; return how many rows of the table changed."""
-        arranged = self._arranged(rows)
+        text = self._text(connection)
+        arranged = text.arranged(rows)
         if not arranged:
             return 0
         cursor = _cursor(connection)
         try:
-            return cursor.executemany(self.sql, arranged).rowcount
-        except sqlite3.Error as error:
-            raise _wrapped(self.sql, error) from error
+            cursor.executemany(text.sql, arranged)
+        except _driver_error(connection) as error:
+            raise _wrapped(connection, text.sql, error) from error
+        return int(cursor.rowcount)
 
-    def _arranged(self, rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        return list(rows) if self._arrange is None else [self._arrange(row + self._own) for row in rows]
-
-    def _execute(self, connection: Connection, values: tuple[Any, ...]) -> sqlite3.Cursor:
-        arranged = values if self._arrange is None else self._arrange(values + self._own)
+    def _execute(self, connection: Connection, values: tuple[Any, ...]) -> Any:  # noqa: ANN401 - the driver's cursor
+        text = self._text(connection)
+        arranged = values if text.arrange is None else text.arrange(values + text.own)
+        cursor = _cursor(connection)
         try:
-            return _cursor(connection).execute(self.sql, arranged)
-        except sqlite3.Error as error:
-            raise _wrapped(self.sql, error) from error
+            cursor.execute(text.sql, arranged)
+        except _driver_error(connection) as error:
+            raise _wrapped(connection, text.sql, error) from error
+        return cursor
 
 
 def as_json_rows(statement: Select[Any] | CompoundSelect[Any]) -> Select[Any]:
     """Select the rows of a statement as one JSON text: a list of lists."""
     inner = statement.subquery()
-    return select(func.json_group_array(func.json_array(*inner.c)))
+    return select(RowsAsJson(*inner.c))
 
 
 class CompiledJson(Compiled):
@@ -161,30 +170,49 @@ class CompiledInsert(Compiled):
 
     def __init__(self, statement: Executable, *names: str, bulks: Sequence[int] = _BULKS) -> None:
         super().__init__(statement, *names)
-        head, tail = self.sql.split(" VALUES ", 1)
-        end = tail.index(")") + 1
-        self._texts = {size: f"{head} VALUES {', '.join([tail[:end]] * size)}{tail[end:]}" for size in bulks}
+        self._sizes = bulks
+        #: By the engine's name and the number of rows.
+        self._bulks: dict[tuple[str, int], str] = {}
 
     def all(self, connection: Connection, rows: Iterable[tuple[Any, ...]]) -> int:
         """Insert every row; return how many rows were new."""
-        given, at, inserted = self._arranged(rows), 0, 0
+        given, at, inserted = self._text(connection).arranged(rows), 0, 0
         cursor = _cursor(connection)
-        for size, text in self._texts.items():
+        for size in self._sizes:
             while len(given) - at >= size:
+                sql = self._bulk(connection, size)
                 values = list(chain.from_iterable(given[at : at + size]))
                 try:
-                    inserted += cursor.execute(text, values).rowcount
-                except sqlite3.Error as error:
-                    raise _wrapped(self.sql, error) from error
+                    cursor.execute(sql, values)
+                except _driver_error(connection) as error:
+                    raise _wrapped(connection, sql, error) from error
+                inserted += cursor.rowcount
                 at += size
         return inserted
 
+    def _bulk(self, connection: Connection, size: int) -> str:
+        key = (connection.dialect.name, size)
+        found = self._bulks.get(key)
+        if found is None:
+            head, tail = self.sql(connection).split(" VALUES ", 1)
+            end = tail.index(")") + 1
+            found = self._bulks[key] = f"{head} VALUES {', '.join([tail[:end]] * size)}{tail[end:]}"
+        return found
 
-def _cursor(connection: Connection) -> sqlite3.Cursor:
-    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
+
+def _cursor(connection: Connection) -> Any:  # noqa: ANN401 - of the engine's driver
+    driver = connection.connection.dbapi_connection
+    assert driver is not None  # noqa: S101 - for the type checker
     return driver.cursor()
 
 
-def _wrapped(sql: str, error: sqlite3.Error) -> BaseException:
+def _driver_error(connection: Connection) -> type[Exception]:
+    """Return what the engine's driver raises; asked only when something was raised."""
+    error: type[Exception] = connection.dialect.loaded_dbapi.Error
+    return error
+
+
+def _wrapped(connection: Connection, sql: str, error: Exception) -> BaseException:
     """Return the error as SQLAlchemy raises it, but without the values, which are what users wrote."""
-    return DBAPIError.instance(sql, None, error, sqlite3.Error, hide_parameters=True, dialect=_DIALECT)
+    base = _driver_error(connection)
+    return DBAPIError.instance(sql, None, error, base, hide_parameters=True, dialect=connection.dialect)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from itertools import groupby
 
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, exists, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, bindparam, exists, insert, select, update
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.requests import Line
-from batcher.store.compiled import Compiled, as_json_array, id_list, literal
+from batcher.store.compiled import Compiled
 from batcher.store.dead_letters.filters import DEAD
+from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.jobs import jobs, loading
 from batcher.store.schema import bodies, former_bodies, requests, routes, unshared_ends
 
@@ -37,7 +37,7 @@ _stored = Compiled(
     "ids",
 )
 _keep_former = Compiled(
-    sqlite_insert(former_bodies).from_select(
+    insert(former_bodies).from_select(
         ["request_id", "revision", "body"],
         select(requests.c.id, requests.c.revision, bodies.c.body)
         .join(bodies, bodies.c.request_id == requests.c.id)

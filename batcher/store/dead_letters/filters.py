@@ -7,7 +7,7 @@ from sqlalchemy import Connection, Select, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_json_array, id_list, literal
+from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.reports.attempt_columns import with_last_attempt
 from batcher.store.schema import attempts, requests
 

@@ -7,13 +7,12 @@ transactions scans the job once, part by part, and keeps them in a temporary tab
 from collections.abc import Collection
 
 from sqlalchemy import Column, Connection, Integer, LargeBinary, MetaData, Table, and_, select
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateTable
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_json_array, id_list, literal
+from batcher.store.dialect import as_json_array, id_list, insert_new, literal
 from batcher.store.jobs.id_range import within
 from batcher.store.schema import jobs, requests
 
@@ -45,7 +44,7 @@ def note(connection: Connection, part: Job) -> None:
 
 def _note(connection: Connection, these: object) -> None:
     rows = _row.where(these)  # type: ignore[arg-type]  # a condition
-    connection.execute(sqlite_insert(_noted).from_select(_columns, rows).on_conflict_do_nothing())
+    connection.execute(insert_new(_noted).from_select(_columns, rows))
 
 
 def leaders(
@@ -69,5 +68,5 @@ def leaders(
 def note_some(connection: Connection, ids: Collection[RequestId]) -> None:
     """Note those of these rows that lead now."""
     rows = _row.where(requests.c.id.in_(id_list("ids")))
-    statement = sqlite_insert(_noted).from_select(_columns, rows).on_conflict_do_nothing()
+    statement = insert_new(_noted).from_select(_columns, rows)
     connection.execute(statement, {"ids": as_json_array(ids)})

@@ -6,9 +6,9 @@ from sqlalchemy import Connection, select, update
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_json_array, id_list
 from batcher.store.dead_letters import regroup
 from batcher.store.dead_letters.filters import DEAD
+from batcher.store.dialect import as_json_array, id_list
 from batcher.store.jobs import jobs
 from batcher.store.schema import requests
 

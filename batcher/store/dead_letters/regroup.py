@@ -6,9 +6,9 @@ from sqlalchemy import Connection, and_, case, exists, func, null, or_, select, 
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import as_json_array, id_list, literal
 from batcher.store.dead_letters import live_rows
 from batcher.store.dead_letters.filters import DEAD
+from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.schema import requests, unshared_ends
 
 #: A leader with more followers keeps them. To lead them by an earlier row would change them all.

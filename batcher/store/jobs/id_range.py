@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, FromClause, and_
 
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
-from batcher.store.compiled import literal
+from batcher.store.dialect import literal
 from batcher.store.schema import requests
 
 

@@ -21,11 +21,11 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.schema import CreateTable
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.store.compiled import Compiled
+from batcher.store.dialect import insert_new
 from batcher.store.jobs.id_range import of_job
 from batcher.store.schema import requests
 
@@ -60,7 +60,7 @@ _rows = select(requests.c.fingerprint, requests.c.id).where(*_chunk).order_by(re
 _few_rows = _rows.where(requests.c.fingerprint.in_(select(_repeated.c.fingerprint)))
 _note_all, _note_few = (
     Compiled(
-        sqlite_insert(_first).from_select(["fingerprint", "id"], rows).on_conflict_do_nothing(),
+        insert_new(_first).from_select(["fingerprint", "id"], rows),
         "from_",
         "to_",
         "job",

@@ -4,8 +4,7 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 from msgspec import Struct
-from sqlalchemy import Connection, bindparam, insert, select, text, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from batcher.domain.ids import EndpointId, JobId, RouteId
 from batcher.domain.requests import BadLine, Line
@@ -13,6 +12,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.input.deduplication import repeated_id
 from batcher.store.compiled import Compiled, CompiledInsert
+from batcher.store.dialect import dialect_of, insert_new
 from batcher.store.jobs import leaders
 from batcher.store.jobs.leaders import Extent
 from batcher.store.schema import bodies, endpoints, jobs, rejected, requests, routes
@@ -49,9 +49,7 @@ _REQUEST_COLUMNS = (
 # time.
 _BULKS = (3_000, 300, 30, 1)
 _insert_requests = CompiledInsert(
-    sqlite_insert(requests)
-    .values({name: bindparam(name) for name in _REQUEST_COLUMNS})
-    .on_conflict_do_nothing(index_elements=["job_id", "custom_id"]),
+    insert_new(requests, key=["job_id", "custom_id"]).values({name: bindparam(name) for name in _REQUEST_COLUMNS}),
     *_REQUEST_COLUMNS,
     bulks=_BULKS,
 )
@@ -139,11 +137,11 @@ def add(
     The unique index finds repeats, so no set in memory is needed. Without bodies it only looks for repeats: the
     job already has an invalid line and will be removed.
     """
-    start = _next_id(connection)
+    numbers = dialect_of(connection).next_ids(connection, requests, len(lines))
     ids = known.of(connection, lines)
     rows = [
         (
-            start + offset,
+            id_,
             job_id,
             ids[parsed.path, parsed.model],
             parsed.line,
@@ -153,27 +151,24 @@ def add(
             parsed.est_input,
             parsed.est_output,
         )
-        for offset, line in enumerate(lines)
+        for id_, line in zip(numbers, lines, strict=True)
         for parsed in (line.parsed,)
     ]
     repeated: dict[int, BadLine] = {}
     if _insert_requests.all(connection, rows) < len(rows):
-        repeated = _repeats(connection, job_id, start, lines)
+        repeated = _repeats(connection, job_id, numbers, lines)
     if with_bodies:
-        numbered = enumerate(lines, start)
+        numbered = zip(numbers, lines, strict=True)
         _insert_bodies.all(connection, ((id_, each.parsed.body) for id_, each in numbered if id_ not in repeated))
     return list(repeated.values())
 
 
-def _next_id(connection: Connection) -> int:
-    used = connection.execute(text("SELECT seq FROM sqlite_sequence WHERE name = 'requests'")).scalar()
-    return int(used or 0) + 1
-
-
-def _repeats(connection: Connection, job_id: JobId, start: int, lines: Sequence[Line]) -> dict[int, BadLine]:
+def _repeats(
+    connection: Connection, job_id: JobId, numbers: Sequence[int], lines: Sequence[Line]
+) -> dict[int, BadLine]:
     """Return the lines that were not stored, by the id they would have had."""
     bad = {}
-    for id_, line in enumerate(lines, start):
+    for id_, line in zip(numbers, lines, strict=True):
         parsed = line.parsed
         (first,) = _line_of.rows(connection, job_id, parsed.custom_id)
         if first.id != id_:
@@ -248,5 +243,4 @@ def remove_job_row(connection: Connection, job_id: JobId) -> None:
 
 def release_number(connection: Connection, job_id: JobId) -> None:
     """Reuse the number of a refused and removed job, which no one has seen, unless a later job has begun."""
-    given_back = text("UPDATE sqlite_sequence SET seq = :id - 1 WHERE name = 'jobs' AND seq = :id")
-    connection.execute(given_back, {"id": job_id})
+    dialect_of(connection).release_job_number(connection, job_id)

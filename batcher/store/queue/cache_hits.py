@@ -12,7 +12,8 @@ from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import RequestId
 from batcher.domain.requests import Route
 from batcher.domain.states import AnswerMark, RequestState
-from batcher.store.compiled import Compiled, as_json_array, id_list, literal
+from batcher.store.compiled import Compiled
+from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.queue import single_flight
 from batcher.store.schema import SUSPECT_AFTER, cache, jobs, requests, responses
 

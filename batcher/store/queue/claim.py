@@ -12,10 +12,8 @@ from typing import Any
 import msgspec
 from sqlalchemy import (
     Connection,
-    LargeBinary,
     and_,
     bindparam,
-    cast,
     exists,
     func,
     null,
@@ -29,7 +27,8 @@ from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId, RequestId, RouteId
 from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
 from batcher.domain.states import RequestState
-from batcher.store.compiled import Compiled, CompiledJson, as_json_array, id_list, literal
+from batcher.store.compiled import Compiled, CompiledJson
+from batcher.store.dialect import JoinedBytes, NumbersAsJson, as_json_array, id_list, literal
 from batcher.store.queue.cache_hits import answer
 from batcher.store.schema import SUSPECT_AFTER, bodies, cache, requests
 
@@ -105,8 +104,8 @@ _TOGETHER_BYTES = 1 << 20
 _BETWEEN = b"\x1e"
 _select_together = Compiled(
     select(
-        func.json_group_array(bodies.c.request_id).label("numbers"),
-        cast(func.group_concat(bodies.c.body, func.char(literal(ord(_BETWEEN)))), LargeBinary).label("joined"),
+        NumbersAsJson(bodies.c.request_id).label("numbers"),
+        JoinedBytes(bodies.c.body, literal(ord(_BETWEEN))).label("joined"),
     ).where(bodies.c.request_id.in_(id_list("ids"))),
     "ids",
 )

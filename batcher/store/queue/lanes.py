@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, LaneId
 from batcher.domain.lanes import Charging, DayUse, HourUse, KnownLimits, LaneKey, LaneMemory, StoredLane
 from batcher.policy.rate.daily_quota import HOUR_US, shifted, with_use
+from batcher.store.dialect import insert_new
 from batcher.store.schema import endpoints, jobs, lanes, requests, routes
 
 _Known = TypeVar("_Known", KnownLimits, Charging, DayUse)
@@ -23,7 +23,7 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
         "model": key.model,
         "updated_at": now,
     }
-    connection.execute(sqlite_insert(lanes).values(values).on_conflict_do_nothing())
+    connection.execute(insert_new(lanes).values(values))
     query = _of_key(key.endpoint_id, key.key_name).where(lanes.c.model == key.model)
     lane = _stored(connection.execute(query).one(), key.endpoint_id, key.key_name)
     return replace(lane, endpoint_answered=_has_answered(connection, key.endpoint_id))

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 
 from sqlalchemy import Connection, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, JobId, LaneId, RouteId
 from batcher.domain.jobs import Pause, key_ref
 from batcher.domain.messages import decode, encode
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseScope
+from batcher.store.dialect import insert_new
 from batcher.store.schema import pauses
 
 
@@ -24,7 +24,7 @@ def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> N
         "since": now,
         "failure": cause.failure,
     }
-    connection.execute(sqlite_insert(pauses).values(values).on_conflict_do_nothing())
+    connection.execute(insert_new(pauses).values(values))
 
 
 def in_force(connection: Connection) -> list[Pause]:

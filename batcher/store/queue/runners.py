@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy import literal as bound_value
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import EndpointId, HolderId, JobId, LaneId
 from batcher.domain.jobs import Orders, Runner
 from batcher.domain.requests import SentClaims
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
-from batcher.store.compiled import Compiled, as_json_array, literal
+from batcher.store.compiled import Compiled
+from batcher.store.dialect import as_json_array, dialect_of, id_list, insert_new, insert_or_update, literal
 from batcher.store.queue import lanes as lane_store
 from batcher.store.queue import single_flight
 from batcher.store.schema import IN_PLACE, SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
@@ -24,13 +24,9 @@ WORKER_LOST_AFTER = SUSPECT_AFTER + 2
 _CANCELLED_JOBS = select(jobs.c.id).where(jobs.c.state == JobState.CANCELLED.value)
 
 
-_upsert_view = sqlite_insert(views_of_lanes).values(
-    lane_id=bindparam("lane"), holder_id=bindparam("holder"), view=bindparam("seen")
-)
 _save_view = Compiled(
-    _upsert_view.on_conflict_do_update(
-        index_elements=["lane_id"],
-        set_={"holder_id": _upsert_view.excluded.holder_id, "view": _upsert_view.excluded.view},
+    insert_or_update(views_of_lanes, key=["lane_id"], new=["holder_id", "view"]).values(
+        lane_id=bindparam("lane"), holder_id=bindparam("holder"), view=bindparam("seen")
     ),
     "lane",
     "holder",
@@ -70,7 +66,7 @@ def beat(
     rows = list(connection.execute(query))
     return Orders(
         jobs={JobId(row.id): row.settings_version for row in rows},
-        others_wrote=int(connection.exec_driver_sql("PRAGMA data_version").scalar_one()),
+        others_wrote=dialect_of(connection).change_counter(connection),
         hand_over=any(row.wanted == IN_PLACE for row in rows),
     )
 
@@ -128,16 +124,18 @@ def _release_unsent(connection: Connection, held: Any, sent: SentClaims, now: in
         select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)
     )
     unsent = [row.id for row in claimed if (row.id, row.sends) not in sent.sends]
-    these = requests.c.id.in_(select(func.json_each(as_json_array(unsent)).table_valued("value").c.value))
+    these, named = requests.c.id.in_(id_list("ids")), {"ids": as_json_array(unsent)}
     given_up = connection.execute(
         update(requests)
         .where(these, requests.c.job_id.in_(_CANCELLED_JOBS))
-        .values(state=RequestState.CANCELLED.value, holder_id=null(), sends=requests.c.sends - 1, settled_at=now)
+        .values(state=RequestState.CANCELLED.value, holder_id=null(), sends=requests.c.sends - 1, settled_at=now),
+        named,
     ).rowcount
     back = connection.execute(
         update(requests)
         .where(these, held)
-        .values(state=RequestState.PENDING.value, holder_id=null(), sends=requests.c.sends - 1)
+        .values(state=RequestState.PENDING.value, holder_id=null(), sends=requests.c.sends - 1),
+        named,
     ).rowcount
     return given_up + back
 
@@ -154,8 +152,7 @@ def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: 
         bound_value("worker_lost"),
         bound_value("the runner died before this attempt was recorded"),
     ).where(held)
-    statement = sqlite_insert(attempts).from_select(columns, lost).on_conflict_do_nothing()
-    connection.execute(statement)
+    connection.execute(insert_new(attempts).from_select(columns, lost))
 
 
 def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition

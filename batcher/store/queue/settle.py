@@ -10,13 +10,13 @@ from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, and_, bindparam, exists, func, insert, null, select, tuple_, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import AnswerMark, JobState, RequestState
-from batcher.store.compiled import Compiled, CompiledInsert, as_json_array, as_json_rows, id_list, literal
+from batcher.store.compiled import Compiled, CompiledInsert, as_json_rows
+from batcher.store.dialect import as_json_array, id_list, insert_new, insert_or_update, literal
 from batcher.store.queue import single_flight
 from batcher.store.queue.tally import SettledTally
 from batcher.store.schema import attempts, cache, endpoints, jobs, requests, responses
@@ -69,20 +69,14 @@ _of_request = tuple_(cache.c.endpoint_id, cache.c.fingerprint).in_(
 )
 # All answers of a batch at once: they have the highest ids of the table.
 _new = responses.c.id >= bindparam("first")
-_upsert = sqlite_insert(cache).from_select(
-    ["endpoint_id", "fingerprint", "response_id", "created_at"],
-    select(responses.c.endpoint_id, requests.c.fingerprint, responses.c.id, responses.c.created_at)
-    .join(requests, requests.c.id == responses.c.request_id)
-    .where(_new, requests.c.fingerprint.is_not(None)),
-)
 _cache_new = Compiled(
-    _upsert.on_conflict_do_update(
-        index_elements=["endpoint_id", "fingerprint"],
-        set_={
-            "response_id": _upsert.excluded.response_id,
-            "created_at": _upsert.excluded.created_at,
-            "marks": literal(0),
-        },
+    insert_or_update(
+        cache, key=["endpoint_id", "fingerprint"], new=["response_id", "created_at"], reset=["marks"]
+    ).from_select(
+        ["endpoint_id", "fingerprint", "response_id", "created_at"],
+        select(responses.c.endpoint_id, requests.c.fingerprint, responses.c.id, responses.c.created_at)
+        .join(requests, requests.c.id == responses.c.request_id)
+        .where(_new, requests.c.fingerprint.is_not(None)),
     ),
     "first",
 )
@@ -120,7 +114,7 @@ _ATTEMPT = (
     "reply",
 )
 _insert_attempts = CompiledInsert(
-    sqlite_insert(attempts).values({name: bindparam(name) for name in _ATTEMPT}).on_conflict_do_nothing(),
+    insert_new(attempts).values({name: bindparam(name) for name in _ATTEMPT}),
     *_ATTEMPT,
 )
 _mark_answered = Compiled(

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, select, update
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
-from batcher.store.compiled import Compiled, as_json_array, id_list, literal
+from batcher.store.compiled import Compiled
+from batcher.store.dialect import as_json_array, id_list, insert_new, literal
 from batcher.store.schema import requests, unshared_ends
 
 
@@ -68,9 +68,7 @@ _with_rest = select(_leader.c.id).where(
         _follower.c.leader_id == _leader.c.id, _follower.c.state == literal(RequestState.PENDING.value)
     ),
 )
-_note_rest = Compiled(
-    sqlite_insert(unshared_ends).from_select(["leader_id"], _with_rest).on_conflict_do_nothing(), "leaders"
-)
+_note_rest = Compiled(insert_new(unshared_ends).from_select(["leader_id"], _with_rest), "leaders")
 _select_rest = Compiled(_with_rest.limit(literal(1)), "leaders")
 
 

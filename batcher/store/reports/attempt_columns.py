@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_,
 
 from batcher.domain.ids import RequestId
 from batcher.domain.states import AttemptKind, RequestState
-from batcher.store.compiled import literal
+from batcher.store.dialect import literal
 from batcher.store.schema import attempts, requests
 
 

@@ -13,7 +13,8 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import BadLine
 from batcher.domain.states import AnswerMark, RequestState
-from batcher.store.compiled import Compiled, as_json_array, id_list, literal
+from batcher.store.compiled import Compiled
+from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import of_job
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, rejected, requests, responses

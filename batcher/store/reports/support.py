@@ -9,7 +9,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.states import AttemptKind, RequestState
-from batcher.store.compiled import as_json_array, id_list, literal
+from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import within
 from batcher.store.reports.attempt_columns import AttemptRow
 from batcher.store.schema import attempts, bodies, former_bodies, jobs, requests, routes

@@ -3,6 +3,7 @@
 database       opens a store; read and write transactions
 store_port     what else the services ask of a store
 connections    their settings, and their errors in plain words
+spelling       how SQLite spells what the engines spell differently
 read_only      a store that can only be read
 writer_thread  one thread that commits in batches
 wal_flush      flushes the write-ahead log in parallel with the commits, on a disk that is slow to flush

@@ -16,7 +16,9 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, Prog
 from sqlalchemy.pool import NullPool
 
 from batcher.domain.errors import ForeignStore, StoreError
+from batcher.store.dialect import register
 from batcher.store.sqlite import forks
+from batcher.store.sqlite.spelling import SqliteDialect
 
 #: The first version with RETURNING.
 LEAST_SQLITE = (3, 35, 0)
@@ -68,6 +70,7 @@ def make_engine(path: Path, parameters: str | None = None) -> Engine:
         query_cache_size=100,
     )
     event.listen(engine, "connect", _on_connect)
+    register(engine.dialect.name, SqliteDialect())
     return engine
 
 

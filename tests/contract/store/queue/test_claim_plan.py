@@ -25,7 +25,8 @@ def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) ->
 
 def plan_of(database: Database, hot: Compiled) -> str:
     with database.read() as connection:
-        return plan_in(connection, hot.sql, (1,) * hot.sql.count("?"))
+        sql = hot.sql(connection)
+        return plan_in(connection, sql, (1,) * sql.count("?"))
 
 
 @pytest.mark.parametrize(

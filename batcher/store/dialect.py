@@ -1,0 +1,133 @@
+"""What the engines spell differently: expressions, inserts that expect a row to be there, and a few operations.
+
+An expression here has no text of its own. Each engine gives it one when it is loaded, by SQLAlchemy's `compiles`
+for the expression and the engine's name, and registers its operations (`register`).
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Insert,
+    LargeBinary,
+    Table,
+    Text,
+    bindparam,
+    literal_column,
+    select,
+)
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class Dialect(Protocol):
+    """Operations that are not one statement in every engine."""
+
+    def next_ids(self, connection: Connection, table: Table, count: int) -> Sequence[int]:
+        """Return so many ids for new rows of the table, rising. No other transaction gets them."""
+        ...
+
+    def change_counter(self, connection: Connection) -> int:
+        """Return a number that changes when another connection has changed the store."""
+        ...
+
+    def release_job_number(self, connection: Connection, job_id: int) -> None:
+        """Let the next job have the number of a removed job that no one has seen, if that is possible."""
+        ...
+
+
+_known: dict[str, Dialect] = {}
+
+
+def register(name: str, dialect: Dialect) -> None:
+    """Make an engine's operations known under the name that SQLAlchemy has for it."""
+    _known[name] = dialect
+
+
+def dialect_of(connection: Connection) -> Dialect:
+    """Return the operations of the engine that the connection belongs to."""
+    return _known[connection.dialect.name]
+
+
+class NumbersIn(FunctionElement[int]):
+    """The numbers of a JSON list, one a row."""
+
+    inherit_cache = True
+    name = "numbers_in"
+    type = BigInteger()
+
+
+class RowsAsJson(FunctionElement[str]):
+    """The columns of all rows as one JSON text: a list of lists."""
+
+    inherit_cache = True
+    name = "rows_as_json"
+    type = Text()
+
+
+class NumbersAsJson(FunctionElement[str]):
+    """The numbers of all rows as one JSON list."""
+
+    inherit_cache = True
+    name = "numbers_as_json"
+    type = Text()
+
+
+class JoinedBytes(FunctionElement[bytes]):
+    """The bytes of all rows, joined by a byte whose number is the second argument."""
+
+    inherit_cache = True
+    name = "joined_bytes"
+    type = LargeBinary()
+
+
+def literal(value: str | int) -> ColumnElement[Any]:
+    """Return a constant written into the statement: a partial index is used only if the constant is seen."""
+    return literal_column(f"'{value}'" if isinstance(value, str) else str(value))
+
+
+def id_list(name: str) -> Any:  # noqa: ANN401 - a subquery of one column
+    """Return the numbers of a JSON list, which is the named parameter, as a subquery (see `as_json_array`)."""
+    return select(NumbersIn(bindparam(name, type_=Text())).table_valued("value").c.value)
+
+
+def as_json_array(numbers: Iterable[int]) -> str:
+    """Return the JSON list that the subquery reads: any number of values in one parameter.
+
+    Engines limit the number of parameters.
+    """
+    return msgspec.json.encode(list(numbers)).decode()
+
+
+class Upsert(Insert):
+    """An INSERT of rows of which some may be there. The engines spell it alike."""
+
+    inherit_cache = False
+    conflict = "ON CONFLICT DO NOTHING"
+
+
+@compiles(Upsert)
+def _spell_upsert(statement: Upsert, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    plain: str = compiler.visit_insert(statement, **options)  # type: ignore[no-untyped-call]
+    return f"{plain} {statement.conflict}"
+
+
+def insert_new(table: Table, *, key: Sequence[str] = ()) -> Upsert:
+    """Return an INSERT that leaves a row that has the same `key` (without one: any unique key) as it is."""
+    statement = Upsert(table)
+    if key:
+        statement.conflict = f"ON CONFLICT ({', '.join(key)}) DO NOTHING"
+    return statement
+
+
+def insert_or_update(table: Table, *, key: Sequence[str], new: Sequence[str], reset: Sequence[str] = ()) -> Upsert:
+    """Return an INSERT that gives a row with the same key the `new` columns, and 0 in those to `reset`."""
+    statement = Upsert(table)
+    values = [*(f"{name} = excluded.{name}" for name in new), *(f"{name} = 0" for name in reset)]
+    statement.conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(values)}"
+    return statement
