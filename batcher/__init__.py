@@ -23,6 +23,7 @@ The map of the code, along the path of one request:
 Each package imports only from those below it:
 
     cli, api      surfaces: the command line, and `Batcher` and `run_file` for Python
+    messages      the words for what people read
     app           the composition root: constructs the concrete objects
     services      what every surface offers, one module per use case
     config        flag > what the job remembers > environment > batcher.toml > default

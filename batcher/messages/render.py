@@ -42,7 +42,7 @@ class _Fields(dict[str, object]):
         return _Option(key, self._names)
 
 
-class _Text(str):
+class _Value(str):
     """A text in a template: `{code:shell}` quotes it for a shell, `{jobs:spaced}` puts a space before it."""
 
     __slots__ = ()
@@ -72,5 +72,5 @@ def _worded(value: Parameter, names: OptionNames) -> object:
     if isinstance(value, int):
         return value
     if isinstance(value, tuple):
-        return _Text("\n".join(render(each, names) for each in value))
-    return _Text(render(value, names))
+        return _Value("\n".join(render(each, names) for each in value))
+    return _Value(render(value, names))

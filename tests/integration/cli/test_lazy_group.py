@@ -12,8 +12,11 @@ import pytest
 
 from batcher.cli import cli
 from batcher.cli.lazy_group import COMMANDS
+from batcher.domain.messages import Cause
 from batcher.policy.output import advice
+from batcher.policy.wording.token_overflow import Figures
 from tests.support.commands import batcher
+from tests.support.messages import words
 
 _HEAVY = ("sqlalchemy", "aiohttp", "aiolimiter", "alembic", "rich", "zstandard", "sqlite3")
 _SHARED = {"--db", "--config", "--verbose", "--quiet", "--debug", "--log-file", "--log-format"}
@@ -107,21 +110,26 @@ def test_the_shared_options_are_taken_before_and_after_the_name(folder, args):
     assert len(batcher(*args).json["data"]) == 1
 
 
+_KINDS = [("transient", None), ("transient", 500), *(("permanent", status) for status in advice._BY_STATUS)]
+
+
 def said_commands() -> list[str]:
     """Every command that the advice about dead letters names."""
-    texts = [*advice._BY_CODE.values(), *advice._BY_STATUS.values()]
-    texts += [advice._ATTEMPTS_USED_UP, advice._NETWORK, advice._AT_FAULT]
-    texts += [advice._OVER_CONTEXT, *advice._OVER_BY_CODE.values()]
-    # `test_pasted_advice` runs them with what the program puts in these places.
-    texts = [re.sub(r"\{(jobs|endpoint|export|edit|model|maximum)\}", "", text) for text in texts]
+    means = advice.Means(which=advice.by_code("c"), jobs="1", endpoint=Cause.ENDPOINT(base_url="URL", key="KEY"))
+    figures = Figures(longest=2, least_limit=1, most_limit=1)
+    messages = [advice.advice(code, "permanent", None, means=means) for code in (*advice._BY_CODE, "of_tomorrow")]
+    messages += [advice.advice("c", kind, status, means=means) for kind, status in _KINDS]
+    messages += [advice.advice_in_figures(code, figures, means=means) for code in ("c", "request_too_large")]
+    # `test_pasted_advice` runs them.
+    texts = [words(message) for message in messages]
     return sorted({said for text in texts for said in re.findall(r"`batcher ([^`]*)`", text)})
 
 
 @pytest.mark.parametrize("said", said_commands())
 def test_advice_names_only_commands_and_options_that_there_are(said):
-    words = shlex.split(said)
-    path = (words[0],) if not isinstance(ALL[words[0],], click.Group) else (words[0], words[1])
+    parts = shlex.split(said)
+    path = (parts[0],) if not isinstance(ALL[parts[0],], click.Group) else (parts[0], parts[1])
     assert path in ALL
     parameters = ALL[path].params
     known = {option for each in parameters for option in (*each.opts, *each.secondary_opts)}
-    assert {word for word in words if word.startswith("--")} <= known
+    assert {part for part in parts if part.startswith("--")} <= known
