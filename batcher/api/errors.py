@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from batcher.config.table import ARGUMENTS, LIMITS
 from batcher.domain.errors import BatcherError, Paused
 from batcher.domain.messages import Words
 from batcher.messages import render
 
 #: Arguments that have another name than the flag, and flags that take no value on the command line.
 _ARGUMENTS: Final = {
-    "--rpm": "Limits(rpm=…)",
-    "--tpm": "Limits(tpm=…)",
-    "--allow-http": "allow_http=True",
-    "--simulate": "simulate=True",
-    "--no-cache": 'cache="off"',
+    **{limit.flag: f"Limits({limit.name}=…)" for limit in LIMITS},
+    **{setting.flag: f"{setting.name}=True" for setting in ARGUMENTS if setting.kind is bool},
+    **{setting.denial: f"{setting.name}=False" for setting in ARGUMENTS if setting.can_be_denied},
+    **{setting.off_flag: f'{setting.name}="off"' for setting in ARGUMENTS if setting.off_flag},
     "--skip-invalid": "skip_invalid=True",
     "--new": "new=True",
     "-o": "output",

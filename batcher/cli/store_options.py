@@ -4,6 +4,8 @@ import re
 import shlex
 from typing import Final
 
+from batcher.config.table import DB
+
 #: A command in backticks, and one after `next:` or `so far:`.
 _QUOTED: Final = re.compile(r"`(batcher [^`]+)`")
 _PLAIN: Final = re.compile(
@@ -15,7 +17,7 @@ _given: dict[str, str] = {}
 def remember(db: str | None, config: str | None) -> None:
     """Note what this command was given; None: nothing."""
     _given.clear()
-    _given.update({flag: value for flag, value in (("--db", db), ("--config", config)) if value})
+    _given.update({flag: value for flag, value in ((DB.flag, db), ("--config", config)) if value})
 
 
 def completed(text: str) -> str:

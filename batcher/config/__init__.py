@@ -8,7 +8,7 @@ file         reads batcher.toml
 headers      the names that an extra header may have
 layers       what each source gives: `Flags`, and a checked `Layer`
 limits       `--rpm 500` and `--rpm MODEL=500`, and the limits of a job's settings
-paths        the store's place and the CA file
+paths        paths below a home folder, and the CA file
 setting      what there is to know about one setting
 table        the table of settings: each with its names, its check and its words
 resolve      merges the layers into `JobSettings` and `ProcessSettings`

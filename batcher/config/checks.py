@@ -21,6 +21,9 @@ MOST_ATTEMPTS = 100
 #: A year. Longer waits are typing errors, and would overflow the store's microseconds.
 MOST_SECONDS = 31_536_000
 
+_SQLITE = ("sqlite", "sqlite+pysqlite")
+_POSTGRES = ("postgres", "postgresql")
+_ADVICE = "give a path, such as batcher.db, or sqlite:///path/to/batcher.db"
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _KINDS: tuple[tuple[type, str], ...] = (
     (bool, "true or false"),
@@ -156,6 +159,21 @@ def variable(value: object, where: str) -> str:
     return name
 
 
+def store_path(value: object, where: str) -> str:
+    """Return the store's file for a path or `sqlite:///path`.
+
+    A URL may contain a password, so it is never repeated.
+    """
+    given = text(value, where)
+    scheme, sign, rest = given.partition("://")
+    path = _sqlite_path(scheme.lower(), rest, where) if sign else given
+    if path == ":memory:" or not path:
+        raise ConfigError(f"{where}: the store must be a file; a resume continues from it", hint=_ADVICE)
+    if path.endswith("/") or "\0" in path:
+        raise ConfigError(f"{where} must name a file, not a folder", hint=_ADVICE)
+    return path
+
+
 def _whole(value: object, where: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigError(f"{where} must be a whole number, not {_shown(value)}")
@@ -170,3 +188,19 @@ def _within_a_year(seconds: float, where: str) -> float:
     if seconds > MOST_SECONDS:
         raise ConfigError(f"{where} must be at most {MOST_SECONDS} seconds (a year), not {seconds:.15g}")
     return seconds
+
+
+def _sqlite_path(scheme: str, rest: str, where: str) -> str:
+    """Return what follows `sqlite:///`: a relative path, or an absolute one after a fourth slash."""
+    if scheme.partition("+")[0] in _POSTGRES:
+        raise ConfigError(f"{where}: PostgreSQL is not supported yet; use a file", hint=_ADVICE)
+    if scheme not in _SQLITE:
+        raise ConfigError(f"{where}: the store can be a path or a sqlite:/// URL and nothing else", hint=_ADVICE)
+    host, _, path = rest.partition("/")
+    if host:
+        raise ConfigError(
+            f"{where}: a sqlite URL has three slashes, or four before an absolute path", hint=_ADVICE
+        )
+    if "?" in path:
+        raise ConfigError(f"{where}: the store's URL takes no parameters", hint=_ADVICE)
+    return path

@@ -6,6 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from batcher.config.headers import check_header_names, key_header
+from batcher.config.table import ALLOW_HTTP, API_KEY_ENV, HEADERS
 from batcher.domain.errors import CredentialsError
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
@@ -52,7 +53,7 @@ def find_headers(settings: JobSettings, environ: Mapping[str, str]) -> dict[str,
     """Return header names and values for `[provider.headers]`, in its order."""
     if settings.simulate:
         return {}
-    check_header_names(settings.headers, "provider.headers")
+    check_header_names(settings.headers, HEADERS.toml_path)
     found = {header: _header_value(header, name, environ) for header, name in settings.headers.items()}
     if found:
         _check_travel(settings)
@@ -87,7 +88,7 @@ def as_secret(value: str, name: str) -> Secret:
         )
     if _PLACEHOLDER.fullmatch(key):
         raise CredentialsError(
-            f"{name} holds the name of a variable, such as $OPENAI_API_KEY, instead of its value",
+            f"{name} holds the name of a variable, such as ${API_KEY_ENV.default}, instead of its value",
             hint="give it the key itself; single quotes and many env files replace no variables",
         )
     if _ASSIGNMENT.match(key):
@@ -105,7 +106,7 @@ def refuse_key_as_name(name: str, where: str, environ: Mapping[str, str]) -> Non
     if name not in environ and _looks_like_key(name):
         raise CredentialsError(
             f"{where} takes the name of a variable; what was given looks like a key, and no variable is called so",
-            hint="export the key in a variable, such as OPENAI_API_KEY, and give that variable's name",
+            hint=f"export the key in a variable, such as {API_KEY_ENV.default}, and give that variable's name",
         )
 
 
@@ -118,7 +119,7 @@ def _looks_like_key(name: str) -> bool:
 
 def _missing(name: str, environ: Mapping[str, str]) -> str:
     state = "is empty" if name in environ else "is not set"
-    return f"{name} {state}: export it, or name another variable with --api-key-env"
+    return f"{name} {state}: export it, or name another variable with {API_KEY_ENV.flag}"
 
 
 def _env_file_advice(name: str) -> str | None:
@@ -138,7 +139,7 @@ def _header_value(header: str, name: str, environ: Mapping[str, str]) -> Secret:
         state = "is empty" if name in environ else "is not set"
         raise CredentialsError(
             f"{name} {state}: it holds the header {header}",
-            hint=f"export {name}, or remove {header} from [provider.headers]",
+            hint=f"export {name}, or remove {header} from [{HEADERS.toml_path}]",
         )
     if not _HEADER_VALUE.fullmatch(value):
         raise CredentialsError(
@@ -164,5 +165,5 @@ def _check_travel(settings: JobSettings) -> None:
     if not key_may_travel(settings.base_url, settings.allow_http):
         raise CredentialsError(
             f"the key would go to {host_of(settings.base_url)} in plain http: anyone on the way could read it",
-            hint="use https, or give --allow-http if you are sure of the network",
+            hint=f"use https, or give {ALLOW_HTTP.flag} if you are sure of the network",
         )

@@ -85,6 +85,11 @@ class Setting(Struct, Generic[T_co], frozen=True, kw_only=True):
         return f"--{self.name.replace('_', '-')}"
 
     @property
+    def denial(self) -> str:
+        """The flag that denies it, if it `can_be_denied`."""
+        return f"--no-{self.flag[2:]}"
+
+    @property
     def toml_path(self) -> str:
         """Its place in batcher.toml, as errors name it: `retry.timeout`."""
         return ".".join(self.toml or ())

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from batcher.config import checks
 from batcher.config.headers import header_variables
-from batcher.config.paths import store_path
 from batcher.config.setting import Figures, Keeper, Setting
 from batcher.domain.states import CacheMode
 from batcher.policy.wording.url_secrets import shown_base_url
@@ -214,7 +213,7 @@ SIMULATE: Final = Setting[bool](
 DB: Final = Setting[str](
     name="db",
     keeper=Keeper.PROCESS,
-    check=store_path,
+    check=checks.store_path,
     help="Path of the store.",
     metavar="PATH",
     toml=("store", "db"),

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from batcher.config.table import LIMITS_TABLE, TABLES
+from batcher.config.table import API_KEY_ENV, LIMITS_TABLE, TABLES
 from batcher.domain.errors import ConfigError
 from batcher.domain.settings import LIMIT_NAMES
 
@@ -64,9 +64,10 @@ def _is_key(name: str) -> bool:
 
 
 def _literal_key(name: str, source: str) -> ConfigError:
+    table, key = API_KEY_ENV.toml or ("", "")
     return ConfigError(
         f"{source}: {name}: a key does not belong in the file",
-        hint='export it in a variable and name that: api_key_env = "OPENAI_API_KEY" in [provider]',
+        hint=f'export it in a variable and name that: {key} = "{API_KEY_ENV.default}" in [{table}]',
     )
 
 

@@ -51,7 +51,7 @@ def _flags(setting: Setting[Any]) -> str:
     value = setting.metavar or "\\|".join(setting.choices)
     spelled = [f"`{setting.flag} {value}`" if value else f"`{setting.flag}`"]
     if setting.can_be_denied:
-        spelled.append(f"`--no-{setting.flag[2:]}`")
+        spelled.append(f"`{setting.denial}`")
     if setting.off_flag:
         spelled.append(f"`{setting.off_flag}`")
     return ", ".join(spelled)

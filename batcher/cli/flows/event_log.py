@@ -8,6 +8,7 @@ from typing import IO, Any
 import msgspec
 
 from batcher.cli.params.session import Session
+from batcher.config.table import LOG_FILE, LOG_FORMAT
 from batcher.domain.errors import UsageError
 from batcher.domain.events import (
     AttemptEnded,
@@ -60,13 +61,13 @@ def open_log(session: Session, clock: Clock) -> Iterator[Log | None]:
     """Open the log that the options ask for, else yield None. Raises UsageError if it cannot be written."""
     as_json = session.log_format == "json"
     if session.log_file is None:
-        is_wanted = session.verbose or "log_format" in session.given
+        is_wanted = session.verbose or LOG_FORMAT.name in session.given
         yield Log(None, clock=clock, as_json=as_json, verbose=bool(session.verbose)) if is_wanted else None
         return
     try:
         file = append_to(session.log_file)
     except OSError as error:
-        hint = "name another file with --log-file"
+        hint = f"name another file with {LOG_FILE.flag}"
         raise UsageError(f"cannot write the log file {session.log_file}: {error.strerror}", hint=hint) from error
     try:
         yield Log(file, clock=clock, as_json=as_json, verbose=True)

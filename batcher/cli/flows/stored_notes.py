@@ -6,8 +6,9 @@ from batcher.cli.flows.limit_notes import all_models, say_limits_without_model
 from batcher.cli.params.job_options import FileOptions
 from batcher.cli.terminal.output import display_path, letter_count, note, number, row_count
 from batcher.config import Flags
+from batcher.config.table import CACHE
 from batcher.domain.jobs import Job
-from batcher.domain.states import JobState
+from batcher.domain.states import CacheMode, JobState
 from batcher.policy.input.deduplication import advice
 from batcher.policy.urls import shown_base_url
 from batcher.ports import Store
@@ -49,7 +50,7 @@ def say_earlier_answers(database: Store, job: Job, given: FileOptions) -> None:
     stop = "stop this run, then " if given.runs else ""
     note(
         f"note: {_of_rows(answered, job.total)} answered before and will be sent again; to use those answers "
-        f"instead, {stop}`batcher resume {job.id} --cache all`"
+        f"instead, {stop}`batcher resume {job.id} {CACHE.flag} {CacheMode.ALL}`"
     )
 
 

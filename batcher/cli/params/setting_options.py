@@ -33,7 +33,7 @@ def options_of(settings: Iterable[Setting[Any]]) -> list[Option]:
 
 def option_of(setting: Setting[Any], *, words: str | None = None) -> Option:
     """Return the option of one setting. `words`: its help, if the command means less or something else by it."""
-    flag = f"{setting.flag}/--no-{setting.flag[2:]}" if setting.can_be_denied else setting.flag
+    flag = f"{setting.flag}/{setting.denial}" if setting.can_be_denied else setting.flag
     # The value None says that the option is not given. Ranges are checked with the other sources of the setting.
     return click.option(
         flag,

@@ -23,6 +23,9 @@ from batcher.domain.errors import ConfigError
         ("the variable that `--api-key-env` names", "the variable that `api_key_env` names"),
         ("mend it, then `batcher resume --rpm 5`", "mend it, then `batcher resume --rpm 5`"),
         ("`batcher dlq list --job 3` names them", "`batcher dlq list --job 3` names them"),
+        ("cut, and --fail-truncated was given", "cut, and fail_truncated=True was given"),
+        ("to take it, --no-validate-output", "to take it, validate_output=False"),
+        ("paid again with --no-cache", 'paid again with cache="off"'),
         ("a well-known e-o--thing", "a well-known e-o--thing"),
     ],
 )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from msgspec import Struct
 
+from batcher.config.table import DB
 from batcher.domain.errors import UsageError
 from batcher.domain.states import FailureKind
 
@@ -87,4 +88,4 @@ def _add_options(command: F, options: list[Callable[[Any], Any]]) -> F:
 
 def no_store(path: str) -> UsageError:
     """Return the error that there is no store, and so no dead letter."""
-    return UsageError(f"there are no dead letters: there is no store at {path}", hint="name one with --db")
+    return UsageError(f"there are no dead letters: there is no store at {path}", hint=f"name one with {DB.flag}")
