@@ -7,6 +7,7 @@ reach the same rows and endpoint.
 from collections.abc import Mapping
 from typing import Final
 
+from batcher.config.table import API_KEY_ENV, BASE_URL, SIMULATE
 from batcher.domain.messages import Cause
 from batcher.messages.templates import Parameters, Template
 
@@ -55,8 +56,9 @@ def _selection(parameters: Parameters) -> str:
 def _endpoint(parameters: Parameters) -> str:
     """The options of `run` that name an endpoint and its key."""
     if parameters.get("is_simulated"):
-        return "--simulate"
-    return "--base-url {base_url:shell}" + (" --api-key-env {key:shell}" if parameters["key"] else "")
+        return SIMULATE.flag
+    key = f" {API_KEY_ENV.flag} {{key:shell}}" if parameters["key"] else ""
+    return f"{BASE_URL.flag} {{base_url:shell}}{key}"
 
 
 def _maximum(parameters: Parameters) -> str:
