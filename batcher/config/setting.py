@@ -49,6 +49,7 @@ class Setting(Struct, Generic[T_co], frozen=True, kw_only=True):
         toml: Its table and its key in batcher.toml.
         variable: The environment variable that gives it.
         default_words: What `--help` says in place of the default's value.
+        is_duration: Whether it is in seconds, so that the flag also takes `90s`, `15m` or `6h`.
         is_path: Whether a value in batcher.toml is relative to the file's folder.
         is_per_model: Whether each model may have its own: what a source gives is then `Figures`.
         is_of_endpoint: Whether a job that takes another job's endpoint takes that job's value, too.
@@ -71,6 +72,7 @@ class Setting(Struct, Generic[T_co], frozen=True, kw_only=True):
     toml: tuple[str, str] | None = None
     variable: str | None = None
     default_words: str | None = None
+    is_duration: bool = False
     is_path: bool = False
     is_per_model: bool = False
     is_of_endpoint: bool = False

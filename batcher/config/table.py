@@ -115,6 +115,7 @@ TIMEOUT: Final = Setting[float](
     kind=float,
     metavar="S",
     toml=("retry", "timeout"),
+    is_duration=True,
     label="timeout",
     shown=_seconds,
 )
@@ -126,6 +127,7 @@ MAX_WAIT: Final = Setting[float](
     kind=float,
     metavar="S",
     toml=("retry", "max_wait"),
+    is_duration=True,
     label="longest wait",
     shown=_seconds,
 )

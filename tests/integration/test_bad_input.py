@@ -17,7 +17,10 @@ pytestmark = pytest.mark.usefixtures("folder")
     ("args", "says"),
     [
         (["run", "j.jsonl", "--concurrency", "many"], "'--concurrency': 'many' is not a valid integer"),
-        (["run", "j.jsonl", "--timeout", "long"], "'--timeout': 'long' is not a valid float"),
+        (
+            ["run", "j.jsonl", "--timeout", "long"],
+            "'--timeout': 'long' is neither a number of seconds nor a time such as 90s, 15m or 6h",
+        ),
         (["simulate", "--port", "99999"], "'--port': 99999 is not in the range 0<=x<=65535"),
         (["dlq", "list", "--limit", "0"], "'--limit': 0 is not in the range x>=1"),
         (["dlq", "retry", "x"], "'[REQUEST]...': 'x' is not a valid integer range"),

@@ -1,9 +1,8 @@
 """`batcher cache`: show or clear the cache of answers."""
 
-import re
-
 import click
 
+from batcher.cli.params.durations import read_duration
 from batcher.cli.params.session import Session, shared
 from batcher.cli.terminal.confirm import confirm
 from batcher.cli.terminal.errors import FAILED
@@ -15,8 +14,6 @@ Examples:
   batcher cache stats
   batcher cache clear --older-than 7d
 """
-_AGE = re.compile(r"([0-9]{1,6}(?:\.[0-9]{1,6})?)([smhdw])")
-_UNITS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 @click.group(epilog=_GROUP_EPILOG)
@@ -86,7 +83,7 @@ def clear(session: Session, *, older_than: str | None, yes: bool) -> int:
 
 
 def _seconds(age: str) -> float:
-    match = _AGE.fullmatch(age.strip())
-    if match is None:
+    seconds = read_duration(age)
+    if seconds is None:
         raise UsageError(f'--older-than "{age}" is not an age', hint="write it as 90s, 30m, 12h, 7d or 2w")
-    return float(match[1]) * _UNITS[match[2]]
+    return seconds

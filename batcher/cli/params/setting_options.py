@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
+from batcher.cli.params.durations import Seconds
 from batcher.config import Flags
 from batcher.config.checks import unsupported
 from batcher.config.setting import Setting
@@ -64,6 +65,8 @@ def _options(setting: Setting[Any]) -> list[Option]:
 def _type(setting: Setting[Any]) -> Any:  # noqa: ANN401 - click takes a type, or one of its own
     if setting.choices:
         return click.Choice(setting.choices)
+    if setting.is_duration:
+        return Seconds()
     return None if setting.kind in {bool, str} else setting.kind
 
 
