@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from batcher.domain.jobs import Job
 from batcher.policy.rate.token_bucket import BURST_S
-from batcher.services.jobs.manage import finish_cancelling
 from batcher.services.results.export import answered_lines, failed_lines
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
@@ -22,9 +21,6 @@ def check(world: "World") -> None:
     """Raise Broken if an invariant does not hold at the end."""
     database = Database(world.path)
     try:
-        for job in _jobs(database):
-            # `cancel` or `delete` may have been killed in between: the same command goes on with it.
-            finish_cancelling(database, job.id)
         with database.read() as connection:
             for job in jobs.all_jobs(connection):
                 counts = job_counts.counts(connection, job)

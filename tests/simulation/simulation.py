@@ -15,7 +15,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.policy.input.body_edit import read_unset
 from batcher.services.dead_letters import discard, retry
-from batcher.services.jobs.manage import cancel, delete
+from batcher.services.jobs.manage import cancel, delete, finish_cancelling
 from batcher.services.runs.run import RunEnd
 from batcher.services.runs.status import job_status
 from batcher.store.dead_letters.filters import Filters
@@ -260,6 +260,9 @@ async def _come_to_an_end(world: World) -> None:
     sent = len(world.provider.journal)
     with _person(world) as person:
         done = [job.id for job in person.do("begin", lambda: _all(person.database)) or ()]
+        for job_id in done:
+            # `cancel` or `delete` may have been killed in between: the same command goes on with it.
+            person.do("cancel", partial(finish_cancelling, person.database, job_id))
     end = await world.run(world.process("runner", mortal=False), done)
     require(end is RunEnd.OVER, "I14 a finished job is over at once", end)
     require(len(world.provider.journal) == sent, "I14 resuming a finished job sends nothing", done)
