@@ -87,8 +87,11 @@ class Writer(Protocol):
     """Runs work inside write transactions, in the order given."""
 
     @property
-    def is_slow(self) -> bool:
-        """Return whether work mostly waits for the disk. Then the next batch is written meanwhile."""
+    def pipeline_depth(self) -> int:
+        """Return how many batches may be on their way to the disk at a time.
+
+        It is 1 unless work mostly waits for the disk. Then the next batch is written meanwhile.
+        """
         ...
 
     def write(self, work: "Callable[[Connection], T]") -> Awaitable[T]:

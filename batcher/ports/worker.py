@@ -45,8 +45,8 @@ class Queue(Protocol):
     """
 
     @property
-    def disk_is_slow(self) -> bool:
-        """Return whether a commit mostly waits for the disk. If so, the next batch is written meanwhile."""
+    def pipeline_depth(self) -> int:
+        """Return how many batches may be on their way to the disk at a time: 1, or several on a slow disk."""
         ...
 
     def claim(

@@ -6,7 +6,7 @@ active_jobs  starts and stops jobs
 claimer      claims by route and hands the claims to their lanes; closes finished jobs
 attempts     one request: admitted, sent, classified, decided
 dispatcher   one task per lane: admits requests in order, one at a time
-settler      writes settlements in groups, and claims with each group
+commit_broker  writes settlements in groups, and claims with each group
 follower_sharing  ends the followers that were too many for the commit of their leader
 pausing      what stops sending until a person acts
 oversized    requests that can never fit a limit of their lane

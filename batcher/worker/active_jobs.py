@@ -19,10 +19,10 @@ from batcher.policy.retry.failure_run import FailureRun
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Budget, NamesKey, Queue, Sender
 from batcher.worker.aio import all_of
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
-from batcher.worker.settler import Settler
 
 #: Seconds after which a lane that no job uses is forgotten: longer than any limit per minute looks back.
 _UNUSED_SECONDS = 90.0
@@ -40,7 +40,7 @@ class ActiveJobs:
         queue: Queue,
         budget: Budget,
         senders: Senders,
-        settler: Settler,
+        broker: CommitBroker,
         pauses: Pauses,
         verdicts: Verdicts,
         open_gate: Callable[[Lane], None],
@@ -49,7 +49,7 @@ class ActiveJobs:
         self._queue = queue
         self._budget = budget
         self._senders = senders
-        self._settler = settler
+        self._broker = broker
         self._pauses = pauses
         self._verdicts = verdicts
         self._open_gate = open_gate
@@ -191,7 +191,7 @@ class ActiveJobs:
             known = self._state.routes[route.id] = RouteRun(route=route, lane=lane)
             job.routes.append(known)
         elif known.lane is not lane:  # another key is another lane
-            self._settler.release(known.lane, job_id=job.job.id)
+            self._broker.release(known.lane, job_id=job.job.id)
         known.route, known.lane = route, lane
         known.ask_at, known.dry = 0.0, False
 
@@ -209,7 +209,7 @@ class ActiveJobs:
     def _drop(self, job: JobRun) -> None:
         job.dropped = True
         for lane in job.lanes:
-            self._settler.release(lane, job_id=job.job.id)
+            self._broker.release(lane, job_id=job.job.id)
         self._state.wake.set()
 
 

@@ -9,10 +9,10 @@ from batcher.domain.requests import Claim, ClaimResult, RouteDemand
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, Queue
 from batcher.worker.aio import wait_for
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.heartbeat import write_active
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import MOST_BYTES, JobRun, Lane, RouteRun, State
-from batcher.worker.settler import Settler
 
 #: How often an empty route is asked again, since other processes submit, redrive and cancel.
 _POLL_SECONDS = 1.0
@@ -36,7 +36,7 @@ class Claimer:
         queue: Queue,
         state: State,
         budget: Budget,
-        settler: Settler,
+        broker: CommitBroker,
         clock: Clock,
         events: Events,
         verdicts: Verdicts,
@@ -45,7 +45,7 @@ class Claimer:
         self._queue = queue
         self._state = state
         self._budget = budget
-        self._settler = settler
+        self._broker = broker
         self._clock = clock
         self._events = events
         self._verdicts = verdicts
@@ -70,7 +70,7 @@ class Claimer:
         # Rows claimed by a cancelled claim would have no owner, so the claim is awaited and its rows are handed
         # out.
         claiming = asyncio.ensure_future(
-            self._settler.claim(
+            self._broker.claim(
                 wants,
                 most_bytes=MOST_BYTES - self._state.held_bytes,
                 alone=alone,
@@ -122,7 +122,7 @@ class Claimer:
             if lane.ready:
                 is_alone = lane.ready[0].request_id == self._state.alone
                 if self._budget.held_for(lane.key) > _KEEPS_READY or (is_alone and not self._can_send(lane)):
-                    self._settler.release(lane)
+                    self._broker.release(lane)
 
     def _can_send(self, lane: Lane) -> bool:
         """Return whether the lane waits neither for a cool-down nor for the next probe of an outage."""
@@ -167,7 +167,7 @@ class Claimer:
                 lane.ready.append(claim)
                 lane.arrived.set()
             else:
-                self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
+                self._broker.add(Settlement(claim=claim, decision=Release(), attempt=None))
         self._state.count(claimed.settled)
         for settled in claimed.settled:
             self._events.emit(settled)

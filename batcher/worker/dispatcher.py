@@ -10,10 +10,10 @@ from batcher.ports import Budget, Reservation
 from batcher.worker.aio import wait_for
 from batcher.worker.attempts.attempt import Dispatch
 from batcher.worker.attempts.task_pool import TaskPool
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pausing.pauses import Pauses, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
-from batcher.worker.settler import Settler
 
 #: During an outage the breaker is checked at least this often, in seconds.
 _LOOK_SECONDS = 1.0
@@ -28,14 +28,14 @@ class Dispatcher:
         *,
         state: State,
         budget: Budget,
-        settler: Settler,
+        broker: CommitBroker,
         task_pool: TaskPool,
         pauses: Pauses,
         oversized: OversizedRequests,
     ) -> None:
         self._state = state
         self._budget = budget
-        self._settler = settler
+        self._broker = broker
         self._task_pool = task_pool
         self._pauses = pauses
         self._oversized = oversized
@@ -53,8 +53,8 @@ class Dispatcher:
         """Send the claim, or return if it must be checked again, because a wait may have changed the situation."""
         if lane.endpoint.breaker.failures:
             await self._wait_out_outage(lane, claim)
-        if not self._settler.has_room:
-            await self._settler.room()
+        if not self._broker.has_room:
+            await self._broker.room()
         if not _is_next(lane, claim):
             return
         charge = Charge(
@@ -67,7 +67,7 @@ class Dispatcher:
             return
         reservation = await self._budget.reserve(lane.key, charge)
         # The last wait is over; nothing else runs between here and the start of the request.
-        if _is_next(lane, claim) and self._settler.has_room and self._may_send(lane):
+        if _is_next(lane, claim) and self._broker.has_room and self._may_send(lane):
             self._start(lane, claim, reservation)
         else:
             self._budget.cancel(reservation)
@@ -87,7 +87,7 @@ class Dispatcher:
             lane.held[route.id] = False
         sender = self._state.jobs[claim.job_id].sender
         assert sender is not None  # noqa: S101 - no lane has claims of a job that cannot send
-        lane.record_sent(unsettled=self._settler.unsettled)
+        lane.record_sent(unsettled=self._broker.unsettled)
         self._state.begin_sending(claim)
         probe = lane.endpoint.breaker.is_open
         if probe:

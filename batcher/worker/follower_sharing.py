@@ -7,7 +7,7 @@ from batcher.worker.run_state import State
 
 
 class FollowerSharing:
-    """Runs beside the settler. What a killed runner has left is done first."""
+    """Runs beside the commit broker. What a killed runner has left is done first."""
 
     def __init__(self, *, queue: Queue, state: State, events: Events) -> None:
         self._queue = queue

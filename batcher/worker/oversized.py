@@ -8,16 +8,16 @@ from batcher.policy.stated_maximum import stated_output
 from batcher.policy.tokens.oversized import NEVER_FITS
 from batcher.ports import Budget, Clock, Events
 from batcher.worker.attempts.records import ended, of_oversized
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.run_state import Lane
-from batcher.worker.settler import Settler
 
 
 class OversizedRequests:
     """Finds them at admission, because a lane's limit and charging rule may be learned during the run."""
 
-    def __init__(self, *, budget: Budget, settler: Settler, clock: Clock, events: Events) -> None:
+    def __init__(self, *, budget: Budget, broker: CommitBroker, clock: Clock, events: Events) -> None:
         self._budget = budget
-        self._settler = settler
+        self._broker = broker
         self._clock = clock
         self._events = events
 
@@ -33,6 +33,6 @@ class OversizedRequests:
         lane.take(claim)
         record = of_oversized(lane, output=output, limit=limit, ended_at=self._clock.now())
         decision = DeadLetter(kind=FailureKind.PERMANENT.value, code=NEVER_FITS)
-        self._settler.add(Settlement(claim=claim, decision=decision, attempt=record))
+        self._broker.add(Settlement(claim=claim, decision=decision, attempt=record))
         self._events.emit(ended(claim, lane, record, latency_us=0))
         return True

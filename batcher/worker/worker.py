@@ -17,6 +17,7 @@ from batcher.worker.aio import cancel_all, first_of
 from batcher.worker.attempts.execute import Executor
 from batcher.worker.attempts.task_pool import TaskPool
 from batcher.worker.claimer import Claimer
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.dispatcher import Dispatcher
 from batcher.worker.follower_sharing import FollowerSharing
 from batcher.worker.heartbeat import Heartbeat, write_active
@@ -24,7 +25,6 @@ from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pausing.pauses import Pauses
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Lane, NoInFlightLog, State
-from batcher.worker.settler import Settler
 
 #: Seconds in which requests of jobs that were handed over may finish, after the runner's own jobs have ended.
 _HANDOVER_SECONDS = 25.0
@@ -113,7 +113,7 @@ class Worker:
         self.state.own = frozenset(jobs)
         async with asyncio.TaskGroup() as tasks:
             self._build(tasks)
-            self._writing = [tasks.create_task(self._settler.run()), tasks.create_task(self._pauses.run())]
+            self._writing = [tasks.create_task(self._broker.run()), tasks.create_task(self._pauses.run())]
             self._claiming: list[asyncio.Task[None]] = []
             try:
                 for job_id in jobs:
@@ -131,15 +131,15 @@ class Worker:
 
     def _build(self, tasks: asyncio.TaskGroup) -> None:
         state, queue, events, budget, clock = self.state, self._queue, self._events, self._budget, self._clock
-        settler = Settler(queue=queue, state=state, clock=clock, events=events, most=self._max_in_flight)
-        pauses = Pauses(queue=queue, state=state, settler=settler, events=events)
+        broker = CommitBroker(queue=queue, state=state, clock=clock, events=events, most=self._max_in_flight)
+        pauses = Pauses(queue=queue, state=state, broker=broker, events=events)
         verdicts = Verdicts(
-            state=state, settler=settler, pauses=pauses, events=events, clock=clock, jitter=self._jitter
+            state=state, broker=broker, pauses=pauses, events=events, clock=clock, jitter=self._jitter
         )
         executor = Executor(
             state=state,
             budget=budget,
-            settler=settler,
+            broker=broker,
             verdicts=verdicts,
             clock=clock,
             events=events,
@@ -147,9 +147,9 @@ class Worker:
             jitter=self._jitter,
         )
         task_pool = TaskPool(executor.execute, tasks)
-        oversized = OversizedRequests(budget=budget, settler=settler, clock=clock, events=events)
+        oversized = OversizedRequests(budget=budget, broker=broker, clock=clock, events=events)
         gate = Dispatcher(
-            state=state, budget=budget, settler=settler, task_pool=task_pool, pauses=pauses, oversized=oversized
+            state=state, budget=budget, broker=broker, task_pool=task_pool, pauses=pauses, oversized=oversized
         )
 
         def open_gate(lane: Lane) -> None:
@@ -160,12 +160,12 @@ class Worker:
             queue=queue,
             budget=budget,
             senders=self._senders,
-            settler=settler,
+            broker=broker,
             pauses=pauses,
             verdicts=verdicts,
             open_gate=open_gate,
         )
-        self._settler, self._pauses, self._verdicts = settler, pauses, verdicts
+        self._broker, self._pauses, self._verdicts = broker, pauses, verdicts
         self._task_pool, self._active_jobs = task_pool, active_jobs
         self._sharing = FollowerSharing(queue=queue, state=state, events=events)
         self._beat = self._heartbeat()
@@ -173,7 +173,7 @@ class Worker:
             queue=queue,
             state=state,
             budget=budget,
-            settler=settler,
+            broker=broker,
             clock=clock,
             events=events,
             verdicts=verdicts,
@@ -227,12 +227,12 @@ class Worker:
             await self._let_flights_end(handing_over=handing_over)
         self._verdicts.finish()
         for lane in self.state.lanes.values():
-            self._settler.release(lane)
+            self._broker.release(lane)
         # Cancelled before they began: they were never sent.
         for claim in self.state.sending.values():
-            self._settler.add(Settlement(claim=claim, decision=Release(), attempt=None))
+            self._broker.add(Settlement(claim=claim, decision=Release(), attempt=None))
         await cancel_all(self._writing)
-        await self._settler.finish()
+        await self._broker.finish()
         await self._pauses.write()
         await write_active(self._queue, self.state.jobs.values(), asyncio.get_running_loop().time())
         await self._beat.once()

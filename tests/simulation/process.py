@@ -112,7 +112,7 @@ class Process:
 
     def writer(self, database: Store) -> "SimWriter":
         scenario = self.world.scenario
-        made = SimWriter(database, self, scenario.disk, is_slow=scenario.flushes_beside)
+        made = SimWriter(database, self, scenario.disk, depth=4 if scenario.flushes_beside else 1)
         self._writers.append(made)
         return made
 
@@ -150,11 +150,12 @@ class MortalDatabase(Database):
 class SimWriter:
     """`Writer`: each piece of work is its own transaction, one after another, each taking some time.
 
-    If the disk is slow, a transaction is visible at once and reported when it is flushed, several at a time.
+    With a pipeline, as on a slow disk, a transaction is visible at once and reported when it is flushed, several
+    at a time.
     """
 
-    def __init__(self, database: Store, process: Process, seconds: float, *, is_slow: bool) -> None:
-        self.is_slow = is_slow
+    def __init__(self, database: Store, process: Process, seconds: float, *, depth: int) -> None:
+        self.pipeline_depth = depth
         self._database = database
         self._process = process
         self._seconds = seconds
@@ -167,7 +168,7 @@ class SimWriter:
         self._waiting[done] = work
         if not self._process.alive:
             self.reject()
-        elif self._seconds == 0 or self.is_slow:
+        elif self._seconds == 0 or self.pipeline_depth > 1:
             self._commit(done, work)
         else:
             self._free_at = max(self._free_at, loop.time()) + self._seconds
@@ -196,7 +197,7 @@ class SimWriter:
             if not done.done():
                 done.set_exception(error)
         else:
-            if self.is_slow:
+            if self.pipeline_depth > 1:
                 asyncio.get_running_loop().call_later(self._seconds, self._tell, done, result)
             else:
                 self._tell(done, result)

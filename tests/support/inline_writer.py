@@ -14,7 +14,7 @@ T = TypeVar("T")
 class InlineWriter:
     """The writer of a simulation: each piece of work is its own transaction, run when it is given."""
 
-    is_slow = False
+    pipeline_depth = 1
 
     def __init__(self, database: Store) -> None:
         self._database = database

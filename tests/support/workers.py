@@ -65,7 +65,7 @@ class Recorder:
 class SlowWriter:
     """A disk that takes so many seconds for every commit, one after another."""
 
-    is_slow = False
+    pipeline_depth = 1
 
     def __init__(self, database: Database, seconds: float) -> None:
         self._inline = InlineWriter(database)
@@ -98,7 +98,7 @@ class SlowWriter:
 class BesideWriter(SlowWriter):
     """A slow disk as `StoreThread` works it: the next is written while so many seconds are spent flushing."""
 
-    is_slow = True
+    pipeline_depth = 4
     #: From now on every write does.
     fails = False
 
@@ -145,7 +145,7 @@ class DyingWriter(SlowWriter):
 class BrokenWriter:
     """A disk that fails for good from the moment `fails` is set."""
 
-    is_slow = False
+    pipeline_depth = 1
 
     def __init__(self, database: Database) -> None:
         self._inline = InlineWriter(database)

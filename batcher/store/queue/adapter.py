@@ -39,9 +39,9 @@ class SqlQueue:
         self._clock = clock
 
     @property
-    def disk_is_slow(self) -> bool:
+    def pipeline_depth(self) -> int:
         """See `ports.Queue`."""
-        return self._writer.is_slow
+        return self._writer.pipeline_depth
 
     def claim(
         self, wants: Sequence[RouteDemand], *, most_bytes: int, alone: bool = False

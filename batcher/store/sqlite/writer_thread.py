@@ -107,9 +107,9 @@ class StoreThread:
         self._is_inherited = True
 
     @property
-    def is_slow(self) -> bool:
+    def pipeline_depth(self) -> int:
         """See `ports.Writer`."""
-        return self._flushers is not None
+        return 1 if self._flushers is None else FLUSHES
 
     def write(self, work: Callable[[Connection], T]) -> Awaitable[T]:
         """Queue the work; await the result to know that it is on disk.
@@ -132,7 +132,7 @@ class StoreThread:
         self._closed = True
         self._inbox.put(None)
         self._thread.join()
-        if self.is_slow:
+        if self._flushers is not None:
             self._flush_beside(False)
 
     def _run(self) -> None:
@@ -141,7 +141,7 @@ class StoreThread:
             group, more = self._gather()
             if group:
                 self._commit(group)
-            if self.is_slow != self._pace.is_slow:
+            if (self._flushers is not None) != self._pace.is_slow:
                 self._flush_beside(self._pace.is_slow)
 
     def _flush_beside(self, beside: bool) -> None:

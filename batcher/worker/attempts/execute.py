@@ -30,9 +30,9 @@ from batcher.ports import Budget, Clock, Events, OutputValidator
 from batcher.worker.attempts.attempt import ANSWERED_SINCE, Attempt, Dispatch
 from batcher.worker.attempts.outage_signs import after_failure, is_like_outage, timed_out_alone
 from batcher.worker.attempts.records import of_shutdown
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Endpoint, Lane, State
-from batcher.worker.settler import Settler
 
 #: Refusals that name nothing by which they could be explained.
 _PLAIN = frozenset({RefusalCause.UNSAID, RefusalCause.REQUESTS, RefusalCause.AGAIN})
@@ -48,7 +48,7 @@ class Executor:
         *,
         state: State,
         budget: Budget,
-        settler: Settler,
+        broker: CommitBroker,
         verdicts: Verdicts,
         clock: Clock,
         events: Events,
@@ -58,7 +58,7 @@ class Executor:
         self._validator = validator
         self._state = state
         self._budget = budget
-        self._settler = settler
+        self._broker = broker
         self._verdicts = verdicts
         self._clock = clock
         self._events = events
@@ -108,7 +108,7 @@ class Executor:
             self._budget.finish(dispatch.reservation, Feedback(end=RequestEnd.FAILED))
             record = of_shutdown(dispatch.lane, sent_at=sent_at, ended_at=self._clock.now())
             released = Requeue(available_at=None, uses_attempt=False)
-            self._settler.add(Settlement(claim=claim, decision=released, attempt=record))
+            self._broker.add(Settlement(claim=claim, decision=released, attempt=record))
             raise
 
     def _read(self, dispatch: Dispatch, result: Reply | TransportFault) -> tuple[Outcome, RateHints | None]:
@@ -228,7 +228,7 @@ class Executor:
         if self._budget.counts_days(lane.key):
             # In the same commit, so that a kill in between forgets no use.
             lane.stored = replace(lane.stored, memory=self._budget.memory(lane.key))
-            self._settler.remember(lane)
+            self._broker.remember(lane)
         if isinstance(outcome, Success):
             lane.answered_at = lane.endpoint.answered_at = self._time()
             lane.answers += 1
@@ -254,7 +254,7 @@ class Executor:
         until = finished.cooling_until
         assert until is not None  # noqa: S101 - for the type checker: a refusal always has an end
         lane.stored = replace(lane.stored, cooling_until=until)
-        self._settler.remember(lane)
+        self._broker.remember(lane)
         self._events.emit(
             LaneCooling(
                 lane=lane.key,

@@ -9,8 +9,8 @@ from batcher.domain.messages import Cause, Message
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FaultKind, PauseReason, PauseScope
 from batcher.ports import Events, Queue
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.run_state import JobRun, Lane, RouteRun, State
-from batcher.worker.settler import Settler
 
 #: What to do about an endpoint that does not answer, by the last failure.
 _FIXES = {
@@ -23,10 +23,10 @@ _FIXES = {
 class Pauses:
     """Begins pauses: in memory at once, in the store by `run`."""
 
-    def __init__(self, *, queue: Queue, state: State, settler: Settler, events: Events) -> None:
+    def __init__(self, *, queue: Queue, state: State, broker: CommitBroker, events: Events) -> None:
         self._queue = queue
         self._state = state
-        self._settler = settler
+        self._broker = broker
         self._events = events
         self._to_write: list[tuple[PauseCause, str]] = []
         self._arrived = asyncio.Event()
@@ -53,7 +53,7 @@ class Pauses:
         fresh = [each for each in self._state.lanes.values() if each.pause is None and covers(cause, lane, each)]
         for each in fresh:
             each.pause = cause
-            self._settler.release(each)
+            self._broker.release(each)
         return bool(fresh)
 
     def _stop_job(self, cause: PauseCause, job: JobRun) -> bool:
@@ -61,14 +61,14 @@ class Pauses:
             return False
         job.pause = cause
         for lane in job.lanes:
-            self._settler.release(lane, job_id=job.job.id)
+            self._broker.release(lane, job_id=job.job.id)
         return True
 
     def _stop_route(self, cause: PauseCause, route: RouteRun) -> bool:
         if route.pause is not None:
             return False
         route.pause = cause
-        self._settler.release(route.lane, route_id=route.id)
+        self._broker.release(route.lane, route_id=route.id)
         return True
 
     async def run(self) -> None:

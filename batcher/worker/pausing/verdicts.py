@@ -23,9 +23,9 @@ from batcher.policy.retry.failure_run import FailureCause, Verdict
 from batcher.ports import Clock, Events
 from batcher.worker.attempts.attempt import Attempt
 from batcher.worker.attempts.records import ended, of_attempt, shortened
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.run_state import RouteRun, State
-from batcher.worker.settler import Settler
 
 #: From the widest scope to the narrowest.
 _NARROWER = (PauseScope.ENDPOINT, PauseScope.KEY, PauseScope.LANE, PauseScope.ROUTE)
@@ -56,7 +56,7 @@ class Verdicts:
         self,
         *,
         state: State,
-        settler: Settler,
+        broker: CommitBroker,
         pauses: Pauses,
         events: Events,
         clock: Clock,
@@ -65,7 +65,7 @@ class Verdicts:
         self._clock = clock
         self._jitter = jitter
         self._state = state
-        self._settler = settler
+        self._broker = broker
         self._pauses = pauses
         self._events = events
         self._undecided: dict[RouteId, dict[int, Undecided]] = {}
@@ -77,7 +77,7 @@ class Verdicts:
     def settle(self, attempt: Attempt, decision: Decision) -> None:
         """Settle an attempt that is decided."""
         record = of_attempt(attempt)
-        self._settler.add(Settlement(claim=attempt.claim, decision=decision, attempt=record))
+        self._broker.add(Settlement(claim=attempt.claim, decision=decision, attempt=record))
         self._events.emit(ended(attempt.claim, attempt.lane, record, latency_us=attempt.result.latency_us))
 
     def answered(self, attempt: Attempt) -> None:
@@ -116,7 +116,7 @@ class Verdicts:
             self.settle(attempt, decision)
             return
         self._undecided.setdefault(route.id, {})[attempt.number] = kept
-        self._settler.freed()
+        self._broker.freed()
         self._dead_letter(route, route.failures.overflowing())
         if self._state.alone == claim.request_id:
             # It has come back, so it endangers no other row, and others may be asked.

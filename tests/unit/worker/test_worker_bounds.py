@@ -13,8 +13,8 @@ from batcher.domain.settlements import Settlement
 from batcher.policy.rate.reply_room import ReplyRoom
 from batcher.simulate import SimulatedProvider
 from batcher.store.queue.adapter import SqlQueue
-from batcher.worker import claimer, settler
-from batcher.worker.settler import Settler
+from batcher.worker import claimer, commit_broker
+from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
 from tests.support.scripted import OK, error, use
@@ -43,7 +43,7 @@ class Watch:
             self._note()
 
     def _note(self) -> None:
-        mine: Settler = self._worker._settler
+        mine: CommitBroker = self._worker._broker
         state = self._worker.state
         held = sum(job.held for job in state.jobs.values())
         ready = sum(len(lane.ready) for lane in state.lanes.values())
@@ -89,11 +89,11 @@ async def test_the_bytes_of_replies_that_wait_for_their_commit_gate_what_is_sent
     """Whatever the concurrency; and one commit writes a bounded part of them."""
     sizes: list[int] = []
     settle = SqlQueue.settle
-    monkeypatch.setattr(settler, "ReplyRoom", lambda: ReplyRoom(8_000))
-    monkeypatch.setattr(settler, "_MOST_BYTES", 2_000)
+    monkeypatch.setattr(commit_broker, "ReplyRoom", lambda: ReplyRoom(8_000))
+    monkeypatch.setattr(commit_broker, "_MOST_BYTES", 2_000)
 
     def watched(queue: SqlQueue, settlements: Sequence[Settlement]) -> Any:
-        sizes.append(sum(map(settler._size, settlements)))
+        sizes.append(sum(map(commit_broker._size, settlements)))
         return settle(queue, settlements)
 
     monkeypatch.setattr(SqlQueue, "settle", watched)
@@ -106,7 +106,7 @@ async def test_the_bytes_of_replies_that_wait_for_their_commit_gate_what_is_sent
     # The first eight are sent before the size of a reply is known.
     assert 2_000 < watch.most_reply_bytes <= 12_000
     assert max(sizes) <= 2_000
-    assert worker._settler._replies.held == 0
+    assert worker._broker._replies.held == 0
 
 
 async def test_on_a_slow_disk_the_next_groups_are_given_while_others_are_flushed(rig: Rig):
@@ -284,7 +284,7 @@ async def test_room_for_a_reply_is_noticed_if_what_was_in_flight_brings_only_fai
     rig: Rig, monkeypatch: pytest.MonkeyPatch, lanes: int
 ):
     """Nothing of them is committed, and they wait for the verdict of the rows that wait for the room."""
-    monkeypatch.setattr(settler, "ReplyRoom", lambda: ReplyRoom(1_000))
+    monkeypatch.setattr(commit_broker, "ReplyRoom", lambda: ReplyRoom(1_000))
     refused = {f"row {number}" for number in range(30, 42)}
     use(rig, lambda text, _path, _at: error(400, "invalid_request_error") if text in refused else OK)
     job = rig.submit([chat(f"row {number}", model=f"m{number % lanes}") for number in range(90)])

@@ -59,7 +59,7 @@ class MemoryQueue:
         self._given += len(taken)
         return ClaimResult(claims=taken, settled=(), next_due={} if len(taken) == most else {self._route.id: None})
 
-    disk_is_slow = False
+    pipeline_depth = 1
 
     async def settle(self, settlements: Sequence[Settlement]) -> Sequence[RequestsSettled]:
         """See `ports.Queue`."""

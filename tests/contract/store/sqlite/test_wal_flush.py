@@ -124,7 +124,7 @@ def enter(number: int) -> Callable[[Connection], int]:
 async def until_slow(writer: StoreThread) -> None:
     for number in range(-8, 0):
         await writer.write(enter(number))
-    while not writer.is_slow:
+    while writer.pipeline_depth == 1:
         await asyncio.sleep(0.001)
 
 
@@ -172,7 +172,7 @@ async def test_a_disk_that_gets_quick_is_flushed_by_its_commits_again(
     monkeypatch.setattr(wal_flush, "_SLOW_SECONDS", 60.0)
     monkeypatch.setattr(wal_flush, "_QUICK_SECONDS", 60.0)
     number = 0
-    while writer.is_slow:
+    while writer.pipeline_depth > 1:
         number += 1
         assert await writer.write(enter(number)) == number
     flushes = disk.began
@@ -284,7 +284,7 @@ async def test_without_a_descriptor_to_spare_commits_go_on_flushing_by_themselve
     none_left()
     for number in range(20):
         assert await writer.write(enter(number)) == number
-    assert not writer.is_slow
+    assert writer.pipeline_depth == 1
     assert database._writer.exec_driver_sql("PRAGMA synchronous").scalar() == 2
 
 

@@ -1,10 +1,10 @@
-"""Commits settlements in batches, and claims the next requests in the same commit.
+"""The broker between the worker and the store: settlements and the next claim go into one commit, in batches.
 
 A batch is what came back while the previous one was being committed. If that took no time, it waits until half of
 the requests in flight are back, but never for long: each commit costs as much as thirty rows.
 
-On a slow disk a batch waits only for its own flush: half of the concurrency makes a batch, and it is committed at
-once, however many others are still being flushed.
+With a pipeline, as on a slow disk, a batch waits only for its own flush: half of the concurrency makes a batch,
+and it is committed at once, however many others are still being flushed.
 """
 
 import asyncio
@@ -42,11 +42,11 @@ class ClaimRequest(Struct, frozen=True, kw_only=True):
     done: asyncio.Future[ClaimResult]
 
 
-class Settler:
+class CommitBroker:
     """Collects settlements and claims, and commits them together.
 
     `most` is the concurrency: at most `most` requests are in flight, and at most twice as many are sent and not on
-    disk. While one batch is committed at a time, requests in flight and settlements collected are together at most
+    disk. With a pipeline of one batch, requests in flight and settlements collected are together at most
     `most`, and so is the batch.
     """
 
@@ -82,7 +82,7 @@ class Settler:
         if size := _size(settlement):
             self._waiting_bytes += size
             self._replies.arrived(size)
-        if self._runs and self._queue.disk_is_slow and len(self._waiting) >= self._share:
+        if self._runs and self._queue.pipeline_depth > 1 and len(self._waiting) >= self._share:
             self._start_commit()
         else:
             self._look()
@@ -101,7 +101,7 @@ class Settler:
     def _look(self) -> None:
         self._arrived.set()
         asked = self._ask is not None and self._ask.urgent
-        enough = max(self._state.in_flight, self._share if self._writing and self._queue.disk_is_slow else 0)
+        enough = max(self._state.in_flight, self._share if self._writing and self._queue.pipeline_depth > 1 else 0)
         if asked or len(self._waiting) >= enough or self._waiting_bytes >= _MOST_BYTES:
             self._due.set()
 
@@ -135,7 +135,7 @@ class Settler:
     def has_room(self) -> bool:
         """Return whether another reply may arrive and wait for its commit."""
         most, out = self._most(), self._state.in_flight
-        if self._waiting and out + len(self._waiting) >= most and not self._queue.disk_is_slow:
+        if self._waiting and out + len(self._waiting) >= most and self._queue.pipeline_depth == 1:
             return False
         return out + self.unsettled < 2 * most and self._replies.has_room(out)
 
@@ -176,7 +176,7 @@ class Settler:
             self._due.clear()
             return
         writing = self._start_commit()
-        if not self._queue.disk_is_slow:
+        if self._queue.pipeline_depth == 1:
             await asyncio.wait({writing})
 
     async def finish(self) -> None:
