@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from batcher.config import FileSettings, Flags, remembered_changes, resolve_job
-from batcher.domain.settings import JobSettings, Limits
+from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import CacheMode
 
 KEPT = JobSettings(
@@ -47,6 +47,13 @@ def test_a_limit_and_a_header_that_went_are_said_too() -> None:
         "variable of the header X-Team: not given, was TEAM",
         "rpm: not given, was 300",
     ]
+
+
+@pytest.mark.parametrize("name", LIMIT_NAMES)
+def test_every_limit_that_changed_is_said(name: str) -> None:
+    old = replace(KEPT, limits=Limits(), model_limits={})
+    new = replace(old, limits=Limits(**{name: 7.0}), model_limits={"m": Limits(**{name: 8.0})})
+    assert remembered_changes(old, new) == [f"{name}: 7, was not given", f"{name} of m: 8, was not given"]
 
 
 OTHER_VALUES = [

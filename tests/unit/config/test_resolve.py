@@ -243,6 +243,11 @@ def test_the_store_is_where_the_highest_layer_says(
     assert resolve_process(Flags(db=flag), environ, FileSettings(given=Layer(db=file))).db == expected
 
 
+def test_a_wrong_variable_of_the_store_does_not_matter_where_a_flag_names_another() -> None:
+    environ = {"BATCHER_DB": "postgresql://db/x"}
+    assert resolve_process(Flags(db="flag.db"), environ, FileSettings()).db == "flag.db"
+
+
 @pytest.mark.parametrize(("flag", "file", "expected"), [(4, 8, 4), (None, 8, 8), (None, None, None)])
 def test_concurrency_belongs_to_the_process(flag: Any, file: Any, expected: Any) -> None:
     settings = resolve_process(Flags(concurrency=flag), {}, FileSettings(given=Layer(concurrency=file)))
