@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, TypedDict, TypeVar
 
 from batcher.api.sources import absolute_path
-from batcher.config import Flags
+from batcher.config import Arguments
 from batcher.config.table import ARGUMENTS
 from batcher.domain.settings import Limits
 
@@ -64,13 +64,13 @@ _NAMES: Final = {setting.name for setting in ARGUMENTS}
 _PATHS: Final = {setting.name for setting in ARGUMENTS if setting.is_path}
 
 
-def flags_of(settings: SettingArguments, *, db: str | os.PathLike[str] | None) -> Flags:
+def flags_of(settings: SettingArguments, *, db: str | os.PathLike[str] | None) -> Arguments:
     """Return the arguments as the layer above all others, unchecked. Raises TypeError for an unknown argument."""
     given: dict[str, Any] = {**settings}
     if unknown := sorted(given.keys() - _NAMES):
         raise TypeError(f"Batcher() got an unexpected keyword argument {unknown[0]!r}")
     paths = {name: absolute_path(given[name]) for name in _PATHS & given.keys()}
-    return Flags(**{**given, **paths}, db=None if db is None else os.fspath(db))
+    return Arguments(**{**given, **paths}, db=None if db is None else os.fspath(db))
 
 
 def lists(arguments: type) -> Callable[[F], F]:

@@ -1,12 +1,13 @@
 """Errors for Python callers: where a command names a flag, these name the argument."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from msgspec.structs import replace
+
 from batcher.config.table import ARGUMENTS, LIMITS
-from batcher.domain.errors import BatcherError, Paused
+from batcher.domain.errors import BatcherError, InputError
 from batcher.domain.messages import Words
 from batcher.messages import render
 
@@ -20,28 +21,15 @@ _ARGUMENTS: Final = {
     "--new": "new=True",
     "-o": "output",
 }
-#: A flag, with the placeholder after it. A command in backticks can be run as it is and stays.
-_FLAG: Final = re.compile(r"`batcher [^`]*`|(?<![\w-])(--[a-z][a-z-]*|-o\b)(?: [A-Z]+\b)?")
-
-
-def to_python_names(text: str) -> str:
-    """Replace flags by arguments: `--max-attempts` becomes `max_attempts`."""
-
-    def argument(found: re.Match[str]) -> str:
-        flag = found[1]
-        if flag is None:
-            return found[0]
-        return _ARGUMENTS.get(flag, flag.removeprefix("--").replace("-", "_"))
-
-    return _FLAG.sub(argument, text)
 
 
 def words(text: Words) -> str:
     """Return the text of a message; options are arguments, and commands stay as they are."""
-    return render(text, _argument)
+    return render(text, argument_name)
 
 
-def _argument(flag: str, _placeholder: str) -> str:
+def argument_name(flag: str, _placeholder: str) -> str:
+    """Return the argument that means the same as an option."""
     return _ARGUMENTS.get(flag, flag.removeprefix("--").replace("-", "_"))
 
 
@@ -51,9 +39,9 @@ def translate_errors() -> Iterator[None]:
     try:
         yield
     except BatcherError as error:
-        error.message = to_python_names(error.message)
-        error.hint = None if error.hint is None else to_python_names(error.hint)
+        error.message = words(error.message)
+        error.hint = None if error.hint is None else words(error.hint)
         error.args = (error.message,)
-        if isinstance(error, Paused) and error.hint is not None:
-            error.fix = error.hint
+        if isinstance(error, InputError):
+            error.forms = tuple(replace(each, hint=words(each.hint)) for each in error.forms)
         raise

@@ -298,9 +298,9 @@ def _worded(status: JobStatus) -> JobStatus:
 
 
 def _worded_pause(paused: PausedStatus | None) -> PausedStatus | None:
-    return None if paused is None else {**paused, "fix": words(paused["fix"])}
+    return None if paused is None else {**paused, "message": words(paused["message"]), "fix": words(paused["fix"])}
 
 
 def _raise_if_paused(status: JobStatus) -> None:
     if status.state is ShownState.PAUSED and status.paused is not None:
-        raise Paused(status.paused["reason"], status.paused["message"], words(status.paused["fix"]))
+        raise Paused(status.paused["reason"], words(status.paused["message"]), words(status.paused["fix"]))

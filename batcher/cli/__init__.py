@@ -3,6 +3,7 @@
 commands    one module per command
 flows       steps that several commands share
 terminal    output for people and scripts
+flag_names  what an option is called in messages
 store_options  repeats `--db` and `--config` in advised commands
 params      the options of the commands
 lazy_group  imports a command when it is called, so `batcher --help` imports none of them

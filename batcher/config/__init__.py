@@ -20,7 +20,7 @@ from batcher.config.changes import remembered_changes
 from batcher.config.credentials import as_secret, find_headers, find_key, key_mark
 from batcher.config.file import DEFAULT_FILE, load_file
 from batcher.config.headers import key_header
-from batcher.config.layers import FileSettings, Flags, limited_models
+from batcher.config.layers import Arguments, FileSettings, Flags, limited_models
 from batcher.config.paths import check_ca_file
 from batcher.config.resolve import (
     SIMULATED_BASE_URL,
@@ -33,6 +33,7 @@ from batcher.config.resolve import (
 __all__ = [
     "DEFAULT_FILE",
     "SIMULATED_BASE_URL",
+    "Arguments",
     "FileSettings",
     "Flags",
     "answer_scope",

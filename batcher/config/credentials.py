@@ -6,8 +6,9 @@ from hashlib import sha256
 from pathlib import Path
 
 from batcher.config.headers import check_header_names, key_header
-from batcher.config.table import ALLOW_HTTP, API_KEY_ENV, HEADERS
+from batcher.config.table import API_KEY_ENV, HEADERS
 from batcher.domain.errors import CredentialsError
+from batcher.domain.messages import Cause, Message
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
 from batcher.policy.privacy.redact import SHORTEST_SEARCHED
@@ -117,9 +118,9 @@ def _looks_like_key(name: str) -> bool:
     return long_and_mixed and any(c.islower() for c in name) and any(c.isdigit() for c in name)
 
 
-def _missing(name: str, environ: Mapping[str, str]) -> str:
+def _missing(name: str, environ: Mapping[str, str]) -> Message:
     state = "is empty" if name in environ else "is not set"
-    return f"{name} {state}: export it, or name another variable with {API_KEY_ENV.flag}"
+    return Cause.NO_KEY(variable=name, state=state)
 
 
 def _env_file_advice(name: str) -> str | None:
@@ -165,5 +166,5 @@ def _check_travel(settings: JobSettings) -> None:
     if not key_may_travel(settings.base_url, settings.allow_http):
         raise CredentialsError(
             f"the key would go to {host_of(settings.base_url)} in plain http: anyone on the way could read it",
-            hint=f"use https, or give {ALLOW_HTTP.flag} if you are sure of the network",
+            hint=Cause.ALLOW_HTTP(),
         )

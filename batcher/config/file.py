@@ -17,6 +17,7 @@ from batcher.config.setting import Setting
 from batcher.config.table import LIMITS_TABLE, SETTINGS
 from batcher.config.unknown import refuse_unknown, refuse_unknown_limit
 from batcher.domain.errors import ConfigError
+from batcher.domain.messages import Cause
 from batcher.domain.settings import LIMIT_NAMES
 
 DEFAULT_FILE = "batcher.toml"
@@ -41,9 +42,7 @@ def load_file(path: Path | None, cwd: Path) -> FileSettings:
                 f"{source} is a link to a file that does not exist ({place.readlink()})",
                 hint="correct or remove the link; its settings would be missing without a word",
             ) from None
-        raise ConfigError(
-            f"--config {source}: no such file", hint="name a TOML file, or leave --config out"
-        ) from None
+        raise ConfigError(Cause.NO_CONFIG_FILE(source=source), hint=Cause.NAME_CONFIG_FILE()) from None
     except OSError as error:
         raise ConfigError(f"{source} cannot be read: {error.strerror}") from error
     return read_settings(_parse(raw, source), source=source, folder=place.parent)

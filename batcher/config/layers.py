@@ -1,7 +1,7 @@
 """What each source of settings gives, by the settings' names."""
 
 from collections.abc import Mapping, Sequence
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from msgspec import Struct
 
@@ -43,6 +43,18 @@ class Given:
 class Flags(Given):
     """The options of a command as they were given, unchecked. `--no-cache` arrives as cache="off"."""
 
+    def named(self, setting: Setting[Any]) -> str:
+        """Return what the person who gave it calls the setting."""
+        return setting.flag
+
+
+class Arguments(Flags):
+    """The arguments of the Python API in place of options."""
+
+    def named(self, setting: Setting[Any]) -> str:
+        """Return the argument's name."""
+        return setting.name
+
 
 class Layer(Given):
     """What one source gives, checked."""
@@ -58,7 +70,12 @@ class FileSettings(Struct, frozen=True, kw_only=True):
 
 def checked(flags: Flags) -> Layer:
     """Check all flags. Raises ConfigError that names the wrong one."""
-    return Layer(**{name: _checked(BY_NAME[name], value) for name, value in flags.values().items()})
+    return Layer(
+        **{
+            name: _checked(BY_NAME[name], value, flags.named(BY_NAME[name]))
+            for name, value in flags.values().items()
+        }
+    )
 
 
 def limited_models(flags: Flags) -> list[tuple[str, str]]:
@@ -67,7 +84,7 @@ def limited_models(flags: Flags) -> list[tuple[str, str]]:
     return [(limit.flag, model) for limit, figures in given for model in figures if model is not None]
 
 
-def _checked(setting: Setting[T], value: object) -> T:
+def _checked(setting: Setting[T], value: object, where: str) -> T:
     if setting.is_per_model:
-        return cast("T", read_figures(cast("Sequence[str]", value), setting.flag))
-    return cast("T", setting.check(value, setting.flag))
+        return cast("T", read_figures(cast("Sequence[str]", value), where))
+    return cast("T", setting.check(value, where))

@@ -4,8 +4,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from batcher.config.table import CA_FILE
 from batcher.domain.errors import ConfigError
+from batcher.domain.messages import Cause
 
 
 def expand_home(path: str, environ: Mapping[str, str]) -> str:
@@ -29,8 +29,7 @@ def check_ca_file(ca_file: str | None) -> None:
         with Path(ca_file).open("rb") as file:
             file.read(1)
     except OSError as error:
-        places = f"{CA_FILE.flag}, {CA_FILE.variable} or {CA_FILE.toml_path}"
         raise ConfigError(
             f"CA file {ca_file} cannot be read: {error.strerror}",
-            hint=f"correct {places}, or leave them out to use the system's",
+            hint=Cause.CORRECT_CA_FILE(),
         ) from error

@@ -26,6 +26,7 @@ from batcher.config.table import (
     SIMULATE,
 )
 from batcher.domain.errors import ConfigError
+from batcher.domain.messages import Cause
 from batcher.domain.settings import JobSettings, ProcessSettings
 from batcher.domain.states import CacheMode
 from batcher.policy.urls import host_of, is_loopback
@@ -75,7 +76,7 @@ def resolve_job(
             {BASE_URL.name: BASE_URL.default} | {name: value for name, value in given.items() if value is not None}
         ),
     )
-    _refuse_keys_as_names(settings, environ)
+    _refuse_keys_as_names(settings, environ, flags.named(API_KEY_ENV))
     local = is_loopback(host_of(settings.base_url))
     return replace(
         settings,
@@ -95,9 +96,9 @@ def resolve_process(flags: Flags, environ: Mapping[str, str], file: FileSettings
 def base_url_named_by(flags: Flags, environ: Mapping[str, str], file: FileSettings) -> str | None:
     """Return which source names a new job's base URL, by the name that people know; None: it is the default."""
     if flags.get(SIMULATE):
-        return SIMULATE.flag
+        return flags.named(SIMULATE)
     if flags.get(BASE_URL) is not None:
-        return BASE_URL.flag
+        return flags.named(BASE_URL)
     variable = BASE_URL.variable or ""
     if _variable(environ, variable) is not None:
         return variable
@@ -142,9 +143,9 @@ def _figures(limit: Setting[Figures], sources: Sequence[Source]) -> Figures:
     return reduce(lambda lower, upper: lower | (upper(limit) or {}), reversed(sources), {})
 
 
-def _refuse_keys_as_names(settings: JobSettings, environ: Mapping[str, str]) -> None:
+def _refuse_keys_as_names(settings: JobSettings, environ: Mapping[str, str], key_env: str) -> None:
     """Raise ConfigError if a key stands where the name of its variable belongs."""
-    refuse_key_as_name(settings.api_key_env, f"{API_KEY_ENV.flag} (or {API_KEY_ENV.toml_path})", environ)
+    refuse_key_as_name(settings.api_key_env, f"{key_env} (or {API_KEY_ENV.toml_path})", environ)
     for header, name in settings.headers.items():
         refuse_key_as_name(name, f"{HEADERS.toml_path}.{header}", environ)
 
@@ -153,21 +154,18 @@ def _simulate(flags: Flags, remembered: JobSettings | None) -> bool:
     """Return whether the provider is simulated. A job keeps the kind of provider that it began with."""
     wanted = bool(flags.get(SIMULATE))
     if wanted and flags.get(BASE_URL) is not None:
-        raise ConfigError(
-            f"{SIMULATE.flag} runs against the built-in provider: it cannot be combined with {BASE_URL.flag}"
-        )
+        raise ConfigError(Cause.SIMULATED_ELSEWHERE())
     if remembered is None:
         return wanted
     if remembered.simulate and flags.get(BASE_URL) is not None:
         raise ConfigError(
-            f"this job runs against the simulated provider: {BASE_URL.flag} cannot move it to a real one",
-            hint=f"run the file there: batcher run FILE {BASE_URL.flag} URL",
+            Cause.SIMULATED_JOB(),
+            hint=Cause.RUN_THERE(),
         )
     if wanted and not remembered.simulate:
         raise ConfigError(
-            f"this job runs against {shown_base_url(remembered.base_url)}: "
-            f"{SIMULATE.flag} would mix made-up answers with real ones",
-            hint=f"make a new job of the file: batcher run FILE --new {SIMULATE.flag}",
+            Cause.REAL_JOB(base_url=shown_base_url(remembered.base_url)),
+            hint=Cause.RUN_SIMULATED(),
         )
     return remembered.simulate
 

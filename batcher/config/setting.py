@@ -48,7 +48,7 @@ class Setting(Struct, Generic[T_co], frozen=True, kw_only=True):
         off_flag: A flag that stands for the value `off`.
         toml: Its table and its key in batcher.toml.
         variable: The environment variable that gives it.
-        default_words: What `--help` says in place of the default's value.
+        default_words: What `--help` says in place of the default's value; `{--cache}` stands for an option.
         is_duration: Whether it is in seconds, so that the flag also takes `90s`, `15m` or `6h`.
         is_path: Whether a value in batcher.toml is relative to the file's folder.
         is_per_model: Whether each model may have its own: what a source gives is then `Figures`.

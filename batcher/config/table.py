@@ -152,8 +152,8 @@ CACHE: Final = Setting[CacheMode](
     choices=tuple(mode.value for mode in CacheMode),
     off_flag="--no-cache",
     toml=("cache", "mode"),
-    default_words="all; at a loopback endpoint, and with --simulate, answers of earlier jobs only if --cache all "
-    "is given",
+    default_words="all; at a loopback endpoint, and with {--simulate}, answers of earlier jobs only if {--cache} "
+    "all is given",
     label="cache",
 )
 VALIDATE_OUTPUT: Final = Setting[bool](

@@ -13,12 +13,14 @@ BatcherError
 ├── NotFinished         results were requested of an unfinished job
 └── Paused              a person must act; carries reason and fix
 
-A message says what is wrong and where; `hint` says what to do next, and `kind` is one word for programs.
+A message says what is wrong and where; `hint` says what to do next, and `kind` is one word for programs. If they
+name an option or a command, they are causes with parameters (`domain.messages`), and the surface words them.
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
+from batcher.domain.messages import Words
 from batcher.domain.requests import BadLine, BadLines, ForeignLines
 
 #: How many invalid lines the error's own message names.
@@ -30,13 +32,13 @@ class BatcherError(Exception):
 
     kind: ClassVar[str] = "store"
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(self, message: Words, *, hint: Words | None = None) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
 
     def __str__(self) -> str:
-        return self.message if self.hint is None else "\n  → ".join([self.message, *self.hint.splitlines()])
+        return "\n  → ".join([str(self.message), *str(self.hint or "").splitlines()])
 
 
 class UsageError(BatcherError):
@@ -74,14 +76,14 @@ class InputError(UsageError):
 
     def __init__(
         self,
-        message: str,
+        message: Words,
         *,
         source: str,
         bad: Sequence[BadLine] = (),
         count: int = 0,
         groups: Sequence[BadLines] = (),
         forms: Sequence[ForeignLines] = (),
-        hint: str | None = None,
+        hint: Words | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.source = source
@@ -112,7 +114,7 @@ class RunnerBusy(StoreError):
 
     kind = "busy"
 
-    def __init__(self, message: str, *, pid: int | None = None, hint: str | None = None) -> None:
+    def __init__(self, message: Words, *, pid: int | None = None, hint: Words | None = None) -> None:
         super().__init__(message, hint=hint)
         self.pid = pid
 
@@ -128,7 +130,7 @@ class Paused(BatcherError):
 
     kind = "paused"
 
-    def __init__(self, reason: str, message: str, fix: str) -> None:
+    def __init__(self, reason: str, message: Words, fix: Words) -> None:
         super().__init__(message, hint=fix)
         self.reason = reason
         self.fix = fix

@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from batcher.domain.ids import EndpointId, JobId
-from batcher.domain.messages import Message
+from batcher.domain.messages import Message, Words
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, PauseScope
 
@@ -73,7 +73,7 @@ class Pause(Struct, frozen=True, kw_only=True):
     scope: PauseScope
     ref: str
     reason: str
-    message: str
+    message: Words
     fix: Message
     since: int
 

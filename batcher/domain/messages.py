@@ -150,6 +150,84 @@ class Cause(StrEnum):
     STORE_SPACE = "store_space"
     SEE_DB_CHECK = "see_db_check"
 
+    # What to do about a store that cannot be opened, read or written.
+    LIST_FAILED = "list_failed"
+    LIST_JOBS = "list_jobs"
+    MAKE_A_JOB = "make_a_job"
+    MORE_OPEN_FILES = "more_open_files"
+    NEWER_PYTHON = "newer_python"
+    RUN_AS_OWNER = "run_as_owner"
+    OTHER_STORE_FILE = "other_store_file"
+    FREE_SPACE = "free_space"
+    FILE_WRITABLE = "file_writable"
+    DISK_REFUSED = "disk_refused"
+    NAME_STORE_FILE = "name_store_file"
+    OTHER_STORE_PLACE = "other_store_place"
+    LOCAL_DISK = "local_disk"
+    NAME_OTHER_PLACE = "name_other_place"
+    LOCAL_DISK_FOR_STORE = "local_disk_for_store"
+    SEVERAL_NAMES = "several_names"
+    FOLDER_WRITABLE = "folder_writable"
+    OTHER_FILE_OR_FORCE = "other_file_or_force"
+    STORE_TOO_NEW = "store_too_new"
+    UPGRADE_STORE = "upgrade_store"
+    WRITABLE_OR_COPY = "writable_or_copy"
+    COPY_STORE = "copy_store"
+    NO_STORE = "no_store"
+
+    # What to do about wrong use of a command, a setting or an argument.
+    NOTHING_EDITED = "nothing_edited"
+    SEE_BODY_UNCHANGED = "see_body_unchanged"
+    SEE_BODY = "see_body"
+    EXPORT_ONE_JOB = "export_one_job"
+    OTHER_OUTPUT_OR_FORCE = "other_output_or_force"
+    JOB_AND_REQUEST = "job_and_request"
+    LIST_LETTERS = "list_letters"
+    PROBE_LATER = "probe_later"
+    LIST_NUMBERS = "list_numbers"
+    NOT_A_NOTE = "not_a_note"
+    OTHER_NOTE = "other_note"
+    CACHE_CAVEAT = "cache_caveat"
+    CONTINUE_THERE = "continue_there"
+    NAME_ENDPOINT = "name_endpoint"
+    CANCEL_FIRST = "cancel_first"
+    DELETE_LATER = "delete_later"
+    NAME_A_WORD = "name_a_word"
+    FINISH_DELETION = "finish_deletion"
+    FOLDER_MOVED = "folder_moved"
+    OTHER_OUTPUT = "other_output"
+    OTHER_RESULTS_FILE = "other_results_file"
+    WRITE_AGAIN = "write_again"
+    FINISH_FIRST = "finish_first"
+    OTHER_PORT = "other_port"
+    OTHER_JOURNAL = "other_journal"
+    ALLOW_HTTP = "allow_http"
+    NO_KEY = "no_key"
+    NO_CONFIG_FILE = "no_config_file"
+    NAME_CONFIG_FILE = "name_config_file"
+    CORRECT_CA_FILE = "correct_ca_file"
+    CA_FILE_FORM = "ca_file_form"
+    KEY_VARIABLE = "key_variable"
+    SHARED_ANSWER = "shared_answer"
+    SHARED_ANSWERS = "shared_answers"
+    RUN_THERE = "run_there"
+    RUN_SIMULATED = "run_simulated"
+    SIMULATED_ELSEWHERE = "simulated_elsewhere"
+    SIMULATED_JOB = "simulated_job"
+    REAL_JOB = "real_job"
+    BUNDLE_HAS_CONTENT = "bundle_has_content"
+    BUNDLE_BODY = "bundle_body"
+    BUNDLE_SIMULATED = "bundle_simulated"
+
+    # What to do about invalid lines of a job file. `form`: a `Form`; `keys`: the keys or columns of its rows.
+    OF_FORM = "of_form"
+    #: Several pieces of advice, each on a line.
+    LINES = "lines"
+    FIX_LINES = "fix_lines"
+    FIX_LINES_OR = "fix_lines_or"
+    SKIP_INVALID = "skip_invalid"
+    RUN_SKIPPING = "run_skipping"
+
     def __call__(self, **parameters: Parameter) -> Message:
         """Make the message."""
         return Message(self, parameters)
@@ -167,6 +245,17 @@ def decode(text: str) -> Message:
     except (msgspec.DecodeError, ValueError):
         found = text
     return found if isinstance(found, Message) else Cause.TEXT(text=text)
+
+
+def pack(words: Words) -> str:
+    """Return the words as a text to store or to send; `unpack` reads it."""
+    return words if isinstance(words, str) else encode(words)
+
+
+def unpack(text: str) -> Words:
+    """Return what `pack` was given."""
+    found = decode(text)
+    return text if found == Cause.TEXT(text=text) else found
 
 
 def mapped(words: Words, change: Callable[[str], str]) -> Words:

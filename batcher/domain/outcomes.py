@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-from batcher.domain.messages import Message
+from batcher.domain.messages import Message, Words
 from batcher.domain.states import AnswerMark, FailureKind, PauseReason, PauseScope, RefusalCause
 
 #: Making one of these takes a microsecond.
@@ -35,7 +35,7 @@ class PauseCause(Struct, frozen=True, kw_only=True):
 
     scope: PauseScope
     reason: PauseReason
-    message: str
+    message: Words
     fix: Message
     #: What its failures have in common. Resuming after a pause of a route confirms that such rows are at fault.
     failure: str | None = None

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import EndpointId, HolderId, JobId, RequestId, RouteId
+from batcher.domain.messages import Words
 from batcher.domain.states import AnswerMark
 
 
@@ -80,7 +81,7 @@ class ForeignLines(Struct, frozen=True, kw_only=True):
     count: int
     first_line: int
     reason: str
-    hint: str
+    hint: Words
 
 
 class Claim(Struct, frozen=True, kw_only=True):

@@ -7,9 +7,12 @@ render        fills a template with parameters and with a surface's names of opt
 pauses        how to end a pause
 dead_letters  what to do about a dead letter
 diagnostics   what `doctor` advises
+job_files     what to do about a file in another form, and about invalid lines
+stores        what to do about a store that cannot be used
+usage         what to do about wrong use of a command, a setting or an argument
 templates     what a template is
 """
 
-from batcher.messages.render import OptionNames, render
+from batcher.messages.render import OptionNames, fill, render
 
-__all__ = ["OptionNames", "render"]
+__all__ = ["OptionNames", "fill", "render"]

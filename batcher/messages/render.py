@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from batcher.domain.messages import Cause, Parameter, Words
-from batcher.messages import dead_letters, diagnostics, pauses
+from batcher.messages import dead_letters, diagnostics, job_files, pauses, stores, usage
 from batcher.messages.templates import Template
 
 #: Returns what a surface calls an option, given its flag (`--base-url`) and the placeholder of its value, or "".
@@ -16,6 +16,9 @@ TEMPLATES: Final[Mapping[Cause, Template]] = {
     **pauses.TEMPLATES,
     **dead_letters.TEMPLATES,
     **diagnostics.TEMPLATES,
+    **job_files.TEMPLATES,
+    **stores.TEMPLATES,
+    **usage.TEMPLATES,
 }
 
 
@@ -27,6 +30,11 @@ def render(words: Words, names: OptionNames) -> str:
     if not isinstance(template, str):
         template = template(words.parameters)
     return template.format_map(_Fields(words.parameters, names))
+
+
+def fill(template: str, names: OptionNames) -> str:
+    """Return a text in which only options are named."""
+    return template.format_map(_Fields({}, names))
 
 
 class _Fields(dict[str, object]):

@@ -5,6 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from batcher.domain.errors import ConfigError
+from batcher.domain.messages import Cause
 from batcher.policy.wording.url_secrets import shown_base_url as shown_base_url  # noqa: PLC0414 - also for callers
 
 _EXAMPLE = "it looks like https://api.openai.com/v1"
@@ -47,7 +48,7 @@ def normalize_base_url(text: str) -> str:
     if "@" in parts.netloc:
         raise ConfigError(
             "the base URL holds a user name or a password (the part before @)",
-            hint="take it out; a key is read from the variable that --api-key-env names",
+            hint=Cause.KEY_VARIABLE(),
         )
     if not _URL_TEXT.fullmatch(parts.path + parts.query):
         raise ConfigError(

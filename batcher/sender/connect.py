@@ -11,6 +11,7 @@ from aiohttp.tracing import Trace
 from yarl import URL
 
 from batcher.domain.errors import ConfigError
+from batcher.domain.messages import Cause
 from batcher.sender.proxies import check_proxy, named_proxy
 
 #: Seconds that an idle connection is kept. Longer than most pauses that a rate limit causes.
@@ -83,7 +84,7 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
     except (ssl.SSLError, OSError) as error:
         raise ConfigError(
             f"no certificates can be read from {ca_file}: {error.strerror or error}",
-            hint="--ca-file and SSL_CERT_FILE must name a file of certificates in PEM format",
+            hint=Cause.CA_FILE_FORM(),
         ) from error
     context.set_alpn_protocols(["http/1.1"])
     return context

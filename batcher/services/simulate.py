@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batcher.domain.errors import BatcherError, UsageError
+from batcher.domain.messages import Cause
 from batcher.ports import Clock
 from batcher.simulate import Journal, RunningServer, SimulatedProvider, Stats, start
 
@@ -29,7 +30,7 @@ async def serve(
         kept.close()
         raise BatcherError(
             f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
-            hint="another program may use the port: choose another with --port, or any free one with --port 0",
+            hint=Cause.OTHER_PORT(),
         ) from error
     try:
         listening(server)
@@ -44,5 +45,5 @@ def _journal(path: Path | None) -> Journal:
         return Journal(path=path)
     except OSError as error:
         raise UsageError(
-            f"cannot write the journal {path}: {error.strerror}", hint="name another file with --journal"
+            f"cannot write the journal {path}: {error.strerror}", hint=Cause.OTHER_JOURNAL()
         ) from error

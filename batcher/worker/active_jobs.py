@@ -8,7 +8,7 @@ from batcher.domain.errors import BatcherError, UnknownJob
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job, Orders
 from batcher.domain.lanes import LaneKey, StoredLane
-from batcher.domain.messages import Cause
+from batcher.domain.messages import Cause, Message, Words
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Route, RouteHistory
 from batcher.domain.settings import limits_for, strictest
@@ -218,8 +218,14 @@ def _no_sender(error: BatcherError) -> PauseCause:
         scope=PauseScope.JOB,
         reason=PauseReason.CREDENTIALS,
         message=error.message,
-        fix=Cause.TEXT(text=error.hint) if error.hint else Cause.CANNOT_SEND(),
+        fix=_fix_of(error.hint),
     )
+
+
+def _fix_of(hint: Words | None) -> Message:
+    if hint is None:
+        return Cause.CANNOT_SEND()
+    return hint if isinstance(hint, Message) else Cause.TEXT(text=hint)
 
 
 def _key(job: Job, route: Route) -> LaneKey:

@@ -4,9 +4,11 @@ from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
 
-from batcher.api.errors import to_python_names
+from batcher.api.errors import argument_name
+from batcher.cli.flag_names import flag_name
 from batcher.config.setting import Setting
 from batcher.config.table import ARGUMENTS, SETTINGS
+from batcher.messages import fill
 
 _WIDTH = 115
 _INDENT = " " * 8
@@ -38,7 +40,8 @@ def arguments() -> str:
 def _row(setting: Setting[Any]) -> str:
     variable = f"`{setting.variable}`" if setting.variable else ""
     key = f"`[{setting.toml[0]}] {setting.toml[1]}`" if setting.toml else ""
-    default = f"`{setting.default_shown}`" if "/" in setting.default_shown else setting.default_shown
+    shown = fill(setting.default_shown, flag_name)
+    default = f"`{shown}`" if "/" in shown else shown
     cells = [_flags(setting), variable, key, default or ("off" if setting.kind is bool else "none")]
     return f"| {' | '.join([*cells, setting.keeper, setting.help])} |".replace("|  |", "| |").replace(
         "|  |", "| |"
@@ -59,7 +62,7 @@ def _flags(setting: Setting[Any]) -> str:
 
 def _described(setting: Setting[Any]) -> Iterator[str]:
     default = f" Default: {setting.default_shown}." if setting.default_shown else ""
-    text = to_python_names(f"{setting.name}: {setting.help}{default}")
+    text = fill(f"{setting.name}: {setting.help}{default}", argument_name)
     yield from wrap(text, _WIDTH, initial_indent=_INDENT, subsequent_indent=f"{_INDENT}    ")
 
 

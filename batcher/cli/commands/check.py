@@ -11,6 +11,7 @@ from batcher.cli.params.job_options import PARSING_OPTIONS
 from batcher.cli.params.session import Session, shared
 from batcher.cli.params.setting_options import option_of
 from batcher.cli.terminal.errors import WRONG_USE, bad_line_texts
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import duration, number, print_json, row_count, say, table
 from batcher.config import SIMULATED_BASE_URL, Flags, resolve_job
 from batcher.config.table import BASE_URL, RPM, TPM
@@ -99,7 +100,7 @@ def _say(checked: "Checked", groups: Sequence[BadLines]) -> None:
     _say_time(checked)
     for text in checked.notes:
         say(f"note: {text}")
-    for text in (checked.hint or "").splitlines():
+    for text in words(checked.hint or "").splitlines():
         say(f"→ {text}")
 
 
@@ -143,7 +144,7 @@ def _say_repeats(checked: "Checked") -> None:
         repeat, share = ("repeats", "shares") if rows == 1 else ("repeat", "share")
         say(f"{row_count(rows)} {repeat} the body of another row and {share} its answer without being sent")
     if checked.repeats.random:
-        say(f"note: {advice(checked.repeats.random)}")
+        say(f"note: {words(advice(checked.repeats.random))}")
 
 
 def _say_time(checked: "Checked") -> None:

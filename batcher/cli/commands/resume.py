@@ -7,6 +7,7 @@ import click
 
 from batcher.cli.params.session import Session, shared
 from batcher.cli.params.setting_options import setting_options
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import note, print_json, say
 from batcher.config import Flags
 from batcher.config.table import CONCURRENCY
@@ -84,9 +85,9 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
 def _say_blocked(blocked: "Sequence[tuple[Job, UsageError]]") -> None:
     """Say which jobs do not run, and what each needs: before the others run, and once more after them."""
     for _, error in blocked:
-        note(f"not run: {error.message}")
+        note(f"not run: {words(error.message)}")
         if error.hint:
-            note(f"  → {error.hint}")
+            note(f"  → {words(error.hint)}")
 
 
 def _say_no_jobs(*, as_json: bool) -> None:

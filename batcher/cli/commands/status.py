@@ -100,7 +100,7 @@ def _say_one(status: "JobStatus") -> None:
     if status.paused is not None:
         say()
         say(f"paused ({status.paused['reason']}) since {_to_seconds(status.paused['since'])}")
-        say(f"  {status.paused['message']}")
+        say(f"  {words(status.paused['message'])}")
         say(f"  → {words(status.paused['fix'])}")
     say()
     for line in _next(status):
@@ -152,7 +152,7 @@ def _say_lane_waits(lane: "LaneStatus") -> None:
     if lane.cooling_until is not None:
         say(f"{lane.model}: cooling down until {lane.cooling_until}")
     if lane.paused is not None:
-        say(f"{lane.model}: paused ({lane.paused['reason']}): {lane.paused['message']}")
+        say(f"{lane.model}: paused ({lane.paused['reason']}): {words(lane.paused['message'])}")
 
 
 def _next(status: "JobStatus") -> list[str]:

@@ -8,6 +8,7 @@ from typing import IO, Any
 import msgspec
 
 from batcher.cli.params.session import Session
+from batcher.cli.terminal.messages import words
 from batcher.config.table import LOG_FILE, LOG_FORMAT
 from batcher.domain.errors import UsageError
 from batcher.domain.events import (
@@ -112,7 +113,12 @@ def _record(event: Event) -> dict[str, Any]:
             }
         case SendingPaused():
             cause = event.cause
-            return {"event": "paused", "scope": cause.scope, "reason": cause.reason, "message": cause.message}
+            return {
+                "event": "paused",
+                "scope": cause.scope,
+                "reason": cause.reason,
+                "message": words(cause.message),
+            }
         case BreakerChanged():
             state = "outage" if event.open else "recovered"
             return {"event": state, "endpoint": event.endpoint, "message": event.message}

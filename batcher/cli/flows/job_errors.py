@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from batcher.cli.terminal.messages import words
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.policy.urls import shown_base_url
@@ -14,6 +15,6 @@ def errors_named(job: Job) -> Iterator[None]:
     try:
         yield
     except UsageError as error:
-        error.message = f"job {job.id} ({job.name}) at {shown_base_url(job.base_url)}: {error.message}"
+        error.message = f"job {job.id} ({job.name}) at {shown_base_url(job.base_url)}: {words(error.message)}"
         error.args = (error.message,)
         raise

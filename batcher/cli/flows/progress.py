@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import click
 
 from batcher.cli.flows.own_events import concerns
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import duration, letter_count, number
 from batcher.domain.events import (
     AttemptEnded,
@@ -108,7 +109,7 @@ class RunProgress:
             case LaneCooling():
                 self._cooling = event
             case SendingPaused():
-                self._paused = f"paused ({event.cause.reason}): {event.cause.message}"
+                self._paused = f"paused ({event.cause.reason}): {words(event.cause.message)}"
                 self.is_urgent.set()
             case BreakerChanged():
                 self._outage = f"outage of {event.endpoint}: {event.message}" if event.open else None

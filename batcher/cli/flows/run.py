@@ -13,6 +13,7 @@ from batcher.cli.flows.result_writer import ResultWriter
 from batcher.cli.flows.summary import summarize
 from batcher.cli.params.session import Session
 from batcher.cli.terminal.errors import FAILED, report_error
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import display_path, note
 from batcher.domain.errors import BatcherError, UsageError
 from batcher.domain.events import Event
@@ -224,7 +225,7 @@ def _report_stale_key(stale: StaleKey) -> None:
         note("  it finishes its requests in flight, and this process takes over its jobs")
         return
     job, error = stale.lacking
-    note(f"  it also runs job {job.id} ({job.name}), for which this process has no key: {error.message}")
+    note(f"  it also runs job {job.id} ({job.name}), for which this process has no key: {words(error.message)}")
     note(f"  → set that too and run `batcher resume {ids}` again; or end that runner with `kill -INT {stale.pid}`")
 
 

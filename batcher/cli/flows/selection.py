@@ -7,11 +7,13 @@ from msgspec import Struct
 
 from batcher.cli.flows.job_errors import errors_named
 from batcher.cli.flows.submit import check_credentials
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import display_path
 from batcher.config import FileSettings, Flags, resolve_job
 from batcher.config.table import API_KEY_ENV, BASE_URL
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Words
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
@@ -69,7 +71,7 @@ def prepare(
             prepared.blocked.insert(0, (job, error))
             continue
         prepared.ready.insert(0, changed)
-        prepared.changes[:0] = [f"job {job.id}: now {change}" for change in of_job]
+        prepared.changes[:0] = [f"job {job.id}: now {words(change)}" for change in of_job]
     if found and not prepared.ready:
         raise _none_can_run(prepared.blocked)
     return prepared
@@ -110,8 +112,8 @@ def _check_place(database: Store, job: Job, ready: Sequence[Job]) -> None:
 def _none_can_run(blocked: Sequence[tuple[Job, UsageError]]) -> UsageError:
     if len(blocked) == 1:
         return blocked[0][1]
-    each = "\n".join(f"  {error.message}" for _, error in blocked)
-    hints = dict.fromkeys(error.hint for _, error in blocked if error.hint)
+    each = "\n".join(f"  {words(error.message)}" for _, error in blocked)
+    hints = dict.fromkeys(words(error.hint) for _, error in blocked if error.hint)
     return UsageError(f"none of the {len(blocked)} jobs can run:\n{each}", hint="; ".join(hints) or None)
 
 
@@ -123,7 +125,7 @@ def apply_flags(
     *,
     environ: Mapping[str, str],
     config: FileSettings,
-) -> tuple[Job, list[str]]:
+) -> tuple[Job, list[Words]]:
     """Apply the flags to the job's settings; return the job and a description of each change.
 
     Raises ConfigError for a wrong setting or missing credentials, and UsageError for an output that cannot be

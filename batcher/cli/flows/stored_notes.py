@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 from batcher.cli.flows.limit_notes import all_models, say_limits_without_model
 from batcher.cli.params.job_options import FileOptions
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import display_path, letter_count, note, number, row_count
 from batcher.config import Flags
 from batcher.config.table import CACHE
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Words
 from batcher.domain.states import CacheMode, JobState
 from batcher.policy.input.deduplication import advice
 from batcher.policy.urls import shown_base_url
@@ -34,7 +36,7 @@ def say_new(database: Store, submitted: Submitted, given: FileOptions) -> None:
         note(f"note: {text}")
     repeated = random_repeats(database, job) if submitted.followers else 0
     if repeated:
-        note(f"note: {advice(repeated)}")
+        note(f"note: {words(advice(repeated))}")
 
 
 def say_earlier_answers(database: Store, job: Job, given: FileOptions) -> None:
@@ -59,7 +61,7 @@ def _of_rows(count: int, total: int) -> str:
 
 
 def say_known(
-    job: Job, changes: Sequence[str], given: FileOptions, *, retried: int, place: str | None, is_named: bool
+    job: Job, changes: Sequence[Words], given: FileOptions, *, retried: int, place: str | None, is_named: bool
 ) -> None:
     """Say which job the file has, what happens to it, and where its answers go.
 
@@ -73,7 +75,7 @@ def say_known(
     where = "" if is_named else f", at {shown_base_url(job.base_url)}"
     note(f"job {job.id} ({job.name}): {_next_step(job, given, retried=retried, place=place, where=where)}")
     for change in changes:
-        note(f"  now {change}")
+        note(f"  now {words(change)}")
     if given.name not in {None, job.name}:
         note(f"  the job keeps its name {job.name}; --new creates a new job")
 

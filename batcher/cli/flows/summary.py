@@ -108,7 +108,7 @@ def _say_status(database: Store, job: Job, status: JobStatus, written: Exported 
         say(f"note: {text}")
     repeated = random_repeats(database, job) if status.cached else 0
     if repeated:
-        say(f"note: {advice(repeated)}")
+        say(f"note: {words(advice(repeated))}")
     _say_next(job, status)
 
 
@@ -138,7 +138,7 @@ def row_counts(status: JobStatus) -> list[str]:
 
 def _say_next(job: Job, status: JobStatus) -> None:
     if status.paused is not None:
-        say(f"paused: {status.paused['message']}")
+        say(f"paused: {words(status.paused['message'])}")
         say(f"  → {words(status.paused['fix'])}")
         if status.paused["reason"] == PauseReason.MODEL:
             _say_other_model(job)

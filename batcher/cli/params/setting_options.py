@@ -6,12 +6,14 @@ from typing import Any, TypeVar
 
 import click
 
+from batcher.cli.flag_names import flag_name
 from batcher.cli.params.durations import Seconds
 from batcher.config import Flags
 from batcher.config.checks import unsupported
 from batcher.config.setting import Setting
 from batcher.config.table import RUN_SETTINGS
 from batcher.domain.errors import UsageError
+from batcher.messages import fill
 
 F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[Any], Any]
@@ -43,7 +45,7 @@ def option_of(setting: Setting[Any], *, words: str | None = None) -> Option:
         multiple=setting.is_per_model,
         default=None,
         metavar=setting.metavar,
-        help=setting.help_with_sources if words is None else words,
+        help=fill(setting.help_with_sources, flag_name) if words is None else words,
     )
 
 

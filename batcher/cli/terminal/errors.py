@@ -9,10 +9,12 @@ from typing import Any
 import click
 from msgspec import structs
 
+from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.misuse import refusal_of_the_system, several_files
 from batcher.cli.terminal.output import note
 from batcher.cli.terminal.streams import discard
 from batcher.domain.errors import BatcherError, InputError, Paused, UsageError
+from batcher.domain.messages import Words
 from batcher.domain.requests import BadLines
 from batcher.policy.privacy.sanitize import sanitize
 from batcher.policy.wording.url_secrets import mask_urls
@@ -78,7 +80,8 @@ def _innermost(error: Exception) -> Exception:
     return error
 
 
-def _report(kind: str, message: str, hint: str | None, args: Sequence[str]) -> None:
+def _report(kind: str, message: Words, hint: Words | None, args: Sequence[str]) -> None:
+    message, hint = words(message), None if hint is None else words(hint)
     if "--json" in args:
         _print_json({"error": {"kind": kind, "message": message, "hint": hint}})
     _say_error(message, hint)
@@ -86,15 +89,16 @@ def _report(kind: str, message: str, hint: str | None, args: Sequence[str]) -> N
 
 def _report_lines(error: InputError, args: Sequence[str]) -> None:
     bad = sorted(error.bad, key=lambda each: each.line)
+    message, hint = words(error.message), None if error.hint is None else words(error.hint)
     if "--json" in args:
         lines = [{"line": each.line, "custom_id": each.custom_id, "reason": each.reason} for each in bad]
-        forms = [structs.asdict(each) for each in error.forms]
-        said = {"kind": error.kind, "message": error.message, "hint": error.hint}
+        forms = [{**structs.asdict(each), "hint": words(each.hint)} for each in error.forms]
+        said = {"kind": error.kind, "message": message, "hint": hint}
         _print_json({"error": {**said, "count": error.count, "lines": lines, "forms": forms}})
         return
     for text in bad_line_texts(error.source, error.groups, error.count):
         note(text)
-    _say_error(error.message, error.hint)
+    _say_error(message, hint)
 
 
 def _say_verbatim(text: str) -> None:

@@ -1,5 +1,6 @@
 """Word messages for the terminal: options are flags, and advised commands reach this command's store."""
 
+from batcher.cli.flag_names import flag_name
 from batcher.cli.store_options import completed
 from batcher.domain.messages import Message, Words
 from batcher.messages import render
@@ -12,7 +13,7 @@ def words(text: Words) -> str:
 
 def plain_words(text: Words) -> str:
     """Return the text of a message without paths of this machine, for a file that is sent to others."""
-    return render(text, _flag)
+    return render(text, flag_name)
 
 
 def worded(value: object) -> str:
@@ -20,7 +21,3 @@ def worded(value: object) -> str:
     if not isinstance(value, Message):
         raise NotImplementedError(type(value).__name__)
     return words(value)
-
-
-def _flag(flag: str, placeholder: str) -> str:
-    return f"{flag} {placeholder}" if placeholder else flag

@@ -5,7 +5,7 @@ fast_line_parser  the common case, a chat of plain text, at a tenth of the cost
 body_validation   what the known endpoints would refuse for certain
 foreign_forms    lines of other forms: other providers', results, data, parts of other files
 file_forms       files that are no JSON Lines at all, by their first bytes
-form_advice      what to do about a form: the command that makes job lines of it
+form_advice      which advice there is about lines of a form
 row_notes        valid lines that are probably not meant as they are
 strict_json       JSON without NaN, lone surrogates, oversized numbers or deep nesting
 json_spans        where the members of a JSON document stand in its bytes

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Final
 
+from batcher.domain.messages import Cause, Message
 from batcher.domain.requests import BadLine, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.policy.api_paths import EMBEDDINGS, MODERATIONS
@@ -32,14 +33,9 @@ def differs_each_time(path: str) -> bool:
     return path not in _FIXED
 
 
-def advice(count: int) -> str:
+def advice(count: int) -> Message:
     """Return what to say about rows that share an answer although each would get another one."""
-    repeat, share = ("row repeats", "shares") if count == 1 else ("rows repeat", "share")
-    return (
-        f"{count:,} {repeat} another row's body and {share} its answer, though models answer the same prompt"
-        " differently each time, even at temperature 0; for independent samples give each row its own `seed`,"
-        " or run with --no-cache --new"
-    )
+    return Cause.SHARED_ANSWER(count=count) if count == 1 else Cause.SHARED_ANSWERS(count=count)
 
 
 def repeated_id(line: ParsedLine, *, first: int) -> BadLine:

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.messages import Cause
 from batcher.domain.requests import BadLine, Line, ParsedLine
 from batcher.domain.states import CacheMode
 from batcher.policy.input.body_edit import CannotEdit, Edit, edited, has, keys_beside, shown
@@ -59,10 +60,7 @@ def check(database: Store, ids: Sequence[RequestId], edits: Sequence[Edit]) -> C
     if refused:
         raise _refusal(refused)
     if smallest is None or not changed:
-        raise UsageError(
-            "--set, --unset and --move change none of the bodies; nothing was put back",
-            hint="`batcher dlq show REQUEST` shows the body; without these options rows go back unchanged",
-        )
+        raise UsageError(Cause.NOTHING_EDITED(), hint=Cause.SEE_BODY_UNCHANGED())
     return CheckedEdits(revisions=revisions, smallest=smallest[1], additions=new.questions(len(ids)))
 
 
@@ -184,5 +182,5 @@ def _refusal(refused: Mapping[RequestId, str]) -> UsageError:
     count = "1 request" if len(refused) == 1 else f"{len(refused):,} requests"
     return UsageError(
         f"{count} cannot be edited that way; nothing was changed: {named}{more}",
-        hint="`batcher dlq show REQUEST` shows the body; select fewer, or fix the path or the value",
+        hint=Cause.SEE_BODY(),
     )

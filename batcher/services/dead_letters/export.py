@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
-from batcher.domain.messages import Message
+from batcher.domain.messages import Cause, Message
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream, write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.ports import Store
@@ -45,7 +45,7 @@ def extract(database: Store, filters: Filters, *, output: str, stdout: Writable,
         first, last = shared.jobs
         raise UsageError(
             f'custom_id "{shared.custom_id}" occurs in job {first} and in job {last}; it must be unique in a file',
-            hint=f"export one job at a time: --job {first}",
+            hint=Cause.EXPORT_ONE_JOB(job=first),
         )
     if is_stdout(output):
         count = write_lines(stdout, _lines(database, filters))
@@ -57,7 +57,7 @@ def extract(database: Store, filters: Filters, *, output: str, stdout: Writable,
             )
     check_files(database, [Path(output)])
     if Path(output).exists() and not force:
-        raise UsageError(f"{output} already exists", hint="name another file with -o, or give --force")
+        raise UsageError(f"{output} already exists", hint=Cause.OTHER_OUTPUT_OR_FORCE())
     if not of:
         return Extracted(count=0, endpoint=None)
     with write_atomically(Path(output)) as file:

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.states import RequestState
 from batcher.ports import Events, Store
 from batcher.services.dead_letters import inspect
@@ -53,9 +54,7 @@ def pick(database: Store, chosen: RetryPlan) -> ProbePlan:
         if chosen.checked is not None:
             request = chosen.checked.smallest
         if request is None:
-            raise UsageError(
-                "there is no dead letter to probe with", hint="`batcher dlq list` shows those there are"
-            )
+            raise UsageError("there is no dead letter to probe with", hint=Cause.LIST_LETTERS())
     shown = inspect.show(database, request)
     with database.read() as connection:
         job = jobs.get(connection, shown.job)
@@ -71,7 +70,7 @@ def _not_alone(shown: ShownLetter, job: Job, unfinished: int, runner: int | None
     return UsageError(
         f"request {shown.request} cannot be sent alone: job {job.id} ({job.name}) has {rows} unfinished{by}, "
         "which a probe would send too; nothing was changed",
-        hint=f"let `batcher resume {job.id}` finish them first, take another job (--job), or leave out --probe",
+        hint=Cause.PROBE_LATER(job=job.id),
     )
 
 

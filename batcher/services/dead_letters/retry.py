@@ -8,6 +8,7 @@ from msgspec import Struct
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.policy.input.body_edit import Edit
 from batcher.ports import Store
 from batcher.services.dead_letters import edit
@@ -66,7 +67,7 @@ def matching_ids(database: Store, filters: Filters) -> list[RequestId]:
         shown = ", ".join(str(request) for request in others[:_NAMED]) + (", …" if len(others) > _NAMED else "")
         raise UsageError(
             f"not among the matching dead letters: {shown}; nothing was changed",
-            hint="`batcher dlq list` shows the numbers of the dead letters",
+            hint=Cause.LIST_NUMBERS(),
         )
     return found
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
-from batcher.domain.messages import Message
+from batcher.domain.messages import Cause, Message
 from batcher.domain.secret import Secret
 from batcher.domain.settings import JobSettings
 from batcher.files.writing import write_atomically
@@ -91,7 +91,7 @@ def write_bundle(
     job = _job(database, choice)
     check_files(database, [place])
     if place.exists() and not force:
-        raise UsageError(f"{place} already exists", hint="name another file with -o, or give --force")
+        raise UsageError(f"{place} already exists", hint=Cause.OTHER_OUTPUT_OR_FORCE())
     members, left_out = _gather(database, job, choice, now=now, words=words)
     members["time.json"] = _json(_time(now, zone))
     secrets = _secrets(job.settings, environ)
@@ -106,7 +106,7 @@ def _job(database: Store, choice: BundleOptions) -> Job:
     if choice.request is None:
         return find(database, choice.job)
     if choice.job is not None:
-        raise UsageError("--job and --request were both given", hint="give one of them")
+        raise UsageError(Cause.JOB_AND_REQUEST(), hint="give one of them")
     with database.read(flushed=True) as connection:
         return jobs.get(connection, support.job_of(connection, choice.request))
 
@@ -150,7 +150,9 @@ def _gather(
     }
     about = {**_ABOUT, **dict.fromkeys(content, "content")}
     first = by_number[chosen[0]] if chosen else None
-    members["README.md"] = readme(job, about, left_out, first, has_content=choice.with_content).encode()
+    members["README.md"] = readme(
+        job, about, left_out, first, has_content=choice.with_content, words=words
+    ).encode()
     return members, left_out
 
 

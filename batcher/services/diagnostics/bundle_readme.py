@@ -1,10 +1,11 @@
 """The README in a bundle: what it contains, what it does not, and how to send the same request by hand."""
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause, Message
 from batcher.policy.urls import request_url
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.store.reports.support import RequestWithBodies
@@ -24,13 +25,14 @@ def readme(
     asked: RequestWithBodies | None,
     *,
     has_content: bool,
+    words: Callable[[Message], str],
 ) -> str:
     """Return the README in Markdown.
 
     `members` maps file names to their contents; `asked` is the request to reproduce.
     """
     content = (
-        "It contains prompts and answers (`--with-content` was given): share it with care."
+        words(Cause.BUNDLE_HAS_CONTENT())
         if has_content
         else "It contains no prompt, no answer and no key; of requests, only the structure."
     )
@@ -39,7 +41,7 @@ def readme(
     lines += ["", "## Left out", ""]
     lines += [f"- {each}" for each in left_out] or ["- nothing"]
     if asked is not None:
-        lines += ["", "## To reproduce", "", *_how(job, asked, has_content=has_content)]
+        lines += ["", "## To reproduce", "", *_how(job, asked, has_content=has_content, words=words)]
     lines += ["", _CLOSING]
     return "\n".join([*lines, ""])
 
@@ -54,7 +56,7 @@ def curl_line(job: Job, asked: RequestWithBodies, body_file: str) -> str:
     return f"curl -sS -i {shlex.quote(url)} {' '.join(headers)} --data-binary @{body_file}"
 
 
-def _how(job: Job, asked: RequestWithBodies, *, has_content: bool) -> list[str]:
+def _how(job: Job, asked: RequestWithBodies, *, has_content: bool, words: Callable[[Message], str]) -> list[str]:
     body = f"request-{asked.request}.body.json"
     if has_content:
         body = f"content/{body}"
@@ -62,8 +64,8 @@ def _how(job: Job, asked: RequestWithBodies, *, has_content: bool) -> list[str]:
     else:
         first = (
             f"With the store at hand, write the body of request {asked.request} (line {asked.line}) to {body}: "
-            f"`batcher dlq show {asked.request} --json` prints it as `body`. Then:"
+            f"{words(Cause.BUNDLE_BODY(request=asked.request))} Then:"
         )
     if job.settings.simulate:
-        first = f"The provider was the built-in simulated one: `batcher simulate` serves it. {first}"
+        first = f"{words(Cause.BUNDLE_SIMULATED())} {first}"
     return [first, "", f"    {curl_line(job, asked, body)}"]

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from batcher.domain.errors import UsageError
-from batcher.domain.messages import Words
+from batcher.domain.messages import Cause, Words
 from batcher.domain.settings import JobSettings
 from batcher.files.writing import check_target, write_atomically
 from batcher.policy.privacy.sanitize import one_line
@@ -30,9 +30,7 @@ def check_note(place: Path) -> None:
     with place.open("rb") as file:
         is_note = file.read(len(_TITLE)) == _TITLE.encode()
     if not is_note:
-        raise UsageError(
-            f"{place} already exists and is not a note of `batcher doctor`", hint="name another file with --save"
-        )
+        raise UsageError(Cause.NOT_A_NOTE(path=str(place)), hint=Cause.OTHER_NOTE())
 
 
 def save_note(place: Path, diagnosis: Diagnosis, findings: Findings, words: Callable[[Words], str]) -> None:

@@ -1,31 +1,27 @@
 """Apply a command's flags to the settings that a job remembers."""
 
 from collections.abc import Callable
-from typing import Final
 
 from batcher.config import remembered_changes
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause, Words
 from batcher.domain.settings import JobSettings
 from batcher.ports import Store
 from batcher.store.jobs import jobs
 
-#: Printed if the cache mode changes: which rows share an answer was decided when the job was stored.
-_CACHE_CAVEAT: Final = (
-    "applies only to answers of earlier jobs: rows of this job go on sharing answers; --new matches its rows again"
-)
-
 
 def change(
     database: Store, job: Job, resolve: Callable[[JobSettings], JobSettings], *, output_path: str | None
-) -> tuple[Job, list[str]]:
+) -> tuple[Job, list[Words]]:
     """Store the job's new settings and output path; returns the job as stored and one line per change.
 
     `resolve` makes the new settings from the remembered ones. `output_path` None leaves the path as it is.
     """
     settings = resolve(job.settings)
-    changes = remembered_changes(job.settings, settings)
+    changes: list[Words] = [*remembered_changes(job.settings, settings)]
     if settings.cache is not job.settings.cache:
-        changes.append(_CACHE_CAVEAT)
+        # Which rows share an answer was decided when the job was stored.
+        changes.append(Cause.CACHE_CAVEAT())
     moved = output_path is not None and output_path != job.output_path
     if moved:
         changes.append(f"results: {output_path}, was {job.output_path or 'beside the job file'}")

@@ -1,6 +1,5 @@
 """Validate a job file without a store or a network, and estimate the tokens and the time that it will take."""
 
-import shlex
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from hashlib import sha256
@@ -8,6 +7,7 @@ from hashlib import sha256
 from msgspec import Struct
 
 from batcher.domain.errors import InputError
+from batcher.domain.messages import Cause, Words
 from batcher.domain.requests import BadLine, BadLines, ForeignLines, ParsedLine
 from batcher.domain.settings import JobSettings, Limits, limits_for
 from batcher.files.reading import read_lines
@@ -82,7 +82,7 @@ class Checked(Struct, kw_only=True):
     #: What is probably not meant as it is, in valid lines.
     notes: list[str]
     #: What to do about the invalid lines, one piece of advice on each line; None: there are none.
-    hint: str | None
+    hint: Words | None
     models: list[Workload]
     repeats: Repeats
     seconds: float | None
@@ -117,7 +117,7 @@ def check_file(
     _set_limits(models, settings)
     slowest = max(models, key=lambda each: -1 if each.seconds is None else each.seconds, default=None)
     valid = check.lines - refused.count
-    skip = f"skip them with `batcher run {'-' if name == STDIN else shlex.quote(name)} --skip-invalid`"
+    skip = Cause.RUN_SKIPPING(file="-" if name == STDIN else name)
     checked = Checked(
         file=name,
         lines=check.lines,

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from msgspec import Struct
 
 from batcher.config import choosing_headers
-from batcher.config.table import BASE_URL
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
@@ -93,8 +93,7 @@ def _only(going: Sequence[Job], settings: JobSettings, naming: EndpointNaming, n
     raise UsageError(
         f"{named} is job {job.id} ({job.name}), which runs at {shown_base_url(job.base_url)}, "
         f"but {naming.named_by} names {shown_base_url(settings.base_url)}",
-        hint=f"`batcher resume {job.id}` continues it there; "
-        f"`{BASE_URL.flag} {shown_base_url(settings.base_url)}` makes a new job",
+        hint=Cause.CONTINUE_THERE(job=job.id, base_url=shown_base_url(settings.base_url)),
     )
 
 
@@ -112,6 +111,5 @@ def _refuse_several(found: Sequence[Job], named: str, *, what: str) -> None:
     last = max(newest.values(), key=lambda job: job.id)
     raise UsageError(
         f"{named} has jobs at several endpoints, so {what} must name one: {listed}",
-        hint=f"name it, for example `{BASE_URL.flag} {shown_base_url(last.base_url)}`; "
-        f"`batcher resume {last.id}` continues a job by its number",
+        hint=Cause.NAME_ENDPOINT(job=last.id, base_url=shown_base_url(last.base_url)),
     )

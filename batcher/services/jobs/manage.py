@@ -9,6 +9,7 @@ from msgspec import Struct
 from batcher.domain.errors import UnknownJob, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.states import JobState
 from batcher.ports import Clock, Store
 from batcher.services.runs.status import in_flight
@@ -175,12 +176,10 @@ def _refuse_if_held(job: Job, pid: int, *, held: int) -> None:
     """Raise UsageError if a live runner has claimed rows of the job or is about to."""
     named = f"job {job.id} ({job.name})"
     if job.state is JobState.OPEN and job.wanted:
-        raise UsageError(
-            f"a runner (pid {pid}) is working on {named}", hint=f"`batcher cancel {job.id}` first, then delete it"
-        )
+        raise UsageError(f"a runner (pid {pid}) is working on {named}", hint=Cause.CANCEL_FIRST(job=job.id))
     if held:
         rows = "1 row" if held == 1 else f"{held:,} rows"
         raise UsageError(
             f"{named} still has {rows} claimed by a runner (pid {pid})",
-            hint=f"delete it when they have ended; `batcher status {job.id}` shows their number",
+            hint=Cause.DELETE_LATER(job=job.id),
         )

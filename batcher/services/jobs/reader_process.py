@@ -18,9 +18,10 @@ from struct import Struct as Packed
 from typing import IO, Final
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from batcher.domain.errors import InputError
+from batcher.domain.messages import pack, unpack
 from batcher.domain.requests import ForeignLines
 from batcher.files.reading import read_lines
 from batcher.files.source import SharedFile, Source
@@ -53,7 +54,17 @@ class _Refused(Struct, frozen=True, tag=True):
 
     message: str
     hint: str | None
-    forms: list[ForeignLines]
+    forms: list["_Form"]
+
+
+class _Form(Struct, frozen=True):
+    """`ForeignLines`, with its hint packed."""
+
+    form: str
+    count: int
+    first_line: int
+    reason: str
+    hint: str
 
 
 class _End(Struct, frozen=True, tag=True):
@@ -173,13 +184,24 @@ def _chunks_from(reader: _Reader, source: Source, options: ParseOptions) -> Iter
         match _receive(reader.pipe):
             case Chunk() as chunk:
                 yield chunk
-            case _Refused(message, hint, forms):
-                raise InputError(message, source=source.name, forms=forms, hint=hint)
+            case _Refused() as refused:
+                raise _error(refused, source)
             case _End():
                 source.refuse_changed()
                 return
             case _:
                 raise _death_error(reader, source)
+
+
+def _refused(error: InputError) -> _Refused:
+    forms = [_Form(**{**structs.asdict(each), "hint": pack(each.hint)}) for each in error.forms]
+    return _Refused(pack(error.message), None if error.hint is None else pack(error.hint), forms)
+
+
+def _error(refused: _Refused, source: Source) -> InputError:
+    forms = [ForeignLines(**{**structs.asdict(each), "hint": unpack(each.hint)}) for each in refused.forms]
+    hint = None if refused.hint is None else unpack(refused.hint)
+    return InputError(unpack(refused.message), source=source.name, forms=forms, hint=hint)
 
 
 def _death_error(reader: _Reader, source: Source) -> Exception:
@@ -210,7 +232,7 @@ def main() -> None:
                     _send(pipe, chunk)
                     del chunk  # otherwise two chunks are in memory while the next is made
             except InputError as error:
-                _send(pipe, _Refused(error.message, error.hint, list(error.forms)))
+                _send(pipe, _refused(error))
             else:
                 _send(pipe, _End())
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from batcher.domain.errors import InputError
+from batcher.domain.messages import Cause, Message
 from batcher.domain.requests import BadLine, BadLines, ForeignLines
 from batcher.policy.input.foreign_forms import Form
 from batcher.policy.input.form_advice import advice, hints, is_foreign
@@ -78,7 +79,7 @@ class RefusedLines:
             if is_foreign(form, count)
         ]
 
-    def hint(self, name: str, *, valid: bool, skip: str) -> str:
+    def hint(self, name: str, *, valid: bool, skip: Message) -> Message:
         """Return what to do. `valid`: whether the file has valid lines, too; `skip`: how to run those alone."""
         known = {
             form: advice(form, name, keys=first.keys)
@@ -98,5 +99,5 @@ class RefusedLines:
             count=self.count,
             groups=self.groups,
             forms=self.forms(name),
-            hint=self.hint(name, valid=valid, skip="run the valid ones with --skip-invalid"),
+            hint=self.hint(name, valid=valid, skip=Cause.SKIP_INVALID()),
         )

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from batcher.domain.errors import InputError, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import digest
 from batcher.files.source import Source
@@ -158,7 +159,7 @@ def _remove(database: Store, job_id: JobId) -> None:
 def _check_name(name: str | None) -> None:
     if name is not None and (not name.strip() or name.isdigit()):
         raise UsageError(
-            f'"{name}" cannot name a job: a name must not be empty or a number', hint="give --name a word"
+            f'"{name}" cannot name a job: a name must not be empty or a number', hint=Cause.NAME_A_WORD()
         )
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.requests import BadLine
 from batcher.ports import Store
 from batcher.store.reports import results
@@ -69,5 +70,5 @@ def _require_present(connection: Any, job: Job) -> None:  # noqa: ANN401 - a con
     if not results.is_whole(connection, job):
         raise UnknownJob(
             f"job {job.id} ({job.name}) was deleted, or its deletion has begun",
-            hint=f"`batcher status` lists the jobs; `batcher delete {job.id}` finishes a deletion",
+            hint=Cause.FINISH_DELETION(job=job.id),
         )

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Final
 
 from batcher.domain.errors import BatcherError, UsageError
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.states import JobState
 from batcher.files.authorship import NotOfAJob, author_of
 from batcher.files.source import is_stdin
@@ -109,9 +109,9 @@ def remembered_by(job: Job, place: str) -> Iterator[None]:
         if Path(place).parent.is_dir():
             raise
         command = "resume" if job.state is JobState.OPEN else "results"
-        elsewhere = f"`batcher {command} {job.id} -o {shlex.quote(Path(place).name)}`"
+        moved = Cause.FOLDER_MOVED(command=command, job=job.id, file=Path(place).name)
         kind = UsageError if isinstance(error, UsageError) else BatcherError
-        raise kind(error.message, hint=f"if the folder was moved: {elsewhere} writes here") from error
+        raise kind(error.message, hint=moved) from error
 
 
 def check_files(database: Store, places: Sequence[Path], *, sources: Iterable[str] = ()) -> None:
@@ -126,7 +126,7 @@ def check_files(database: Store, places: Sequence[Path], *, sources: Iterable[st
         check_target(place)
         what = protected.get(place.resolve())
         if what is not None:
-            raise UsageError(f"{place} is {what}; it is not overwritten", hint="name another output file with -o")
+            raise UsageError(f"{place} is {what}; it is not overwritten", hint=Cause.OTHER_OUTPUT())
     if len({place.resolve() for place in places}) < len(places):
         raise UsageError(f"results and errors would both go to {places[0]}", hint="name two files")
 
@@ -137,7 +137,7 @@ def check_author(place: Path, *, of_errors: bool = False) -> None:
     if author is NotOfAJob.NOTHING:
         return
     what = "errors file" if of_errors else "results file"
-    hint = "move it away, or name another results file with -o; the errors file is named after it"
+    hint = Cause.OTHER_RESULTS_FILE()
     if author is NotOfAJob.FOREIGN:
         raise UsageError(
             f"{place} is in the place of the {what}, but no job wrote it as it is; it is not replaced", hint=hint
@@ -158,7 +158,7 @@ def keep_earlier(places: Sequence[Path], *, public_id: str) -> list[Path]:
         if author is NotOfAJob.FOREIGN and place is places[0]:
             raise BatcherError(
                 f"{place} is no longer what a job wrote; it is not replaced",
-                hint="move it away, then write the results again with `batcher results`",
+                hint=Cause.WRITE_AGAIN(),
             )
         if not isinstance(author, NotOfAJob) and not author.is_job(public_id):
             earlier.append((place, author))

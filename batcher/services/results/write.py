@@ -6,6 +6,7 @@ from typing import Final
 
 from batcher.domain.errors import NotFinished
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.states import JobState
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream
 from batcher.ports import Store
@@ -72,5 +73,5 @@ def require_finished(database: Store, job: Job) -> None:
     if counts.unfinished:
         raise NotFinished(
             f"job {job.id} ({job.name}) is not finished: {counts.unfinished:,} of {counts.total:,} rows left",
-            hint=f"`batcher resume {job.id}` finishes it; --partial writes the results that exist now",
+            hint=Cause.FINISH_FIRST(job=job.id),
         )

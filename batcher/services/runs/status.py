@@ -27,7 +27,7 @@ class PausedStatus(TypedDict):
     """Why it waits for a person, and how to end that."""
 
     reason: str
-    message: str
+    message: Words
     fix: Words
     since: str
 

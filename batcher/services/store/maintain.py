@@ -5,6 +5,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from batcher.domain.errors import RunnerBusy, StoreError, UsageError
+from batcher.domain.messages import Cause
 from batcher.files.writing import check_target, remove_left_over
 from batcher.ports import Clock
 from batcher.services.store.open_store import (
@@ -89,7 +90,7 @@ def backup(path: str, target: str, *, replace: bool) -> int:
     if place.exists() and place.samefile(path):
         raise UsageError(f"{target} is the store itself", hint="name another file")
     if place.exists() and not replace:
-        raise UsageError(f"{target} already exists", hint="name another file, or give --force")
+        raise UsageError(f"{target} already exists", hint=Cause.OTHER_FILE_OR_FORCE())
     beside = [other for ending in ("-wal", "-journal") if (other := Path(f"{target}{ending}")).exists()]
     if beside:
         raise UsageError(

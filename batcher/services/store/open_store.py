@@ -6,8 +6,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-from batcher.config.table import DB
 from batcher.domain.errors import RunnerBusy, StoreError
+from batcher.domain.messages import Cause
 from batcher.ports import Clock, Store
 from batcher.store.sqlite import maintenance, migrate
 from batcher.store.sqlite.database import Database
@@ -15,7 +15,7 @@ from batcher.store.sqlite.read_only import open_for_reading
 from batcher.store.sqlite.store_port import file_size, log_of
 
 #: What to do if no store is at the path.
-NO_STORE_HINT: Final = f"`batcher run FILE` creates one; or name another store with {DB.flag} or {DB.variable}"
+NO_STORE_HINT: Final = Cause.NO_STORE()
 #: The schema's revision that this program needs.
 NEEDED_REVISION: Final = migrate.HEAD
 #: The command that saves what can be read of a damaged store.

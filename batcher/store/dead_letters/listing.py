@@ -7,6 +7,7 @@ from sqlalchemy import Connection, Select, and_, func, select
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.messages import Cause
 from batcher.store.dead_letters.filters import DEAD, Filters, matching
 from batcher.store.reports.attempt_columns import AttemptRow, is_of_its_leader, seen, with_last_attempt
 from batcher.store.schema import attempts, bodies, requests, routes
@@ -78,7 +79,7 @@ def show(connection: Connection, request: RequestId) -> Shown:
     """Return the request, its body and every attempt. A row that was never sent shows its leader's attempts."""
     row = connection.execute(_letters(Filters(requests=(request,)))).mappings().first()
     if row is None:
-        raise UsageError(f"there is no request {request}", hint="`batcher dlq list` names those that failed")
+        raise UsageError(f"there is no request {request}", hint=Cause.LIST_FAILED())
     about = connection.execute(
         select(routes.c.path, routes.c.model, requests.c.state, bodies.c.body)
         .join(routes, routes.c.id == requests.c.route_id)

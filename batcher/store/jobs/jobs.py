@@ -25,6 +25,7 @@ from sqlalchemy import (
 from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId, RouteId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import AnswerMark, JobState, RequestState
@@ -78,7 +79,7 @@ def get(connection: Connection, job_id: JobId) -> Job:
     """Return the job of that number. Raises `UnknownJob`."""
     row = connection.execute(_query().where(jobs.c.id == job_id)).first()
     if row is None or row.state == JobState.SUBMITTING.value:
-        raise UnknownJob(f"there is no job {job_id}", hint="`batcher status` lists the jobs")
+        raise UnknownJob(f"there is no job {job_id}", hint=Cause.LIST_JOBS())
     return _job(row)
 
 
@@ -93,7 +94,7 @@ def find(connection: Connection, named: str) -> Job:
     if found:
         numbers = ", ".join(str(job.id) for job in found)
         raise UnknownJob(f'several jobs are named "{named}": {numbers}', hint="name one by its number")
-    raise UnknownJob(f'there is no job named "{named}"', hint="`batcher status` lists the jobs")
+    raise UnknownJob(f'there is no job named "{named}"', hint=Cause.LIST_JOBS())
 
 
 def newest(connection: Connection) -> Job:
@@ -101,7 +102,7 @@ def newest(connection: Connection) -> Job:
     query = _query().where(jobs.c.state != JobState.SUBMITTING.value).order_by(jobs.c.id.desc()).limit(1)
     row = connection.execute(query).first()
     if row is None:
-        raise UnknownJob("there is no job in this store", hint="`batcher run FILE` makes one")
+        raise UnknownJob("there is no job in this store", hint=Cause.MAKE_A_JOB())
     return _job(row)
 
 

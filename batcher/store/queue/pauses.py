@@ -6,7 +6,7 @@ from sqlalchemy import Connection, select, update
 
 from batcher.domain.ids import EndpointId, JobId, LaneId, RouteId
 from batcher.domain.jobs import Pause, key_ref
-from batcher.domain.messages import decode, encode
+from batcher.domain.messages import decode, encode, pack, unpack
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseScope
 from batcher.store.dialect import insert_new
@@ -19,7 +19,7 @@ def begin(connection: Connection, cause: PauseCause, ref: str, *, now: int) -> N
         "scope": cause.scope.value,
         "ref": ref,
         "reason": cause.reason.value,
-        "message": cause.message,
+        "message": pack(cause.message),
         "fix": encode(cause.fix),
         "since": now,
         "failure": cause.failure,
@@ -39,7 +39,7 @@ def in_force(connection: Connection) -> list[Pause]:
             scope=PauseScope(row.scope),
             ref=row.ref,
             reason=row.reason,
-            message=row.message,
+            message=unpack(row.message),
             fix=decode(row.fix),
             since=row.since,
         )

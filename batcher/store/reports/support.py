@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, or_, select
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.messages import Cause
 from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import within
@@ -44,7 +45,7 @@ def job_of(connection: Connection, request: RequestId) -> JobId:
     """Return the job of a request. Raises UsageError if there is none."""
     found = connection.execute(select(requests.c.job_id).where(requests.c.id == request)).scalar()
     if found is None:
-        raise UsageError(f"there is no request {request}", hint="`batcher dlq list` names those that failed")
+        raise UsageError(f"there is no request {request}", hint=Cause.LIST_FAILED())
     return JobId(found)
 
 

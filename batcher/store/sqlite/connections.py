@@ -16,6 +16,7 @@ from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError, Prog
 from sqlalchemy.pool import NullPool
 
 from batcher.domain.errors import ForeignStore, StoreError
+from batcher.domain.messages import Cause, Words
 from batcher.store.dialect import register
 from batcher.store.sqlite import forks
 from batcher.store.sqlite.spelling import SqliteDialect
@@ -23,7 +24,6 @@ from batcher.store.sqlite.spelling import SqliteDialect
 #: The first version with RETURNING.
 LEAST_SQLITE = (3, 35, 0)
 
-_MORE_FILES: Final = "raise the limit (`ulimit -n 4096`) and go on with `batcher resume`: nothing stored is lost"
 #: Bytes that the index of a log takes at least.
 _LEAST_FREE: Final = 1 << 16
 #: How long SQLite waits by itself for another program's lock; no signal is handled meanwhile. We then ask again.
@@ -43,7 +43,7 @@ def refuse_old_sqlite(version: tuple[int, int, int]) -> None:
         have, need = (".".join(map(str, each)) for each in (version, LEAST_SQLITE))
         raise StoreError(
             f"this Python uses SQLite {have}, and the store needs {need} or later",
-            hint="install batcher with a newer Python: `uv tool install --python 3.12 llm-batcher`",
+            hint=Cause.NEWER_PYTHON(),
         )
 
 
@@ -117,11 +117,13 @@ def storage_errors(path: Path) -> Iterator[None]:
         if "locked" in str(error.orig):
             raise locked(path, f"waited {BUSY_SECONDS:g} s") from error
         if "unable to open" in str(error.orig) and _has_no_descriptor():
-            raise StoreError(f"the store {path} failed: too many files are open", hint=_MORE_FILES) from error
+            raise StoreError(
+                f"the store {path} failed: too many files are open", hint=Cause.MORE_OPEN_FILES()
+            ) from error
         if "unable to open" in str(error.orig) and (owner := _other_owner(path)):
             raise StoreError(
                 f"the store {path} belongs to {owner}, and this user may not read it",
-                hint=f"run the command as {owner}, or choose another place with --db",
+                hint=Cause.RUN_AS_OWNER(owner=owner),
             ) from error
         if "I/O" in str(error.orig) and is_full(path.parent):
             # SQLite says so where the files beside the store find no room.
@@ -129,8 +131,8 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"the store {path} failed: {error.orig}", hint=advice(str(error.orig))) from error
     except DatabaseError as error:
         if "not a database" in str(error.orig):
-            raise ForeignStore(f"{path} is not a store of batcher", hint="name another file with --db") from error
-        raise StoreError(f"the store {path} is damaged: {error.orig}", hint="see `batcher db check`") from error
+            raise ForeignStore(f"{path} is not a store of batcher", hint=Cause.OTHER_STORE_FILE()) from error
+        raise StoreError(f"the store {path} is damaged: {error.orig}", hint=Cause.SEE_DB_CHECK()) from error
 
 
 def _has_no_descriptor() -> bool:
@@ -174,15 +176,15 @@ def locked(path: Path, wait: str) -> StoreError:
     )
 
 
-def advice(message: str) -> str:
+def advice(message: str) -> Words:
     """Return what to do about an error, by SQLite's or the system's words."""
     if "full" in message:
-        return "free some space, then `batcher resume`: nothing that was finished is lost"
+        return Cause.FREE_SPACE()
     if "readonly" in message or "unable to open" in message:
-        return "the file and its folder must be writable; or choose another place with --db"
+        return Cause.FILE_WRITABLE()
     if "I/O" in message:
         largest = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         if largest != resource.RLIM_INFINITY:
             return f"files may have {largest:,} bytes here: raise `ulimit -f`, or the service's LimitFSIZE"
-        return "the disk refused it: see `batcher db check`, its quota, and its largest file (4 GiB on FAT)"
-    return "see `batcher db check`"
+        return Cause.DISK_REFUSED()
+    return Cause.SEE_DB_CHECK()

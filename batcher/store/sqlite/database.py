@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import ForeignStore, StoreError
+from batcher.domain.messages import Cause
 from batcher.store.sqlite import connections, forks
 from batcher.store.sqlite.connections import (
     FLUSHED_BESIDE,
@@ -40,16 +41,16 @@ INCREMENTAL = "PRAGMA auto_vacuum = INCREMENTAL"
 def _prepare_file(path: Path) -> None:
     """Create the file if there is none, 0600 from its first moment. An existing one is not touched."""
     if path.is_dir():
-        raise StoreError(f"{path} is a folder, not a store", hint="name a file with --db")
+        raise StoreError(f"{path} is a folder, not a store", hint=Cause.NAME_STORE_FILE())
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         if not path.is_file():
-            raise StoreError(f"{path} is a device or a pipe, not a store", hint="name a file with --db") from None
+            raise StoreError(f"{path} is a device or a pipe, not a store", hint=Cause.NAME_STORE_FILE()) from None
     except OSError as error:
         raise StoreError(
             f"cannot make the store {path}: {error.strerror}",
-            hint="free some space" if error.errno == errno.ENOSPC else "choose another place with --db",
+            hint="free some space" if error.errno == errno.ENOSPC else Cause.OTHER_STORE_PLACE(),
         ) from error
 
 
@@ -59,7 +60,7 @@ def refuse_foreign(connection: Connection, path: Path) -> None:
     tables = connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar()
     if mark == APPLICATION_ID or (mark == 0 and tables == 0):
         return
-    raise ForeignStore(f"{path} is an SQLite file of another program", hint="name another file with --db")
+    raise ForeignStore(f"{path} is an SQLite file of another program", hint=Cause.OTHER_STORE_FILE())
 
 
 def identity(path: Path) -> tuple[int, int] | None:
@@ -131,7 +132,7 @@ class Database(StorePort):
             if (mode := self._patiently("PRAGMA journal_mode = WAL")) != "wal":
                 raise StoreError(
                     f"the store {self.path} cannot be kept in SQLite's WAL mode here (it stays in mode {mode})",
-                    hint="name a place on a local disk: --db /var/tmp/batcher.db",
+                    hint=Cause.LOCAL_DISK(),
                 )
             if self._writer.exec_driver_sql("PRAGMA application_id").scalar() != APPLICATION_ID:
                 self._writer.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")

@@ -18,6 +18,7 @@ from typing import Final
 from msgspec import Struct
 
 from batcher.domain.errors import StoreError
+from batcher.domain.messages import Cause
 
 #: Names as the kernel has them; those in user space (`fuse.NAME`) without their prefix.
 _SHARED: Final = frozenset(
@@ -65,7 +66,7 @@ _SHARED: Final = frozenset(
         "wekafs",
     }
 )
-_OTHER_PLACE: Final = "name another place with --db"
+_OTHER_PLACE: Final = Cause.NAME_OTHER_PLACE()
 _MOUNT_COMMAND: Final = ["/sbin/mount"]
 _PRINTED: Final = re.compile(r".+ on (/.*) \(([^,()]+)(?:, [^()]*)?\)")
 _ESCAPE: Final = re.compile(r"\\([0-7]{3})")
@@ -106,7 +107,7 @@ def refuse_shared(path: Path) -> None:
         raise StoreError(
             f"the store {path} would stand on a network file system ({mount.kind}, mounted at {mount.place}),"
             " where SQLite can be damaged",
-            hint="name a place on a local disk: --db /var/tmp/batcher.db; job files and results may stay",
+            hint=Cause.LOCAL_DISK_FOR_STORE(),
         )
 
 
@@ -119,8 +120,7 @@ def _refuse_several_names(path: Path) -> None:
     if names > 1 and path.is_file():
         raise StoreError(
             f"the store {path} has {names} names (hard links), and each would have a log of its own",
-            hint=f"`find . -samefile {path}` lists the names below a folder: remove all but one"
-            " (`batcher db backup` makes a copy)",
+            hint=Cause.SEVERAL_NAMES(path=str(path)),
         )
 
 

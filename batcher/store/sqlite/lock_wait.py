@@ -13,8 +13,10 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from batcher.domain.errors import StoreError
+from batcher.domain.messages import Cause
 from batcher.processes import is_stopped
 from batcher.store.sqlite import forks
 
@@ -25,7 +27,7 @@ GIVE_UP_AFTER_SECONDS = 60.0
 REPEAT_AFTER_SECONDS = 60.0
 
 FREE_SOME = "free some space, then try again: nothing that was finished is lost"
-WRITABLE = "the store's folder and the files in it must be writable; or choose another place with --db"
+WRITABLE: Final = Cause.FOLDER_WRITABLE()
 
 _log = logging.getLogger("batcher")
 

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from batcher.domain.errors import BatcherError, ForeignStore, StoreError, UsageError
+from batcher.domain.messages import Cause
 from batcher.store.sqlite.database import INCREMENTAL, Database
 
 #: What `PRAGMA auto_vacuum` answers if freed pages can be given back step by step.
@@ -128,4 +129,4 @@ def _put_in_place(made: Path, target: Path, *, replace: bool) -> None:
         # Unlike a rename, a link never replaces a file that appeared meanwhile.
         os.link(made, target)
     except FileExistsError:
-        raise UsageError(f"{target} is there already", hint="name another file, or give --force") from None
+        raise UsageError(f"{target} is there already", hint=Cause.OTHER_FILE_OR_FORCE()) from None

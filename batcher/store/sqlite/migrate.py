@@ -11,6 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from batcher import __version__
 from batcher.domain.errors import StoreError, StoreTooNew
+from batcher.domain.messages import Cause
 from batcher.store.sqlite.database import Database
 
 #: Every revision that this program knows, oldest first; a test compares them with migrations/versions.
@@ -40,7 +41,7 @@ def check_known(connection: Connection, path: Path) -> str | None:
     raise StoreTooNew(
         f"the store {path} was made by batcher {made_by} (schema {revision}); this is batcher {__version__}"
         f" (schema {HEAD})",
-        hint="upgrade batcher, or name another file with --db",
+        hint=Cause.STORE_TOO_NEW(),
     )
 
 
@@ -61,7 +62,7 @@ def is_current(database: Database) -> bool:
 def require_current(database: Database) -> None:
     """Raise an error that says how to upgrade, for commands that must not upgrade themselves."""
     if not is_current(database):
-        raise StoreError(f"the store {database.path} has an older schema", hint="run `batcher db upgrade`")
+        raise StoreError(f"the store {database.path} has an older schema", hint=Cause.UPGRADE_STORE())
 
 
 def scripts() -> Path:

@@ -5,19 +5,20 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from batcher.domain.errors import StoreError
+from batcher.domain.messages import Cause
 from batcher.store.sqlite import forks
 from batcher.store.sqlite.connections import make_engine, storage_errors
 from batcher.store.sqlite.database import Database, identity, refuse_foreign
 from batcher.store.sqlite.filesystem import real_path, refuse_second_view
 from batcher.store.sqlite.wal_flush import flush_log
 
-_HINT = "the file and its folder must be writable; or copy the store and name the copy with --db"
+_HINT: Final = Cause.WRITABLE_OR_COPY()
 #: The log is read without an index in memory that is shared; SQLite then makes one of its own.
 _LOGGED, _WITHOUT_INDEX, _CLOSED = "mode=ro", "mode=ro&readonly_shm=1", "immutable=1"
 
@@ -94,8 +95,7 @@ class ReadOnlyDatabase(Database):
             raise StoreError(
                 f"the store {self.path} cannot be read: it was not closed, and what it needs to read its log"
                 " cannot be made beside it",
-                hint=f"copy {self.path.name} and {log.name} to a folder that is writable, and name the copy"
-                " with --db",
+                hint=Cause.COPY_STORE(store=self.path.name, log=log.name),
             ) from error
         return _WITHOUT_INDEX
 

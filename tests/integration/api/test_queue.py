@@ -15,6 +15,7 @@ from batcher import Batcher, InputError, Limits, Paused, Result, run_file
 from batcher.domain.errors import BatcherError, UsageError
 from tests.support.commands import batcher as command
 from tests.support.commands import chat, job_file, line
+from tests.support.messages import words
 from tests.support.programs import Provider, jobs_now, provider, rows, running, until
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -112,7 +113,7 @@ async def test_a_pause_is_raised_after_the_last_result() -> None:
             with pytest.raises(Paused) as paused:
                 await gather(queue, job, got)
     assert paused.value.reason == "quota"
-    assert "batcher resume" in paused.value.fix
+    assert "batcher resume" in words(paused.value.fix)
     assert set(got) <= {f"row-{number}" for number in range(5)}
     assert len(got) == len(set(got)) == jobs_now()[0]["counts"]["completed"]
 

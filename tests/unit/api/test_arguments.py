@@ -10,7 +10,7 @@ import pytest
 from batcher import Batcher, run_file
 from batcher.api import SettingArguments
 from batcher.api.arguments import BatcherArguments, flags_of
-from batcher.config import Flags
+from batcher.config import Arguments
 from batcher.config.table import ARGUMENTS, LIMITS, RUN_SETTINGS
 
 
@@ -29,13 +29,13 @@ def test_the_signature_lists_every_argument(function: Any) -> None:
 
 def test_a_path_is_absolute_from_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert flags_of({"ca_file": Path("ca.pem")}, db=Path("a.db")) == Flags(
+    assert flags_of({"ca_file": Path("ca.pem")}, db=Path("a.db")) == Arguments(
         ca_file=os.fspath(tmp_path / "ca.pem"), db="a.db"
     )
 
 
 def test_none_counts_as_not_given() -> None:
-    assert flags_of({"timeout": None, "ca_file": None}, db=None) == Flags()
+    assert flags_of({"timeout": None, "ca_file": None}, db=None) == Arguments()
 
 
 @pytest.mark.parametrize("name", ["max_atempts", "rpm", "max_cost", "log_file"])

@@ -7,6 +7,7 @@ import pytest
 from batcher.config import as_secret, check_ca_file, find_headers, find_key
 from batcher.domain.errors import ConfigError
 from batcher.domain.settings import JobSettings
+from tests.support.messages import words
 
 OPENAI = JobSettings(base_url="https://api.openai.com/v1")
 LOCAL = JobSettings(base_url="http://127.0.0.1:8000/v1")
@@ -31,7 +32,7 @@ def test_white_space_around_a_key_is_taken_off(value: str) -> None:
 def test_a_missing_key_is_an_error_that_names_the_variable(environ: dict[str, str], state: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_key(OPENAI, environ)
-    assert caught.value.message == (
+    assert words(caught.value.message) == (
         f"OPENAI_API_KEY {state}: export it, or name another variable with --api-key-env"
     )
 
@@ -86,9 +87,9 @@ def test_what_no_key_holds_is_refused_and_not_printed(value: str, says: str) -> 
     with pytest.raises(ConfigError) as caught:
         find_key(OPENAI, {"OPENAI_API_KEY": value})
     error = caught.value
-    assert error.message.startswith("OPENAI_API_KEY ")
-    assert says in error.message
-    assert "hunter2" not in error.message + (error.hint or "")
+    assert words(error.message).startswith("OPENAI_API_KEY ")
+    assert says in words(error.message)
+    assert "hunter2" not in words(error.message) + words(error.hint)
 
 
 @pytest.mark.parametrize("key", ["$hunter2hunter2", "hunter2=", "sk-hunter2$KEY", "A=hunter2hunter2"])
@@ -123,7 +124,7 @@ def test_a_key_travels_in_plain_http_only_where_it_may(base_url: str, allow_http
     for find in (find_key, find_headers):
         with pytest.raises(ConfigError, match="plain http") as caught:
             find(settings, environ)
-        assert "--allow-http" in (caught.value.hint or "")
+        assert "--allow-http" in words(caught.value.hint)
 
 
 def test_no_headers_travel_where_none_are_named() -> None:
@@ -148,8 +149,8 @@ def test_headers_come_from_their_variables_in_their_order() -> None:
 def test_a_header_that_cannot_be_sent_is_an_error_naming_its_variable(environ: dict[str, str], says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_headers(JobSettings(base_url=OPENAI.base_url, headers={"X-Team": "TEAM"}), environ)
-    assert caught.value.message.startswith(says)
-    assert "hunter2" not in caught.value.message
+    assert words(caught.value.message).startswith(says)
+    assert "hunter2" not in words(caught.value.message)
 
 
 def test_remembered_headers_are_checked_again() -> None:
@@ -164,14 +165,14 @@ def test_a_ca_file_must_be_readable(tmp_path: Path) -> None:
     for wrong in (tmp_path / "gone.pem", tmp_path):
         with pytest.raises(ConfigError, match="cannot be read") as caught:
             check_ca_file(str(wrong))
-        assert "--ca-file" in (caught.value.hint or "")
+        assert "--ca-file" in words(caught.value.hint)
 
 
 @pytest.mark.parametrize("url", ["https://api.openai.com/v1", "https://203.0.113.7/v1"])
 def test_a_key_that_is_too_short_to_be_masked_goes_to_no_strangers(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_key(JobSettings(base_url=url), {"OPENAI_API_KEY": "q7z"})
-    assert "fewer than 4 characters" in caught.value.message
+    assert "fewer than 4 characters" in words(caught.value.message)
     assert "q7z" not in str(caught.value)
 
 

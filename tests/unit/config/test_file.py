@@ -10,6 +10,7 @@ from batcher.config.table import DB
 from batcher.domain.errors import ConfigError
 from batcher.domain.settings import LIMIT_NAMES
 from batcher.domain.states import CacheMode
+from tests.support.messages import words
 
 EVERYTHING = """
 [provider]
@@ -50,7 +51,7 @@ def refusal(folder: Path, text: str | bytes) -> tuple[str, str]:
     write(folder, text)
     with pytest.raises(ConfigError) as caught:
         load_file(None, folder)
-    return caught.value.message, caught.value.hint or ""
+    return words(caught.value.message), words(caught.value.hint)
 
 
 def test_every_key_of_the_file_is_read(tmp_path: Path) -> None:
@@ -100,8 +101,9 @@ def test_a_home_in_a_path_is_left_for_the_resolver(tmp_path: Path) -> None:
 
 
 def test_a_named_file_that_is_missing_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^--config gone\.toml: no such file"):
+    with pytest.raises(ConfigError) as caught:
         load_file(Path("gone.toml"), tmp_path)
+    assert words(caught.value.message) == "--config gone.toml: no such file"
 
 
 def test_a_folder_is_no_file(tmp_path: Path) -> None:

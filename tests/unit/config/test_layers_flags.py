@@ -8,6 +8,7 @@ from batcher.config import SIMULATED_BASE_URL, FileSettings, Flags, resolve_job,
 from batcher.config.limits import read_figure, read_figures
 from batcher.domain.errors import ConfigError
 from batcher.domain.settings import JobSettings, Limits
+from tests.support.messages import words
 
 NAN, INF = float("nan"), float("inf")
 
@@ -50,7 +51,7 @@ def resolve(flags: Flags, environ: dict[str, str] | None = None, kept: JobSettin
 def test_a_wrong_flag_is_named_in_the_error(flags: Flags, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(flags)
-    assert caught.value.message.startswith(says)
+    assert words(caught.value.message).startswith(says)
 
 
 @pytest.mark.parametrize(
@@ -145,9 +146,9 @@ def test_rpm_and_tpm_of_a_model_stand_together() -> None:
 def test_a_store_that_is_no_file_is_refused_without_its_password(db: str, says: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve_process(Flags(db=db), {}, FileSettings())
-    assert caught.value.message.startswith(says)
-    assert caught.value.hint
-    assert "hunter2" not in caught.value.message + caught.value.hint
+    assert words(caught.value.message).startswith(says)
+    assert words(caught.value.hint)
+    assert "hunter2" not in words(caught.value.message) + words(caught.value.hint)
 
 
 def test_the_variable_of_the_store_is_named_in_its_error() -> None:
@@ -191,7 +192,7 @@ def test_a_simulated_job_stays_simulated() -> None:
 def test_a_job_never_mixes_simulated_and_real_answers(kept: JobSettings, flags: Flags) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(flags, kept=kept)
-    assert "batcher run FILE" in (caught.value.hint or "")
+    assert "batcher run FILE" in words(caught.value.hint)
 
 
 @pytest.mark.parametrize(
@@ -208,8 +209,8 @@ def test_a_job_never_mixes_simulated_and_real_answers(kept: JobSettings, flags: 
 def test_a_key_given_in_place_of_its_variables_name_is_refused_and_not_repeated(pasted: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(Flags(api_key_env=pasted))
-    assert caught.value.message.startswith("--api-key-env")
-    assert pasted not in caught.value.message + (caught.value.hint or "")
+    assert words(caught.value.message).startswith("--api-key-env")
+    assert pasted not in words(caught.value.message) + words(caught.value.hint)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from batcher.domain.errors import InputError
 from batcher.files.reading import KEPT_HEAD, digest, read_lines
 from batcher.files.source import open_source
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
+from tests.support.messages import words
 
 
 class Dribble(io.BytesIO):
@@ -161,7 +162,7 @@ def test_a_torn_or_wrongly_packed_file_is_an_input_error(tmp_path, name, case):
         with pytest.raises(InputError, match=message) as refused:
             list(read_lines(source, name=source.name))
         assert refused.value.source == str(path)
-        assert refused.value.hint
+        assert words(refused.value.hint)
         with pytest.raises(InputError, match=message):
             digest(source)
 
@@ -179,7 +180,7 @@ def test_what_is_no_readable_file_is_an_input_error(tmp_path, monkeypatch, path,
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match=message) as refused:
         open_source(path)
-    assert refused.value.hint
+    assert words(refused.value.hint)
 
 
 def test_a_file_without_the_right_to_read_it_is_an_input_error(monkeypatch):

@@ -10,6 +10,7 @@ import pytest
 
 from batcher.domain.errors import BatcherError, UsageError
 from batcher.files.writing import append_to, check_target, remove_if_present, write_atomically
+from tests.support.messages import words
 
 
 class Boom(Exception):
@@ -61,7 +62,7 @@ def test_a_full_disk_is_told_and_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(BatcherError, match="No space left") as told, write_atomically(target) as file:
         file.write(b"new")
-    assert told.value.hint
+    assert words(told.value.hint)
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 
@@ -299,4 +300,4 @@ def test_a_folder_that_lets_no_file_be_made_is_found_before(tmp_path, monkeypatc
     monkeypatch.setattr("tempfile.mkstemp", refuse)
     with pytest.raises(UsageError, match=os.strerror(code)) as caught:
         check_target(tmp_path / "out.jsonl")
-    assert str(tmp_path) in caught.value.message
+    assert str(tmp_path) in words(caught.value.message)

@@ -13,6 +13,7 @@ from batcher.policy.urls import (
     normalize_base_url,
     request_url,
 )
+from tests.support.messages import words
 
 
 @pytest.mark.parametrize(
@@ -91,8 +92,8 @@ def test_a_base_url_has_one_spelling(text: str, normal: str):
 def test_what_is_no_base_url_is_refused_with_a_way_to_mend_it(text: str, says: str):
     with pytest.raises(ConfigError, match=says) as caught:
         normalize_base_url(text)
-    assert caught.value.hint
-    assert "hunter2" not in f"{caught.value} {caught.value.hint}"
+    assert words(caught.value.hint)
+    assert "hunter2" not in f"{words(caught.value.message)} {words(caught.value.hint)}"
 
 
 @given(st.text())
@@ -198,5 +199,5 @@ def test_the_host_of_a_base_url(base_url: str, host: str):
 def test_the_address_of_an_endpoint_is_answered_with_the_base_url():
     with pytest.raises(ConfigError) as caught:
         normalize_base_url("https://host/v1/chat/completions/")
-    assert caught.value.hint == "give what stands before it: https://host/v1"
+    assert words(caught.value.hint) == "give what stands before it: https://host/v1"
     assert normalize_base_url("https://host/responses/v1") == "https://host/responses/v1"

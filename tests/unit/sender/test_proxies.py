@@ -5,6 +5,7 @@ import pytest
 from batcher.domain.errors import ConfigError
 from batcher.sender.connect import proxy_of
 from batcher.sender.proxies import NamedProxy, check_proxy, named_proxy, proxy_variable
+from tests.support.messages import words
 
 URL = "https://api.example.com/v1"
 NAMES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -64,7 +65,7 @@ def test_a_proxy_of_another_kind_is_refused_with_its_variable_and_without_its_pa
     for check in (check_proxy, proxy_of):
         with pytest.raises(ConfigError) as caught:
             check(URL)
-        said = f"{caught.value} {caught.value.hint}"
+        said = f"{words(caught.value.message)} {words(caught.value.hint)}"
         assert f"{variable} names a {scheme.lower()}:// proxy" in said
         assert "only http:// and https://" in said
         assert "api.example.com in NO_PROXY" in said

@@ -8,6 +8,7 @@ from batcher.domain.errors import ConfigError
 from batcher.domain.settings import Limits
 from batcher.simulate import SimulatedProvider
 from batcher.simulate.settings import limits_of
+from tests.support.messages import words
 
 
 @pytest.mark.parametrize(
@@ -27,7 +28,7 @@ from batcher.simulate.settings import limits_of
 def test_a_number_that_no_provider_has_is_refused_by_name(wrong: dict[str, Any], word: str) -> None:
     with pytest.raises(ConfigError, match=word) as error:
         SimulatedProvider(**wrong)
-    assert error.value.hint
+    assert words(error.value.hint)
 
 
 def test_a_models_own_limits_win_and_fall_back_one_by_one() -> None:

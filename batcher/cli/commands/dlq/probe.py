@@ -121,7 +121,7 @@ def _say_open(probed: ProbeResult) -> None:
     request, paused = probed.request, probed.job.paused
     say(f"request {request.request} was not answered; it is {request.state}")
     if paused is not None:
-        say(f"paused: {paused['message']}")
+        say(f"paused: {words(paused['message'])}")
         say(f"  → {words(paused['fix'])}")
     if request.state is not RequestState.CANCELLED:
         say(f"next: batcher resume {request.job}")

@@ -28,6 +28,7 @@ from batcher.services.jobs.options import SubmitOptions
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.services.jobs.submit import submit_file
 from batcher.store.sqlite.database import Database
+from tests.support.messages import words
 from tests.support.stores import ManualClock, table
 
 TOP = Path(__file__).parents[4]
@@ -209,7 +210,7 @@ def test_where_memory_is_short_it_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         pytest.raises(InputError, match="there is not enough memory") as caught,
     ):
         joined(parts)
-    assert "ulimit -v" in (caught.value.hint or "")
+    assert "ulimit -v" in words(caught.value.hint)
 
 
 def test_a_program_that_was_started_as_a_reader_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -9,6 +9,7 @@ from batcher.domain.settings import Limits
 from batcher.domain.states import JobState
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
+from tests.support.messages import words
 from tests.support.stores import (
     BASE_URL,
     SECOND,
@@ -44,7 +45,7 @@ def test_a_job_is_found_by_its_number_and_by_its_name(database):
 def test_a_job_that_is_not_there_is_said_to_be(database, named):
     with database.read() as connection, pytest.raises(UnknownJob) as caught:
         jobs.find(connection, named)
-    assert caught.value.hint == "`batcher status` lists the jobs"
+    assert words(caught.value.hint) == "`batcher status` lists the jobs"
 
 
 def test_a_name_of_several_jobs_names_their_numbers(database):

@@ -19,6 +19,7 @@ from batcher.store.sqlite import migrate
 from batcher.store.sqlite.connections import LEAST_SQLITE, refuse_old_sqlite
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
+from tests.support.messages import words
 from tests.support.stores import START, Row, completed, holder_of, open_store, stored, submit_rows, table
 
 TOP = Path(__file__).parents[4]
@@ -100,8 +101,8 @@ def test_a_file_of_another_program_is_refused_and_left_as_it_was(tmp_path, make)
     before = path.read_bytes()
     with pytest.raises(ForeignStore) as caught:
         Database(path)
-    assert str(path) in caught.value.message
-    assert caught.value.hint == "name another file with --db"
+    assert str(path) in words(caught.value.message)
+    assert words(caught.value.hint) == "name another file with --db"
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ["other.db"]
 
@@ -120,7 +121,7 @@ def test_a_folder_is_no_store(tmp_path):
 def test_a_place_that_does_not_exist_is_named(tmp_path):
     with pytest.raises(StoreError, match=r"cannot make the store .*nowhere") as caught:
         Database(tmp_path / "nowhere" / "batcher.db")
-    assert caught.value.hint == "choose another place with --db"
+    assert words(caught.value.hint) == "choose another place with --db"
 
 
 def test_a_damaged_store_says_so(tmp_path):
@@ -138,7 +139,7 @@ def test_a_damaged_store_says_so(tmp_path):
 
     with pytest.raises(StoreError, match="damaged") as caught:
         look()
-    assert caught.value.hint == "see `batcher db check`"
+    assert words(caught.value.hint) == "see `batcher db check`"
 
 
 def test_a_broken_rule_is_not_told_as_a_broken_file(database):
@@ -166,7 +167,7 @@ def test_an_upgrade_is_needed_once_and_never_again(tmp_path):
     database = Database(tmp_path / "batcher.db")
     with pytest.raises(StoreError) as caught:
         migrate.require_current(database)
-    assert caught.value.hint == "run `batcher db upgrade`"
+    assert words(caught.value.hint) == "run `batcher db upgrade`"
     migrate.upgrade(database, now=START)
     before = table(database, "store")
     migrate.upgrade(database, now=START + 1)
@@ -200,9 +201,9 @@ def test_a_store_of_a_newer_program_is_refused_by_name(database, store, named):
     for look in (migrate.is_current, migrate.require_current, lambda each: migrate.upgrade(each, now=START)):
         with pytest.raises(StoreTooNew) as caught:
             look(database)
-        assert named in caught.value.message
-        assert "schema 0999" in caught.value.message
-        assert str(database.path) in caught.value.message
+        assert named in words(caught.value.message)
+        assert "schema 0999" in words(caught.value.message)
+        assert str(database.path) in words(caught.value.message)
 
 
 def pieces(sql: str) -> list[str]:

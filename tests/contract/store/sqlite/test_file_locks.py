@@ -12,6 +12,7 @@ import pytest
 from batcher.domain.errors import RunnerBusy, StoreError
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock, RunnerLock
+from tests.support.messages import words
 from tests.support.stores import Row, submit_rows, table
 
 TOP = Path(__file__).parents[4]
@@ -191,7 +192,7 @@ def test_a_full_disk_is_told_as_one_and_loses_nothing(database):
     with pytest.raises(StoreError, match="full") as caught:
         fill()
     assert caught.value.hint is not None
-    assert "free some space" in caught.value.hint
+    assert "free some space" in words(caught.value.hint)
     assert name_of(database) == "before"
 
 

@@ -19,6 +19,7 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock, runner_is_live
 from batcher.store.sqlite.filesystem import Mount, is_shared, mount_of
 from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading
+from tests.support.messages import words
 from tests.support.stores import open_store
 
 MOUNTS = r"""
@@ -96,8 +97,8 @@ def test_a_store_on_a_network_file_system_is_refused_by_name_and_not_made(tmp_pa
     monkeypatch.setattr(filesystem, "_mounts", lambda: MOUNTS + line)
     with pytest.raises(StoreError) as caught:
         Database(tmp_path / "batcher.db")
-    assert f"(nfs4, mounted at {tmp_path})" in caught.value.message
-    assert "--db" in (caught.value.hint or "")
+    assert f"(nfs4, mounted at {tmp_path})" in words(caught.value.message)
+    assert "--db" in words(caught.value.hint)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "deeper").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "deeper")
@@ -157,8 +158,8 @@ def test_a_store_that_cannot_be_written_is_read_without_a_trace(tmp_path) -> Non
         assert version(database)
         with pytest.raises(StoreError) as caught, database.write():
             pass
-    assert "can only be read here" in caught.value.message
-    assert "--db" in (caught.value.hint or "")
+    assert "can only be read here" in words(caught.value.message)
+    assert "--db" in words(caught.value.hint)
     assert [each.name for each in tmp_path.iterdir()] == ["batcher.db"]
 
 
@@ -174,7 +175,7 @@ def test_a_log_that_cannot_be_read_is_said_and_never_passed_over(tmp_path) -> No
     path.with_name("batcher.db-shm").unlink()
     with pytest.raises(StoreError, match="was not closed") as caught:
         open_for_reading(path)
-    assert "batcher.db-wal" in (caught.value.hint or "")
+    assert "batcher.db-wal" in words(caught.value.hint)
 
 
 @pytest.mark.usefixtures("unwritable")
@@ -297,7 +298,7 @@ def test_a_file_with_a_second_name_is_refused(tmp_path, kind) -> None:
     (tmp_path / "other.db").hardlink_to(tmp_path / "batcher.db")
     with pytest.raises(StoreError, match="2 names") as caught:
         kind(tmp_path / "other.db")
-    assert "-samefile" in (caught.value.hint or "")
+    assert "-samefile" in words(caught.value.hint)
 
 
 def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path, monkeypatch) -> None:
@@ -306,6 +307,6 @@ def test_a_file_that_is_mounted_by_itself_is_refused(tmp_path, monkeypatch) -> N
     monkeypatch.setattr(filesystem, "_mounts", lambda: MOUNTS + line)
     with pytest.raises(StoreError, match="mounted by itself") as caught:
         Database(tmp_path / "my batcher.db")
-    assert "mount its folder" in (caught.value.hint or "")
+    assert "mount its folder" in words(caught.value.hint)
     assert list(tmp_path.iterdir()) == []
     Database(tmp_path / "batcher.db").close()

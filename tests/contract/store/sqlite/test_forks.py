@@ -18,6 +18,7 @@ from batcher.store.sqlite.file_locks import LoadingLock, RunnerLock, SideLock, w
 from batcher.store.sqlite.in_flight_log import FileInFlightLog
 from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading
 from batcher.store.sqlite.writer_thread import StoreThread
+from tests.support.messages import words
 
 
 def in_child(work: Callable[[], object]) -> int:
@@ -123,7 +124,7 @@ def test_a_store_that_was_open_is_refused_in_the_child(database, tmp_path, kind)
             for work in (lambda: opened.read().__enter__(), lambda path=path: kind(path)):
                 with pytest.raises(StoreError, match="open when this process was forked") as caught:
                     work()
-                assert "spawn" in (caught.value.hint or "")
+                assert "spawn" in words(caught.value.hint)
         with pytest.raises(StoreError, match="forked"), database.write():
             pass
         opened.close()

@@ -20,6 +20,7 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import LoadingLock, SideLock, write_lock
 from batcher.store.sqlite.read_only import ReadOnlyDatabase
 from tests.support.commands import batcher, job_file, line
+from tests.support.messages import words
 
 HOLD = """
 import sys
@@ -68,11 +69,13 @@ def test_who_waits_is_told_the_pid_and_what_to_do_and_gives_up_in_the_end(lock, 
         with pytest.raises(StoreError) as caught, lock.held():
             pass
         assert f"pid {other.pid}" in caplog.text
-        assert f"pid {other.pid}" in caught.value.message
-        assert ("which is stopped" in caplog.text) == ("which is stopped" in caught.value.message) == stopped
+        assert f"pid {other.pid}" in words(caught.value.message)
+        assert (
+            ("which is stopped" in caplog.text) == ("which is stopped" in words(caught.value.message)) == stopped
+        )
         assert caught.value.hint is not None
-        assert (f"`kill -CONT {other.pid}`" in caught.value.hint) == stopped
-        assert f"`kill -KILL {other.pid}`" in caught.value.hint
+        assert (f"`kill -CONT {other.pid}`" in words(caught.value.hint)) == stopped
+        assert f"`kill -KILL {other.pid}`" in words(caught.value.hint)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -191,7 +194,7 @@ def test_a_lock_of_another_program_is_waited_for_and_named(database, monkeypatch
         with pytest.raises(StoreError, match="locked by another program") as caught, database.write():
             pass
     assert caught.value.hint is not None
-    assert f"fuser {database.path}" in caught.value.hint
+    assert f"fuser {database.path}" in words(caught.value.hint)
 
 
 def test_a_wait_can_be_ended_from_another_thread_and_later_ones_are_refused_at_once(database):

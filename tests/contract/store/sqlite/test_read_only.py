@@ -13,6 +13,7 @@ from batcher.domain.errors import ForeignStore, StoreError
 from batcher.store.sqlite import connections, file_locks, lock_wait
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.read_only import ReadOnlyDatabase, open_for_reading
+from tests.support.messages import words
 from tests.support.stores import open_store
 
 
@@ -72,7 +73,7 @@ def test_a_store_that_changes_while_it_is_read_without_its_log_is_not_believed(p
     with closing(ReadOnlyDatabase(path)) as looking:
         with pytest.raises(StoreError, match="was changed by another process") as caught, looking.read():
             change(path, "in between")
-        assert caught.value.hint == "run the command again"
+        assert words(caught.value.hint) == "run the command again"
         assert version(looking) == "in between"
 
 
@@ -116,7 +117,7 @@ def test_it_can_be_read_and_says_what_is_wrong_when_it_is_written(
         assert (version(looking) == "in the log") == (state == "killed")
         with pytest.raises(StoreError, match=os.strerror(number)) as caught, looking.write():
             pass
-    assert ("free some space" in (caught.value.hint or "")) == (number == errno.ENOSPC)
+    assert ("free some space" in words(caught.value.hint)) == (number == errno.ENOSPC)
 
 
 def test_a_foreign_file_stays_one(tmp_path: Path, monkeypatch) -> None:
@@ -164,4 +165,4 @@ def test_a_store_that_only_another_user_may_read_names_them(
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(StoreError) as caught, connections.storage_errors(path):
         raise OperationalError("PRAGMA application_id", None, Exception("unable to open database file"))
-    assert caught.value.hint == f"run the command as {name}, or choose another place with --db"
+    assert words(caught.value.hint) == f"run the command as {name}, or choose another place with --db"

@@ -12,6 +12,7 @@ import pytest
 from batcher.cli.terminal.misuse import refusal_of_the_system
 from batcher.store.sqlite import connections
 from tests.support.commands import batcher, job_file
+from tests.support.messages import words
 from tests.support.programs import jobs_now, provider, rows, run_on, running
 
 pytestmark = pytest.mark.usefixtures("folder")
@@ -65,7 +66,7 @@ def test_a_key_log_that_cannot_be_written_is_named() -> None:
 def test_a_system_without_threads_is_named() -> None:
     found = refusal_of_the_system(RuntimeError("can't start new thread"))
     assert found is not None
-    assert "ulimit -u" in str(found.hint)
+    assert "ulimit -u" in words(found.hint)
     assert refusal_of_the_system(RuntimeError("another")) is None
 
 
@@ -131,7 +132,7 @@ def test_a_store_is_a_file(command: list[str], store: str) -> None:
 @pytest.mark.parametrize("largest", [4096, resource.RLIM_INFINITY])
 def test_a_limit_of_file_size_is_named(largest: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (largest, largest))
-    advice = connections.advice("disk I/O error")
+    advice = words(connections.advice("disk I/O error"))
     assert ("ulimit -f" in advice, "4,096" in advice) == (largest == 4096, largest == 4096)
 
 

@@ -12,6 +12,7 @@ from batcher.domain.outcomes import Failure, Success, Usage
 from batcher.domain.states import FailureKind, FaultKind, PauseScope
 from batcher.policy.classify.answers import refuse_truncated
 from batcher.policy.classify.classify import classify
+from tests.support.messages import words
 from tests.support.replies import FRESH, KNOWN, NOON, chat_reply, failure, judged, openrouter_error, reply, success
 
 RETRY, RETRY_AT = FailureKind.TRANSIENT, FailureKind.RATE_LIMITED
@@ -462,7 +463,7 @@ def test_a_login_page_pauses_the_endpoint_before_any_answer_and_is_tried_few_tim
 def test_a_text_in_place_of_json_pauses_the_endpoint_before_any_answer():
     first = failure(200, b"Ollama is running", {"content-type": "text/plain"}, context=FRESH)
     assert first.pause is not None
-    assert "Ollama is running" in first.pause.message
+    assert "Ollama is running" in words(first.pause.message)
     assert failure(200, b"Ollama is running", {"content-type": "text/plain"}).code == "invalid_json"
 
 

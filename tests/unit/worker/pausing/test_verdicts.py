@@ -109,7 +109,7 @@ async def test_rows_that_all_fail_alike_pause_and_are_given_back(rig: Rig, rows:
     assert {row["spent"] for row in rig.rows()} == {0}
     (pause,) = rig.pauses()
     assert (pause.scope, pause.reason) == (PauseScope.ROUTE, PauseReason.SAME_FAILURE)
-    assert "unsupported_parameter, it says" in pause.message
+    assert "unsupported_parameter, it says" in words(pause.message)
     assert len(sender.sent) <= 20
 
 
