@@ -155,7 +155,10 @@ class ActiveJobs:
                 lane.touched = True
 
     def close_unused_lanes(self) -> None:
-        """Forget lanes that no job has used for a minute; the store keeps what was learned of them."""
+        """Forget lanes that no job has used for a minute, and endpoints without lanes.
+
+        The store keeps what was learned of them.
+        """
         now = asyncio.get_running_loop().time()
         used = {route.lane for route in self._state.routes.values()}
         for lane in [each for each in self._state.lanes.values() if each not in used]:
@@ -167,6 +170,9 @@ class ActiveJobs:
                     lane.gate.cancel()
         for key in [key for key in self._unused_since if self._state.lanes.get(key) in used]:
             del self._unused_since[key]
+        left = {lane.endpoint.id for lane in self._state.lanes.values()}
+        for endpoint_id in self._state.endpoints.keys() - left:
+            del self._state.endpoints[endpoint_id]
 
     def _endpoint(self, job: Job, lane: StoredLane) -> Endpoint:
         if job.endpoint_id not in self._state.endpoints:

@@ -1,7 +1,7 @@
 """Starts the loops of a runner, and ends them when no job can go on or when it is asked to drain."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
@@ -110,6 +110,18 @@ class Worker:
         a pause begin with one request alone (`probing`). If cancelled, it stops at once and ends as cancelled. An
         error that breaks it is raised in an ExceptionGroup.
         """
+        return await self._work(jobs, probing, self._until_end)
+
+    async def serve(self) -> None:
+        """Work on whatever other processes hand over, until drained or stopped; having nothing to do is no end.
+
+        It ends as `run` does, and nothing of a finished job stays in memory.
+        """
+        await self._work((), (), self._until_drained)
+
+    async def _work(
+        self, jobs: Sequence[JobId], probing: Sequence[JobId], until: Callable[[], Awaitable[End]]
+    ) -> End:
         self.state.own = frozenset(jobs)
         async with asyncio.TaskGroup() as tasks:
             self._build(tasks)
@@ -121,7 +133,7 @@ class Worker:
                 self._claiming = [tasks.create_task(self._intake.run())]
                 self._writing.append(tasks.create_task(self._beat.run()))
                 self._writing.append(tasks.create_task(self._sharing.run()))
-                end = await self._until_end()
+                end = await until()
                 await self._shut_down(drain=True, handing_over=end is End.OVER)
             except asyncio.CancelledError:
                 self.stop()
@@ -202,6 +214,10 @@ class Worker:
         if self._settings.concurrency is not None:
             return self._settings.concurrency
         return 2 * max(_LEAST_OUT, self.state.recent_in_flight())
+
+    async def _until_drained(self) -> End:
+        await self._drain.wait()
+        return End.DRAINED
 
     async def _until_end(self) -> End:
         while True:

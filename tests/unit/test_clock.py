@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batcher import clock
-from batcher.clock import SystemClock, boot_id, uptime
+from batcher.clock import SystemClock, boot_id, slewed, uptime
 
 
 def test_it_tells_the_time() -> None:
@@ -18,6 +18,38 @@ def test_a_clock_that_is_set_while_the_process_runs_changes_nothing(monkeypatch)
     before = SystemClock().now()
     monkeypatch.setattr(time, "time_ns", lambda: 0)
     assert 0 <= SystemClock().now() - before < 1_000_000
+
+
+@pytest.mark.parametrize(
+    ("deviation", "elapsed", "corrected"),
+    [
+        (0, 60_000_000_000, 0),
+        (10_000_000, 60_000_000_000, 10_000_000),
+        (-10_000_000, 60_000_000_000, -10_000_000),
+        # Half an hour in a minute: somebody has set the clock.
+        (1_800_000_000_000, 60_000_000_000, 30_000_000),
+        (-1_800_000_000_000, 60_000_000_000, -30_000_000),
+    ],
+)
+def test_a_drift_is_corrected_and_a_clock_that_was_set_is_followed_slowly(
+    deviation: int, elapsed: int, corrected: int
+) -> None:
+    assert slewed(deviation, elapsed) == corrected
+
+
+def test_over_weeks_it_keeps_to_a_wall_clock_that_drifts_from_the_steady_one(monkeypatch) -> None:
+    steady, wall = [0], [1_700_000_000_000_000_000]
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda _: steady[0])
+    monkeypatch.setattr(time, "time_ns", lambda: wall[0])
+    monkeypatch.setattr(clock, "_anchor", clock._Anchor())
+    last = SystemClock().now()
+    for _ in range(3 * 7 * 24 * 60):
+        steady[0] += 60_000_000_000
+        wall[0] += 60_000_000_000 + 600_000  # 10 ppm
+        now = SystemClock().now()
+        assert now > last
+        last = now
+    assert abs(last - wall[0] // 1000) < 1_000
 
 
 def test_the_uptime_is_the_systems_own_and_goes_on() -> None:
