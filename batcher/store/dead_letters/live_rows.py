@@ -62,7 +62,9 @@ def leaders(
         ).one()
         in_job = and_(requests.c.id.between(first, last), requests.c.job_id + literal(0) == job_id)
         query = select(requests.c.id).where(in_job, _leads, requests.c.fingerprint.in_(bodies))
-    return [RequestId(row) for row in connection.execute(query, values).scalars()]
+    # Locked, where transactions run beside one another: a leader must not end before its new follower is attached.
+    locked = query.with_for_update(read=True)
+    return [RequestId(row) for row in connection.execute(locked, values).scalars()]
 
 
 def note_some(connection: Connection, ids: Collection[RequestId]) -> None:

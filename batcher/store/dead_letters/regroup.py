@@ -32,6 +32,7 @@ def retry(
         .where(_chosen, requests.c.state == DEAD, ~exists().where(unshared_ends.c.leader_id == requests.c.id))
         .values(
             state=RequestState.PENDING.value,
+            returned=1,
             sends_before=requests.c.sends,
             spent=0,
             lost=0,
@@ -80,6 +81,7 @@ def _regroup(connection: Connection, job_id: JobId, rows: Sequence[RequestId], *
         .where(changed)
         .values(
             leader_id=case((leads, null()), else_=ranked.c.leader),
+            returned=1,
             available_at=case((leads, requests.c.available_at), else_=null()),
         ),
         values,

@@ -1,7 +1,7 @@
 """The queue of requests, from the claim to the settlement.
 
 adapter        the port `Queue`: each method is one of the operations below, run by the writer
-claim          claims by route: due retries first, then fresh rows in file order
+claim          claims by route: due retries first, then returned rows, then fresh ones
 settle         ends claims, a batch in one transaction
 tally          what one transaction settles, by job
 single_flight  of requests with the same fingerprint one is sent; the others follow it and share its end

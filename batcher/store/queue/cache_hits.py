@@ -15,7 +15,7 @@ from batcher.domain.states import AnswerMark, RequestState
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.queue import single_flight
-from batcher.store.schema import SUSPECT_AFTER, cache, jobs, requests, responses
+from batcher.store.schema import cache, jobs, requests, responses
 
 #: A row whose body another job has in flight is checked again after this many microseconds.
 PARK_US = 500_000
@@ -84,10 +84,10 @@ _select_fresh_ids = Compiled(
         _pending,
         requests.c.leader_id.is_(None),
         requests.c.route_id == bindparam("route"),
-        requests.c.lost < literal(SUSPECT_AFTER),
         requests.c.available_at.is_(None),
+        requests.c.returned == literal(0),
     )
-    .order_by(requests.c.lost, requests.c.id)
+    .order_by(requests.c.id)
     .limit(literal(_AHEAD)),
     "route",
 )

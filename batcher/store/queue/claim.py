@@ -1,7 +1,8 @@
-"""The claim: due retries first, then fresh rows in file order; cached rows are settled on the way.
+"""The claim: due retries first, then returned rows, then fresh ones in file order.
 
-Rows that a holder died with come after all others. A runner that is killed repeatedly takes other rows with it
-each time, and this order keeps healthy ones from becoming suspects.
+Rows whose answer is known are settled on the way. Returned rows that a holder died with come after all others: a
+runner that is killed repeatedly takes other rows with it each time, and this order keeps healthy ones from
+becoming suspects.
 
 Everything here runs inside one write transaction, so what was read stays true until it is written.
 """
@@ -37,6 +38,13 @@ _pending = and_(
     requests.c.leader_id.is_(None),
     requests.c.route_id == bindparam("route"),
 )
+#: Never claimed, and never left pending in another way.
+FRESH = and_(
+    requests.c.state == literal(RequestState.PENDING.value),
+    requests.c.leader_id.is_(None),
+    requests.c.available_at.is_(None),
+    requests.c.returned == literal(0),
+)
 _healthy = requests.c.lost < literal(SUSPECT_AFTER)
 _rival = requests.alias("rival")
 _may_have_answer = or_(
@@ -69,14 +77,28 @@ _due = (
     .limit(bindparam("most"))
     .subquery("due")
 )
+#: Pending since they were inserted, so their ids only rise: what was claimed of them is never found again.
 _fresh = (
-    _columns.where(_pending, _healthy, requests.c.available_at.is_(None))
-    .order_by(requests.c.lost, requests.c.id)
+    _columns.where(FRESH, requests.c.route_id == bindparam("route"))
+    .order_by(requests.c.id)
     .limit(bindparam("most"))
     .subquery("fresh")
 )
-# Both in one statement (see `CompiledJson`): up to twice as many as wanted, if many are due.
-select_next = CompiledJson(union_all(select(_due), select(_fresh)), "endpoint", "route", "now", "most")
+_back = _columns.where(_pending, requests.c.available_at.is_(None), requests.c.returned == literal(1)).limit(
+    bindparam("most")
+)
+_returned = _back.where(requests.c.lost == literal(0)).order_by(requests.c.id).subquery("returned")
+_lost = (
+    _back.where(requests.c.lost > literal(0), _healthy).order_by(requests.c.lost, requests.c.id).subquery("lost")
+)
+# All in one statement (see `CompiledJson`), in this order: more than is wanted, if many are due or returned.
+select_next = CompiledJson(
+    union_all(select(_due), select(_returned), select(_fresh), select(_lost)),
+    "endpoint",
+    "route",
+    "now",
+    "most",
+)
 select_suspect = Compiled(
     _columns.where(
         _pending,

@@ -134,7 +134,7 @@ def _release_unsent(connection: Connection, held: Any, sent: SentClaims, now: in
     back = connection.execute(
         update(requests)
         .where(these, held)
-        .values(state=RequestState.PENDING.value, holder_id=null(), sends=requests.c.sends - 1),
+        .values(state=RequestState.PENDING.value, returned=1, holder_id=null(), sends=requests.c.sends - 1),
         named,
     ).rowcount
     return given_up + back
@@ -182,7 +182,7 @@ def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN
     put_back = connection.execute(
         update(requests)
         .where(held)
-        .values(state=RequestState.PENDING.value, holder_id=null(), lost=requests.c.lost + 1)
+        .values(state=RequestState.PENDING.value, returned=1, holder_id=null(), lost=requests.c.lost + 1)
     ).rowcount
     return given_up + len(dead_lettered) + put_back
 

@@ -36,7 +36,6 @@ _select_standing = Compiled(
     select(
         as_json_rows(_held).scalar_subquery().label("held"),
         select(func.max(responses.c.id)).scalar_subquery().label("last_response"),
-        single_flight.have_followers("ids").label("are_followed"),
         exists()
         .where(endpoints.c.id.in_(id_list("endpoints")), endpoints.c.answered == literal(0))
         .label("is_first_answer"),
@@ -153,6 +152,7 @@ _requeue = Compiled(
     .where(_still_held)
     .values(
         state=literal(RequestState.PENDING.value),
+        returned=literal(1),
         holder_id=null(),
         available_at=bindparam("available_at"),
         spent=requests.c.spent + bindparam("spend"),
@@ -169,7 +169,12 @@ _requeue = Compiled(
 _release = Compiled(
     update(requests)
     .where(_still_held)
-    .values(state=literal(RequestState.PENDING.value), holder_id=null(), sends=requests.c.sends - literal(1)),
+    .values(
+        state=literal(RequestState.PENDING.value),
+        returned=literal(1),
+        holder_id=null(),
+        sends=requests.c.sends - literal(1),
+    ),
     "id_",
     "holder",
     "send",
@@ -220,7 +225,9 @@ def settle(
     _write_dead_letters(connection, dead, tally, holder, now)
     if standing.is_first_answer and completes:
         _mark_answered.run(connection, as_json_array({s.claim.endpoint_id for s, _ in completes}))
-    if standing.are_followed:
+    # After their leaders, in statements of their own: a follower that was attached meanwhile ends as well.
+    ended = [s.claim.request_id for s, _ in (*completes, *dead)]
+    if ended and single_flight.have_followers(connection, ended):
         _share_ends(connection, completes, dead, tally, now)
     _write_back(connection, back, holder, now)
     # An outdated settlement changes nothing, but the attempt was made, and is kept.
@@ -304,13 +311,16 @@ def _share_ends(
     tally: SettledTally,
     now: int,
 ) -> None:
-    done = single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now)
-    for row in done.followers:
-        tally.completed(row.job_id, row.id, cached=True)
-    failed = single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now)
-    for row in failed.followers:
-        tally.dead_lettered(row.job_id, row.id)
-    tally.followers_left = done.is_partial or failed.is_partial
+    if completes:
+        done = single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now)
+        for row in done.followers:
+            tally.completed(row.job_id, row.id, cached=True)
+        tally.followers_left |= done.is_partial
+    if dead:
+        failed = single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now)
+        for row in failed.followers:
+            tally.dead_lettered(row.job_id, row.id)
+        tally.followers_left |= failed.is_partial
 
 
 def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:

@@ -21,6 +21,7 @@ _next_leaders = Compiled(
     .join(unshared_ends, unshared_ends.c.leader_id == requests.c.id)
     .order_by(requests.c.id)
     .limit(_LEADERS)
+    .with_for_update(read=True, of=requests)
 )
 _forget = Compiled(delete(unshared_ends).where(unshared_ends.c.leader_id == bindparam("leader")), "leader")
 

@@ -6,7 +6,7 @@ If there are too many for one transaction, the rest is noted in it and ends in l
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, bindparam, exists, null, select, update
+from sqlalchemy import Connection, bindparam, exists, null, select, update
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
@@ -72,11 +72,17 @@ _note_rest = Compiled(insert_new(unshared_ends).from_select(["leader_id"], _with
 _select_rest = Compiled(_with_rest.limit(literal(1)), "leaders")
 
 
-def have_followers(leaders: str) -> ColumnElement[bool]:
-    """Return whether anything follows one of the leaders, which the named parameter lists."""
-    return exists().where(
-        requests.c.leader_id.in_(id_list(leaders)), requests.c.state == literal(RequestState.PENDING.value)
-    )
+_select_any = Compiled(
+    select(requests.c.id)
+    .where(requests.c.leader_id.in_(id_list("leaders")), requests.c.state == literal(RequestState.PENDING.value))
+    .limit(literal(1)),
+    "leaders",
+)
+
+
+def have_followers(connection: Connection, leaders: Iterable[RequestId]) -> bool:
+    """Return whether anything follows one of the leaders. Asked once they have ended: none is attached later."""
+    return _select_any.scalar(connection, as_json_array(leaders)) is not None
 
 
 class Shared(NamedTuple):

@@ -34,7 +34,7 @@ def plan_of(database: Database, hot: Compiled) -> str:
     [
         (
             cache_hits._select_fresh_ids,
-            "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)",
+            "SEARCH requests USING INDEX ix_requests_fresh (route_id=?)",
         ),
         (claim.select_suspect, "SEARCH requests USING INDEX ix_requests_suspect (route_id=? AND lost>?)"),
         (claim.select_next_due, "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>?)"),
@@ -47,12 +47,14 @@ def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, st
     assert "USE TEMP B-TREE FOR ORDER BY" not in steps
 
 
-def test_what_is_claimed_next_comes_from_two_indexes_in_their_own_order(database):
+def test_what_is_claimed_next_comes_from_an_index_for_each_arm_in_their_own_order(database):
     plan = plan_of(database, claim.select_next)
     assert "SEARCH requests USING INDEX ix_requests_due (route_id=? AND available_at>? AND available_at<?)" in plan
-    assert "SEARCH requests USING INDEX ix_requests_fresh (route_id=? AND lost<?)" in plan
-    assert plan.count("SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)") == 2
-    assert plan.count("SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)") == 2
+    assert "SEARCH requests USING INDEX ix_requests_returned (route_id=? AND lost=?)" in plan
+    assert "SEARCH requests USING INDEX ix_requests_fresh (route_id=?)" in plan
+    assert "SEARCH requests USING INDEX ix_requests_returned (route_id=? AND lost>? AND lost<?)" in plan
+    assert plan.count("SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)") == 4
+    assert plan.count("SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)") == 4
     assert "TEMP B-TREE" not in plan
 
 
@@ -67,7 +69,7 @@ def test_followers_are_found_by_their_leader(database, statement):
 
 
 #: Scans of subqueries whose rows were found by an index.
-_SUBQUERIES = ("SCAN anon_", "SCAN due", "SCAN fresh", "SCAN CONSTANT ROW")
+_SUBQUERIES = ("SCAN anon_", "SCAN due", "SCAN returned", "SCAN fresh", "SCAN lost", "SCAN CONSTANT ROW")
 
 
 def hot_statements() -> list[tuple[str, Compiled]]:

@@ -1,9 +1,10 @@
 """The contract of every Queue for rows with the same body: one is sent, the others share its end."""
 
+import pytest
 from msgspec.structs import replace
 
 from batcher.store.jobs import jobs
-from batcher.store.queue import cache_hits
+from batcher.store.queue import cache_hits, settle
 from batcher.store.queue.cache_hits import PARK_US
 from batcher.store.reports import cache
 from tests.support.stores import (
@@ -40,6 +41,28 @@ async def test_followers_are_not_claimed_and_complete_with_their_leader(database
     assert [rows[name]["cached"] for name in ("lead", "f1", "f2")] == [0, 1, 1]
     assert [rows[name]["sends"] for name in ("f1", "f2")] == [0, 0]
     assert len(table(database, "attempts")) == 1
+
+
+@pytest.mark.parametrize(("end", "state"), [(completed, "completed"), (dead_lettered, "dead_lettered")])
+async def test_a_follower_that_was_attached_after_the_batch_was_read_ends_with_its_leader(
+    database, ask, queue, monkeypatch, end, state
+):
+    """Where transactions run beside one another, that happens; here in the same transaction."""
+    job = submit_rows(database, [Row("lead"), Row("late")])
+    (lead,) = (await ask(job, most=1)).claims
+
+    def attaching(write):
+        def attach(connection, *rest, **named):
+            attached = "UPDATE requests SET leader_id = ? WHERE custom_id = 'late'"
+            connection.exec_driver_sql(attached, (lead.request_id,))
+            return write(connection, *rest, **named)
+
+        return attach
+
+    for name in ("_write_completes", "_write_dead_letters"):
+        monkeypatch.setattr(settle, name, attaching(getattr(settle, name)))
+    await queue.settle([end(lead)])
+    assert states(database, job) == {"lead": state, "late": state}
 
 
 async def test_followers_die_with_their_leader_for_the_same_cause(database, ask, queue):

@@ -253,8 +253,20 @@ def test_the_program_knows_exactly_the_migrations_it_ships():
     assert tuple(each.revision for each in scripts.walk_revisions())[::-1] == migrate.KNOWN
 
 
+def take_back_arms(connection) -> None:
+    """Take back the arms of the claim, which revision 0008 made."""
+    for name in ("fresh", "returned"):
+        connection.exec_driver_sql(f"DROP INDEX ix_requests_{name}")
+    connection.exec_driver_sql("ALTER TABLE requests DROP COLUMN returned")
+    connection.exec_driver_sql(
+        "CREATE INDEX ix_requests_fresh ON requests (route_id, lost, id)"
+        " WHERE state = 'pending' AND available_at IS NULL AND leader_id IS NULL AND lost < 3"
+    )
+
+
 def take_back_chunks(connection) -> None:
-    """Take back what revision 0007 made."""
+    """Take back what revisions 0008 and 0007 made."""
+    take_back_arms(connection)
     for table_of_it in ("unshared_ends", "lane_views"):
         connection.exec_driver_sql(f"DROP TABLE {table_of_it}")
     connection.exec_driver_sql("ALTER TABLE endpoints DROP COLUMN answered")
