@@ -16,12 +16,12 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.writer_thread import StoreThread
 from tests.support.inline_writer import InlineWriter
 from tests.support.stores import (
+    ENGINES,
     PLENTY,
     Holder,
     ManualClock,
     holder_of,
     new_holder,
-    open_store,
     routes_of,
     wants,
 )
@@ -36,9 +36,9 @@ def pytest_asyncio_loop_factories(
     return plain | {"uvloop": uvloop.new_event_loop} if item.path.parent.name == "sender" else plain
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = open_store(tmp_path)
+@pytest.fixture(params=ENGINES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    opened = ENGINES[request.param](tmp_path)
     yield opened
     opened.close()
 

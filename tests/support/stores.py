@@ -98,6 +98,10 @@ def open_store(folder: Path, name: str = "batcher.db") -> Database:
     return database
 
 
+#: How each engine opens a store in a folder. The contract of the store is tested with all of them.
+ENGINES = {"sqlite": open_store}
+
+
 def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:
     """Begin a job, which is `submitting`; return its id."""
     new = loading.NewJob(

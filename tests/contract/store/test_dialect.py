@@ -1,0 +1,90 @@
+"""Every statement of the store is compiled for any engine that spells the expressions of `dialect`."""
+
+import pkgutil
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Column, Integer, MetaData, Table, bindparam
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.ext.compiler import compiles
+
+import batcher.store
+from batcher.store.compiled import Compiled
+from batcher.store.dialect import (
+    JoinedBytes,
+    NumbersAsJson,
+    NumbersIn,
+    RowsAsJson,
+    dialect_of,
+    insert_new,
+    insert_or_update,
+)
+from batcher.store.schema import requests, responses
+
+#: A second engine, as far as it is spelled here: enough to see that nothing is left that only SQLite knows.
+SECOND: Any = SimpleNamespace(dialect=postgresql.dialect(paramstyle="format"))
+_SPELLED = {
+    NumbersIn: "json_array_elements_text(CAST({0} AS JSON))",
+    RowsAsJson: "json_agg(json_build_array({0}))",
+    NumbersAsJson: "json_agg({0})",
+    JoinedBytes: "string_agg({0})",
+}
+
+
+def _spell(text: str):
+    return lambda element, compiler, **options: text.format(compiler.process(element.clauses, **options))
+
+
+for _expression, _text in _SPELLED.items():
+    compiles(_expression, "postgresql")(_spell(_text))
+
+
+def statements() -> list[tuple[str, Compiled]]:
+    modules = [
+        import_module(found.name)
+        for found in pkgutil.walk_packages(batcher.store.__path__, "batcher.store.")
+        if not found.name.startswith("batcher.store.sqlite")
+    ]
+    return [
+        (f"{module.__name__.removeprefix('batcher.store.')}.{name}", value)
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, Compiled)
+    ]
+
+
+@pytest.mark.parametrize("statement", [each for _, each in statements()], ids=[name for name, _ in statements()])
+def test_a_statement_is_compiled_for_a_second_engine(database, statement):
+    second = statement.sql(SECOND)
+    with database.read() as connection:
+        first = statement.sql(connection)
+    assert "%s" in second or "?" not in first
+    assert "json_each" not in second
+    assert "json_group_array" not in second
+    assert "?" not in second
+
+
+def test_an_insert_says_what_becomes_of_a_row_that_is_there():
+    made = Table("made", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer))
+    values: dict[str, Any] = {"id": bindparam("id"), "n": bindparam("n")}
+    for engine in (SECOND.dialect, None):
+        new, keyed, changed = (
+            str(each.values(values).compile(dialect=engine)).partition(" ON CONFLICT")[2]
+            for each in (
+                insert_new(made),
+                insert_new(made, key=["id"]),
+                insert_or_update(made, key=["id"], new=["n"]),
+            )
+        )
+        assert (new, keyed) == (" DO NOTHING", " (id) DO NOTHING")
+        assert changed == " (id) DO UPDATE SET n = excluded.n"
+
+
+@pytest.mark.parametrize("table", [requests, responses], ids=lambda table: table.name)
+def test_ids_of_new_rows_rise_and_are_those_of_no_row(database, table):
+    with database.write() as connection:
+        found = dialect_of(connection).next_ids(connection, table, 3)
+        assert list(found) == sorted(set(found))
+        assert len(found) == 3
