@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from batcher.config.table import ARGUMENTS, LIMITS
 from batcher.domain.errors import BatcherError, InputError
 from batcher.domain.messages import Words
-from batcher.messages import render
+from batcher.messages.render import render
 
 #: Arguments that have another name than the flag, and flags that take no value on the command line.
 _ARGUMENTS: Final = {

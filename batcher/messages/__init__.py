@@ -10,9 +10,6 @@ diagnostics   what `doctor` advises
 job_files     what to do about a file in another form, and about invalid lines
 stores        what to do about a store that cannot be used
 usage         what to do about wrong use of a command, a setting or an argument
+fields        the fields of a template: parameters, and options by their flags
 templates     what a template is
 """
-
-from batcher.messages.render import OptionNames, fill, render
-
-__all__ = ["OptionNames", "fill", "render"]

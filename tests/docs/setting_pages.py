@@ -8,7 +8,7 @@ from batcher.api.errors import argument_name
 from batcher.cli.flag_names import flag_name
 from batcher.config.setting import Setting
 from batcher.config.table import ARGUMENTS, SETTINGS
-from batcher.messages import fill
+from batcher.messages.fields import fill
 
 _WIDTH = 115
 _INDENT = " " * 8

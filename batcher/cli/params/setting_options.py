@@ -13,7 +13,7 @@ from batcher.config.checks import unsupported
 from batcher.config.setting import Setting
 from batcher.config.table import RUN_SETTINGS
 from batcher.domain.errors import UsageError
-from batcher.messages import fill
+from batcher.messages.fields import fill
 
 F = TypeVar("F", bound=Callable[..., Any])
 Option = Callable[[Any], Any]

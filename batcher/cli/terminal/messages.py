@@ -3,7 +3,6 @@
 from batcher.cli.flag_names import flag_name
 from batcher.cli.store_options import completed
 from batcher.domain.messages import Message, Words
-from batcher.messages import render
 
 
 def words(text: Words) -> str:
@@ -13,6 +12,10 @@ def words(text: Words) -> str:
 
 def plain_words(text: Words) -> str:
     """Return the text of a message without paths of this machine, for a file that is sent to others."""
+    if isinstance(text, str):
+        return text
+    from batcher.messages.render import render  # noqa: PLC0415 - the catalogue only where there is a message
+
     return render(text, flag_name)
 
 

@@ -9,7 +9,7 @@ from batcher.api.errors import argument_name, translate_errors
 from batcher.domain.errors import ConfigError, InputError
 from batcher.domain.messages import Cause
 from batcher.domain.requests import ForeignLines
-from batcher.messages import fill
+from batcher.messages.fields import fill
 from tests.support.messages import words
 
 
