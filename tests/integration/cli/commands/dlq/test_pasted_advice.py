@@ -31,6 +31,8 @@ SAMPLES = {
     "{maximum}": "max_tokens=5",
     "{edit}": "--unset seed",
     "{request}": "1",
+    "{command}": "resume",
+    "{file:shell}": "out.jsonl",
 }
 
 
