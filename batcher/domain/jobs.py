@@ -21,6 +21,8 @@ class Job(Struct, frozen=True, kw_only=True):
     base_url: str
     #: Which answers of the base URL it may share: see `config.answer_scope`.
     answer_scope: str = ""
+    #: The endpoint whose answers it shares: that of its own, unless endpoints are set to be equal.
+    cache_scope: EndpointId
     key_name: str
     settings: JobSettings
     settings_version: int

@@ -7,11 +7,13 @@ from batcher.domain.states import ChargeRule, LimitSource
 
 
 class LaneKey(Struct, frozen=True, kw_only=True):
-    """(endpoint, name of the key, model): what a provider attaches a rate limit to."""
+    """(endpoint, name of the key, model, service tier): what a provider attaches a rate limit to."""
 
     endpoint_id: EndpointId
     key_name: str
     model: str
+    #: "": the provider's default.
+    tier: str = ""
 
 
 class Charge(Struct, frozen=True, kw_only=True):

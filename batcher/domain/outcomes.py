@@ -29,6 +29,18 @@ class Usage(Struct, frozen=True, kw_only=True):
     #: What the provider itself says that the request cost, in US dollars.
     cost_usd: float | None = None
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether it states nothing but input and output."""
+        return (
+            self.tier_billed is None
+            and self.cached_input_tokens is None
+            and self.reasoning_tokens is None
+            and self.cache_write_tokens is None
+            and self.tier_sent is None
+            and self.cost_usd is None
+        )
+
 
 class PauseCause(Struct, frozen=True, kw_only=True):
     """Why sending stops until a person acts, and how to fix it."""

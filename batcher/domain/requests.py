@@ -119,6 +119,8 @@ class Route(Struct, frozen=True, kw_only=True):
     path: str
     model: str
     endpoint_id: EndpointId
+    #: The endpoint whose answers it shares.
+    cache_scope: EndpointId
     #: Whether answers of earlier jobs may serve this one.
     reuse_earlier: bool
     #: A cached answer with one of these marks does not serve it: the row is sent.

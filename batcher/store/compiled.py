@@ -195,9 +195,19 @@ class CompiledInsert(Compiled):
         found = self._bulks.get(key)
         if found is None:
             head, tail = self.sql(connection).split(" VALUES ", 1)
-            end = tail.index(")") + 1
+            end = _end_of_row(tail)
             found = self._bulks[key] = f"{head} VALUES {', '.join([tail[:end]] * size)}{tail[end:]}"
         return found
+
+
+def _end_of_row(text: str) -> int:
+    """Return where the first parenthesis of a text is closed, plus one."""
+    depth = 0
+    for place, letter in enumerate(text, 1):
+        depth += {"(": 1, ")": -1}.get(letter, 0)
+        if depth == 0:
+            return place
+    raise ValueError(text)
 
 
 def _cursor(connection: Connection) -> Any:  # noqa: ANN401 - of the engine's driver

@@ -125,9 +125,16 @@ def insert_new(table: Table, *, key: Sequence[str] = ()) -> Upsert:
     return statement
 
 
-def insert_or_update(table: Table, *, key: Sequence[str], new: Sequence[str], reset: Sequence[str] = ()) -> Upsert:
-    """Return an INSERT that gives a row with the same key the `new` columns, and 0 in those to `reset`."""
+def insert_or_update(
+    table: Table, *, key: Sequence[str], new: Sequence[str], reset: Sequence[str] = (), where: str = ""
+) -> Upsert:
+    """Return an INSERT that gives a row with the same key the `new` columns, and 0 in those to `reset`.
+
+    `where`, if given, is the condition for that; a row that does not meet it stays as it is.
+    """
     statement = Upsert(table)
     values = [*(f"{name} = excluded.{name}" for name in new), *(f"{name} = 0" for name in reset)]
     statement.conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(values)}"
+    if where:
+        statement.conflict += f" WHERE {where}"
     return statement

@@ -8,6 +8,7 @@ needs no index of its own.
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 
@@ -61,8 +63,13 @@ endpoints = Table(
     Column("profile", Text),
     # Whether it has ever answered a request.
     Column("answered", Integer, nullable=False, server_default="0"),
+    # The endpoint whose answers it shares, by which the cache is keyed. NULL: its own.
+    Column("cache_scope", Integer),
     UniqueConstraint("scope", "base_url"),
 )
+
+#: The scope of the answers of a row of `endpoints`.
+cache_scope: ColumnElement[int] = func.coalesce(endpoints.c.cache_scope, endpoints.c.id)
 
 jobs = Table(
     "jobs",
@@ -93,10 +100,32 @@ jobs = Table(
     Column("finished_at", Integer),
     # Microseconds during which a runner worked on it, over all runs.
     Column("active_us", Integer, nullable=False, server_default="0"),
+    # US dollars: what its requests cost, what is held back for those that are claimed, and what of `cost` is only
+    # assumed, because a reply never came.
+    Column("cost", Float, nullable=False, server_default="0"),
+    Column("reserved", Float, nullable=False, server_default="0"),
+    Column("assumed", Float, nullable=False, server_default="0"),
     CheckConstraint(_one_of("state", JobState), name="state"),
     Index("ix_jobs_source", "source_digest", "endpoint_id"),
     # A job's number is never reused, even after a delete, because scripts keep numbers.
     sqlite_autoincrement=True,
+)
+
+# What people changed of a job while it was there: its settings, a pause. Values are JSON; NULL: there was none.
+changes = Table(
+    "changes",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("job_id", Integer, ForeignKey("jobs.id"), nullable=False),
+    Column("at", Integer, nullable=False),
+    Column("what", Text, nullable=False),
+    Column("before", Text),
+    Column("after", Text),
+    # Who: `user@host`.
+    Column("by", Text, nullable=False),
+    # Why, if it was said.
+    Column("reason", Text),
+    Index("ix_changes_job_id", "job_id"),
 )
 
 routes = Table(
@@ -239,12 +268,20 @@ responses = Table(
     Column("latency_us", Integer, nullable=False),
     Column("created_at", Integer, nullable=False),
     Column("body", LargeBinary, nullable=False),
+    Column("cached_input_tokens", Integer),
+    Column("cache_write_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("tier_sent", Text),
+    Column("tier_billed", Text),
 )
 
 cache = Table(
     "cache",
     metadata,
-    Column("endpoint_id", Integer, ForeignKey("endpoints.id"), primary_key=True),
+    # The column had another name when the constraint was made.
+    Column(
+        "cache_scope", Integer, ForeignKey("endpoints.id", name="fk_cache_endpoint_id_endpoints"), primary_key=True
+    ),
     Column("fingerprint", LargeBinary(16), primary_key=True),
     Column("response_id", Integer, ForeignKey("responses.id"), nullable=False),
     Column("created_at", Integer, nullable=False),
@@ -275,6 +312,11 @@ attempts = Table(
     Column("output_tokens", Integer),
     Column("cost", Float),
     Column("reply", LargeBinary),
+    Column("cached_input_tokens", Integer),
+    Column("cache_write_tokens", Integer),
+    Column("reasoning_tokens", Integer),
+    Column("tier_sent", Text),
+    Column("tier_billed", Text),
     CheckConstraint(_one_of("kind", AttemptKind), name="kind"),
     sqlite_with_rowid=False,
 )
@@ -292,7 +334,9 @@ lanes = Table(
     Column("cooling_until", Integer),
     Column("day", Text),
     Column("updated_at", Integer, nullable=False),
-    UniqueConstraint("endpoint_id", "key_name", "model"),
+    # The service tier whose limits it keeps; "": the provider's default.
+    Column("tier", Text, nullable=False, server_default=""),
+    UniqueConstraint("endpoint_id", "key_name", "model", "tier"),
 )
 
 pauses = Table(

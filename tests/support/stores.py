@@ -1,6 +1,8 @@
 """A real store in a folder, jobs from short descriptions, and one holder that claims and settles."""
 
+import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -100,6 +102,22 @@ def open_store(folder: Path, name: str = "batcher.db") -> Database:
 
 #: How each engine opens a store in a folder. The contract of the store is tested with all of them.
 ENGINES = {"sqlite": open_store}
+
+FORMER_STORES = Path(__file__).parent / "former_stores"
+_FORMER_URL = "http://127.0.0.1:18471/v1"
+
+
+def former_store(folder: Path, revision: str, *, base_url: str = _FORMER_URL) -> Path:
+    """Make a store as an earlier release left it: job 1 is done, job 2 half done when its runner was killed.
+
+    Results go to the folder.
+    """
+    dump = (FORMER_STORES / f"{revision}.sql").read_text(encoding="utf-8")
+    place = folder / "batcher.db"
+    with closing(sqlite3.connect(place)) as connection:
+        connection.executescript(dump.replace(_FORMER_URL, base_url).replace("/somewhere", str(folder)))
+    place.chmod(0o600)
+    return place
 
 
 def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:

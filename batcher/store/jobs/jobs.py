@@ -32,15 +32,14 @@ from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.jobs.id_range import of_job, within
 from batcher.store.jobs.loading import endpoint, remove_job_row
 from batcher.store.jobs.removal import remove_requests
-from batcher.store.schema import IN_PLACE, endpoints, jobs, pauses, requests, routes
+from batcher.store.schema import IN_PLACE, cache_scope, endpoints, jobs, pauses, requests, routes
 
 _UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
 
 def _query() -> Select[Any]:
-    return select(jobs, endpoints.c.base_url, endpoints.c.scope.label("answer_scope")).join(
-        endpoints, endpoints.c.id == jobs.c.endpoint_id
-    )
+    columns = (endpoints.c.base_url, endpoints.c.scope.label("answer_scope"), cache_scope.label("cache_scope"))
+    return select(jobs, *columns).join(endpoints, endpoints.c.id == jobs.c.endpoint_id)
 
 
 def _job(row: Row[Any]) -> Job:
@@ -53,6 +52,7 @@ def _job(row: Row[Any]) -> Job:
         endpoint_id=row.endpoint_id,
         base_url=row.base_url,
         answer_scope=row.answer_scope,
+        cache_scope=row.cache_scope,
         key_name=row.key_name,
         settings=msgspec.json.decode(row.settings, type=JobSettings),
         settings_version=row.settings_version,
@@ -179,6 +179,7 @@ def routes_of(connection: Connection, job: Job) -> list[Route]:
             path=row.path,
             model=row.model,
             endpoint_id=job.endpoint_id,
+            cache_scope=job.cache_scope,
             reuse_earlier=job.settings.reuse_earlier,
             refuses=_refused_marks(job.settings),
         )

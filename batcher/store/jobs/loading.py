@@ -15,7 +15,7 @@ from batcher.store.compiled import Compiled, CompiledInsert
 from batcher.store.dialect import dialect_of, insert_new
 from batcher.store.jobs import leaders
 from batcher.store.jobs.leaders import Extent
-from batcher.store.schema import bodies, endpoints, jobs, rejected, requests, routes
+from batcher.store.schema import bodies, changes, endpoints, jobs, rejected, requests, routes
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -235,8 +235,8 @@ def remove_some(connection: Connection, job_id: JobId) -> bool:
 
 
 def remove_job_row(connection: Connection, job_id: JobId) -> None:
-    """Remove a job that has no requests left, with its routes and rejected lines."""
-    for table in (routes, rejected):
+    """Remove a job that has no requests left, with its routes, its rejected lines and what was changed of it."""
+    for table in (routes, rejected, changes):
         connection.execute(table.delete().where(table.c.job_id == job_id))
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
 

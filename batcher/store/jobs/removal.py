@@ -33,15 +33,16 @@ def _note_answers(connection: Connection) -> None:
     """Collect the answers of the requests to be removed, each with its key in the cache."""
     connection.execute(
         text(
-            "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, endpoint_id INTEGER, fingerprint BLOB)"
+            "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, cache_scope INTEGER, fingerprint BLOB)"
         )
     )
     connection.execute(text("DELETE FROM freed"))
     connection.execute(
         text(
-            "INSERT OR IGNORE INTO freed SELECT responses.id, responses.endpoint_id, requests.fingerprint"
+            "INSERT OR IGNORE INTO freed"
+            " SELECT responses.id, coalesce(endpoints.cache_scope, endpoints.id), requests.fingerprint"
             " FROM doomed JOIN requests ON requests.id = doomed.id JOIN responses"
-            " ON responses.id = requests.response_id"
+            " ON responses.id = requests.response_id JOIN endpoints ON endpoints.id = responses.endpoint_id"
         )
     )
 
@@ -59,11 +60,11 @@ def _drop_unused_answers(connection: Connection) -> None:
             " WHERE responses.id = freed.id AND requests.response_id = freed.id)"
         )
     )
-    gone = connection.execute(text("SELECT endpoint_id, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
+    gone = connection.execute(text("SELECT cache_scope, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
     keys = [tuple(row) for row in gone]
     if keys:
         # One by one: with a subquery, SQLite scans everything that the endpoint has in the cache.
         connection.exec_driver_sql(
-            "DELETE FROM cache WHERE endpoint_id = ? AND fingerprint = ? AND response_id = ?", keys
+            "DELETE FROM cache WHERE cache_scope = ? AND fingerprint = ? AND response_id = ?", keys
         )
     connection.execute(text("DELETE FROM responses WHERE id IN (SELECT id FROM freed)"))

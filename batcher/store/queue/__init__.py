@@ -3,6 +3,7 @@
 adapter        the port `Queue`: each method is one of the operations below, run by the writer
 claim          claims by route: due retries first, then returned rows, then fresh ones
 settle         ends claims, a batch in one transaction
+records        the permanent records of answers and attempts
 tally          what one transaction settles, by job
 single_flight  of requests with the same fingerprint one is sent; the others follow it and share its end
 shared_ends    the followers that were too many for the transaction of their leader end in later ones

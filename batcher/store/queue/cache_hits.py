@@ -6,7 +6,7 @@ Cache hits are written many rows per statement: for a job that is wholly cached,
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, null, select, update
+from sqlalchemy import Connection, and_, bindparam, func, null, select, update
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import RequestId
@@ -15,7 +15,7 @@ from batcher.domain.states import AnswerMark, RequestState
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.queue import single_flight
-from batcher.store.schema import cache, jobs, requests, responses
+from batcher.store.schema import cache, endpoints, jobs, requests, responses
 
 #: A row whose body another job has in flight is checked again after this many microseconds.
 PARK_US = 500_000
@@ -31,7 +31,7 @@ _answer = (
     .where(
         _ids,
         _pending,
-        cache.c.endpoint_id == bindparam("endpoint"),
+        cache.c.cache_scope == bindparam("scope"),
         cache.c.fingerprint == requests.c.fingerprint,
         cache.c.marks.op("&")(bindparam("refused")) == literal(0),
     )
@@ -46,7 +46,7 @@ _answer = (
     .returning(requests.c.id)
 )
 _origin = requests.alias("origin")
-_answer_everywhere = Compiled(_answer, "now", "ids", "endpoint", "refused")
+_answer_everywhere = Compiled(_answer, "now", "ids", "scope", "refused")
 _answer_in_job = Compiled(
     _answer.where(
         responses.c.id == cache.c.response_id,
@@ -55,12 +55,12 @@ _answer_in_job = Compiled(
     ),
     "now",
     "ids",
-    "endpoint",
+    "scope",
     "refused",
     "job",
 )
 _rival = requests.alias("rival")
-_rival_job = jobs.alias("rival_job")
+_rival_job, _rival_endpoint = jobs.alias("rival_job"), endpoints.alias("rival_endpoint")
 _in_flight = (
     select(requests.c.id)
     .select_from(requests)
@@ -71,12 +71,11 @@ _in_flight = (
         ),
     )
     .join(_rival_job, _rival_job.c.id == _rival.c.job_id)
-    .where(_ids, _rival_job.c.endpoint_id == bindparam("endpoint"))
+    .join(_rival_endpoint, _rival_endpoint.c.id == _rival_job.c.endpoint_id)
+    .where(_ids, func.coalesce(_rival_endpoint.c.cache_scope, _rival_endpoint.c.id) == bindparam("scope"))
 )
-_select_in_flight = Compiled(_in_flight, "endpoint", "ids")
-_select_in_flight_in_job = Compiled(
-    _in_flight.where(_rival.c.job_id == bindparam("job")), "endpoint", "ids", "job"
-)
+_select_in_flight = Compiled(_in_flight, "scope", "ids")
+_select_in_flight_in_job = Compiled(_in_flight.where(_rival.c.job_id == bindparam("job")), "scope", "ids", "job")
 _park = Compiled(update(requests).where(_ids, _pending).values(available_at=bindparam("until")), "until", "ids")
 _select_fresh_ids = Compiled(
     select(requests.c.id)
@@ -130,7 +129,7 @@ def _answered_ahead(connection: Connection, route: Route, now: int) -> list[Requ
 
 
 def _answered(connection: Connection, route: Route, ids: Sequence[int], now: int) -> list[RequestId]:
-    values = (now, as_json_array(ids), route.endpoint_id, route.refuses.value)
+    values = (now, as_json_array(ids), route.cache_scope, route.refuses.value)
     if route.reuse_earlier:
         return _answer_everywhere.column(connection, *values)
     return _answer_in_job.column(connection, *values, route.job_id)
@@ -140,9 +139,9 @@ def _parked(connection: Connection, route: Route, ids: Sequence[int], now: int) 
     if not ids:
         return set()
     if route.reuse_earlier:
-        rivals = _select_in_flight.column(connection, route.endpoint_id, as_json_array(ids))
+        rivals = _select_in_flight.column(connection, route.cache_scope, as_json_array(ids))
     else:
-        rivals = _select_in_flight_in_job.column(connection, route.endpoint_id, as_json_array(ids), route.job_id)
+        rivals = _select_in_flight_in_job.column(connection, route.cache_scope, as_json_array(ids), route.job_id)
     if rivals:
         _park.run(connection, now + PARK_US, as_json_array(rivals))
     return set(rivals)

@@ -48,7 +48,7 @@ FRESH = and_(
 _healthy = requests.c.lost < literal(SUSPECT_AFTER)
 _rival = requests.alias("rival")
 _may_have_answer = or_(
-    exists().where(cache.c.endpoint_id == bindparam("endpoint"), cache.c.fingerprint == requests.c.fingerprint),
+    exists().where(cache.c.cache_scope == bindparam("scope"), cache.c.fingerprint == requests.c.fingerprint),
     exists().where(
         _rival.c.fingerprint == requests.c.fingerprint, _rival.c.state == literal(RequestState.CLAIMED.value)
     ),
@@ -94,7 +94,7 @@ _lost = (
 # All in one statement (see `CompiledJson`), in this order: more than is wanted, if many are due or returned.
 select_next = CompiledJson(
     union_all(select(_due), select(_returned), select(_fresh), select(_lost)),
-    "endpoint",
+    "scope",
     "route",
     "now",
     "most",
@@ -107,7 +107,7 @@ select_suspect = Compiled(
     )
     .order_by(requests.c.lost, requests.c.id)
     .limit(literal(1)),
-    "endpoint",
+    "scope",
     "route",
     "now",
 )
@@ -187,10 +187,10 @@ def claim(
 
 
 def _candidates(connection: Connection, want: RouteDemand, most: int, now: int, *, alone: bool) -> list[Any]:
-    route, endpoint = want.route.id, want.route.endpoint_id
+    route, scope = want.route.id, want.route.cache_scope
     if alone:
-        return select_suspect.rows(connection, endpoint, route, now)
-    return select_next.rows(connection, endpoint, route, now, most)[:most]
+        return select_suspect.rows(connection, scope, route, now)
+    return select_next.rows(connection, scope, route, now, most)[:most]
 
 
 def _within(rows: list[Any], most_bytes: int, *, first: bool) -> list[Any]:

@@ -21,10 +21,11 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
         "endpoint_id": key.endpoint_id,
         "key_name": key.key_name,
         "model": key.model,
+        "tier": key.tier,
         "updated_at": now,
     }
     connection.execute(insert_new(lanes).values(values))
-    query = _of_key(key.endpoint_id, key.key_name).where(lanes.c.model == key.model)
+    query = _of_key(key.endpoint_id, key.key_name).where(lanes.c.model == key.model, lanes.c.tier == key.tier)
     lane = _stored(connection.execute(query).one(), key.endpoint_id, key.key_name)
     return replace(lane, endpoint_answered=_has_answered(connection, key.endpoint_id))
 
@@ -38,6 +39,7 @@ def _of_key(endpoint_id: EndpointId, key_name: str) -> Select[Any]:
     columns = (
         lanes.c.id,
         lanes.c.model,
+        lanes.c.tier,
         lanes.c.limits,
         lanes.c.charge,
         lanes.c.day,
@@ -54,7 +56,7 @@ def _stored(row: Row[Any], endpoint_id: EndpointId, key_name: str) -> StoredLane
         day=_decoded(row.day, DayUse),
         level=row.level,
     )
-    key = LaneKey(endpoint_id=endpoint_id, key_name=key_name, model=row.model)
+    key = LaneKey(endpoint_id=endpoint_id, key_name=key_name, model=row.model, tier=row.tier)
     return StoredLane(id=LaneId(row.id), key=key, memory=memory, cooling_until=row.cooling_until)
 
 

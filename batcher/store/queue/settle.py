@@ -9,17 +9,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, exists, func, insert, null, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, exists, func, null, select, tuple_, update
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import AnswerMark, JobState, RequestState
-from batcher.store.compiled import Compiled, CompiledInsert, as_json_rows
-from batcher.store.dialect import as_json_array, id_list, insert_new, insert_or_update, literal
-from batcher.store.queue import single_flight
+from batcher.store.compiled import Compiled, as_json_rows
+from batcher.store.dialect import as_json_array, id_list, insert_or_update, literal
+from batcher.store.queue import records, single_flight
 from batcher.store.queue.tally import SettledTally
-from batcher.store.schema import attempts, cache, endpoints, jobs, requests, responses
+from batcher.store.schema import cache, cache_scope, endpoints, jobs, requests, responses
 
 _claimed = requests.c.state == literal(RequestState.CLAIMED.value)
 _still_held = and_(
@@ -45,36 +45,25 @@ _select_standing = Compiled(
     "endpoints",
 )
 _select_existing = Compiled(select(requests.c.id).where(requests.c.id.in_(id_list("ids"))), "ids")
-_RESPONSE = (
-    "id",
-    "endpoint_id",
-    "request_id",
-    "status",
-    "provider_request_id",
-    "input_tokens",
-    "output_tokens",
-    "latency_us",
-    "created_at",
-    "body",
-)
-_insert_responses = CompiledInsert(
-    insert(responses).values({name: bindparam(name) for name in _RESPONSE}), *_RESPONSE
-)
-# The cache is keyed by endpoint and fingerprint; without both, the whole of it would be searched.
-_of_request = tuple_(cache.c.endpoint_id, cache.c.fingerprint).in_(
-    select(responses.c.endpoint_id, requests.c.fingerprint)
+# The cache is keyed by scope and fingerprint; without both, the whole of it would be searched.
+_of_request = tuple_(cache.c.cache_scope, cache.c.fingerprint).in_(
+    select(cache_scope, requests.c.fingerprint)
+    .select_from(responses)
     .join(requests, requests.c.id == responses.c.request_id)
+    .join(endpoints, endpoints.c.id == responses.c.endpoint_id)
     .where(requests.c.id == bindparam("id_"), responses.c.id == bindparam("response"))
 )
 # All answers of a batch at once: they have the highest ids of the table.
 _new = responses.c.id >= bindparam("first")
 _cache_new = Compiled(
     insert_or_update(
-        cache, key=["endpoint_id", "fingerprint"], new=["response_id", "created_at"], reset=["marks"]
+        cache, key=["cache_scope", "fingerprint"], new=["response_id", "created_at"], reset=["marks"]
     ).from_select(
-        ["endpoint_id", "fingerprint", "response_id", "created_at"],
-        select(responses.c.endpoint_id, requests.c.fingerprint, responses.c.id, responses.c.created_at)
+        ["cache_scope", "fingerprint", "response_id", "created_at"],
+        select(cache_scope, requests.c.fingerprint, responses.c.id, responses.c.created_at)
+        .select_from(responses)
         .join(requests, requests.c.id == responses.c.request_id)
+        .join(endpoints, endpoints.c.id == responses.c.endpoint_id)
         .where(_new, requests.c.fingerprint.is_not(None)),
     ),
     "first",
@@ -93,28 +82,6 @@ _mark_cached = Compiled(
 )
 _forget_cached = Compiled(
     cache.delete().where(cache.c.response_id == bindparam("response"), _of_request), "response", "id_"
-)
-_ATTEMPT = (
-    "request_id",
-    "send",
-    "holder_id",
-    "lane_id",
-    "revision",
-    "sent_at",
-    "ended_at",
-    "status",
-    "kind",
-    "code",
-    "message",
-    "retry_after_us",
-    "provider_request_id",
-    "input_tokens",
-    "output_tokens",
-    "reply",
-)
-_insert_attempts = CompiledInsert(
-    insert_new(attempts).values({name: bindparam(name) for name in _ATTEMPT}),
-    *_ATTEMPT,
 )
 _mark_answered = Compiled(
     update(endpoints)
@@ -232,7 +199,7 @@ def settle(
     _write_back(connection, back, holder, now)
     # An outdated settlement changes nothing, but the attempt was made, and is kept.
     recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
-    _write_attempts(connection, recorded, holder)
+    records.write_attempts(connection, recorded, holder)
     return tally.result()
 
 
@@ -249,9 +216,7 @@ def _write_completes(
     if not completes:
         return
     made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
-    _insert_responses.all(
-        connection, (_response_row(made[s.claim.request_id], s, complete, now) for s, complete in completes)
-    )
+    records.write_answers(connection, ((made[s.claim.request_id], s, complete) for s, complete in completes), now)
     _cache_new.run(connection, first)
     # That each is still held, and by this send, was checked above, in this transaction.
     _complete_new.run(connection, now, first, holder)
@@ -269,22 +234,6 @@ def _write_marks(connection: Connection, marked: Sequence[tuple[Settlement, Answ
             _forget_cached.run(connection, response, s.claim.request_id)
         else:
             _mark_cached.run(connection, marks.value, response, s.claim.request_id)
-
-
-def _response_row(response_id: int, settlement: Settlement, complete: Complete, now: int) -> tuple[Any, ...]:
-    reply = complete.reply
-    return (
-        response_id,
-        settlement.claim.endpoint_id,
-        settlement.claim.request_id,
-        reply.status,
-        complete.provider_request_id,
-        complete.usage.input_tokens,
-        complete.usage.output_tokens,
-        reply.latency_us,
-        now,
-        reply.body,
-    )
 
 
 def _write_dead_letters(
@@ -347,31 +296,3 @@ def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Se
     asked = as_json_array(s.claim.request_id for s in settlements)
     there = set(_select_existing.column(connection, asked))
     return [s for s in settlements if s.claim.request_id in there]
-
-
-def _write_attempts(connection: Connection, settlements: Sequence[Settlement], holder: HolderId) -> None:
-    rows = []
-    for settlement in settlements:
-        claim, attempt = settlement.claim, settlement.attempt
-        if attempt is not None:
-            rows.append(
-                (
-                    claim.request_id,
-                    claim.send,
-                    holder,
-                    attempt.lane_id,
-                    claim.revision,
-                    attempt.sent_at,
-                    attempt.ended_at,
-                    attempt.status,
-                    attempt.kind.value,
-                    attempt.code,
-                    attempt.message,
-                    attempt.retry_after_us,
-                    attempt.provider_request_id,
-                    attempt.usage.input_tokens,
-                    attempt.usage.output_tokens,
-                    attempt.reply,
-                )
-            )
-    _insert_attempts.all(connection, rows)

@@ -28,7 +28,7 @@ def stats(connection: Connection) -> list[CacheLine]:
             func.max(cache.c.created_at).label("newest"),
         )
         .select_from(cache)
-        .join(endpoints, endpoints.c.id == cache.c.endpoint_id)
+        .join(endpoints, endpoints.c.id == cache.c.cache_scope)
         .join(responses, responses.c.id == cache.c.response_id)
         .group_by(endpoints.c.base_url)
         .order_by(endpoints.c.base_url)

@@ -8,11 +8,11 @@ from batcher.store.schema import cache, requests
 
 
 def answered_before(connection: Connection, job: Job) -> int:
-    """Return how many rows of the job have an answer in the cache of its endpoint."""
-    of_endpoint = cache.c.endpoint_id == job.endpoint_id
-    if connection.execute(select(cache.c.response_id).where(of_endpoint).limit(1)).first() is None:
+    """Return how many rows of the job have an answer in the cache."""
+    in_scope = cache.c.cache_scope == job.cache_scope
+    if connection.execute(select(cache.c.response_id).where(in_scope).limit(1)).first() is None:
         return 0
-    known = exists().where(of_endpoint, cache.c.fingerprint == requests.c.fingerprint)
+    known = exists().where(in_scope, cache.c.fingerprint == requests.c.fingerprint)
     query = select(func.count()).select_from(requests).where(within(job), known)
     return int(connection.execute(query).scalar_one())
 

@@ -58,6 +58,7 @@ _JOB: Final = Job(
     state=JobState.OPEN,
     wanted=True,
     endpoint_id=EndpointId(1),
+    cache_scope=EndpointId(1),
     base_url="http://127.0.0.1:1/v1",
     key_name="OPENAI_API_KEY",
     settings=JobSettings(base_url="http://127.0.0.1:1/v1"),
@@ -184,6 +185,7 @@ async def _work(claims: Sequence[Claim]) -> None:
         path=_CHAT,
         model=claims[0].model,
         endpoint_id=_JOB.endpoint_id,
+        cache_scope=_JOB.cache_scope,
         reuse_earlier=False,
     )
     clock, queue = SystemClock(), MemoryQueue(_JOB, route, claims)

@@ -12,7 +12,7 @@ from batcher.store.dead_letters import edits, listing, summary
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
-from batcher.store.queue import cache_hits, claim, runners, settle, single_flight
+from batcher.store.queue import cache_hits, claim, records, runners, settle, single_flight
 from batcher.store.reports import job_counts, results
 from batcher.store.sqlite.database import Database
 from tests.support.stores import START, Row, completed, dead_lettered, holder_of, submit_rows, table
@@ -53,7 +53,7 @@ def test_what_is_claimed_next_comes_from_an_index_for_each_arm_in_their_own_orde
     assert "SEARCH requests USING INDEX ix_requests_returned (route_id=? AND lost=?)" in plan
     assert "SEARCH requests USING INDEX ix_requests_fresh (route_id=?)" in plan
     assert "SEARCH requests USING INDEX ix_requests_returned (route_id=? AND lost>? AND lost<?)" in plan
-    assert plan.count("SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)") == 4
+    assert plan.count("SEARCH cache USING PRIMARY KEY (cache_scope=? AND fingerprint=?)") == 4
     assert plan.count("SEARCH rival USING INDEX ix_requests_in_flight (fingerprint=?)") == 4
     assert "TEMP B-TREE" not in plan
 
@@ -75,7 +75,7 @@ _SUBQUERIES = ("SCAN anon_", "SCAN due", "SCAN returned", "SCAN fresh", "SCAN lo
 def hot_statements() -> list[tuple[str, Compiled]]:
     return [
         (f"{module.__name__}.{name}", value)
-        for module in (cache_hits, claim, settle, single_flight, edits)
+        for module in (cache_hits, claim, records, settle, single_flight, edits)
         for name, value in vars(module).items()
         if isinstance(value, Compiled)
     ]
@@ -108,7 +108,7 @@ def test_a_delete_asks_only_for_the_answers_that_the_job_had(database):
     holder.settle(*[completed(claim) for claim in holder.claim(made).claims])
     plans = recorded(database, lambda connection: jobs.delete_some(connection, made))
     assert "SEARCH requests USING INDEX ix_requests_sharing (response_id=?)" in plans
-    assert "SEARCH cache USING PRIMARY KEY (endpoint_id=? AND fingerprint=?)" in plans
+    assert "SEARCH cache USING PRIMARY KEY (cache_scope=? AND fingerprint=?)" in plans
     scanned = {line.split()[1] for line in plans.splitlines() if line.startswith("SCAN")}
     assert scanned <= {"doomed", "freed"}
     assert table(database, "responses") == table(database, "cache") == []

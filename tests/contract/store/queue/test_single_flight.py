@@ -13,6 +13,8 @@ from tests.support.stores import (
     Row,
     completed,
     dead_lettered,
+    holder_of,
+    job_now,
     names,
     requeued,
     routes_of,
@@ -205,7 +207,7 @@ async def test_an_answer_that_comes_back_after_its_job_has_moved_serves_only_whe
     # Rows of one job share their leader's answer, which says where it is from.
     assert states(database, moved) == {"lead": "completed", "follower": "completed"}
     (answer,), (cached,) = table(database, "responses"), table(database, "cache")
-    assert (answer["endpoint_id"], cached["endpoint_id"]) == (moved.endpoint_id, moved.endpoint_id)
+    assert (answer["endpoint_id"], cached["cache_scope"]) == (moved.endpoint_id, moved.endpoint_id)
     clock.at += PARK_US
     assert names((await ask(there)).claims) == ["there"]
     here = submit_rows(database, [Row("here", SAME_BODY)], name="here")
@@ -274,3 +276,18 @@ async def test_one_claim_answers_a_bounded_number_of_rows(database, ask, queue, 
     counts = [(await ask(later, most=10)).settled[0].cached for _ in range(3)]
     assert counts == [1_010, 1_010, 80]
     assert (await ask(later, most=10)).next_due == {routes_of(database, later)[0].id: None}
+
+
+@pytest.mark.parametrize("in_flight", [False, True])
+def test_endpoints_of_one_scope_share_their_answers(database, in_flight):
+    here = submit_rows(database, [Row("a", body=b"{}")])
+    there = submit_rows(database, [Row("b", body=b"{}")], name="there", base_url="http://127.0.0.1:9/v1")
+    with database.write() as connection:
+        connection.exec_driver_sql("UPDATE endpoints SET cache_scope = ?", (here.endpoint_id,))
+    holder = holder_of(database)
+    (claim,) = holder.claim(here).claims
+    if not in_flight:
+        holder.settle(completed(claim))
+    moved = job_now(database, there)
+    assert holder.claim(moved).claims == []
+    assert states(database, moved) == {"b": "pending" if in_flight else "completed"}

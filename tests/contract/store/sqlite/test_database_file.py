@@ -264,9 +264,22 @@ def take_back_arms(connection) -> None:
     )
 
 
+def take_back_columns(connection) -> None:
+    """Take back the columns that revision 0008 made."""
+    connection.exec_driver_sql("DROP TABLE changes")
+    for of_usage in ("responses", "attempts"):
+        for name in ("cached_input_tokens", "cache_write_tokens", "reasoning_tokens", "tier_sent", "tier_billed"):
+            connection.exec_driver_sql(f"ALTER TABLE {of_usage} DROP COLUMN {name}")
+    for name in ("cost", "reserved", "assumed"):
+        connection.exec_driver_sql(f"ALTER TABLE jobs DROP COLUMN {name}")
+    connection.exec_driver_sql("ALTER TABLE endpoints DROP COLUMN cache_scope")
+    connection.exec_driver_sql("ALTER TABLE cache RENAME COLUMN cache_scope TO endpoint_id")
+
+
 def take_back_chunks(connection) -> None:
     """Take back what revisions 0008 and 0007 made."""
     take_back_arms(connection)
+    take_back_columns(connection)
     for table_of_it in ("unshared_ends", "lane_views"):
         connection.exec_driver_sql(f"DROP TABLE {table_of_it}")
     connection.exec_driver_sql("ALTER TABLE endpoints DROP COLUMN answered")
