@@ -21,7 +21,7 @@ LONG = "x" * 2_000
 def suspected(rig: Rig, job: Job) -> None:
     """Three holders died with each of the job's rows."""
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE job_id = ?", (job.id,))
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE job_id = ?", (job.id,))
 
 
 def held_by(worker: Worker, model: str) -> int:
@@ -136,7 +136,7 @@ async def test_a_suspect_whose_lane_cools_down_keeps_nobody_waiting(rig: Rig):
 async def test_a_suspect_whose_lane_is_held_after_its_claim_is_given_back(rig: Rig):
     used_up = rig.submit([*chats(2, model="A")], name="used up", limits=Limits(rpd=1))
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id = 'r2'")
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE custom_id = 'r2'")
     worker = rig.worker()
     running = asyncio.create_task(worker.run([used_up.id]))
     await until(20.0)
@@ -158,7 +158,7 @@ async def test_a_suspect_whose_endpoint_is_in_an_outage_keeps_nobody_waiting(rig
     # Nothing else of its endpoint is left once the outage begins, so it is the suspect that probes it.
     first = rig.submit(chats(2), name="first", base_url="http://127.0.0.1:9000/down")
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id = 'r2'")
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE custom_id = 'r2'")
     running = asyncio.create_task(rig.run(first))
     taken = []
     for number in range(8):
@@ -178,7 +178,7 @@ async def test_a_paused_job_ends_its_run_unless_a_suspect_waits_for_a_cool_down(
     known = [chat("row", model="known"), refused("suspect", 600.0, model="known")][: 1 + left]
     job = rig.submit([*known, *chats(3, model="unknown", start=10)])
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id = 'r2'")
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE custom_id = 'r2'")
     assert await rig.run(job) is End.OVER
     assert rig.states() == {"completed": 1 + left, "pending": 3}
     assert (now() > 600.0) is left

@@ -56,7 +56,7 @@ async def test_an_answer_is_stored_and_cached_as_that_of_the_endpoint_that_gave_
     assert wrong == []
     cached = stores.table(rig.database, "cache")
     assert len(cached) == 1500
-    assert all(responses[row["response_id"]]["endpoint_id"] == row["endpoint_id"] for row in cached)
+    assert all(responses[row["response_id"]]["endpoint_id"] == row["cache_scope"] for row in cached)
     assert set(answered_by.values()) == {HERE, THERE}
 
 

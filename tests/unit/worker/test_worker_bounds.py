@@ -235,7 +235,9 @@ async def test_requests_that_killed_their_workers_run_last_and_alone(rig: Rig):
     rig.provider = FakeProvider(SimulatedProvider(latency=0.5, latency_sigma=0.0))
     job = rig.submit(chats(40))
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id IN ('r1', 'r2', 'r3')")
+        connection.exec_driver_sql(
+            "UPDATE requests SET lost = 3, returned = 1 WHERE custom_id IN ('r1', 'r2', 'r3')"
+        )
     await rig.run(job)
     assert rig.states() == {"completed": 40}
     suspects = [seen for seen in rig.provider.journal if seen.text in {"row 0", "row 1", "row 2"}]
@@ -249,7 +251,7 @@ async def test_requests_that_killed_their_workers_run_last_and_alone(rig: Rig):
 async def test_nothing_is_claimed_beside_a_suspect(rig: Rig):
     first = rig.submit([chat("suspect", simulate={"hang": 20}), *chats(3)], name="first")
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id = 'r1'")
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE custom_id = 'r1'")
     running = asyncio.create_task(rig.run(first))
     await asyncio.sleep(5.0)
     rig.submit(chats(10, start=100), name="second")
@@ -264,7 +266,9 @@ async def test_a_suspect_behind_a_pause_does_not_keep_the_worker(rig: Rig):
     rig.provider = FakeProvider(SimulatedProvider(models=("known",), latency=0.5))
     job = rig.submit([*chats(3, model="unknown"), *chats(3, model="known", start=3)])
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id IN ('r1', 'r2', 'r3', 'r4')")
+        connection.exec_driver_sql(
+            "UPDATE requests SET lost = 3, returned = 1 WHERE custom_id IN ('r1', 'r2', 'r3', 'r4')"
+        )
     assert await rig.run(job, within=60.0) is End.OVER
     assert rig.states() == {"completed": 3, "pending": 3}
 
@@ -272,7 +276,7 @@ async def test_a_suspect_behind_a_pause_does_not_keep_the_worker(rig: Rig):
 async def test_a_suspect_that_fails_backs_off_like_any_other(rig: Rig):
     job = rig.submit([chat("suspect", simulate={"fail_times": 3}), *chats(3)])
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE custom_id = 'r1'")
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE custom_id = 'r1'")
     await rig.run(job)
     assert rig.states() == {"completed": 4}
     assert rig.rows()[0]["spent"] == 3

@@ -201,7 +201,7 @@ async def test_a_suspect_that_fails_alone_is_settled(rig: Rig, number: int):
     use(rig, lambda text, _path, _at: error(400, "bad") if text == f"row {number}" else OK)
     job = rig.submit(chats(10))
     with rig.database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET lost = 3 WHERE line IN (1, 6, 10)")
+        connection.exec_driver_sql("UPDATE requests SET lost = 3, returned = 1 WHERE line IN (1, 6, 10)")
     assert await rig.run(job) is End.OVER
     assert rig.states() == {"completed": 9, "dead_lettered": 1}
 
