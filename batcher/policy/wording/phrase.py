@@ -7,8 +7,8 @@ from functools import cached_property
 class Phrase:
     """What a failure's message may say, as a pattern without regard to case.
 
-    There are dozens of them, most runs need none, and compiling them all would take a tenth of the time in which a
-    command starts.
+    There are dozens of them, and most commands need none. Compiling those of `token_overflow` and
+    `account_trouble` took 2 % of the time in which the modules of a run are imported.
     """
 
     def __init__(self, pattern: str, *, over_lines: bool = False) -> None:
