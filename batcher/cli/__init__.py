@@ -17,6 +17,7 @@ from pathlib import Path
 import click
 
 from batcher import __version__
+from batcher.cli import store_options
 from batcher.cli.lazy_group import LazyGroup
 from batcher.cli.params.session import OutputClosed, shared
 from batcher.cli.terminal.errors import report_click, report_error
@@ -70,6 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the `batcher` command, and exit with its code."""
     args = list(sys.argv[1:] if arguments is None else arguments)
     prepare_streams()
+    store_options.remember(None, None)
     try:
         _check_environment(args)
         code = cli.main(args, prog_name="batcher", standalone_mode=False)

@@ -55,6 +55,12 @@ def test_a_file_in_the_place_of_a_command_is_answered_with_run() -> None:
     assert (called.code, advice_of(called.err)) == (2, "batcher run 'my rows.jsonl'")
 
 
+def test_a_command_that_is_not_known_repeats_no_option_of_the_one_before() -> None:
+    job_file(Path("j.jsonl"), *rows(1))
+    batcher("status", "--db", "other.db")
+    assert advice_of(batcher("j.jsonl").err) == "batcher run j.jsonl"
+
+
 def test_a_key_log_that_cannot_be_written_is_named() -> None:
     file = job_file(Path("j.jsonl"), *rows(1))
     with running("run", file, "--base-url", "https://127.0.0.1:1/v1", SSLKEYLOGFILE="/none/keys") as program:
