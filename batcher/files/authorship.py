@@ -5,6 +5,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import Enum
+from functools import lru_cache
 from io import BufferedReader, RawIOBase
 from pathlib import Path
 from typing import BinaryIO, Final, cast
@@ -30,9 +31,22 @@ class NotOfAJob(Enum):
 def author_of(path: Path, *, only: LineAuthor | None = None) -> LineAuthor | NotOfAJob:
     """Return the job of which every line of the file is. Results and errors are never in the same file.
 
-    The whole file is read, because it may be a job's file to which a person has added lines. What cannot be read
-    is foreign; with `only`, so is what begins as the file of another author.
+    The whole file is read, because it may be a job's file to which a person has added lines; once, while it stays
+    as it is, because a command asks several times. What cannot be read is foreign; with `only`, so is what begins
+    as the file of another author.
     """
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return NotOfAJob.NOTHING
+    except OSError:
+        return NotOfAJob.FOREIGN
+    return _read_author(path, only, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=16)
+def _read_author(path: Path, only: LineAuthor | None, _as_it_is: tuple[int, ...]) -> LineAuthor | NotOfAJob:
+    """Return the author; `_as_it_is` is of a file that has not changed since it was read."""
     try:
         with _opened(path) as file:
             first = file.readline()

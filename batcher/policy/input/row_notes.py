@@ -1,7 +1,7 @@
 """Notes about valid lines that are probably not meant as they are. They are counted, and nothing is refused."""
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -66,25 +66,23 @@ class NoteCounter:
     """Counts the notes of a file's valid lines."""
 
     def __init__(self) -> None:
-        self._lines = 0
+        self._models: defaultdict[str, int] = defaultdict(int)
         self._counts: Counter[str] = Counter()
-        self._placeholders: Counter[str] = Counter()
 
     def add(self, lines: Iterable[ParsedLine]) -> None:
         """Count the notes of these lines."""
-        models: Counter[str] = Counter()
+        models = self._models
         for line in lines:
             models[line.model] += 1
             if line.notes:
                 self._counts.update(line.notes)
-        self._lines += models.total()
-        self._placeholders.update({model: count for model, count in models.items() if is_placeholder(model)})
 
     def sentences(self) -> list[str]:
         """Return a sentence for each kind of note."""
         said = [
             f"{_lines(count)} the model {model}, which looks like a placeholder: --model puts a name in its place"
-            for model, count in self._placeholders.items()
+            for model, count in self._models.items()
+            if is_placeholder(model)
         ]
         beside = {
             note.removeprefix(BESIDE): count for note, count in self._counts.items() if note.startswith(BESIDE)
@@ -105,7 +103,7 @@ class NoteCounter:
                 ' {"type": "json_schema", "json_schema": {…}}'
             )
         count = self._counts[ANSWERED]
-        if count and count * 2 > self._lines:
+        if count and count * 2 > sum(self._models.values()):
             said.append(
                 f"the last message is the assistant's in {_some(count)}, as in data for fine-tuning; to ask again,"
                 " `jq -c 'del(.messages[-1])'` removes it from bare bodies"
