@@ -48,7 +48,8 @@ Words = str | Message
 class Cause(StrEnum):
     """Why a person reads something. `Cause.NO_CREDIT()` makes the message; the keywords are its parameters."""
 
-    #: A text as it is: from a store of an earlier version, or one that reads the same on every surface.
+    #: A text as it is: from a store of an earlier version, or one that reads the same on every surface. `job`: the
+    #: job that waits, for a text of an earlier version whose commands name none.
     TEXT = "text"
 
     # Pauses: how to end them. `job` is the job that waits; without it, the steps that concern a job are left out.

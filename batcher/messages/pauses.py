@@ -3,11 +3,12 @@
 `doctor` is asked about no job, and shows the first part alone.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from batcher.domain.messages import Cause
-from batcher.messages.templates import Parameters, Template
+from batcher.messages.templates import Parameters, Template, literal
 
 _THEN_RESUME: Final = ", then run `batcher resume {job}`"
 #: The job remembers the wrong address, so it must be given again.
@@ -15,6 +16,18 @@ _THEN_MOVE: Final = ", then run `batcher resume {job} --base-url URL` with the r
 _DOCTOR: Final = "check with `batcher doctor` that it works"
 _UNREACHABLE: Final = ", then `batcher resume {job}`; with another address `batcher resume {job} --base-url URL`"
 _CHECK_KEY: Final = ", check that its account is active"
+_OR_GIVE_UP: Final = "; `batcher cancel {job}` gives up the rows that are left"
+#: A command in a text that an earlier version stored: a pause may concern several jobs, so it names none.
+_OF_NO_JOB: Final = re.compile(r"`batcher (?:resume(?= -|`)|cancel JOB(?=`))")
+
+
+def _text(parameters: Parameters) -> str:
+    """Return the text as it is; if a job is given, the commands that name none name this one."""
+    if "job" not in parameters:
+        return "{text}"
+    job = parameters["job"]
+    named = _OF_NO_JOB.sub(lambda found: f"{found[0].removesuffix(' JOB')} {job}", str(parameters["text"]))
+    return literal(named)
 
 
 def _fix(what: str, then: str = _THEN_RESUME) -> Template:
@@ -46,6 +59,7 @@ def _moved(what: str, field: str, towards: str) -> Template:
 
 
 TEMPLATES: Final[Mapping[Cause, Template]] = {
+    Cause.TEXT: _text,
     Cause.NO_CREDIT: _fix("add credit or turn billing on in the provider's console"),
     Cause.SPEND_CAP: _fix("raise the spending limit in the provider's console or wait for its reset"),
     Cause.KEY_MISSING: _fix(
@@ -69,15 +83,16 @@ TEMPLATES: Final[Mapping[Cause, Template]] = {
     ),
     Cause.OTHER_PATHS_ANSWER: _fix(
         "the endpoint answers other requests, but not these: see whether it offers their path and model",
-        f"{_THEN_RESUME}; `batcher cancel {{job}}` gives up the rows that are left",
+        _THEN_RESUME + _OR_GIVE_UP,
     ),
     Cause.UNKNOWN_MODEL: _fix(
         "check the model's name, the key's access to it and the base URL",
-        ": `batcher doctor` lists the models; resume once it is fixed, or `batcher cancel {job}` and submit the "
-        "file with another model",
+        f": `batcher doctor` lists the models{_THEN_RESUME}{_OR_GIVE_UP}",
     ),
     Cause.NO_PERMISSION: _fix("give the key or its project the permission (model, region, network rules)"),
-    Cause.ZERO_LIMIT: _fix("the plan allows no requests for this model: change the plan or the model"),
+    Cause.ZERO_LIMIT: _fix(
+        "the plan allows no requests for this model: change the plan or the model", _THEN_RESUME + _OR_GIVE_UP
+    ),
     Cause.REFUSED_FOR_GOOD: _fix("see the account's limits and billing in the provider's console"),
     Cause.PAGE_INSTEAD: _fix("a proxy or firewall answers in place of the provider: find out what it objects to"),
     Cause.UNREACHABLE: _fix("check {--base-url} and the network", _UNREACHABLE),

@@ -9,7 +9,6 @@ from batcher.messages.fields import Fields, FieldText, OptionNames
 from batcher.messages.templates import Template
 
 TEMPLATES: Final[Mapping[Cause, Template]] = {
-    Cause.TEXT: "{text}",
     **pauses.TEMPLATES,
     **dead_letters.TEMPLATES,
     **diagnostics.TEMPLATES,

@@ -157,12 +157,10 @@ def _say_next(job: Job, status: JobStatus) -> None:
 
 
 def _say_other_model(job: Job) -> None:
-    """Print the commands that run the waiting rows with another model, or finish the job without them."""
+    """Print the command that runs the waiting rows with another model."""
     if job.source_path is not None:
         say("  → if the name is wrong, correct it in the job file and run it: the answers so far are reused")
         say_verbatim(f"    {_run_again(job)}")
-    say("  → to finish without the rows that wait:")
-    say_verbatim(f"    batcher cancel {job.id}")
 
 
 def _run_again(job: Job) -> str:

@@ -61,5 +61,20 @@ def test_the_steps_that_concern_a_job_need_one() -> None:
     assert plain_words(Cause.NO_CREDIT(job=7)).endswith("console, then run `batcher resume 7`")
 
 
+@pytest.mark.parametrize(
+    ("stored", "shown"),
+    [
+        ("add credit, then run `batcher resume`", "add credit, then run `batcher resume 7`"),
+        ("{x}: `batcher resume --base-url URL`", "{x}: `batcher resume 7 --base-url URL`"),
+        ("`batcher cancel JOB` gives up the rows", "`batcher cancel 7` gives up the rows"),
+        ("`batcher resume 3` or `batcher doctor`", "`batcher resume 3` or `batcher doctor`"),
+    ],
+)
+def test_a_text_of_an_earlier_version_names_the_job_that_waits(stored: str, shown: str) -> None:
+    assert plain_words(Cause.TEXT(text=stored)) == stored
+    assert plain_words(Cause.TEXT(text=stored, job=7)) == shown
+    assert python_words(Cause.TEXT(text=stored, job=7)) == shown
+
+
 def test_what_a_shell_would_read_is_quoted() -> None:
     assert plain_words(Cause.SELECTION(job=1, code="a b", status=400)) == "--job 1 --code 'a b' --status 400"

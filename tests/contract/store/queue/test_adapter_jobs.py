@@ -134,14 +134,14 @@ async def test_a_pause_stays_in_force_in_its_first_words_until_a_person_ends_it(
         assert pauses.in_force(connection) == []
 
 
-async def test_the_fix_of_a_pause_that_an_earlier_version_stored_is_shown_as_it_is(database, queue):
+async def test_the_fix_of_a_pause_that_an_earlier_version_stored_names_the_job_that_waits(database, queue):
     job = submit_rows(database, rows_named("a"))
     await queue.pause(CAUSE, key_ref(job.endpoint_id, job.key_name))
     old = "add credit in the provider's console, then run `batcher resume`"
     with database.write() as connection:
         connection.exec_driver_sql("UPDATE pauses SET fix = ?", (old,))
         (pause,) = pauses.in_force(connection)
-    assert words(pause.fix, job=job.id) == old
+    assert words(pause.fix, job=job.id) == "add credit in the provider's console, then run `batcher resume 1`"
 
 
 async def test_a_pause_may_begin_again_after_it_ended(database, queue):

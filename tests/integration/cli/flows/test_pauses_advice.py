@@ -46,3 +46,12 @@ def test_an_unknown_host_is_named_at_once_and_the_right_one_continues(
     with provider() as server:
         assert batcher("resume", 1, "--base-url", server.url).code == 0
     assert jobs_now()[0]["counts"]["completed"] == count
+
+
+@pytest.mark.parametrize("code", ["model_not_found", "other"])
+def test_a_pause_about_a_model_says_once_how_to_give_its_rows_up(code: str) -> None:
+    unknown = {"error": {"message": "The model `m` does not exist.", "code": code}}
+    with replying(lambda _, __: (404, unknown)) as (server, _):
+        called = run_on(server, job_file(Path("j.jsonl"), *rows(4)))
+    assert called.code == 4
+    assert called.out.count("batcher cancel 1") == 1
