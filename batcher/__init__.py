@@ -37,6 +37,7 @@ Each package imports only from those below it:
     clock, ports  the system's clock, and the interfaces of the worker
     interpreter   starts a second Python for the helper processes
     processes     what the system says about other processes
+    os_locks      the system's locks on open files
     policy        the decisions, as pure functions
     domain        the terms, as frozen values
 

@@ -5,7 +5,6 @@ They contain prompts and answers, so only their owner may read them (0600), what
 """
 
 import errno
-import fcntl
 import gzip
 import os
 import re
@@ -18,6 +17,7 @@ from typing import BinaryIO, Final, Protocol, TextIO, cast
 
 import zstandard
 
+from batcher import os_locks
 from batcher.domain.errors import BatcherError, UsageError
 
 _BUFFER: Final = 1024 * 1024
@@ -147,7 +147,7 @@ def _make_temporary(path: Path) -> tuple[int, str]:
         handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=_TEMPORARY, dir=path.parent)
         # On a file system without locks, no leftover files are ever removed either.
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            os_locks.lock(handle)
         if os.fstat(handle).st_nlink:
             return handle, name
         # Another process removed it as a leftover before it was locked.
@@ -167,8 +167,7 @@ def _remove_if_free(name: str) -> None:
     with suppress(OSError):
         handle = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if stat.S_ISREG(os.fstat(handle).st_mode):
+            if os_locks.try_lock(handle) and stat.S_ISREG(os.fstat(handle).st_mode):
                 os.unlink(name)  # noqa: PTH108 - the name as the folder gave it
         finally:
             os.close(handle)

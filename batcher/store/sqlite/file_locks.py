@@ -1,10 +1,5 @@
-"""Three advisory locks on files beside the store, released by the system however a process ends.
+"""Three advisory locks on files beside the store (see `os_locks`)."""
 
-`flock` instead of POSIX locks: it works in containers, and is not dropped when another descriptor of the file
-closes.
-"""
-
-import fcntl
 import os
 import time
 from collections.abc import Iterator
@@ -12,6 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from batcher.domain.errors import RunnerBusy
+from batcher.os_locks import LockMode, try_lock, unlock
 from batcher.store.sqlite import forks
 from batcher.store.sqlite.lock_wait import Turn, open_side_file, wait_for
 
@@ -64,38 +60,38 @@ class SideLock:
 
         Raises StoreError if another keeps it a minute. `patient`: wait as long as the holder lives.
         """
-        self._take(fcntl.LOCK_EX, patient=patient)
+        self._take(LockMode.EXCLUSIVE, patient=patient)
         self._sign()
         try:
             yield
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            unlock(self._descriptor)
 
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Hold the lock for the block, shared with others. Waits and raises as `held` does."""
-        self._take(fcntl.LOCK_SH)
+        self._take(LockMode.SHARED)
         try:
             yield
         finally:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            unlock(self._descriptor)
 
     @contextmanager
     def held_if_free(self) -> Iterator[bool]:
         """Hold the lock for the block if it is free; yields whether it is held."""
-        held = self._try(fcntl.LOCK_EX)
+        held = self._try(LockMode.EXCLUSIVE)
         if held:
             self._sign()
         try:
             yield held
         finally:
             if held:
-                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                unlock(self._descriptor)
 
     def try_hold(self) -> bool:
         """Take the lock for the lifetime of this object; return whether it was free."""
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        while not self._try(fcntl.LOCK_EX):
+        while not self._try(LockMode.EXCLUSIVE):
             if time.monotonic() > deadline:
                 return False
             time.sleep(0.02)
@@ -106,9 +102,9 @@ class SideLock:
         """Return whether another process holds it now. The holder itself gets False, and keeps the lock."""
         if self._mine:
             return False
-        if not self._try(fcntl.LOCK_SH):
+        if not self._try(LockMode.SHARED):
             return True
-        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        unlock(self._descriptor)
         return False
 
     def write_note(self, text: str) -> None:
@@ -148,7 +144,7 @@ class SideLock:
             if self.read_note() != pid:
                 self.write_note(pid)
 
-    def _take(self, mode: int, *, patient: bool = False) -> None:
+    def _take(self, mode: LockMode, *, patient: bool = False) -> None:
         if self._try(mode):
             return
         self._turn = Turn(self.path, mode)
@@ -160,14 +156,10 @@ class SideLock:
         finally:
             self._turn = None
 
-    def _try(self, mode: int) -> bool:
+    def _try(self, mode: LockMode) -> bool:
         if self._is_inherited:
             raise forks.opened_before_fork(self.path)
-        try:
-            fcntl.flock(self._descriptor, mode | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+        return try_lock(self._descriptor, mode)
 
 
 def _side_file(store: Path, what: str) -> Path:
@@ -195,17 +187,17 @@ class LoadingLock(SideLock):
 
     def close(self) -> None:
         """Release the lock, and remove the file if no other process holds the lock."""
-        if self._descriptor >= 0 and self._try(fcntl.LOCK_EX):
+        if self._descriptor >= 0 and self._try(LockMode.EXCLUSIVE):
             self.path.unlink(missing_ok=True)
         super().close()
 
-    def _take(self, mode: int, *, patient: bool = False) -> None:
+    def _take(self, mode: LockMode, *, patient: bool = False) -> None:
         super()._take(mode, patient=patient)
         while not self._is_current():
             self._reopen()
             super()._take(mode, patient=patient)
 
-    def _try(self, mode: int) -> bool:
+    def _try(self, mode: LockMode) -> bool:
         while super()._try(mode):
             if self._is_current():
                 return True
@@ -261,11 +253,8 @@ def runner_is_live(store: Path) -> bool:
     except OSError:
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return not try_lock(descriptor, LockMode.SHARED)
     except OSError:
         return False
     finally:
         os.close(descriptor)
-    return False

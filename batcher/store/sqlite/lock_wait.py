@@ -6,7 +6,6 @@ would be lost with it.
 """
 
 import errno
-import fcntl
 import logging
 import os
 import threading
@@ -17,6 +16,7 @@ from typing import Final
 
 from batcher.domain.errors import StoreError
 from batcher.domain.messages import Cause
+from batcher.os_locks import LockMode, lock
 from batcher.processes import is_stopped
 from batcher.store.sqlite import forks
 
@@ -48,12 +48,12 @@ def open_side_file(path: Path) -> int:
 
 
 class Turn:
-    """A place in the system's queue for a lock, held by a thread of its own, because `flock` has no timeout.
+    """A place in the system's queue for a lock, held by a thread of its own, because such a lock has no timeout.
 
     It has its own descriptor: if no one waits any more when its turn comes, closing it releases the lock.
     """
 
-    def __init__(self, path: Path, mode: int) -> None:
+    def __init__(self, path: Path, mode: LockMode) -> None:
         self.descriptor = open_side_file(path)
         self._mutex = threading.Lock()
         #: Set when the turn has come, and when there is no point in waiting any more.
@@ -63,8 +63,8 @@ class Turn:
         forks.watch(self)
         threading.Thread(target=self._queue_up, args=(mode,), name="batcher-lock", daemon=True).start()
 
-    def _queue_up(self, mode: int) -> None:
-        fcntl.flock(self.descriptor, mode)
+    def _queue_up(self, mode: LockMode) -> None:
+        lock(self.descriptor, mode)
         with self._mutex:
             if self._left:
                 self._close()

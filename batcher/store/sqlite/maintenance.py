@@ -1,6 +1,5 @@
 """Maintenance of the store: whether the file is sound, and a copy of it."""
 
-import fcntl
 import os
 import sqlite3
 import tempfile
@@ -12,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from batcher import os_locks
 from batcher.domain.errors import BatcherError, ForeignStore, StoreError, UsageError
 from batcher.domain.messages import Cause
 from batcher.store.sqlite.database import INCREMENTAL, Database
@@ -99,7 +99,7 @@ def backup(database: Database, target: Path, *, replace: bool) -> None:
     try:
         # A sign that it is being written; see `files.writing`, which removes what is left over.
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            os_locks.lock(handle)
         _copy(database, Path(name))
         _put_in_place(Path(name), target, replace=replace)
     except (OSError, sqlite3.Error) as error:
