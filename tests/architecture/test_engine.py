@@ -12,6 +12,7 @@ OTHERS = sorted(module for module in PACKAGE.rglob("*.py") if ENGINE not in modu
 #: Of the engine's library and of its statements.
 WORDS = re.compile(
     r"\bsqlite3\b|PRAGMA|json_each|json_group_array|dialects\.sqlite|data_version|sqlite_sequence|sqlite_master"
+    r"|\bexec_driver_sql\b"
 )
 #: The locks of the system have a module: the store holds some, and so do output files that are being written.
 LOCKS = re.compile(r"\bflock\(|\bimport fcntl\b")

@@ -340,7 +340,7 @@ def delete_some(connection: Connection, job: Job) -> bool:
     """
     # From the first one on: by that, readers notice that a deletion has begun.
     ids = select(requests.c.id).where(within(job)).order_by(requests.c.id).limit(_REMOVED_AT_ONCE)
-    found = [(row,) for row in connection.execute(ids).scalars()]
+    found = connection.execute(ids).scalars().all()
     if found:
         remove_requests(connection, job.id, found)
         return True

@@ -12,9 +12,10 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.input.deduplication import repeated_id
 from batcher.store.compiled import Compiled, CompiledInsert
-from batcher.store.dialect import dialect_of, insert_new
+from batcher.store.dialect import as_json_array, dialect_of, insert_new
 from batcher.store.jobs import leaders
 from batcher.store.jobs.leaders import Extent
+from batcher.store.jobs.removal import remove_unsent
 from batcher.store.schema import bodies, changes, endpoints, jobs, rejected, requests, routes
 
 
@@ -224,11 +225,9 @@ _REMOVED_AT_ONCE = 20_000
 def remove_some(connection: Connection, job_id: JobId) -> bool:
     """Remove a chunk of a job that was never shown; return whether more is left. The last chunk takes the job."""
     ids = select(requests.c.id).where(requests.c.job_id == job_id).limit(_REMOVED_AT_ONCE)
-    found = list(connection.execute(ids).scalars())
+    found = connection.execute(ids).scalars().all()
     if found:
-        chunk = [(request_id,) for request_id in found]
-        connection.exec_driver_sql("DELETE FROM bodies WHERE request_id = ?", chunk)
-        connection.exec_driver_sql("DELETE FROM requests WHERE id = ?", chunk)
+        remove_unsent(connection, as_json_array(found))
         return True
     remove_job_row(connection, job_id)
     return False

@@ -1,70 +1,101 @@
 """Removes requests with everything that belongs to them alone."""
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, bindparam, delete, exists, or_, select, update
 
 from batcher.domain.ids import JobId
+from batcher.store.compiled import Compiled
+from batcher.store.dialect import as_json_array, id_list, literal
+from batcher.store.schema import (
+    attempts,
+    bodies,
+    cache,
+    cache_scope,
+    endpoints,
+    former_bodies,
+    requests,
+    responses,
+    unshared_ends,
+)
 
-
-def remove_requests(connection: Connection, job_id: JobId, found: list[tuple[Any]]) -> None:
-    """Remove these requests of a job, their bodies, their attempts, and the answers that no other request uses."""
-    connection.execute(text("CREATE TEMP TABLE IF NOT EXISTS doomed (id INTEGER PRIMARY KEY)"))
-    connection.execute(text("DELETE FROM doomed"))
-    connection.exec_driver_sql("INSERT INTO doomed VALUES (?)", found)
-    _note_answers(connection)
-    own_answers = "SELECT response_id FROM requests WHERE id IN (SELECT id FROM doomed)"
-    connection.execute(
-        text(
-            "UPDATE responses SET origin_job = :job, origin_custom_id ="
-            " (SELECT custom_id FROM requests WHERE requests.id = responses.request_id)"
-            f" WHERE id IN ({own_answers}) AND request_id IN (SELECT id FROM doomed)"
+_doomed: Final = id_list("ids")
+_answers_of: Final = Compiled(
+    select(responses.c.id, cache_scope.label("scope"), requests.c.fingerprint)
+    .join_from(requests, responses, responses.c.id == requests.c.response_id)
+    .join(endpoints, endpoints.c.id == responses.c.endpoint_id)
+    .where(requests.c.id.in_(_doomed)),
+    "ids",
+)
+_note_origin: Final = Compiled(
+    update(responses)
+    .where(
+        responses.c.id.in_(select(requests.c.response_id).where(requests.c.id.in_(_doomed))),
+        responses.c.request_id.in_(_doomed),
+    )
+    .values(
+        origin_job=bindparam("job"),
+        origin_custom_id=select(requests.c.custom_id)
+        .where(requests.c.id == responses.c.request_id)
+        .scalar_subquery(),
+    ),
+    "job",
+    "ids",
+)
+# An answer is used by the request that was sent for it, and by those that share it, which an index knows.
+_still_used: Final = Compiled(
+    select(responses.c.id).where(
+        responses.c.id.in_(id_list("answers")),
+        or_(
+            exists().where(requests.c.cached == literal(1), requests.c.response_id == responses.c.id),
+            exists().where(requests.c.id == responses.c.request_id, requests.c.response_id == responses.c.id),
         ),
-        {"job": job_id},
-    )
-    for table in ("bodies", "former_bodies", "attempts"):
-        connection.execute(text(f"DELETE FROM {table} WHERE request_id IN (SELECT id FROM doomed)"))
-    connection.execute(text("DELETE FROM unshared_ends WHERE leader_id IN (SELECT id FROM doomed)"))
-    connection.execute(text("DELETE FROM requests WHERE id IN (SELECT id FROM doomed)"))
-    _drop_unused_answers(connection)
+    ),
+    "answers",
+)
+# One by one: with a subquery, SQLite scans everything that the endpoint has in the cache.
+_forget: Final = Compiled(
+    delete(cache).where(
+        cache.c.cache_scope == bindparam("scope"),
+        cache.c.fingerprint == bindparam("fingerprint"),
+        cache.c.response_id == bindparam("answer"),
+    ),
+    "scope",
+    "fingerprint",
+    "answer",
+)
+_delete_answers: Final = Compiled(delete(responses).where(responses.c.id.in_(id_list("answers"))), "answers")
+_delete_bodies: Final = Compiled(delete(bodies).where(bodies.c.request_id.in_(_doomed)), "ids")
+_delete_former: Final = Compiled(delete(former_bodies).where(former_bodies.c.request_id.in_(_doomed)), "ids")
+_delete_attempts: Final = Compiled(delete(attempts).where(attempts.c.request_id.in_(_doomed)), "ids")
+_delete_ends: Final = Compiled(delete(unshared_ends).where(unshared_ends.c.leader_id.in_(_doomed)), "ids")
+_delete_requests: Final = Compiled(delete(requests).where(requests.c.id.in_(_doomed)), "ids")
 
 
-def _note_answers(connection: Connection) -> None:
-    """Collect the answers of the requests to be removed, each with its key in the cache."""
-    connection.execute(
-        text(
-            "CREATE TEMP TABLE IF NOT EXISTS freed (id INTEGER PRIMARY KEY, cache_scope INTEGER, fingerprint BLOB)"
-        )
-    )
-    connection.execute(text("DELETE FROM freed"))
-    connection.execute(
-        text(
-            "INSERT OR IGNORE INTO freed"
-            " SELECT responses.id, coalesce(endpoints.cache_scope, endpoints.id), requests.fingerprint"
-            " FROM doomed JOIN requests ON requests.id = doomed.id JOIN responses"
-            " ON responses.id = requests.response_id JOIN endpoints ON endpoints.id = responses.endpoint_id"
-        )
-    )
+def remove_requests(connection: Connection, job_id: JobId, found: Iterable[int]) -> None:
+    """Remove these requests of a job, their bodies, their attempts, and the answers that no other request uses."""
+    ids = as_json_array(found)
+    answers = _answers_of.rows(connection, ids)
+    _note_origin.run(connection, job_id, ids)
+    for statement in (_delete_former, _delete_attempts, _delete_ends):
+        statement.run(connection, ids)
+    remove_unsent(connection, ids)
+    _drop_unused(connection, {(row.scope, row.fingerprint, row.id) for row in answers})
 
 
-def _drop_unused_answers(connection: Connection) -> None:
-    """Remove those of the answers that no request uses any more, also from the cache.
+def remove_unsent(connection: Connection, ids: str) -> None:
+    """Remove requests that were never sent, with their bodies. `ids`: a JSON list (`as_json_array`)."""
+    _delete_bodies.run(connection, ids)
+    _delete_requests.run(connection, ids)
+
+
+def _drop_unused(connection: Connection, answers: set[tuple[int, bytes | None, int]]) -> None:
+    """Remove those of the answers that no request uses any more, also from the cache, by their keys there.
 
     Not only the deleted job's own answers: it may have been the last to share an answer of a job deleted before.
-    An answer is used by the request that was sent for it, and by those that share it, which an index knows.
     """
-    connection.execute(
-        text(
-            "DELETE FROM freed WHERE EXISTS (SELECT 1 FROM requests WHERE cached = 1 AND response_id = freed.id)"
-            " OR EXISTS (SELECT 1 FROM responses JOIN requests ON requests.id = responses.request_id"
-            " WHERE responses.id = freed.id AND requests.response_id = freed.id)"
-        )
-    )
-    gone = connection.execute(text("SELECT cache_scope, fingerprint, id FROM freed WHERE fingerprint IS NOT NULL"))
-    keys = [tuple(row) for row in gone]
-    if keys:
-        # One by one: with a subquery, SQLite scans everything that the endpoint has in the cache.
-        connection.exec_driver_sql(
-            "DELETE FROM cache WHERE cache_scope = ? AND fingerprint = ? AND response_id = ?", keys
-        )
-    connection.execute(text("DELETE FROM responses WHERE id IN (SELECT id FROM freed)"))
+    used = set(_still_used.column(connection, as_json_array({id_ for _, _, id_ in answers})))
+    gone = {key for key in answers if key[2] not in used}
+    _forget.many(connection, (key for key in gone if key[1] is not None))
+    _delete_answers.run(connection, as_json_array({id_ for _, _, id_ in gone}))

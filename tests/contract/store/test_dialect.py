@@ -6,9 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, bindparam
+from sqlalchemy import Column, Integer, MetaData, Table, bindparam, create_mock_engine
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.schema import CreateIndex
 
 import batcher.store
 from batcher.store.compiled import Compiled
@@ -21,7 +22,7 @@ from batcher.store.dialect import (
     insert_new,
     insert_or_update,
 )
-from batcher.store.schema import requests, responses
+from batcher.store.schema import metadata, requests, responses
 
 #: A second engine, as far as it is spelled here: enough to see that nothing is left that only SQLite knows.
 SECOND: Any = SimpleNamespace(dialect=postgresql.dialect(paramstyle="format"))
@@ -80,6 +81,25 @@ def test_an_insert_says_what_becomes_of_a_row_that_is_there():
         )
         assert (new, keyed) == (" DO NOTHING", " (id) DO NOTHING")
         assert changed == " (id) DO UPDATE SET n = excluded.n"
+
+
+def indexes_of(engine: str) -> list[str]:
+    """The statements that make the indexes of the schema in an engine's words."""
+    made: list[str] = []
+
+    def keep(statement: Any, *_: object, **__: object) -> None:
+        if isinstance(statement, CreateIndex):
+            made.append(str(statement.compile(dialect=mock.dialect)))
+
+    mock = create_mock_engine(f"{engine}://", keep)
+    metadata.create_all(mock, checkfirst=False)
+    return sorted(made)
+
+
+def test_a_second_engine_has_the_same_partial_indexes():
+    second = indexes_of("postgresql")
+    assert second == indexes_of("sqlite")
+    assert sum(" WHERE " in statement for statement in second) == 10
 
 
 @pytest.mark.parametrize("table", [requests, responses], ids=lambda table: table.name)
