@@ -12,7 +12,7 @@ from batcher.store.dead_letters import edits, listing, summary
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
-from batcher.store.queue import cache_hits, claim, records, runners, settle, single_flight
+from batcher.store.queue import cache_hits, claim, records, runners, settle, shared_ends, single_flight
 from batcher.store.reports import job_counts, results
 from batcher.store.sqlite.database import Database
 from tests.support.stores import START, Row, completed, dead_lettered, holder_of, submit_rows, table
@@ -45,6 +45,11 @@ def test_waiting_rows_are_found_by_a_partial_index_in_its_own_order(database, st
     steps = plan_of(database, statement).splitlines()
     assert [step for step in steps if "SCAN" in step or " requests " in step] == [expected]
     assert "USE TEMP B-TREE FOR ORDER BY" not in steps
+
+
+def test_leaders_whose_followers_wait_are_found_without_a_walk_over_all_requests(database):
+    steps = plan_of(database, shared_ends._next_leaders).splitlines()
+    assert steps == ["SCAN unshared_ends", "SEARCH requests USING INTEGER PRIMARY KEY (rowid=?)"]
 
 
 def test_what_is_claimed_next_comes_from_an_index_for_each_arm_in_their_own_order(database):
