@@ -38,7 +38,7 @@ from batcher.services.jobs.options import EndpointNaming, SubmitOptions
 from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.services.results.places import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
-from batcher.services.runs.status import JobStatus, PausedStatus, job_status
+from batcher.services.monitor.status import JobStatus, PausedStatus, job_status
 from batcher.services.store.open_store import open_or_create
 from batcher.store.jobs import jobs
 

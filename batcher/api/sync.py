@@ -17,7 +17,7 @@ from batcher.domain.errors import Paused
 from batcher.domain.ids import JobId
 from batcher.domain.settings import Limits
 from batcher.services.results import export, places
-from batcher.services.runs.status import job_status
+from batcher.services.monitor.status import job_status
 from batcher.store.jobs import jobs
 
 

@@ -1,5 +1,7 @@
 """A job as the store keeps it, and as people see it."""
 
+from collections.abc import Mapping, Sequence
+
 from msgspec import Struct
 
 from batcher.domain.ids import EndpointId, JobId
@@ -85,6 +87,24 @@ def key_ref(endpoint_id: EndpointId, key_name: str) -> str:
     return f"{endpoint_id}:{key_name}"
 
 
+class RunnerSnapshot(Struct, frozen=True, kw_only=True):
+    """What a runner has in hand at one instant. It is the same from the process itself and from the store.
+
+    Its lanes are shown by themselves (`LaneView`): there may be thousands.
+    """
+
+    jobs: Sequence[JobId]
+    in_flight: int
+    #: Requests of a job settled per second, recently.
+    rates: Mapping[JobId, float]
+    #: Requests of a job in flight; a job that has none is left out.
+    sending: Mapping[JobId, int] = {}
+    #: Base URLs to which sending has stopped in an outage.
+    outages: Sequence[str] = ()
+    #: Marks of the credentials that are sent, by job: a process that has others compares them.
+    keys: Mapping[JobId, str] = {}
+
+
 class Runner(Struct, frozen=True, kw_only=True):
     """The process that runs the store's jobs, as of its last heartbeat."""
 
@@ -92,8 +112,8 @@ class Runner(Struct, frozen=True, kw_only=True):
     pid: int | None
     started_at: int
     heartbeat_at: int
-    #: What it is doing now, as `worker.snapshot` encodes it.
-    snapshot: str | None
+    #: What it had in hand then; None before the first, and if another version wrote it in another form.
+    snapshot: RunnerSnapshot | None
 
 
 class Orders(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply, TransportFault
 from batcher.domain.feedback import Feedback, Finished
 from batcher.domain.ids import JobId, LaneId, RouteId
-from batcher.domain.jobs import Job, Orders
+from batcher.domain.jobs import Job, Orders, RunnerSnapshot
 from batcher.domain.lanes import Charge, LaneKey, LaneMemory, LaneView, StoredLane, TokenLimit
 from batcher.domain.outcomes import Failure, PauseCause, Success
 from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand, RouteHistory
@@ -79,8 +79,8 @@ class Queue(Protocol):
         """
         ...
 
-    async def beat(self, snapshot: str, views: Mapping[LaneId, str]) -> Orders:
-        """Record that this holder is alive, what it is doing, and the lanes that changed.
+    async def beat(self, snapshot: RunnerSnapshot, views: Mapping[LaneId, LaneView]) -> Orders:
+        """Record that this holder is alive, what it has in hand, and the lanes that changed.
 
         Returns which jobs are requested.
         """

@@ -1,19 +1,20 @@
 """Once a second: records that the runner is alive and what it is doing, and reads which jobs are requested."""
 
 import asyncio
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 
 from msgspec.structs import replace
 
 from batcher.domain.ids import JobId, LaneId
+from batcher.domain.lanes import LaneView
 from batcher.policy.retry.circuit_breaker import paused
 from batcher.ports import Budget, Queue
 from batcher.worker.active_jobs import ActiveJobs
 from batcher.worker.aio import all_of
 from batcher.worker.pausing.pauses import Pauses, silent, unreachable
 from batcher.worker.run_state import JobRun, Lane, State
-from batcher.worker.snapshot import LaneSnapshot, Snapshot, encode, encode_lane, is_same, lane_snapshot
+from batcher.worker.snapshot import is_same, snapshot_of
 
 _BEAT_SECONDS = 1.0
 #: Lanes at rest: how many are looked at with each beat at least, and in how many beats all of them are.
@@ -45,7 +46,7 @@ class Heartbeat:
         self._turn = asyncio.Lock()
         self._follows = True
         #: What was last written of each lane, and where the next round of them begins.
-        self._seen: dict[LaneId, LaneSnapshot] = {}
+        self._seen: dict[LaneId, LaneView] = {}
         self._next_lane = 0
         self._others_wrote = 0
 
@@ -66,7 +67,7 @@ class Heartbeat:
         async with self._turn:
             looked_at = self._lanes_to_look_at()
             await self._save(looked_at)
-            orders = await self._queue.beat(encode(self._snapshot()), self._changed_views(looked_at))
+            orders = await self._queue.beat(snapshot_of(self._state, self._keys), self._changed_views(looked_at))
             if self._follows and orders.hand_over:
                 self._hand_over()
             elif self._follows:
@@ -86,13 +87,13 @@ class Heartbeat:
         in_turn = {lane.key for lane in (lanes + lanes)[start : start + min(count, len(lanes))]}
         return [lane for lane in lanes if lane.touched or lane.in_flight or lane.key in in_turn]
 
-    def _changed_views(self, lanes: Iterable[Lane]) -> dict[LaneId, str]:
+    def _changed_views(self, lanes: Iterable[Lane]) -> dict[LaneId, LaneView]:
         changed = {}
         for lane in lanes:
-            seen = lane_snapshot(self._budget.view(lane.key))
+            seen = self._budget.view(lane.key)
             if not is_same(self._seen.get(lane.stored.id), seen):
                 self._seen[lane.stored.id] = seen
-                changed[lane.stored.id] = encode_lane(seen)
+                changed[lane.stored.id] = seen
             lane.touched = False
         for lane_id in self._seen.keys() - {lane.stored.id for lane in self._state.lanes.values()}:
             del self._seen[lane_id]
@@ -112,17 +113,6 @@ class Heartbeat:
         """Stop adding and dropping jobs; returns when none is being added."""
         async with self._turn:
             self._follows = False
-
-    def _snapshot(self) -> Snapshot:
-        state = self._state
-        return Snapshot(
-            jobs=list(state.jobs),
-            in_flight=state.in_flight,
-            rates={job_id: rate for job_id, job in state.jobs.items() if (rate := job.pace.per_second())},
-            sending=Counter(claim.job_id for claim in state.sending.values()),
-            keys={job_id: self._keys[job_id] for job_id in state.jobs if job_id in self._keys},
-            outages=[each.base_url for each in state.endpoints.values() if each.breaker.is_open],
-        )
 
     async def _save(self, lanes: Iterable[Lane]) -> None:
         """Store what was learned of the lanes, all in one commit or a few.

@@ -17,7 +17,7 @@ from batcher.policy.input.body_edit import read_unset
 from batcher.services.dead_letters import discard, retry
 from batcher.services.jobs.manage import cancel, delete, finish_cancelling
 from batcher.services.runs.run import RunEnd
-from batcher.services.runs.status import job_status
+from batcher.services.monitor.status import job_status
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.queue import settle

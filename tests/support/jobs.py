@@ -7,14 +7,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from batcher.domain.jobs import Job
+from batcher.domain.jobs import Job, RunnerSnapshot
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import Settlement
 from batcher.store.jobs import jobs
 from batcher.store.queue import runners
 from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.file_locks import RunnerLock
-from batcher.worker.snapshot import Snapshot, encode
 from tests.support.stores import START, Row, completed, dead_lettered, holder_of, job_now, open_store, submit_rows
 
 
@@ -83,14 +82,14 @@ def run_job(
 
 def claimed_by_a_runner(folder: Path, job: Job, *, claimed: int, sending: int) -> None:
     """A runner has so many of the job's rows in hand, and last told that so many of them are out."""
-    told = Snapshot(jobs=[job.id], in_flight=sending, rates={}, sending={job.id: sending})
+    told = RunnerSnapshot(jobs=[job.id], in_flight=sending, rates={}, sending={job.id: sending})
     with store_in(folder) as database:
         with database.write() as connection:
             jobs.want(connection, [job.id])
         holder = holder_of(database)
         holder.claim(job, most=claimed)
         with database.write() as connection:
-            runners.beat(connection, holder.id, now=START, snapshot=encode(told))
+            runners.beat(connection, holder.id, now=START, snapshot=told)
 
 
 @contextmanager

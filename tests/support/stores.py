@@ -13,7 +13,7 @@ from sqlalchemy import text
 from batcher.domain.events import RequestsSettled
 from batcher.domain.exchange import Reply
 from batcher.domain.ids import HolderId, LaneId
-from batcher.domain.jobs import Job
+from batcher.domain.jobs import Job, RunnerSnapshot
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import Usage
 from batcher.domain.requests import BadLine, Claim, ClaimResult, Line, ParsedLine, Route, RouteDemand
@@ -39,6 +39,8 @@ SECOND = 1_000_000
 BASE_URL = "http://127.0.0.1:8000/v1"
 LANE = LaneId(1)
 PLENTY = 1 << 30
+#: What a runner shows that has nothing to do.
+NOTHING_IN_HAND = RunnerSnapshot(jobs=[], in_flight=0, rates={}, outages=[])
 
 
 @dataclass

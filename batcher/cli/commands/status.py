@@ -11,7 +11,7 @@ from batcher.config import SIMULATED_BASE_URL
 from batcher.domain.states import ShownState
 
 if TYPE_CHECKING:
-    from batcher.services.runs.status import JobStatus, LaneStatus
+    from batcher.services.monitor.status import JobStatus, LaneStatus
 
 _EPILOG = """\b
 Examples:
@@ -33,7 +33,7 @@ def status(session: Session, *, named: str | None, as_json: bool) -> None:
     """
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
     from batcher.services.jobs import manage  # noqa: PLC0415
-    from batcher.services.runs.status import job_status, job_statuses  # noqa: PLC0415
+    from batcher.services.monitor.status import job_status, job_statuses  # noqa: PLC0415
 
     now = SystemClock().now()
     if named is not None:

@@ -33,7 +33,7 @@ def submit(session: Session, *, given: FileOptions, flags: Flags) -> None:
     """
     from batcher.cli.flows.submit import opened_file, store  # noqa: PLC0415
     from batcher.clock import SystemClock  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.services.runs.status import job_status  # noqa: PLC0415
+    from batcher.services.monitor.status import job_status  # noqa: PLC0415
     from batcher.services.store.open_store import open_or_create  # noqa: PLC0415
 
     clock = SystemClock()

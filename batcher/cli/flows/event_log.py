@@ -24,7 +24,7 @@ from batcher.domain.events import (
 from batcher.files.writing import append_to
 from batcher.policy.privacy.sanitize import one_line, sanitize_json
 from batcher.ports import Clock
-from batcher.services.runs.status import timestamp
+from batcher.services.monitor.status import timestamp
 
 _MAX_LINE_LENGTH = 400
 

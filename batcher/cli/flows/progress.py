@@ -31,7 +31,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneView
 from batcher.policy.privacy.sanitize import one_line
 from batcher.ports import Clock
-from batcher.services.runs.follow import Totals
+from batcher.services.monitor.totals import Totals
 from batcher.worker.worker import Worker
 
 #: Rates are averages over this many seconds.

@@ -13,7 +13,7 @@ from batcher.services.results import export
 from batcher.services.results.export import Exported
 from batcher.services.results.places import remembered_by
 from batcher.services.results.write import remembered_output
-from batcher.services.runs.status import job_status
+from batcher.services.monitor.status import job_status
 from batcher.store.jobs import jobs as stored_jobs
 
 

@@ -24,7 +24,7 @@ from batcher.ports import Store
 from batcher.processes import is_stopped
 from batcher.services.results import places
 from batcher.services.results.write import remembered_output
-from batcher.services.runs.follow import JobFollower, totals_of
+from batcher.services.monitor.totals import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.services.runs.succession import StaleKey
 

@@ -27,7 +27,7 @@ from batcher.ports import Clock, Store
 from batcher.services.jobs.repeats import random_repeats
 from batcher.services.results import odd_answers
 from batcher.services.results.export import Exported
-from batcher.services.runs.status import JobStatus, job_status
+from batcher.services.monitor.status import JobStatus, job_status
 
 
 def summarize(

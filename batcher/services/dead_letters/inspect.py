@@ -13,7 +13,7 @@ from batcher.policy.output.advice import Means, advice, advice_for_one
 from batcher.ports import Store
 from batcher.services.dead_letters.means import by_code_in, means_of
 from batcher.services.jobs.manage import find
-from batcher.services.runs.status import timestamp
+from batcher.services.monitor.status import timestamp
 from batcher.store.dead_letters import listing
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter

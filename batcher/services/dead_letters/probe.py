@@ -16,7 +16,7 @@ from batcher.services.dead_letters.inspect import ShownLetter
 from batcher.services.dead_letters.retry import Retried, RetryPlan, put_back
 from batcher.services.jobs.manage import live_runner
 from batcher.services.runs.run import Parts, RunControl, run_jobs
-from batcher.services.runs.status import JobStatus, job_status
+from batcher.services.monitor.status import JobStatus, job_status
 from batcher.store.dead_letters import filters
 from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs

@@ -28,7 +28,7 @@ from batcher.services.diagnostics.bundle_readme import readme
 from batcher.services.diagnostics.versions import versions
 from batcher.services.jobs.manage import find
 from batcher.services.results.places import check_files
-from batcher.services.runs.status import job_status, timestamp
+from batcher.services.monitor.status import job_status, timestamp
 from batcher.store.dead_letters import summary
 from batcher.store.dead_letters.summary import Group
 from batcher.store.jobs import jobs

@@ -10,7 +10,7 @@ from batcher.domain.ids import RequestId
 from batcher.policy.privacy.prompt_scrubber import Prompt, prompt_of, without_quotations
 from batcher.policy.privacy.request_shape import PUBLIC_WORDS
 from batcher.policy.privacy.sanitize import sanitize_json
-from batcher.services.runs.status import timestamp
+from batcher.services.monitor.status import timestamp
 from batcher.store.reports.support import JobAttempt, RequestWithBodies
 
 MOST_ATTEMPTS: Final = 2_000

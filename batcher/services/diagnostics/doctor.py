@@ -42,7 +42,7 @@ from batcher.services.diagnostics.doctor_report import (
     skipped,
 )
 from batcher.services.diagnostics.doctor_store import examine_store
-from batcher.services.runs.status import timestamp
+from batcher.services.monitor.status import timestamp
 
 #: Seconds for each of its requests, unless the user gives more.
 _PATIENCE = 60.0

@@ -12,7 +12,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.messages import Cause
 from batcher.domain.states import JobState
 from batcher.ports import Clock, Store
-from batcher.services.runs.status import in_flight
+from batcher.services.monitor import live_runner as monitored
 from batcher.services.store.open_store import NO_STORE_HINT, exists, open_existing
 from batcher.services.store.reclaim import reclaim
 from batcher.services.store.turns import let_others_write
@@ -108,7 +108,7 @@ def cancel(database: Store, job: Job, *, clock: Clock) -> Cancelled:
     with database.read() as connection:
         job = jobs.get(connection, job.id)
         claimed = job_counts.counts(connection, job).claimed
-    sending = in_flight(database, job.id, claimed)
+    sending = monitored.in_flight(monitored.live_runner(database), job.id, claimed)
     return Cancelled(
         job=job,
         was_over=was_over and not cancelled,

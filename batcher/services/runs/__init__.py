@@ -4,9 +4,6 @@ run                 runs jobs to their end, or hands them over to a live runner
 senders             makes the sender of each job
 succession          takes over from a runner that holds other credentials
 store_waits         waits for the store's lock without missing a signal
-follow              reports the progress of jobs that another process runs
-status              a job's status, as `status --json` shows it
-stored_lanes        a lane as the store remembers it, while no runner works on it
 descriptors         limits of open files
 interpreter_tuning  Python's switch interval and garbage collector, set for throughput
 """

@@ -11,13 +11,12 @@ from msgspec import Struct
 
 from batcher.domain.errors import BatcherError
 from batcher.domain.ids import JobId
-from batcher.domain.jobs import Job, Runner
+from batcher.domain.jobs import Job, Runner, RunnerSnapshot
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.ports import Store
+from batcher.services.monitor.live_runner import live_runner
 from batcher.store.jobs import jobs
-from batcher.store.queue import runners
-from batcher.worker.snapshot import Snapshot, decode
 
 #: Seconds within which a successor must have taken the lock; then the runner goes on itself.
 _SUCCESSOR_SECONDS = 10.0
@@ -72,15 +71,12 @@ class Succession:
 
     def consider(self) -> None:
         """Ask the live runner to hand over, if it sends other credentials for a job of this process."""
-        if self._is_decided or not self._is_run_elsewhere():
+        runner = None if self._is_decided else live_runner(self._database)
+        if runner is None or runner.snapshot is None:
             return
         with self._database.read() as connection:
-            runner = runners.latest_runner(connection)
-            snapshot = decode(runner.snapshot) if runner is not None and runner.snapshot else None
-            if runner is None or snapshot is None:
-                return
             known = [job for job in jobs.all_jobs(connection) if job.state is JobState.OPEN]
-        stale = self._stale(runner, snapshot, known)
+        stale = self._stale(runner, runner.snapshot, known)
         if stale is None:
             return
         self._is_decided = True
@@ -94,10 +90,7 @@ class Succession:
         """Ask no more: this process has handed over itself."""
         self._is_decided, self.asked = True, False
 
-    def _is_run_elsewhere(self) -> bool:
-        return self._database.coordination.live_runner() is not None
-
-    def _stale(self, runner: Runner, snapshot: Snapshot, known: Sequence[Job]) -> StaleKey | None:
+    def _stale(self, runner: Runner, snapshot: RunnerSnapshot, known: Sequence[Job]) -> StaleKey | None:
         own = [job for job in known if job.id in self._wanted and self._differs(job, runner, snapshot)]
         if not own:
             return None
@@ -107,12 +100,12 @@ class Succession:
             pid=runner.pid, jobs=own, variables=list(variables), lacking=self._lacking(others, snapshot, runner)
         )
 
-    def _differs(self, job: Job, runner: Runner, snapshot: Snapshot) -> bool:
+    def _differs(self, job: Job, runner: Runner, snapshot: RunnerSnapshot) -> bool:
         theirs, mine = snapshot.keys.get(job.id), mark_of(job.settings, self._key_mark, runner.id)
         return theirs is not None and mine not in {"", theirs}
 
     def _lacking(
-        self, others: Sequence[Job], snapshot: Snapshot, runner: Runner
+        self, others: Sequence[Job], snapshot: RunnerSnapshot, runner: Runner
     ) -> tuple[Job, BatcherError] | None:
         for job in others:
             try:

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Clock, Store
-from batcher.services.runs.status import timestamp
+from batcher.services.monitor.status import timestamp
 from batcher.services.store.reclaim import reclaim
 from batcher.store.reports import cache
 

@@ -7,8 +7,8 @@ from sqlalchemy import Connection
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId, JobId, LaneId, RouteId
-from batcher.domain.jobs import Job, Orders
-from batcher.domain.lanes import LaneKey, StoredLane
+from batcher.domain.jobs import Job, Orders, RunnerSnapshot
+from batcher.domain.lanes import LaneKey, LaneView, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settings import JobSettings
@@ -85,7 +85,7 @@ class SqlQueue:
         """See `ports.Queue`."""
         return await self._write(shared_ends.share_some)
 
-    async def beat(self, snapshot: str, views: Mapping[LaneId, str]) -> Orders:
+    async def beat(self, snapshot: RunnerSnapshot, views: Mapping[LaneId, LaneView]) -> Orders:
         """See `ports.Queue`."""
         now = self._clock.now()
         return await self._write(

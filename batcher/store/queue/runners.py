@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
 from sqlalchemy import literal as bound_value
 
 from batcher.domain.ids import EndpointId, HolderId, JobId, LaneId
-from batcher.domain.jobs import Orders, Runner
+from batcher.domain.jobs import Orders, Runner, RunnerSnapshot
+from batcher.domain.lanes import LaneView
 from batcher.domain.requests import SentClaims
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
 from batcher.store.compiled import Compiled
@@ -18,6 +20,7 @@ from batcher.store.queue import single_flight
 from batcher.store.schema import IN_PLACE, SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
 from batcher.store.schema import lane_views as views_of_lanes
 
+T = TypeVar("T")
 #: Losses after which a request is dead-lettered as `worker_lost`: three beside others, then two alone.
 WORKER_LOST_AFTER = SUSPECT_AFTER + 2
 
@@ -52,12 +55,13 @@ def beat(
     holder: HolderId,
     *,
     now: int,
-    snapshot: str,
-    views: Mapping[LaneId, str] = MappingProxyType({}),
+    snapshot: RunnerSnapshot,
+    views: Mapping[LaneId, LaneView] = MappingProxyType({}),
 ) -> Orders:
-    """Record that the holder is alive, what it is doing, and the lanes that changed; return what people want."""
-    connection.execute(update(holders).where(holders.c.id == holder).values(heartbeat_at=now, snapshot=snapshot))
-    _save_view.many(connection, ((lane_id, holder, view) for lane_id, view in views.items()))
+    """Record that the holder is alive, what it has in hand, and the lanes that changed; return what people want."""
+    values = {"heartbeat_at": now, "snapshot": _encode(snapshot)}
+    connection.execute(update(holders).where(holders.c.id == holder).values(values))
+    _save_view.many(connection, ((lane_id, holder, _encode(view)) for lane_id, view in views.items()))
     query = (
         select(jobs.c.id, jobs.c.settings_version, jobs.c.wanted)
         .where(jobs.c.wanted != 0, jobs.c.state == JobState.OPEN.value)
@@ -71,8 +75,8 @@ def beat(
     )
 
 
-def lane_views(connection: Connection, endpoint_id: EndpointId, key_name: str) -> dict[str, str]:
-    """Return how the latest runner sees the lanes of a key at an endpoint, by model (see `worker.snapshot`)."""
+def lane_views(connection: Connection, endpoint_id: EndpointId, key_name: str) -> dict[str, LaneView]:
+    """Return how the latest runner sees the lanes of a key at an endpoint, by model."""
     latest = select(func.max(holders.c.id)).where(holders.c.kind == "runner").scalar_subquery()
     query = (
         select(lanes.c.model, views_of_lanes.c.view)
@@ -80,7 +84,20 @@ def lane_views(connection: Connection, endpoint_id: EndpointId, key_name: str) -
         .where(lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name)
         .where(views_of_lanes.c.holder_id == latest)
     )
-    return {row.model: row.view for row in connection.execute(query)}
+    seen = ((row.model, _decode(row.view, LaneView)) for row in connection.execute(query))
+    return {model: view for model, view in seen if view is not None}
+
+
+def _encode(value: RunnerSnapshot | LaneView) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decode(text: str, kind: type[T]) -> T | None:
+    """Return what another process wrote; None if it is of another version and in another form."""
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.MsgspecError:
+        return None
 
 
 def end(connection: Connection, holder: HolderId, *, now: int) -> None:
@@ -97,7 +114,9 @@ def latest_runner(connection: Connection) -> Runner | None:
         .limit(1)
     )
     row = connection.execute(query).mappings().first()
-    return None if row is None else Runner(**row)
+    if row is None:
+        return None
+    return Runner(**{**row, "snapshot": _decode(row["snapshot"] or "", RunnerSnapshot)})
 
 
 def rescue(connection: Connection, *, now: int, sent: SentClaims | None = None) -> int:

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from batcher.budget.lanes import LaneBudgets
-from batcher.domain.jobs import Job
+from batcher.domain.jobs import Job, RunnerSnapshot
 from batcher.domain.lanes import LaneKey
 from batcher.services.runs.run import RunControl
 from batcher.simulate import SimulatedProvider
+from batcher.store.queue import runners
 from batcher.store.queue.adapter import SqlQueue
-from batcher.worker.snapshot import decode
 from batcher.worker.worker import End
 from tests.support.providers import FakeProvider, chat, chats
 from tests.support.stores import table
@@ -63,9 +63,11 @@ async def test_the_runner_tells_how_many_requests_of_each_job_are_out(rig: Rig):
     two = rig.submit([chat(f"b{n}", simulate=hanging) for n in range(2)], name="two")
     running = asyncio.create_task(rig.worker(concurrency=8).run([one.id, two.id]))
     await asyncio.sleep(3.0)
-    told = decode(table(rig.database, "holders")[-1]["snapshot"])
-    assert told is not None
-    assert dict(told.sending) == {one.id: 3, two.id: 2}
+    with rig.database.read() as connection:
+        runner = runners.latest_runner(connection)
+    assert runner is not None
+    assert runner.snapshot is not None
+    assert dict(runner.snapshot.sending) == {one.id: 3, two.id: 2}
     await running
 
 
@@ -78,7 +80,7 @@ async def test_a_beat_writes_only_the_lanes_that_have_changed(rig: Rig, monkeypa
     beats: list[int] = []
     beat = SqlQueue.beat
 
-    async def counted(queue: SqlQueue, snapshot: str, views: Any) -> Any:
+    async def counted(queue: SqlQueue, snapshot: RunnerSnapshot, views: Any) -> Any:
         beats.append(len(views))
         return await beat(queue, snapshot, views)
 
@@ -172,7 +174,7 @@ async def test_a_beat_on_a_slow_disk_does_not_take_longer_the_more_lanes_are_at_
     beats: list[float] = []
     beat = SqlQueue.beat
 
-    async def noted(queue: SqlQueue, snapshot: str, views: Any) -> Any:
+    async def noted(queue: SqlQueue, snapshot: RunnerSnapshot, views: Any) -> Any:
         beats.append(now())
         return await beat(queue, snapshot, views)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from batcher.domain.events import Event, RequestsSettled
 from batcher.domain.exchange import Reply
 from batcher.domain.ids import JobId, LaneId, RouteId
-from batcher.domain.jobs import Job, Orders
-from batcher.domain.lanes import LaneKey, LaneMemory, StoredLane
+from batcher.domain.jobs import Job, Orders, RunnerSnapshot
+from batcher.domain.lanes import LaneKey, LaneMemory, LaneView, StoredLane
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand, RouteHistory
 from batcher.domain.settlements import Settlement
@@ -77,7 +77,7 @@ class MemoryQueue:
     async def share_ends(self) -> tuple[Sequence[RequestsSettled], bool]:
         return [], False
 
-    async def beat(self, snapshot: str, views: Mapping[LaneId, str]) -> Orders:
+    async def beat(self, snapshot: RunnerSnapshot, views: Mapping[LaneId, LaneView]) -> Orders:
         """See `ports.Queue`."""
         return Orders(jobs={} if self._is_over else {self._job.id: self._job.settings_version})
 

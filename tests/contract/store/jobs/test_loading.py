@@ -17,6 +17,7 @@ from batcher.store.sqlite.database import Database
 from batcher.store.sqlite.writer_thread import StoreThread
 from tests.support.stores import (
     BASE_URL,
+    NOTHING_IN_HAND,
     START,
     Row,
     add_rows,
@@ -205,7 +206,7 @@ def test_a_job_that_is_being_loaded_is_invisible(database, holder):
     add_rows(database, job_id, rows_named("a"))
     with database.write() as connection:
         jobs.want(connection, [job_id])
-        assert runners.beat(connection, holder.id, now=START, snapshot="").jobs == {}
+        assert runners.beat(connection, holder.id, now=START, snapshot=NOTHING_IN_HAND).jobs == {}
     digest = table(database, "jobs")[0]["source_digest"]
     with database.read() as connection:
         assert jobs.all_jobs(connection) == []

@@ -10,10 +10,11 @@ from batcher.domain.messages import Cause
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import ChargeRule, JobState, PauseReason, PauseScope
 from batcher.store.jobs import jobs
-from batcher.store.queue import pauses
+from batcher.store.queue import pauses, runners
 from tests.support.messages import words
 from tests.support.stores import (
     LANE,
+    NOTHING_IN_HAND,
     SECOND,
     START,
     Row,
@@ -53,13 +54,15 @@ async def test_a_heartbeat_returns_the_jobs_that_people_want(database, queue, cl
     two = submit_rows(database, rows_named("b"), name="two")
     begin_job(database, name="loading")
     clock.at = START + SECOND
-    assert (await queue.beat("{}", {})).jobs == {one.id: 1, two.id: 1}
-    holder = table(database, "holders")[0]
-    assert (holder["heartbeat_at"], holder["snapshot"]) == (START + SECOND, "{}")
+    assert (await queue.beat(NOTHING_IN_HAND, {})).jobs == {one.id: 1, two.id: 1}
+    with database.read() as connection:
+        runner = runners.latest_runner(connection)
+    assert runner is not None
+    assert (runner.heartbeat_at, runner.snapshot) == (START + SECOND, NOTHING_IN_HAND)
     cancel(database, one)
     with database.write() as connection:
         jobs.remember(connection, two.id, settings=two.settings)
-    assert (await queue.beat("{}", {})).jobs == {two.id: 2}
+    assert (await queue.beat(NOTHING_IN_HAND, {})).jobs == {two.id: 2}
 
 
 async def test_a_job_is_finished_only_when_nothing_of_it_is_left(database, ask, queue):

@@ -11,7 +11,7 @@ from batcher.domain.lanes import KnownLimits, LaneKey, LaneMemory
 from batcher.domain.messages import Cause
 from batcher.domain.outcomes import PauseCause
 from batcher.domain.states import PauseReason, PauseScope
-from batcher.services.runs.status import timestamp
+from batcher.services.monitor.status import timestamp
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
 from tests.support.commands import batcher, job_file, line

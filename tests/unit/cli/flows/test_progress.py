@@ -9,7 +9,7 @@ from batcher.domain.events import LaneCooling
 from batcher.domain.ids import EndpointId
 from batcher.domain.lanes import LaneKey, LaneView
 from batcher.domain.states import LimitSource
-from batcher.services.runs.follow import Totals
+from batcher.services.monitor.totals import Totals
 
 NOW = 1_000_000_000
 

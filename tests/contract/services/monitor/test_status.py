@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 
 from batcher.domain.lanes import LaneKey
-from batcher.services.runs.status import job_status, timestamp
+from batcher.services.monitor.status import job_status, timestamp
 from batcher.store.queue import lanes
 from batcher.store.sqlite.database import Database
 from tests.support.stores import START, rows_named, submit_rows

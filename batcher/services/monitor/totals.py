@@ -1,4 +1,4 @@
-"""Follow jobs that another process runs, by reading their counts from the store."""
+"""The counts of several jobs, and how they grow while another process runs the jobs."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from msgspec import Struct
 from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId
 from batcher.ports import Store
-from batcher.services.runs.status import in_flight
+from batcher.services.monitor.live_runner import in_flight, live_runner
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 
@@ -48,6 +48,7 @@ class JobFollower:
 
 def totals_of(database: Store, job_ids: Sequence[JobId]) -> Totals:
     """Return the totals of the jobs now."""
+    runner = live_runner(database)
     with database.read() as connection:
         counts = [job_counts.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
     return Totals(
@@ -57,6 +58,6 @@ def totals_of(database: Store, job_ids: Sequence[JobId]) -> Totals:
         attempts=sum(each.attempts for each in counts),
         tokens=sum(each.input_tokens + each.output_tokens for each in counts),
         in_flight=sum(
-            in_flight(database, job_id, each.claimed) for job_id, each in zip(job_ids, counts, strict=True)
+            in_flight(runner, job_id, each.claimed) for job_id, each in zip(job_ids, counts, strict=True)
         ),
     )

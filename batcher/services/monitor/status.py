@@ -1,4 +1,4 @@
-"""A job's status: the JSON of docs/json.md, from the store and the live runner's last snapshot."""
+"""A job's status: the JSON of docs/json.md, from the store and what the live runner had in hand last."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -7,20 +7,20 @@ from typing import Any, TypedDict
 from msgspec import Struct
 from msgspec.structs import replace
 
-from batcher.domain.ids import EndpointId, JobId, RouteId
+from batcher.domain.ids import EndpointId, RouteId
 from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
-from batcher.domain.lanes import StoredLane
+from batcher.domain.lanes import LaneView, StoredLane
 from batcher.domain.messages import Words
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Store
 from batcher.services.results.places import errors_beside
-from batcher.services.runs.stored_lanes import resting
+from batcher.services.monitor.live_runner import in_flight, live_runner
+from batcher.services.monitor.stored_lanes import resting
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
 from batcher.store.reports import job_counts
-from batcher.worker.snapshot import Snapshot, decode, decode_lane
 
 
 class PausedStatus(TypedDict):
@@ -91,13 +91,6 @@ class JobStatus(Struct, frozen=True, kw_only=True):
     eta_seconds: float | None
 
 
-class _Live(Struct, frozen=True, kw_only=True):
-    """The live runner and its last snapshot; both None if no runner lives."""
-
-    runner: Runner | None
-    snapshot: Snapshot | None
-
-
 def timestamp(us: int | None) -> str | None:
     """Return UTC microseconds as RFC 3339 UTC."""
     if us is None:
@@ -114,7 +107,7 @@ class _LanesOfKeys:
 
     def __init__(self) -> None:
         self._stored: dict[tuple[EndpointId, str], dict[str, StoredLane]] = {}
-        self._seen: dict[tuple[EndpointId, str], dict[str, str]] = {}
+        self._seen: dict[tuple[EndpointId, str], dict[str, LaneView]] = {}
 
     def stored(self, connection: Any, job: Job) -> dict[str, StoredLane]:  # noqa: ANN401 - of the store
         """Return what the store remembers of them, by model."""
@@ -123,7 +116,7 @@ class _LanesOfKeys:
             self._stored[key] = {lane.key.model: lane for lane in lanes.of_endpoint(connection, *key)}
         return self._stored[key]
 
-    def seen(self, connection: Any, job: Job) -> dict[str, str]:  # noqa: ANN401 - of the store
+    def seen(self, connection: Any, job: Job) -> dict[str, LaneView]:  # noqa: ANN401 - of the store
         """Return how the latest runner sees them, by model."""
         key = (job.endpoint_id, job.key_name)
         if key not in self._seen:
@@ -136,14 +129,14 @@ def job_status(database: Store, job: Job, *, now: int, runner_lives: bool | None
 
     `runner_lives`: whether a runner lives, if the caller knows; None tests the runner's lock.
     """
-    live = _live(database, runner_lives=runner_lives)
+    runner = live_runner(database, is_live=runner_lives)
     with database.read() as connection:
-        return _job_status(connection, job, live, _LanesOfKeys(), now=now)
+        return _job_status(connection, job, runner, _LanesOfKeys(), now=now)
 
 
 def job_statuses(database: Store, of: Sequence[Job], *, now: int) -> list[JobStatus]:
     """Return the status of each of the jobs; what they share is read once."""
-    live, known = _live(database, runner_lives=None), _LanesOfKeys()
+    runner, known = live_runner(database), _LanesOfKeys()
     found: list[JobStatus] = []
     while len(found) < len(of):
         rows = 0
@@ -151,22 +144,29 @@ def job_statuses(database: Store, of: Sequence[Job], *, now: int) -> list[JobSta
             # Small jobs share a connection, and a large one has its own: no snapshot is kept for long.
             while len(found) < len(of) and rows <= _ROWS_AT_ONCE:
                 job = of[len(found)]
-                found.append(_job_status(connection, job, live, known, now=now))
+                found.append(_job_status(connection, job, runner, known, now=now))
                 rows += job.total
     return found
 
 
-def _job_status(connection: Any, job: Job, live: _Live, known: _LanesOfKeys, *, now: int) -> JobStatus:  # noqa: ANN401 - of the store
+def _job_status(
+    connection: Any,  # noqa: ANN401 - of the store
+    job: Job,
+    runner: Runner | None,
+    known: _LanesOfKeys,
+    *,
+    now: int,
+) -> JobStatus:
     job = jobs.get(connection, job.id)
     counts = job_counts.counts(connection, job)
     models = sorted({route.model for route in jobs.routes_of(connection, job)})
     in_force = pauses.in_force(connection)
     left = job_counts.unfinished_routes(connection, job) if counts.unfinished and in_force else []
     stored = known.stored(connection, job)
-    seen = known.seen(connection, job) if live.runner is not None else {}
+    seen = known.seen(connection, job) if runner is not None else {}
     paused = [(model, _pause_of(job, stored.get(model), in_force, route_id)) for route_id, model in left]
     pause = _pause_of_all([each for _, each in paused])
-    state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(live, job))
+    state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(runner, job))
     return JobStatus(
         job=job.id,
         name=job.name,
@@ -177,7 +177,7 @@ def _job_status(connection: Any, job: Job, live: _Live, known: _LanesOfKeys, *, 
         counts=_counts_json(counts),
         cached=counts.cached,
         attempts=counts.attempts,
-        in_flight=_in_flight(live, job.id, counts.claimed),
+        in_flight=in_flight(runner, job.id, counts.claimed),
         rate_limited=counts.rate_limited,
         truncated=counts.truncated,
         empty=counts.empty,
@@ -192,12 +192,12 @@ def _job_status(connection: Any, job: Job, live: _Live, known: _LanesOfKeys, *, 
         source=job.source_name,
         output=job.output_path,
         errors=_errors_file(job, counts),
-        runner_pid=live.runner.pid if live.runner and _is_run_by(live, job) else None,
+        runner_pid=runner.pid if runner and _is_run_by(runner, job) else None,
         created_at=timestamp(job.created_at) or "",
         started_at=timestamp(job.started_at),
         finished_at=None if job.state is JobState.OPEN else timestamp(job.finished_at),
         elapsed_seconds=round(job.active_us / 1e6, 3),
-        eta_seconds=_eta(job, counts, live),
+        eta_seconds=_eta(job, counts, runner),
     )
 
 
@@ -206,34 +206,14 @@ def _token_totals(counts: Counts) -> TokenTotals:
     return TokenTotals(input=sent, output=received, total=sent + received)
 
 
-def _live(database: Store, *, runner_lives: bool | None) -> _Live:
-    if runner_lives is None:
-        runner_lives = database.coordination.live_runner() is not None
-    if not runner_lives:
-        return _Live(runner=None, snapshot=None)
-    with database.read() as connection:
-        runner = runners.latest_runner(connection)
-    return _Live(runner=runner, snapshot=decode(runner.snapshot) if runner and runner.snapshot else None)
-
-
-def in_flight(database: Store, job_id: JobId, claimed: int) -> int:
-    """Return how many of the job's claimed requests are in flight, by the live runner's last snapshot."""
-    return _in_flight(_live(database, runner_lives=None), job_id, claimed)
-
-
-def _in_flight(live: _Live, job_id: JobId, claimed: int) -> int:
-    # The snapshot is up to a second old; rows that were settled since are no longer in flight.
-    return 0 if live.snapshot is None else min(claimed, live.snapshot.sending.get(job_id, 0))
-
-
 def _errors_file(job: Job, counts: Counts) -> str | None:
     failed = counts.dead_lettered or counts.rejected or (counts.cancelled and job.state is JobState.CANCELLED)
     is_over = job.state is not JobState.OPEN
     return errors_beside(job.output_path) if failed and is_over and job.output_path is not None else None
 
 
-def _is_run_by(live: _Live, job: Job) -> bool:
-    return live.runner is not None and job.wanted
+def _is_run_by(runner: Runner | None, job: Job) -> bool:
+    return runner is not None and job.wanted
 
 
 def shown_state(job: Job, counts: Counts, *, paused: bool, live: bool) -> ShownState:
@@ -298,10 +278,9 @@ def _counts_json(counts: Counts) -> dict[str, int]:
 
 
 def _lane_status(
-    job: Job, model: str, seen: str | None, stored: StoredLane | None, pause: Pause | None, *, now: int
+    job: Job, model: str, working: LaneView | None, stored: StoredLane | None, pause: Pause | None, *, now: int
 ) -> LaneStatus:
-    """Return the lane from the live runner's snapshot, otherwise from the store."""
-    working = None if seen is None else decode_lane(seen)
+    """Return the lane as the live runner sees it, otherwise from the store."""
     if working is not None and (working.cooling_until or 0) <= now:
         # The runner writes a lane when something happens to it, not when a cool-down ends.
         working = replace(working, cooling_until=None)
@@ -320,8 +299,8 @@ def _lane_status(
     )
 
 
-def _eta(job: Job, counts: Counts, live: _Live) -> float | None:
-    if live.snapshot is None or not counts.unfinished:
+def _eta(job: Job, counts: Counts, runner: Runner | None) -> float | None:
+    if runner is None or runner.snapshot is None or not counts.unfinished:
         return None
-    rate = live.snapshot.rates.get(job.id)
+    rate = runner.snapshot.rates.get(job.id)
     return round(counts.unfinished / rate, 1) if rate else None

@@ -5,7 +5,7 @@ from batcher.domain.lanes import DayUse, HourUse, KnownLimits, LaneKey, LaneMemo
 from batcher.domain.settings import Limits
 from batcher.domain.states import LimitSource
 from batcher.policy.rate.daily_quota import HOUR_US
-from batcher.services.runs.stored_lanes import resting
+from batcher.services.monitor.stored_lanes import resting
 
 NOW = 1_000 * HOUR_US + 5
 SECOND = 1_000_000
