@@ -45,7 +45,10 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
-    """Construct the parts of a runner: the store's writer, HTTP by aiohttp, budgets by aiolimiter."""
+    """Construct the parts of a runner: the worker, its queue, the store's writer, HTTP by aiohttp, budgets by aiolimiter."""
+    from batcher.store.queue.adapter import SqlQueue  # noqa: PLC0415 - only where something runs
+    from batcher.worker.worker import Worker  # noqa: PLC0415
+
     clock = SystemClock()
     given = os.environ if environ is None else environ
 
@@ -56,6 +59,8 @@ def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
         answer_scope=lambda settings: answer_scope(settings, given),
         key_mark=lambda settings, salt: key_mark(settings, given, salt),
         clock=clock,
+        queue=SqlQueue,
+        runner=Worker,
         budget=lambda most: _budget(clock, most),
         writer=lambda store: store.start_writer(),
         sender=sender,

@@ -44,8 +44,8 @@ class Arrivals:
     def take(self) -> list[RequestId]:
         """Return the next rows, oldest first; [] if there are none."""
         page, self._waiting = self._waiting[:_PAGE], self._waiting[_PAGE:]
-        if page and self._control.worker is not None:
-            self._control.worker.wake()
+        if page:
+            self._control.wake()
         return page
 
     async def wait(self, seconds: float) -> None:

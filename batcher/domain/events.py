@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from batcher.domain.ids import JobId, RequestId
+from batcher.domain.ids import EndpointId, JobId, RequestId
 from batcher.domain.lanes import LaneKey
 from batcher.domain.outcomes import PauseCause
 
@@ -64,6 +64,8 @@ class SendingPaused(Struct, frozen=True, kw_only=True):
 class BreakerChanged(Struct, frozen=True, kw_only=True):
     """Sending to an endpoint stopped in an outage, or resumed."""
 
+    endpoint_id: EndpointId
+    #: Its base URL, as it may be shown.
     endpoint: str
     open: bool
     since: int

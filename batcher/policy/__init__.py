@@ -8,6 +8,7 @@ rate            token bucket, concurrency, the search for an unannounced rate, d
 output          result, error and job lines; what a person can do about a dead letter
 privacy         keys, control characters and prompt text kept out of logs, screens and bundles
 api_paths       the endpoints' paths, as `/v1/chat/completions`
+rate_meter      how fast something grows, and how long the rest takes, for people
 stated_maximum  the maximum output that a request's body states
 usage           the tokens, the tier and the cost that a reply states
 lenient_json    JSON as its usual readers read it

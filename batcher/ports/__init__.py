@@ -1,9 +1,13 @@
 """The interfaces between the parts: small Protocols, each method a contract.
 
 worker    what the worker depends on: queue, sender, budget, events
+runner    what the services need of a runner in this process: what it shows, and what makes it
 store     what the services need of a store: transactions, coordination of processes, upkeep
 """
 
+from batcher.ports.runner import OwnRunner as OwnRunner
+from batcher.ports.runner import QueueMaker as QueueMaker
+from batcher.ports.runner import RunnerMaker as RunnerMaker
 from batcher.ports.store import Coordination as Coordination
 from batcher.ports.store import RunnerRole as RunnerRole
 from batcher.ports.store import Store as Store

@@ -58,7 +58,7 @@ class Heartbeat:
             now = loop.time()
             await write_active(self._queue, self._state.jobs.values(), now)
             for job in self._state.jobs.values():
-                job.pace.tick(now)
+                job.pace.sample(now, job.settled)
             await self.once()
             self._watch_silence(loop.time())
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -13,6 +13,7 @@ from batcher.domain.jobs import Job
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.requests import Claim, Route
+from batcher.policy.rate_meter import RateMeter
 from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
 from batcher.policy.retry.refusals import RowRefusals
@@ -30,28 +31,8 @@ _FORGETS = 0.99
 #: How many lanes are looked at for each time that the busiest is asked for.
 _LANES_A_QUESTION = 8
 
-_PACE_MARKS = 30
 #: A wait that the provider named is a long one from this share of `--max-wait` on.
 _LONG_WAIT = 0.25
-
-
-class SettlementRate:
-    """Measures the settled requests per second, as an average over 30 seconds."""
-
-    def __init__(self) -> None:
-        self.settled = 0
-        self._marks: deque[tuple[float, int]] = deque(maxlen=_PACE_MARKS)
-
-    def tick(self, now: float) -> None:
-        """Record the current total; called about once a second."""
-        self._marks.append((now, self.settled))
-
-    def per_second(self) -> float:
-        """Return the rate; 0.0 while it is unknown."""
-        if len(self._marks) < 2:  # noqa: PLR2004 - two marks make a span
-            return 0.0
-        (start, before), (end, after) = self._marks[0], self._marks[-1]
-        return (after - before) / (end - start)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -205,7 +186,9 @@ class JobRun:
     held: int = 0
     #: A pause of this job alone.
     pause: PauseCause | None = None
-    pace: SettlementRate = field(default_factory=SettlementRate)
+    #: Requests that were settled in this run, and how fast.
+    settled: int = 0
+    pace: RateMeter = field(default_factory=RateMeter)
     #: Cancelled or no longer wanted: requests in flight finish, and nothing more is claimed.
     dropped: bool = False
     #: Monotonic seconds before which it is not checked for completion.
@@ -345,14 +328,13 @@ class State:
             if each.followers_left:
                 self.followers_left.set()
             if job is not None:
-                job.pace.settled += len(each.completed) + len(each.dead_lettered)
+                job.settled += len(each.completed) + len(each.dead_lettered)
 
     @property
     def is_over(self) -> bool:
         """Return whether none of the runner's own jobs can go on; those that were handed over do not count."""
         return all(job.is_paused for job_id, job in self.jobs.items() if job_id in self.own)
 
-    @property
-    def own_lanes(self) -> set[LaneKey]:
-        """The lanes of the runner's own jobs."""
-        return {lane.key for job_id, job in self.jobs.items() if job_id in self.own for lane in job.lanes}
+    def lane_keys(self, jobs: Collection[JobId]) -> set[LaneKey]:
+        """Return the lanes that these jobs use now."""
+        return {lane.key for job_id, job in self.jobs.items() if job_id in jobs for lane in job.lanes}

@@ -1,15 +1,14 @@
 """Starts the loops of a runner, and ends them when no job can go on or when it is asked to drain."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
 
-from msgspec import Struct
-
 from batcher.domain.events import DrainStarted
 from batcher.domain.ids import JobId
-from batcher.domain.lanes import LaneView
+from batcher.domain.jobs import RunnerSnapshot
+from batcher.domain.lanes import LaneKey, LaneView
 from batcher.domain.settlements import Release, Settlement
 from batcher.ports import Budget, Clock, Events, InFlightLog, OutputValidator, Queue
 from batcher.worker.active_jobs import ActiveJobs, Senders
@@ -25,6 +24,7 @@ from batcher.worker.oversized import OversizedRequests
 from batcher.worker.pausing.pauses import Pauses
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Lane, NoInFlightLog, State
+from batcher.worker.snapshot import snapshot_of
 
 #: Seconds in which requests of jobs that were handed over may finish, after the runner's own jobs have ended.
 _HANDOVER_SECONDS = 25.0
@@ -41,15 +41,11 @@ class End(StrEnum):
     DRAINED = "drained"
 
 
-class WorkerSettings(Struct, frozen=True, kw_only=True):
-    """What belongs to the process."""
-
-    #: Most requests in flight; None: adaptive.
-    concurrency: int | None = None
-
-
 class Worker:
-    """Runs the jobs of one queue as one holder, once."""
+    """Runs the jobs of one queue as one holder, once.
+
+    `concurrency` is the most requests in flight; None: adaptive.
+    """
 
     def __init__(
         self,
@@ -59,7 +55,7 @@ class Worker:
         clock: Clock,
         events: Events,
         senders: Senders,
-        settings: WorkerSettings,
+        concurrency: int | None,
         validator: OutputValidator,
         jitter: Callable[[], float],
         flights: InFlightLog | None = None,
@@ -74,7 +70,7 @@ class Worker:
         self._clock = clock
         self._events = events
         self._senders = senders
-        self._settings = settings
+        self._concurrency = concurrency
         self._validator = validator
         self._jitter = jitter
         self._over = asyncio.Event()
@@ -99,9 +95,18 @@ class Worker:
         self._drain.set()
         self._stop.set()
 
-    def views(self) -> list[LaneView]:
-        """Return the budget of every lane at work, as it is now."""
-        return [self._budget.view(key) for key in self.state.lanes]
+    def snapshot(self) -> RunnerSnapshot:
+        """See `ports.OwnRunner`."""
+        return snapshot_of(self.state, self._keys)
+
+    def lane_keys(self, jobs: Collection[JobId]) -> set[LaneKey]:
+        """See `ports.OwnRunner`."""
+        return self.state.lane_keys(jobs)
+
+    def lanes(self, jobs: Collection[JobId]) -> list[LaneView]:
+        """See `ports.OwnRunner`."""
+        used = self.state.lane_keys(jobs)
+        return [self._budget.view(key) for key in self.state.lanes if key in used]
 
     async def run(self, jobs: Sequence[JobId], *, probing: Sequence[JobId] = ()) -> End:
         """Work until none of these jobs can go on, or until drained. By then nothing is in hand any more.
@@ -211,8 +216,8 @@ class Worker:
 
     def _max_in_flight(self) -> int:
         """Return how many requests may be in flight: the concurrency, or twice the recent number."""
-        if self._settings.concurrency is not None:
-            return self._settings.concurrency
+        if self._concurrency is not None:
+            return self._concurrency
         return 2 * max(_LEAST_OUT, self.state.recent_in_flight())
 
     async def _until_drained(self) -> End:

@@ -30,6 +30,7 @@ from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
 from batcher.store.jobs import jobs
 from batcher.store.sqlite import file_locks, store_port
 from batcher.store.sqlite.database import Database
+from batcher.worker.worker import Worker
 from tests.simulation.autopsy import Autopsy
 from tests.simulation.process import Process, SimFlights, SimQueue
 from tests.simulation.provider import SimProvider
@@ -183,6 +184,8 @@ class World:
 
         return Parts(
             clock=process.clock,
+            queue=SimQueue,
+            runner=Worker,
             budget=lambda most: LaneBudgets(process.clock, most_in_flight=most),
             writer=process.writer,
             sender=sender,
@@ -205,7 +208,6 @@ class World:
             for target, name, value in (
                 (running, "_boot", lambda: f"start {self.boot}"),
                 (store_port, "FileInFlightLog", SimFlights),
-                (running, "SqlQueue", SimQueue),
                 (line_chunks, "_CHUNK_ROWS", 7),
                 (submitting, "BackgroundWriter", AtOnce),
                 (file_locks, "_PATIENCE_SECONDS", 0.0),

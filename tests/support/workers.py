@@ -23,7 +23,7 @@ from batcher.store.jobs import jobs, loading
 from batcher.store.queue import pauses, runners
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.database import Database
-from batcher.worker.worker import End, Worker, WorkerSettings
+from batcher.worker.worker import End, Worker
 from tests.support import stores
 from tests.support.inline_validator import InlineValidator
 from tests.support.inline_writer import InlineWriter
@@ -224,7 +224,7 @@ class Rig:
             clock=self.clock,
             events=self.events,
             senders=self.senders or self._provider_for,
-            settings=WorkerSettings(concurrency=concurrency),
+            concurrency=concurrency,
             validator=validator or InlineValidator(),
             jitter=lambda: self.jitter,
             flights=flights,

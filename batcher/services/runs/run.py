@@ -15,7 +15,18 @@ from batcher.domain.ids import HolderId, JobId
 from batcher.domain.jobs import Job
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, ShownState
-from batcher.ports import Budget, Clock, Events, OutputValidator, Sender, Store, Writer
+from batcher.ports import (
+    Budget,
+    Clock,
+    Events,
+    OutputValidator,
+    OwnRunner,
+    QueueMaker,
+    RunnerMaker,
+    Sender,
+    Store,
+    Writer,
+)
 from batcher.ports.store import OwnInFlightLog
 from batcher.services.runs.senders import Senders
 from batcher.services.monitor.status import job_status
@@ -23,9 +34,7 @@ from batcher.services.runs.store_waits import Interrupted, no_waiting_once_stopp
 from batcher.services.runs.succession import KeyMark, StaleKey, Succession, let_successor_start, mark_of
 from batcher.store.jobs import jobs
 from batcher.store.queue import pauses, resuming, runners
-from batcher.store.queue.adapter import SqlQueue
 from batcher.store.reports import job_counts
-from batcher.worker.worker import Worker, WorkerSettings
 
 _WATCH_SECONDS = 0.3
 _ENDED = frozenset({ShownState.COMPLETED, ShownState.CANCELLED, ShownState.PAUSED})
@@ -39,6 +48,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     """The concrete parts of a runner; `app` chooses them."""
 
     clock: Clock
+    queue: QueueMaker
+    runner: RunnerMaker
     budget: Callable[[int | None], Budget]
     writer: Callable[[Store], Writer]
     #: Makes the sender of a job, to the given base URL. Raises BatcherError if it cannot be made, e.g. without a
@@ -75,7 +86,8 @@ class RunControl:
     def __init__(self) -> None:
         self.interrupted = asyncio.Event()
         self.stopped = asyncio.Event()
-        self.worker: Worker | None = None
+        #: The runner of this process, while it runs.
+        self.runner: OwnRunner | None = None
         #: Whether this process has been the runner.
         self.has_run = False
         #: How often it has become the runner.
@@ -86,25 +98,30 @@ class RunControl:
         """Send nothing new; requests in flight may complete within `deadline` seconds (None: no deadline)."""
         self._deadline = deadline
         self.interrupted.set()
-        if self.worker is not None:
-            self.worker.drain(deadline)
+        if self.runner is not None:
+            self.runner.drain(deadline)
 
     def stop(self) -> None:
         """Stop now, without waiting for requests in flight."""
         self.stopped.set()
         self.interrupted.set()
-        if self.worker is not None:
-            self.worker.stop()
+        if self.runner is not None:
+            self.runner.stop()
 
-    def attach(self, worker: Worker) -> None:
-        """Attach the worker, and pass on an interruption that came before it existed."""
-        self.worker = worker
+    def wake(self) -> None:
+        """Let the runner claim at once, if it is this process: a listener that was behind can take more."""
+        if self.runner is not None:
+            self.runner.wake()
+
+    def attach(self, runner: OwnRunner) -> None:
+        """Attach the runner, and pass on an interruption that came before it existed."""
+        self.runner = runner
         self.has_run = True
         self.runs += 1
         if self.stopped.is_set():
-            worker.stop()
+            runner.stop()
         elif self.interrupted.is_set():
-            worker.drain(self._deadline)
+            runner.drain(self._deadline)
 
 
 async def run_jobs(
@@ -269,21 +286,21 @@ async def _run_here(run: _Run, probing: Sequence[JobId]) -> RunEnd:
             senders = Senders(
                 stack, parts.sender, parts.simulator, mark=lambda it: mark_of(it, parts.key_mark, holder)
             )
-            worker = Worker(
-                queue=SqlQueue(writer, holder, parts.clock, answer_scope=parts.answer_scope),
+            runner = parts.runner(
+                queue=parts.queue(writer, holder, parts.clock, answer_scope=parts.answer_scope),
                 budget=parts.budget(run.concurrency),
                 clock=parts.clock,
                 events=run.events,
                 senders=senders.of,
-                settings=WorkerSettings(concurrency=run.concurrency),
+                concurrency=run.concurrency,
                 validator=await stack.enter_async_context(parts.validator()),
                 jitter=parts.jitter,
                 flights=flights,
                 keys=senders.marks,
             )
-            control.attach(worker)
+            control.attach(runner)
             await stack.enter_async_context(no_waiting_once_stopped(database, control.stopped))
-            await worker.run(run.wanted, probing=probing)
+            await runner.run(run.wanted, probing=probing)
     except BaseExceptionGroup as group:
         # Not `except*`: if the group also holds other errors, an error raised there is wrapped in a group again.
         error = _first_batcher_error(group)
@@ -291,7 +308,7 @@ async def _run_here(run: _Run, probing: Sequence[JobId]) -> RunEnd:
             raise
         raise error from group
     finally:
-        control.worker = None
+        control.runner = None
         writer.close()
         flights.close()
     await write(database, control.stopped, lambda: _end(database, holder, parts.clock))
@@ -299,7 +316,7 @@ async def _run_here(run: _Run, probing: Sequence[JobId]) -> RunEnd:
     flights.remove_if_empty()
     if control.interrupted.is_set():
         return RunEnd.INTERRUPTED
-    return RunEnd.HANDED_OVER if worker.hands_over else RunEnd.OVER
+    return RunEnd.HANDED_OVER if runner.hands_over else RunEnd.OVER
 
 
 def _begin(run: _Run) -> tuple[HolderId, OwnInFlightLog]:

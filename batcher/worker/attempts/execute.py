@@ -319,7 +319,11 @@ class Executor:
         message = outcome.message if isinstance(outcome, Failure) else "the endpoint answers again"
         self._events.emit(
             BreakerChanged(
-                endpoint=endpoint.base_url, open=endpoint.breaker.is_open, since=self._clock.now(), message=message
+                endpoint_id=endpoint.id,
+                endpoint=endpoint.base_url,
+                open=endpoint.breaker.is_open,
+                since=self._clock.now(),
+                message=message,
             )
         )
 

@@ -144,7 +144,7 @@ async def test_a_limit_a_day_is_kept_over_a_restart_and_the_rest_goes_when_the_d
     worker = rig.worker()
     running = asyncio.create_task(worker.run([job.id]))
     await asyncio.sleep(60.0)
-    [view] = worker.views()
+    [view] = worker.lanes([job.id])
     assert (view.binding, view.in_flight) == ("day", 0)
     assert view.cooling_until == (hour + 1) * HOUR_US
     worker.stop()

@@ -25,7 +25,7 @@ from batcher.policy.tokens.estimate import names_maximum
 from batcher.ports import Sender
 from batcher.sender.http import HttpSender
 from batcher.sender.target import Target
-from batcher.worker.worker import Worker, WorkerSettings
+from batcher.worker.worker import Worker
 from tests.benchmarks.speed.alone.costing import Piece, piece
 from tests.benchmarks.speed.alone.door import parsed
 from tests.benchmarks.speed.alone.memory import AtOnce, Deaf, MemoryQueue
@@ -199,7 +199,7 @@ async def _work(claims: Sequence[Claim]) -> None:
         clock=clock,
         events=Deaf(),
         senders=sender,
-        settings=WorkerSettings(concurrency=CONCURRENCY),
+        concurrency=CONCURRENCY,
         validator=InlineValidator(),
         jitter=lambda: 0.0,
     )

@@ -17,7 +17,9 @@ from batcher.services.runs.run import Parts, RunControl, RunEnd, run_jobs
 from batcher.simulate import SimulatedProvider
 from batcher.store.jobs import jobs
 from batcher.store.queue import runners
+from batcher.store.queue.adapter import SqlQueue
 from batcher.store.sqlite.file_locks import RunnerLock
+from batcher.worker.worker import Worker
 from tests.support.inline_validator import inline_validator
 from tests.support.inline_writer import InlineWriter
 from tests.support.providers import Arrived, FakeProvider, chat, chats
@@ -37,6 +39,8 @@ class House:
     def parts(self) -> Parts:
         return Parts(
             clock=self.rig.clock,
+            queue=SqlQueue,
+            runner=Worker,
             budget=lambda most: LaneBudgets(self.rig.clock, most_in_flight=most),
             writer=self._writer,
             sender=self._sender,
