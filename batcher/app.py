@@ -45,7 +45,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def make_parts(*, environ: Mapping[str, str] | None = None) -> Parts:
-    """Construct the parts of a runner: the worker, its queue, the store's writer, HTTP by aiohttp, budgets by aiolimiter."""
+    """Construct the parts of a runner: worker, queue, store writer, HTTP by aiohttp, budgets by aiolimiter."""
     from batcher.store.queue.adapter import SqlQueue  # noqa: PLC0415 - only where something runs
     from batcher.worker.worker import Worker  # noqa: PLC0415
 

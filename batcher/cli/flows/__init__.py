@@ -11,7 +11,6 @@ result_writer  write the results of each job when that job is finished
 summary        print the summary at the end of a run, and choose the exit code
 progress       show the live display, or plain lines
 left_over      say who continues jobs that were handed over
-own_events     find the events that concern the command's own jobs
 event_log      write the log: one line per event
 signals        drain on the first signal, stop on the second
 """

@@ -8,7 +8,7 @@ from pathlib import Path
 from batcher.app import run
 from batcher.cli.flows import event_log, signals
 from batcher.cli.flows.left_over import say_left_over
-from batcher.cli.flows.progress import RunProgress, display, run_display
+from batcher.cli.flows.progress import display, run_display
 from batcher.cli.flows.result_writer import ResultWriter
 from batcher.cli.flows.summary import summarize
 from batcher.cli.params.session import Session
@@ -16,32 +16,17 @@ from batcher.cli.terminal.errors import FAILED, report_error
 from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import display_path, note
 from batcher.domain.errors import BatcherError, UsageError
-from batcher.domain.events import Event
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.ports import Store
 from batcher.processes import is_stopped
+from batcher.services.monitor.changes import Changes
+from batcher.services.monitor.run_monitor import RunMonitor
 from batcher.services.results import places
 from batcher.services.results.write import remembered_output
-from batcher.services.monitor.totals import JobFollower, totals_of
 from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.services.runs.succession import StaleKey
-
-
-class _EventFanOut:
-    """`ports.Events` for the command line: passes each event to every listener. All of them are fast."""
-
-    def __init__(self, listeners: Sequence[RunProgress | event_log.Log | ResultWriter]) -> None:
-        self._listeners = listeners
-
-    def emit(self, event: Event) -> None:
-        for listener in self._listeners:
-            listener.emit(event)
-
-    def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
-        """Return False: no listener here makes the runner wait."""
-        return False
 
 
 def run_to_end(
@@ -129,28 +114,23 @@ async def _run(
     unfinished = [job for job in jobs if job.state is JobState.OPEN]
     if not unfinished:
         return None
-    progress = _run_progress(database, unfinished, parts)
-    progress.worker = lambda: control.worker
-    listeners: list[RunProgress | event_log.Log | ResultWriter] = [progress, writer]
-    if log is not None:
-        listeners.append(log)
+    monitor = RunMonitor(database, unfinished, parts.clock, runner=lambda: control.runner)
     with ExitStack() as stack:
         interruption = stack.enter_context(signals.drain_on_signals(control))
         shown = stack.enter_context(display(quiet=session.quiet))
         async with asyncio.TaskGroup() as tasks:
             background = [tasks.create_task(writer.run())]
             if shown is not None:
-                background.append(tasks.create_task(run_display(shown, progress)))
+                background.append(tasks.create_task(run_display(shown, _title(unfinished), monitor)))
 
-            follower = JobFollower(database, [job.id for job in unfinished], progress.follow)
-            start = _start_of(tasks, background, follower)
-            handed_over = _other_runner(unfinished, control, progress, start)
+            start = _start_of(tasks, background, monitor)
+            handed_over = _other_runner(unfinished, control, start)
             try:
                 await run_jobs(
                     database,
                     [JobId(job.id) for job in unfinished],
                     parts,
-                    events=_EventFanOut(listeners),
+                    events=Changes(monitor, writer, log),
                     concurrency=concurrency,
                     control=control,
                     handed_over=handed_over,
@@ -166,10 +146,10 @@ async def _run(
 
 
 def _start_of(
-    tasks: asyncio.TaskGroup, background: list[asyncio.Task[None]], follower: JobFollower
+    tasks: asyncio.TaskGroup, background: list[asyncio.Task[None]], monitor: RunMonitor
 ) -> Callable[[Callable[[], bool]], None]:
     def follow(until: Callable[[], bool]) -> None:
-        background.append(tasks.create_task(follower.run(until)))
+        background.append(tasks.create_task(monitor.follow(until)))
 
     return follow
 
@@ -177,7 +157,6 @@ def _start_of(
 def _other_runner(
     jobs: Sequence[Job],
     control: RunControl,
-    progress: RunProgress,
     follow: Callable[[Callable[[], bool]], None],
 ) -> Callable[[int | None], None]:
     """Return what is called with the pid of each runner that takes these jobs; their progress is followed once.
@@ -190,7 +169,6 @@ def _other_runner(
         _report_other_runner(pid, jobs)
         runs = control.runs
         if runs not in followed:
-            progress.follows_another_runner()
             follow(lambda: control.runs > runs)
         followed.add(runs)
 
@@ -229,9 +207,6 @@ def _report_stale_key(stale: StaleKey) -> None:
     note(f"  → set that too and run `batcher resume {ids}` again; or end that runner with `kill -INT {stale.pid}`")
 
 
-def _run_progress(database: Store, jobs: Sequence[Job], parts: Parts) -> RunProgress:
-    totals = totals_of(database, [job.id for job in jobs])
+def _title(jobs: Sequence[Job]) -> str:
     first = jobs[0]
-    title = f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"
-    ids = [job.id for job in jobs]
-    return RunProgress(parts.clock, title=title, jobs=ids, total=sum(job.total for job in jobs), totals=totals)
+    return f"job {first.id} {first.name}" if len(jobs) == 1 else f"{len(jobs)} jobs"

@@ -13,11 +13,12 @@ from batcher.domain.lanes import LaneView, StoredLane
 from batcher.domain.messages import Words
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
+from batcher.policy.rate_meter import seconds_left
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Store
-from batcher.services.results.places import errors_beside
 from batcher.services.monitor.live_runner import in_flight, live_runner
 from batcher.services.monitor.stored_lanes import resting
+from batcher.services.results.places import errors_beside
 from batcher.store.jobs import jobs
 from batcher.store.queue import lanes, pauses, runners
 from batcher.store.reports import job_counts
@@ -300,7 +301,7 @@ def _lane_status(
 
 
 def _eta(job: Job, counts: Counts, runner: Runner | None) -> float | None:
-    if runner is None or runner.snapshot is None or not counts.unfinished:
+    if runner is None or runner.snapshot is None:
         return None
-    rate = runner.snapshot.rates.get(job.id)
-    return round(counts.unfinished / rate, 1) if rate else None
+    left = seconds_left(counts.unfinished, runner.snapshot.rates.get(job.id, 0.0))
+    return None if left is None else round(left, 1)

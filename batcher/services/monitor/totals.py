@@ -1,54 +1,33 @@
-"""The counts of several jobs, and how they grow while another process runs the jobs."""
+"""The counts of several jobs, added up: how far they are, and what the live runner does of them."""
 
-import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 
 from msgspec import Struct
 
-from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import JobId
 from batcher.ports import Store
 from batcher.services.monitor.live_runner import in_flight, live_runner
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 
-_SECONDS = 1.0
 
+class Totals(Struct, kw_only=True):
+    """The totals of several jobs. They grow by the runner's events, or are read from the store again."""
 
-class Totals(Struct, frozen=True, kw_only=True):
-    """The counts of several jobs, added up."""
-
-    completed: int
-    dead_lettered: int
-    cached: int
-    attempts: int
-    tokens: int
-    in_flight: int
-
-
-class JobFollower:
-    """Reports the totals of the followed jobs once a second."""
-
-    def __init__(self, database: Store, followed: Sequence[JobId], report: Callable[[Totals], None]) -> None:
-        self._database = database
-        self._followed = followed
-        self._report = report
-
-    async def run(self, until: Callable[[], bool]) -> None:
-        """Report until cancelled, or until `until` returns True or one of the jobs is deleted."""
-        with suppress(UnknownJob):
-            await self._follow(until)
-
-    async def _follow(self, until: Callable[[], bool]) -> None:
-        while not until():
-            self._report(await asyncio.to_thread(totals_of, self._database, self._followed))
-            await asyncio.sleep(_SECONDS)
+    completed: int = 0
+    dead_lettered: int = 0
+    cached: int = 0
+    attempts: int = 0
+    tokens: int = 0
+    #: By the live runner's last snapshot: requests in flight, and requests settled per second.
+    in_flight: int = 0
+    settled_per_second: float = 0.0
 
 
 def totals_of(database: Store, job_ids: Sequence[JobId]) -> Totals:
-    """Return the totals of the jobs now."""
+    """Return the totals of the jobs now. Raises UnknownJob if one of them is deleted."""
     runner = live_runner(database)
+    rates = {} if runner is None or runner.snapshot is None else runner.snapshot.rates
     with database.read() as connection:
         counts = [job_counts.counts(connection, jobs.get(connection, job_id)) for job_id in job_ids]
     return Totals(
@@ -60,4 +39,5 @@ def totals_of(database: Store, job_ids: Sequence[JobId]) -> Totals:
         in_flight=sum(
             in_flight(runner, job_id, each.claimed) for job_id, each in zip(job_ids, counts, strict=True)
         ),
+        settled_per_second=sum(rates.get(job_id, 0.0) for job_id in job_ids),
     )

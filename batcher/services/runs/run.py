@@ -28,8 +28,8 @@ from batcher.ports import (
     Writer,
 )
 from batcher.ports.store import OwnInFlightLog
-from batcher.services.runs.senders import Senders
 from batcher.services.monitor.status import job_status
+from batcher.services.runs.senders import Senders
 from batcher.services.runs.store_waits import Interrupted, no_waiting_once_stopped, write
 from batcher.services.runs.succession import KeyMark, StaleKey, Succession, let_successor_start, mark_of
 from batcher.store.jobs import jobs

@@ -58,7 +58,7 @@ def beat(
     snapshot: RunnerSnapshot,
     views: Mapping[LaneId, LaneView] = MappingProxyType({}),
 ) -> Orders:
-    """Record that the holder is alive, what it has in hand, and the lanes that changed; return what people want."""
+    """Record that the holder is alive, what it has in hand, and which lanes changed; return what people want."""
     values = {"heartbeat_at": now, "snapshot": _encode(snapshot)}
     connection.execute(update(holders).where(holders.c.id == holder).values(values))
     _save_view.many(connection, ((lane_id, holder, _encode(view)) for lane_id, view in views.items()))

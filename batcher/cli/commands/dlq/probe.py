@@ -10,31 +10,15 @@ from batcher.cli.params.session import Session
 from batcher.cli.terminal.errors import DEAD_LETTERS, PAUSED
 from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import note, number, say
-from batcher.domain.events import Event
-from batcher.domain.ids import JobId
 from batcher.domain.states import RequestState, ShownState
 from batcher.policy.privacy.sanitize import one_line
 from batcher.ports import Store
 from batcher.services.dead_letters.probe import ProbePlan, ProbeResult, pick, send
 from batcher.services.dead_letters.retry import RetryPlan
+from batcher.services.monitor.changes import Changes
 from batcher.services.runs.run import Parts, RunControl
 
 _MAX_TEXT_LENGTH = 300
-
-
-class _ProbeEvents:
-    """`ports.Events` for the probe: passes each event to the log, if there is one."""
-
-    def __init__(self, log: event_log.Log | None) -> None:
-        self._log = log
-
-    def emit(self, event: Event) -> None:
-        if self._log is not None:
-            self._log.emit(event)
-
-    def is_behind(self, job_id: JobId) -> bool:  # noqa: ARG002 - the port's
-        """Return False: the log never makes the runner wait."""
-        return False
 
 
 def probe_first(database: Store, chosen: RetryPlan, session: Session) -> int:
@@ -66,7 +50,7 @@ async def _send(
             probe,
             chosen,
             parts,
-            events=_ProbeEvents(log),
+            events=Changes(log),
             control=control,
             handed_over=lambda pid: note(
                 f"another runner (pid {pid}) is using this store; it will send the request"

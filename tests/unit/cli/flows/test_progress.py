@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from batcher.cli.flows.progress import RunProgress, describe_binding
-from batcher.domain.events import LaneCooling
+from batcher.cli.flows.progress import describe_binding, facts, time_left, waiting
+from batcher.domain.events import BreakerChanged, DrainStarted, LaneCooling
 from batcher.domain.ids import EndpointId
 from batcher.domain.lanes import LaneKey, LaneView
 from batcher.domain.states import LimitSource
-from batcher.services.monitor.totals import Totals
+from batcher.services.monitor.run_view import RunView
 
 NOW = 1_000_000_000
 
@@ -45,14 +45,6 @@ def test_the_line_names_what_binds_and_how_much_of_it_is_used(views, said):
     assert describe_binding(views, NOW) == said
 
 
-NOTHING = Totals(completed=0, dead_lettered=0, cached=0, attempts=0, tokens=0, in_flight=0)
-
-
-class _Clock:
-    def now(self) -> int:
-        return NOW
-
-
 @pytest.mark.parametrize(
     ("seconds", "named", "said"),
     [
@@ -63,7 +55,6 @@ class _Clock:
     ],
 )
 def test_a_wait_says_whose_it_is_and_a_long_one_until_when(seconds, named, said):
-    progress = RunProgress(_Clock(), title="t", jobs=[], total=1, totals=NOTHING)
     cooling = LaneCooling(
         lane=view("rpm").key,
         until=NOW + seconds * 1_000_000,
@@ -71,5 +62,59 @@ def test_a_wait_says_whose_it_is_and_a_long_one_until_when(seconds, named, said)
         message="Come back tomorrow.",
         named=named,
     )
-    progress.emit(cooling)
-    assert re.fullmatch(said, str(progress.waiting()))
+    assert re.fullmatch(said, str(waiting(RunView(at=NOW, total=1, cooling=cooling))))
+
+
+def drain(*, deadline: float | None, handing_over: bool = False) -> DrainStarted:
+    return DrainStarted(in_flight=7, deadline=deadline, handing_over=handing_over)
+
+
+OUTAGE = BreakerChanged(
+    endpoint_id=EndpointId(1), endpoint="http://a/v1", open=True, since=NOW, message="connection refused"
+)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ({}, None),
+        ({"outage": OUTAGE}, "outage of http://a/v1: connection refused"),
+        (
+            {"outage": OUTAGE, "drain": drain(deadline=None)},
+            "for 3 in flight to finish, 4 s so far; Ctrl-C stops at once",
+        ),
+        ({"drain": drain(deadline=25.0)}, "for 3 in flight to finish, at most 21 s more; Ctrl-C stops at once"),
+        (
+            {"drain": drain(deadline=25.0, handing_over=True)},
+            "for 7 in flight of jobs that others handed over, at most 21 s more; Ctrl-C stops at once",
+        ),
+    ],
+)
+def test_what_holds_requests_back_is_named_the_most_important_first(seen, said):
+    assert waiting(RunView(at=NOW, total=9, in_flight=3, draining_seconds=4.0, **seen)) == said
+
+
+def test_the_line_has_the_counts_and_rates_and_the_time_left():
+    shown = RunView(
+        at=NOW,
+        total=2_000,
+        answered=1_234,
+        dead_letters=2,
+        cached=30,
+        in_flight=8,
+        requests_per_minute=499.6,
+        tokens_per_minute=81_234.0,
+        seconds_left=92.0,
+        lanes=[view("rpm", 0.98)],
+    )
+    assert facts(shown) == [
+        "1,234 answered",
+        "2 dead letters",
+        "30 cached",
+        "8 in flight",
+        "500 rpm",
+        "81,234 tpm",
+        "at rpm 98%",
+    ]
+    assert time_left(shown) == ["1 min 32 s left"]
+    assert time_left(RunView(at=NOW, total=2_000)) == []

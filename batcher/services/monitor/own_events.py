@@ -7,23 +7,21 @@ from batcher.domain.events import AttemptEnded, BreakerChanged, Event, LaneCooli
 from batcher.domain.ids import JobId
 from batcher.domain.lanes import LaneKey
 from batcher.domain.states import PauseScope
-from batcher.worker.worker import Worker
+from batcher.ports import OwnRunner
 
 
-def concerns(event: Event, jobs: Collection[JobId], worker: Worker | None) -> bool:
+def concerns(event: Event, jobs: Collection[JobId], runner: OwnRunner | None) -> bool:
     """Return whether an event is about these jobs, or about a lane or an endpoint that they use."""
     if isinstance(event, AttemptEnded | RequestsSettled):
         return event.job_id in jobs
-    if worker is None:
+    if runner is None:
         return True
-    own = worker.state.own_lanes
     if isinstance(event, LaneCooling):
-        return event.lane in own
+        return event.lane in runner.lane_keys(jobs)
     if isinstance(event, SendingPaused):
-        return event.job_id in jobs or _covers(event, own)
+        return event.job_id in jobs or _covers(event, runner.lane_keys(jobs))
     if isinstance(event, BreakerChanged):
-        lanes = worker.state.lanes
-        return any(lane.endpoint.base_url == event.endpoint for key, lane in lanes.items() if key in own)
+        return any(key.endpoint_id == event.endpoint_id for key in runner.lane_keys(jobs))
     return True
 
 
