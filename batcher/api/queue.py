@@ -33,14 +33,13 @@ from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Store
 from batcher.sender.proxies import check_proxy
-from batcher.services.jobs import change_settings
+from batcher.services.jobs import change_settings, manage
 from batcher.services.jobs.options import EndpointNaming, SubmitOptions
 from batcher.services.jobs.submit import Submitted, submit_file
+from batcher.services.monitor.status import JobStatus, PausedStatus, job_status
 from batcher.services.results.places import absolute
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
-from batcher.services.monitor.status import JobStatus, PausedStatus, job_status
 from batcher.services.store.open_store import open_or_create
-from batcher.store.jobs import jobs
 
 
 class Batcher:
@@ -255,10 +254,9 @@ class Batcher:
 
     @translate_errors()
     def _find(self, job: JobHandle | int | str) -> Job:
-        with self._store.read() as connection:
-            if isinstance(job, str):
-                return jobs.find(connection, job)
-            return jobs.get(connection, JobId(job if isinstance(job, int) else job.id))
+        if isinstance(job, str):
+            return manage.find(self._store, job)
+        return manage.get(self._store, JobId(job if isinstance(job, int) else job.id))
 
     @translate_errors()
     def _environ(self, settings: JobSettings) -> Mapping[str, str]:

@@ -4,8 +4,8 @@ from typing import Any
 
 from msgspec import Struct
 
+from batcher.domain.requests import Answered, Dead
 from batcher.policy.lenient_json import NOT_JSON, read_json
-from batcher.store.reports.results import Answered, Dead
 
 
 class JobHandle(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,6 @@ from batcher.domain.jobs import Job
 from batcher.ports import Store
 from batcher.services.results import pages
 from batcher.services.runs.run import RunControl, RunEnd
-from batcher.store.reports import results
 
 #: Rows that may wait for the consumer before sending stops.
 _MOST_WAITING = 256
@@ -152,17 +151,16 @@ class Stream:
             self._next_look = monotonic() + (monotonic() - started) / _SHARE_OF_LOOKING
         while page := self._arrivals.take():
             while page:
-                with self._database.read() as connection:
-                    rows = results.some(connection, page, most_bytes=pages.BYTES)
+                rows = pages.some(self._database, page)
                 yield from (result_of(row) for row in rows if self._delivered.add(row.request_id))
                 # Large replies: the others are read when these have been consumed.
                 page = [each for each in page if rows and each > rows[-1].request_id]
 
     def _stored(self) -> Iterator[Result]:
         """Yield every finished row that was not yielded yet: answers in input order, then dead letters."""
-        for row in pages.rows_of(self._database, self._job, results.answered, most=_STORED_PAGE):
+        for row in pages.answered(self._database, self._job, most=_STORED_PAGE):
             if self._delivered.add(row.request_id):
                 yield result_of(row)
-        for letter in pages.rows_of(self._database, self._job, results.dead, most=_STORED_PAGE):
+        for letter in pages.dead(self._database, self._job, most=_STORED_PAGE):
             if self._delivered.add(letter.request_id):
                 yield result_of(letter)

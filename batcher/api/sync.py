@@ -16,9 +16,9 @@ from batcher.clock import SystemClock
 from batcher.domain.errors import Paused
 from batcher.domain.ids import JobId
 from batcher.domain.settings import Limits
-from batcher.services.results import export, places
+from batcher.services.jobs import manage
 from batcher.services.monitor.status import job_status
-from batcher.store.jobs import jobs
+from batcher.services.results import export, places
 
 
 @lists(BatcherArguments)
@@ -107,8 +107,7 @@ async def _run_and_write(queue: Batcher, job_id: JobId, place: str, *, shown: st
 def _finish(queue: Batcher, job_id: JobId, results: str, *, shown: str) -> Summary:
     """Write the results. `shown` is their path as the caller gave it."""
     database = queue._store  # noqa: SLF001 - two modules of one surface
-    with database.read() as connection:
-        job = jobs.get(connection, job_id)
+    job = manage.get(database, job_id)
     written = export.write_job(database, job, results=results)
     status = job_status(database, job, now=SystemClock().now())
     return Summary(

@@ -9,7 +9,7 @@ jobs         a job, its counts, pauses and the runner
 lanes        what a rate limit is attached to, and what is known about it
 messages     what a surface words for people: a cause and its parameters
 outcomes     what a reply means: success, or failure of a kind
-requests     a line of a job file, a claim, a route
+requests     a line of a job file, a claim, a route, a row that has ended
 secret       a key that cannot be printed by accident
 settings     the settings of a job and of the process
 settlements  what is done about an outcome, and the record of the attempt

@@ -1,4 +1,4 @@
-"""A request on its way: the validated line of a job file, and the claim that a worker holds."""
+"""A request on its way: the valid line of a job file, the claim that a worker holds, the row that has ended."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -160,3 +160,59 @@ class SentClaims(Struct, frozen=True, kw_only=True):
 
     holder: HolderId
     sends: frozenset[tuple[RequestId, int]]
+
+
+class Answered(Struct, frozen=True, kw_only=True):
+    """A completed request and its answer."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    #: How often the provider has seen it.
+    attempts: int
+    cached: bool
+    status: int
+    provider_request_id: str | None
+    latency_us: int
+    body: bytes
+    input_tokens: int | None
+    output_tokens: int | None
+    marks: AnswerMark
+    #: (job, custom_id) of the request that was sent for it, if `cached`.
+    answered_by: tuple[JobId, str] | None
+
+
+class Dead(Struct, frozen=True, kw_only=True):
+    """A dead letter and its last reply (its leader's, if it was never sent itself)."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    #: How often the provider has seen it.
+    attempts: int
+    kind: str
+    code: str
+    message: str
+    status: int | None
+    provider_request_id: str | None
+    latency_us: int
+    reply: bytes | None
+
+
+class CancelledRow(Struct, frozen=True, kw_only=True):
+    """A request that was cancelled before it was answered."""
+
+    request_id: RequestId
+    line: int
+    custom_id: str
+    attempts: int
+
+
+class Filters(Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant; None: any."""
+
+    job: JobId | None = None
+    kind: str | None = None
+    code: str | None = None
+    status: int | None = None
+    requests: tuple[RequestId, ...] = ()

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batcher.domain.exchange import Reply
+from batcher.domain.requests import Answered
 from batcher.policy.output.jsonl import body_json
 from batcher.store.reports import results
 from batcher.worker.worker import End
@@ -170,11 +171,11 @@ def test_whatever_comes_every_row_ends_or_waits_for_a_person(replies, form) -> N
             assert all(row["failure_code"] != "internal_error" for row in rig.rows())
             with rig.database.read() as connection:
                 for row in results.some(connection, [row["id"] for row in rig.rows()]):
-                    body = row.body if isinstance(row, results.Answered) else row.reply
+                    body = row.body if isinstance(row, Answered) else row.reply
                     line = body_json(body)
                     assert b"\n" not in line
                     json.loads(line)
-                    if isinstance(row, results.Answered):
+                    if isinstance(row, Answered):
                         msgspec.json.encode(json.loads(line, parse_int=float))
         finally:
             rig.database.close()

@@ -13,12 +13,12 @@ from msgspec import Struct
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
+from batcher.domain.requests import Filters
 from batcher.policy.input.body_edit import read_unset
 from batcher.services.dead_letters import discard, retry
 from batcher.services.jobs.manage import cancel, delete, finish_cancelling
-from batcher.services.runs.run import RunEnd
 from batcher.services.monitor.status import job_status
-from batcher.store.dead_letters.filters import Filters
+from batcher.services.runs.run import RunEnd
 from batcher.store.jobs import jobs
 from batcher.store.queue import settle
 from batcher.store.sqlite.database import Database

@@ -42,11 +42,11 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
     {"data": [...]} for several.
     """
     from batcher.app import make_parts  # noqa: PLC0415 - heavy modules only where they are used
-    from batcher.cli.flows.limit_notes import all_models, say_limits_without_model  # noqa: PLC0415
+    from batcher.cli.flows.limit_notes import say_limits_without_model  # noqa: PLC0415
     from batcher.cli.flows.run import run_to_end  # noqa: PLC0415
     from batcher.cli.flows.selection import prepare, select_jobs  # noqa: PLC0415
     from batcher.cli.flows.summary import with_blocked  # noqa: PLC0415
-    from batcher.services.jobs.manage import require_store  # noqa: PLC0415
+    from batcher.services.jobs.manage import models_of, require_store  # noqa: PLC0415
     from batcher.services.store.open_store import exists, open_or_create  # noqa: PLC0415
 
     process = session.process(concurrency=flags.get(CONCURRENCY))
@@ -66,7 +66,7 @@ def resume(session: Session, *, named: tuple[str, ...], output: str | None, as_j
         )
         for change in prepared.changes:
             note(change)
-        say_limits_without_model(all_models(database, prepared.ready), flags)
+        say_limits_without_model(models_of(database, prepared.ready), flags)
         _say_blocked(prepared.blocked)
         code = run_to_end(
             database,

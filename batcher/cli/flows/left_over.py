@@ -8,8 +8,7 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
 from batcher.ports import Store
-from batcher.services.jobs.manage import live_runner
-from batcher.store.jobs import jobs
+from batcher.services.jobs.manage import live_runner, unfinished
 
 #: A command that waits for its job looks for the runner about three times a second.
 _LOOKS, _LOOK_SECONDS = 8, 0.2
@@ -34,6 +33,4 @@ def say_left_over(database: Store, own: Collection[JobId]) -> None:
 
 
 def _left(database: Store, own: Collection[JobId]) -> list[Job]:
-    with database.read() as connection:
-        unfinished = jobs.unfinished(connection)
-    return [job for job in unfinished if job.wanted and job.state is JobState.OPEN and job.id not in own]
+    return [job for job in unfinished(database) if job.wanted and job.state is JobState.OPEN and job.id not in own]

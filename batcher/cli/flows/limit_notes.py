@@ -1,28 +1,15 @@
 """Say which limits of single models limit nothing, because no row is for such a model."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
 
 from batcher.cli.terminal.output import note
 from batcher.config import Flags, limited_models
-from batcher.domain.jobs import Job
 from batcher.policy.privacy.sanitize import one_line
-
-if TYPE_CHECKING:
-    from batcher.ports import Store
 
 #: Models that a note lists at most.
 _LISTED = 5
 _NAME_WIDTH = 60
-
-
-def all_models(database: "Store", of: Iterable[Job]) -> list[str]:
-    """Return the models of all these jobs."""
-    from batcher.store.jobs import jobs  # noqa: PLC0415 - `check` loads no database
-
-    with database.read() as connection:
-        return sorted({route.model for job in of for route in jobs.routes_of(connection, job)})
 
 
 def say_limits_without_model(models: Sequence[str], flags: Flags) -> None:

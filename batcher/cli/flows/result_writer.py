@@ -9,12 +9,12 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Clock, Store
+from batcher.services.jobs import manage
+from batcher.services.monitor.status import job_status
 from batcher.services.results import export
 from batcher.services.results.export import Exported
 from batcher.services.results.places import remembered_by
 from batcher.services.results.write import remembered_output
-from batcher.services.monitor.status import job_status
-from batcher.store.jobs import jobs as stored_jobs
 
 
 class ResultWriter:
@@ -67,8 +67,7 @@ class ResultWriter:
         return status.state is ShownState.PAUSED and bool(status.counts["completed"])
 
     def _read(self, job_id: JobId) -> Job:
-        with self._database.read() as connection:
-            return stored_jobs.get(connection, job_id)
+        return manage.get(self._database, job_id)
 
     def _write(self, job_id: JobId) -> None:
         job = self._read(job_id)

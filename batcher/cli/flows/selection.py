@@ -18,19 +18,16 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.urls import shown_base_url
 from batcher.ports import Store
-from batcher.services.jobs import change_settings
+from batcher.services.jobs import change_settings, manage
 from batcher.services.results.places import absolute, check_places, remembered_by
 from batcher.services.results.write import remembered_output
-from batcher.store.jobs import jobs
 
 
 def select_jobs(database: Store, named: Sequence[str]) -> list[Job]:
     """Find the jobs by number or name, each once; all unfinished jobs if none is named. Raises UnknownJob."""
-    with database.read() as connection:
-        if not named:
-            return jobs.unfinished(connection)
-        found = {job.id: job for job in (jobs.find(connection, name) for name in named)}
-        return list(found.values())
+    if not named:
+        return manage.unfinished(database)
+    return list({job.id: job for job in (manage.find(database, name) for name in named)}.values())
 
 
 class Prepared(Struct, frozen=True, kw_only=True):

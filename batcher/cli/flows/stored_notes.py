@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from batcher.cli.flows.limit_notes import all_models, say_limits_without_model
+from batcher.cli.flows.limit_notes import say_limits_without_model
 from batcher.cli.params.job_options import FileOptions
 from batcher.cli.terminal.messages import words
 from batcher.cli.terminal.output import display_path, letter_count, note, number, row_count
@@ -14,6 +14,7 @@ from batcher.domain.states import CacheMode, JobState
 from batcher.policy.input.deduplication import advice
 from batcher.policy.urls import shown_base_url
 from batcher.ports import Store
+from batcher.services.jobs.manage import models_of
 from batcher.services.jobs.repeats import earlier_answers, random_repeats, shared_rows
 from batcher.services.jobs.submit import Submitted
 from batcher.services.results.write import remembered_output
@@ -99,4 +100,4 @@ def _next_step(job: Job, given: FileOptions, *, retried: int, place: str | None,
 def say_unknown_models(database: Store, job: Job, flags: Flags, given: FileOptions) -> None:
     """Say which limits were given for a model that the job does not have: they limit nothing."""
     if not given.quiet:
-        say_limits_without_model(all_models(database, [job]), flags)
+        say_limits_without_model(models_of(database, [job]), flags)

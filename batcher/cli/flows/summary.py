@@ -25,9 +25,9 @@ from batcher.policy.input.deduplication import advice
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Clock, Store
 from batcher.services.jobs.repeats import random_repeats
+from batcher.services.monitor.status import JobStatus, job_status
 from batcher.services.results import odd_answers
 from batcher.services.results.export import Exported
-from batcher.services.monitor.status import JobStatus, job_status
 
 
 def summarize(

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.requests import Filters
 from batcher.ports import Store
 from batcher.services.dead_letters.retry import AT_ONCE, matching_ids
 from batcher.services.store.turns import let_others_write
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import redrive
-from batcher.store.dead_letters.filters import Filters
 
 
 class DiscardPlan(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from msgspec import Struct
 from batcher.domain.errors import UsageError
 from batcher.domain.jobs import Job
 from batcher.domain.messages import Cause, Message
+from batcher.domain.requests import Filters
 from batcher.files.writing import Writable, is_stdout, is_stream, open_stream, write_atomically
 from batcher.policy.output.jsonl import job_line
 from batcher.ports import Store
@@ -18,7 +19,6 @@ from batcher.services.results.export import write_lines
 from batcher.services.results.places import check_files
 from batcher.store.dead_letters import export
 from batcher.store.dead_letters import filters as dead_letter_filters
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 
 

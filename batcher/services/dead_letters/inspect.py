@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.messages import Message, Words
+from batcher.domain.requests import Filters
 from batcher.domain.states import RequestState
 from batcher.policy.output.advice import Means, advice, advice_for_one
 from batcher.ports import Store
@@ -15,7 +16,6 @@ from batcher.services.dead_letters.means import by_code_in, means_of
 from batcher.services.jobs.manage import find
 from batcher.services.monitor.status import timestamp
 from batcher.store.dead_letters import listing
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
 from batcher.store.reports.attempt_columns import AttemptRow
 

@@ -9,6 +9,7 @@ from batcher.config.table import API_KEY_ENV
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.messages import Cause, Message
+from batcher.domain.requests import Filters
 from batcher.policy.output.advice import Means
 from batcher.policy.output.odd_answers import parameter_for
 from batcher.policy.output.same_failure import edit_asked_for
@@ -16,7 +17,7 @@ from batcher.policy.tokens.estimate import maximum_field
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Store
 from batcher.store.dead_letters import listing, summary
-from batcher.store.dead_letters.filters import Filters, by_job
+from batcher.store.dead_letters.filters import by_job
 from batcher.store.jobs import jobs
 
 #: Messages that must agree on an edit before it is advised, and models that are looked at for one that answers.

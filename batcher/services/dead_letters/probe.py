@@ -9,16 +9,16 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.messages import Cause
+from batcher.domain.requests import Filters
 from batcher.domain.states import RequestState
 from batcher.ports import Events, Store
 from batcher.services.dead_letters import inspect
 from batcher.services.dead_letters.inspect import ShownLetter
 from batcher.services.dead_letters.retry import Retried, RetryPlan, put_back
 from batcher.services.jobs.manage import live_runner
-from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.services.monitor.status import JobStatus, job_status
+from batcher.services.runs.run import Parts, RunControl, run_jobs
 from batcher.store.dead_letters import filters
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
 

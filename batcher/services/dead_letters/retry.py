@@ -9,6 +9,7 @@ from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.messages import Cause
+from batcher.domain.requests import Filters
 from batcher.policy.input.body_edit import Edit
 from batcher.ports import Store
 from batcher.services.dead_letters import edit
@@ -17,7 +18,6 @@ from batcher.services.jobs.manage import finish_cancelling, live_runner
 from batcher.services.store.turns import let_others_write
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import live_rows, redrive
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.jobs.id_range import parts
 from batcher.store.queue import shared_ends

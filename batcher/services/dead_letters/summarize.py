@@ -8,13 +8,13 @@ from msgspec import Struct
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.messages import Message, Words
+from batcher.domain.requests import Filters
 from batcher.policy.output.advice import Means, advice, advice_in_figures, by_code
 from batcher.policy.wording.token_overflow import Figures, read_overflow, together
 from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Store
 from batcher.services.dead_letters.means import means_of
 from batcher.store.dead_letters import listing, summary
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.dead_letters.listing import Letter
 from batcher.store.dead_letters.summary import Group
 

@@ -27,8 +27,8 @@ from batcher.services.diagnostics.bundle_attempts import MOST_ATTEMPTS, attempt_
 from batcher.services.diagnostics.bundle_readme import readme
 from batcher.services.diagnostics.versions import versions
 from batcher.services.jobs.manage import find
-from batcher.services.results.places import check_files
 from batcher.services.monitor.status import job_status, timestamp
+from batcher.services.results.places import check_files
 from batcher.store.dead_letters import summary
 from batcher.store.dead_letters.summary import Group
 from batcher.store.jobs import jobs

@@ -1,6 +1,6 @@
 """Find jobs by number or name, cancel them, delete them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
@@ -86,6 +86,24 @@ def find(database: Store, named: str | None) -> Job:
     """Return the job with that number or unique name; the newest if None. Raises UnknownJob."""
     with database.read() as connection:
         return jobs.newest(connection) if named is None else jobs.find(connection, named)
+
+
+def get(database: Store, job_id: JobId) -> Job:
+    """Return the job as it is now. Raises UnknownJob."""
+    with database.read() as connection:
+        return jobs.get(connection, job_id)
+
+
+def unfinished(database: Store) -> list[Job]:
+    """Return the jobs that can be resumed, oldest first."""
+    with database.read() as connection:
+        return jobs.unfinished(connection)
+
+
+def models_of(database: Store, of: Iterable[Job]) -> list[str]:
+    """Return the models of all these jobs."""
+    with database.read() as connection:
+        return sorted({route.model for job in of for route in jobs.routes_of(connection, job)})
 
 
 def all_jobs(database: Store) -> list[Job]:

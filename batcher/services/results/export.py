@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from batcher.domain.jobs import Job
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import BadLine, CancelledRow, Dead
 from batcher.domain.states import JobState
 from batcher.files.authorship import NotOfAJob, author_of
 from batcher.files.writing import Writable, remove_if_present, write_atomically
@@ -16,8 +16,6 @@ from batcher.ports import Store
 from batcher.services.results import pages
 from batcher.services.results.places import errors_beside, keep_earlier
 from batcher.store.jobs import jobs
-from batcher.store.reports import results as stored_results
-from batcher.store.reports.results import CancelledRow, Dead
 
 
 class Exported(Struct, frozen=True, kw_only=True):
@@ -38,7 +36,7 @@ def public_request_id(job: Job, line: int) -> str:
 
 def answered_lines(database: Store, job: Job) -> Iterator[bytes]:
     """Yield a result line for every answered request, in input order."""
-    for row in pages.rows_of(database, job, stored_results.answered):
+    for row in pages.answered(database, job):
         yield result_line(
             request_id_public=public_request_id(job, row.line),
             custom_id=row.custom_id,
@@ -56,8 +54,8 @@ def answered_lines(database: Store, job: Job) -> Iterator[bytes]:
 def failed_lines(database: Store, job: Job) -> Iterator[bytes]:
     """Yield a line for every dead letter, cancelled row and skipped line, in input order."""
     kinds = (
-        ((row.line, _dead_line(job, row)) for row in pages.rows_of(database, job, stored_results.dead)),
-        ((row.line, _cancelled_line(job, row)) for row in pages.rows_of(database, job, stored_results.cancelled)),
+        ((row.line, _dead_line(job, row)) for row in pages.dead(database, job)),
+        ((row.line, _cancelled_line(job, row)) for row in pages.cancelled(database, job)),
         ((bad.line, _rejected_line(job, bad)) for bad in pages.skipped(database, job)),
     )
     for _, line in merge(*kinds):

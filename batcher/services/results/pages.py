@@ -4,7 +4,7 @@ A read transaction keeps SQLite from reusing its log. A consumer may stop readin
 while a runner writes, and the log would grow until it goes on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
@@ -13,10 +13,9 @@ from batcher.domain.errors import UnknownJob
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.messages import Cause
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import Answered, BadLine, CancelledRow, Dead
 from batcher.ports import Store
 from batcher.store.reports import results
-from batcher.store.reports.results import Answered, CancelledRow, Dead
 
 #: Rows of a page, and the bytes of their replies after which it ends early; both are in memory together.
 ROWS: Final = 4_000
@@ -25,14 +24,34 @@ BYTES: Final = 8 << 20
 _Row = TypeVar("_Row", Answered, Dead, CancelledRow)
 
 
-def rows_of(
-    database: Store, job: Job, of_kind: Callable[[Any, Job], Iterator[_Row]], *, most: int | None = None
-) -> Iterator[_Row]:
-    """Yield the job's answers (`results.answered`), dead letters or cancelled rows, each once, in input order.
+def answered(database: Store, job: Job, *, most: int | None = None) -> Iterator[Answered]:
+    """Yield the job's answers, each once, in input order. A page has `most` of them.
 
     A row that ends meanwhile may be among them or not. Raises UnknownJob if the job is deleted meanwhile: what is
     left of it would look like a complete result.
     """
+    return _rows_of(database, job, results.answered, most=most)
+
+
+def dead(database: Store, job: Job, *, most: int | None = None) -> Iterator[Dead]:
+    """Yield the job's dead letters in the same way."""
+    return _rows_of(database, job, results.dead, most=most)
+
+
+def cancelled(database: Store, job: Job) -> Iterator[CancelledRow]:
+    """Yield the rows that were cancelled before they were answered in the same way."""
+    return _rows_of(database, job, results.cancelled, most=None)
+
+
+def some(database: Store, ids: Sequence[RequestId]) -> list[Answered | Dead]:
+    """Return those of these requests that are settled, in input order, as many as a page holds."""
+    with database.read() as connection:
+        return results.some(connection, ids, most_bytes=BYTES)
+
+
+def _rows_of(
+    database: Store, job: Job, of_kind: Callable[[Any, Job], Iterator[_Row]], *, most: int | None
+) -> Iterator[_Row]:
     rest: Job | None = job
     while rest is not None:
         with database.read(flushed=True) as connection:

@@ -6,8 +6,9 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, func, select
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.requests import Filters
 from batcher.store.compiled import Compiled
-from batcher.store.dead_letters.filters import DEAD, Filters, narrowed
+from batcher.store.dead_letters.filters import DEAD, narrowed
 from batcher.store.dialect import as_json_array, id_list
 from batcher.store.schema import bodies, endpoints, jobs, requests, routes
 

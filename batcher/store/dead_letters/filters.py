@@ -2,26 +2,16 @@
 
 from typing import Any
 
-from msgspec import Struct
 from sqlalchemy import Connection, Select, func, select
 
 from batcher.domain.ids import JobId, RequestId
+from batcher.domain.requests import Filters
 from batcher.domain.states import RequestState
 from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.reports.attempt_columns import with_last_attempt
 from batcher.store.schema import attempts, requests
 
 DEAD = literal(RequestState.DEAD_LETTERED.value)
-
-
-class Filters(Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant; None: any."""
-
-    job: JobId | None = None
-    kind: str | None = None
-    code: str | None = None
-    status: int | None = None
-    requests: tuple[RequestId, ...] = ()
 
 
 def narrowed(query: Select[Any], filters: Filters) -> Select[Any]:

@@ -8,7 +8,8 @@ from sqlalchemy import Connection, Select, and_, func, select
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.messages import Cause
-from batcher.store.dead_letters.filters import DEAD, Filters, matching
+from batcher.domain.requests import Filters
+from batcher.store.dead_letters.filters import DEAD, matching
 from batcher.store.reports.attempt_columns import AttemptRow, is_of_its_leader, seen, with_last_attempt
 from batcher.store.schema import attempts, bodies, requests, routes
 

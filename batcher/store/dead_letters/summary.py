@@ -7,8 +7,9 @@ from msgspec import Struct
 from sqlalchemy import Connection, Select, case, func, select
 
 from batcher.domain.ids import EndpointId, JobId, RequestId
+from batcher.domain.requests import Filters
 from batcher.domain.states import RequestState
-from batcher.store.dead_letters.filters import DEAD, Filters
+from batcher.store.dead_letters.filters import DEAD
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, endpoints, jobs, requests, routes
 

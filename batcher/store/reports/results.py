@@ -6,65 +6,17 @@ from functools import cache
 from heapq import merge
 from typing import Any
 
-from msgspec import Struct
 from sqlalchemy import Connection, and_, bindparam, func, select
 
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import Answered, BadLine, CancelledRow, Dead
 from batcher.domain.states import AnswerMark, RequestState
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, id_list, literal
 from batcher.store.jobs.id_range import of_job
 from batcher.store.reports.attempt_columns import seen, with_last_attempt
 from batcher.store.schema import attempts, rejected, requests, responses
-
-
-class Answered(Struct, frozen=True, kw_only=True):
-    """A completed request and its answer."""
-
-    request_id: RequestId
-    line: int
-    custom_id: str
-    #: How often the provider has seen it.
-    attempts: int
-    cached: bool
-    status: int
-    provider_request_id: str | None
-    latency_us: int
-    body: bytes
-    input_tokens: int | None
-    output_tokens: int | None
-    marks: AnswerMark
-    #: (job, custom_id) of the request that was sent for it, if `cached`.
-    answered_by: tuple[JobId, str] | None
-
-
-class Dead(Struct, frozen=True, kw_only=True):
-    """A dead letter and its last reply (its leader's, if it was never sent itself)."""
-
-    request_id: RequestId
-    line: int
-    custom_id: str
-    #: How often the provider has seen it.
-    attempts: int
-    kind: str
-    code: str
-    message: str
-    status: int | None
-    provider_request_id: str | None
-    latency_us: int
-    reply: bytes | None
-
-
-class CancelledRow(Struct, frozen=True, kw_only=True):
-    """A request that was cancelled before it was answered."""
-
-    request_id: RequestId
-    line: int
-    custom_id: str
-    attempts: int
-
 
 #: The marks of a number, each made once: that takes a microsecond.
 _marks = cache(AnswerMark)

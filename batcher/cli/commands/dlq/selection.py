@@ -12,8 +12,8 @@ from batcher.domain.errors import UsageError
 from batcher.domain.states import FailureKind
 
 if TYPE_CHECKING:
+    from batcher.domain.requests import Filters
     from batcher.ports import Store
-    from batcher.store.dead_letters.filters import Filters
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from batcher.domain.ids import RequestId
+from batcher.domain.requests import Filters
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.files.source import Source
@@ -17,7 +18,6 @@ from batcher.services.jobs import manage
 from batcher.services.jobs.options import SubmitOptions
 from batcher.services.jobs.submit import submit_file
 from batcher.store.dead_letters import regroup
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs, leaders
 from batcher.store.queue import shared_ends, single_flight
 from batcher.store.sqlite.database import Database

@@ -7,12 +7,11 @@ import json
 import pytest
 
 from batcher.domain.errors import UnknownJob
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import BadLine, Filters
 from batcher.services.dead_letters import export as dead_letter_export
 from batcher.services.dead_letters import retry
 from batcher.services.jobs import manage
 from batcher.services.results import export, pages
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import loading
 from batcher.store.reports import results
 from tests.support.stores import completed, dead_lettered, numbered, rows_named, stored, submit_rows
@@ -59,7 +58,7 @@ def test_the_log_can_be_reset_while_a_consumer_has_stopped_reading(database, hol
 def test_every_row_comes_once_and_in_input_order_whatever_the_pages(database, holder, count):
     job = submit_rows(database, numbered(count + 1))
     holder.settle(*[completed(each) for each in holder.claim(job).claims if each.custom_id != f"r{count}"])
-    found = names(pages.rows_of(database, job, results.answered, most=3))
+    found = names(pages.answered(database, job, most=3))
     assert found == [f"r{number}" for number in range(count)]
 
 
@@ -75,7 +74,8 @@ def test_a_page_ends_with_the_bytes_of_its_replies(database, holder, monkeypatch
         sizes.append(len(rows))
         return iter(rows)
 
-    assert len(list(pages.rows_of(database, job, counted))) == 5
+    monkeypatch.setattr(results, "answered", counted)
+    assert len(list(pages.answered(database, job))) == 5
     assert sizes == [5, 3, 1]
 
 
@@ -83,7 +83,7 @@ def test_rows_that_end_between_the_pages_are_in_it_or_not_but_never_twice(databa
     job = submit_rows(database, numbered(9))
     claims = list(holder.claim(job).claims)
     holder.settle(*map(completed, claims[1::2]))
-    rows = pages.rows_of(database, job, results.answered, most=2)
+    rows = pages.answered(database, job, most=2)
     seen = [next(rows)]
     holder.settle(*map(completed, claims[0::2]))
     seen += rows

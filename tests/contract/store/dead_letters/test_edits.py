@@ -6,13 +6,13 @@ import pytest
 
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import RequestId
+from batcher.domain.requests import Filters
 from batcher.policy.input.body_edit import read_set
 from batcher.policy.input.deduplication import fingerprint
 from batcher.services.dead_letters import retry
 from batcher.services.dead_letters.retry import RetryPlan, choose, put_back
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import listing, redrive
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     SECOND,

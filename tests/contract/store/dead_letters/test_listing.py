@@ -5,9 +5,9 @@ import pytest
 from batcher.domain.errors import UsageError
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.requests import Filters
 from batcher.domain.states import JobState
 from batcher.store.dead_letters import listing, regroup
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.sqlite.database import Database
 from tests.support.stores import (

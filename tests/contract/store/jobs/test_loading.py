@@ -5,11 +5,10 @@ import threading
 import pytest
 
 from batcher.domain.errors import UnknownJob
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import BadLine, Filters
 from batcher.domain.states import JobState
 from batcher.policy.input.foreign_forms import Form
 from batcher.store.dead_letters import listing
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import runners
 from batcher.store.reports import results

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Counts, Job
-from batcher.domain.requests import Claim, ClaimResult, SentClaims
+from batcher.domain.requests import Answered, Claim, ClaimResult, Dead, SentClaims
 from batcher.domain.settlements import Settlement
 from batcher.store.dead_letters import edits, redrive, regroup
 from batcher.store.jobs import jobs
@@ -372,7 +372,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert told == {state: expected[state] for state in told}
 
     def every_row_is_exported_once(
-        self, answers: list[results.Answered], dead: list[results.Dead], mine: dict[str, ModelRow]
+        self, answers: list[Answered], dead: list[Dead], mine: dict[str, ModelRow]
     ) -> None:
         told = [(row.custom_id, row.body) for row in answers]
         expected = [(name, answer_to(row.body)) for name, row in mine.items() if row.state == "completed"]

@@ -7,10 +7,10 @@ import pytest
 from sqlalchemy import Connection
 
 from batcher.domain.ids import JobId
+from batcher.domain.requests import Filters
 from batcher.store.compiled import Compiled
 from batcher.store.dead_letters import edits, listing, summary
 from batcher.store.dead_letters import filters as dead_letter_filters
-from batcher.store.dead_letters.filters import Filters
 from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits, claim, records, runners, settle, shared_ends, single_flight
 from batcher.store.reports import job_counts, results

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.requests import BadLine
+from batcher.domain.requests import Answered, BadLine, Dead
 from batcher.domain.states import AnswerMark
 from batcher.store.dead_letters import regroup
 from batcher.store.jobs import jobs, loading
@@ -34,18 +34,18 @@ from tests.support.stores import (
 TWIN = b'{"same": true}'
 
 
-def answers(database: Database, job: Job) -> list[results.Answered]:
+def answers(database: Database, job: Job) -> list[Answered]:
     with database.read() as connection:
         return list(results.answered(connection, job))
 
 
-def dead(database: Database, job: Job) -> list[results.Dead]:
+def dead(database: Database, job: Job) -> list[Dead]:
     with database.read() as connection:
         return list(results.dead(connection, job))
 
 
-def by_name(rows: Sequence[results.Answered | results.Dead]) -> dict[str, tuple[JobId, str] | None]:
-    return {row.custom_id: row.answered_by for row in rows if isinstance(row, results.Answered)}
+def by_name(rows: Sequence[Answered | Dead]) -> dict[str, tuple[JobId, str] | None]:
+    return {row.custom_id: row.answered_by for row in rows if isinstance(row, Answered)}
 
 
 def delete(database: Database, job: Job) -> None:
@@ -71,7 +71,7 @@ def test_an_answer_is_told_whole(database, holder):
     (claim,) = holder.claim(job).claims
     holder.settle(completed(claim, b"answer"))
     assert answers(database, job) == [
-        results.Answered(
+        Answered(
             request_id=claim.request_id,
             line=1,
             custom_id="a",
@@ -94,7 +94,7 @@ def test_a_dead_letter_is_told_whole(database, holder):
     (claim,) = holder.claim(job).claims
     holder.settle(dead_lettered(claim, "too_long", reply=b"no"))
     assert dead(database, job) == [
-        results.Dead(
+        Dead(
             request_id=claim.request_id,
             line=1,
             custom_id="a",

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from batcher.domain.requests import Filters
 from batcher.domain.settings import Limits
 from batcher.domain.states import PauseReason, PauseScope
 from batcher.services.dead_letters.retry import choose, put_back
-from batcher.store.dead_letters.filters import Filters
 from batcher.worker.worker import End
 from tests.support.providers import chat, chats
 from tests.support.scripted import ANSWER, OK, Said, error, use
