@@ -1,4 +1,4 @@
-"""Fixtures of the contract tests: a real SQLite store in the test's folder."""
+"""Fixtures of the contract tests: a real store of each engine in turn."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
@@ -10,13 +10,11 @@ import uvloop
 from batcher.domain.ids import HolderId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import ClaimResult
-from batcher.ports import Queue, Writer
+from batcher.ports import Queue, Store, Writer
 from batcher.store.queue.adapter import SqlQueue
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import StoreThread
+from tests.support.engines import ENGINES
 from tests.support.inline_writer import InlineWriter
 from tests.support.stores import (
-    ENGINES,
     PLENTY,
     Holder,
     ManualClock,
@@ -37,8 +35,8 @@ def pytest_asyncio_loop_factories(
 
 
 @pytest.fixture(params=ENGINES)
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
-    opened = ENGINES[request.param](tmp_path)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    opened = ENGINES[request.param].open(tmp_path)
     yield opened
     opened.close()
 
@@ -49,20 +47,20 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture
-def holder(database: Database, clock: ManualClock) -> Holder:
+def holder(database: Store, clock: ManualClock) -> Holder:
     return holder_of(database, clock)
 
 
-@pytest.fixture(params=[StoreThread, InlineWriter])
-async def writer(request: pytest.FixtureRequest, database: Database) -> AsyncIterator[Writer]:
-    make: Callable[[Database], Writer] = request.param
+@pytest.fixture(params=[lambda store: store.start_writer(), InlineWriter], ids=["own", "inline"])
+async def writer(request: pytest.FixtureRequest, database: Store) -> AsyncIterator[Writer]:
+    make: Callable[[Store], Writer] = request.param
     made = make(database)
     yield made
     made.close()
 
 
 @pytest.fixture
-def me(database: Database) -> HolderId:
+def me(database: Store) -> HolderId:
     return new_holder(database)
 
 
@@ -72,7 +70,7 @@ def queue(writer: Writer, clock: ManualClock, me: HolderId) -> Queue:
 
 
 @pytest.fixture
-def ask(queue: Queue, database: Database):
+def ask(queue: Queue, database: Store):
     """Claims from all routes of the given jobs."""
 
     async def claim(*of: Job, most: int = 1000, most_bytes: int = PLENTY, alone: bool = False) -> ClaimResult:

@@ -29,9 +29,9 @@ from batcher.domain.settlements import (
 )
 from batcher.domain.states import AnswerMark, AttemptKind
 from batcher.policy.input.deduplication import fingerprint
+from batcher.ports import Store
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import claim, lanes, runners, settle
-from batcher.store.sqlite import migrate
 from batcher.store.sqlite.database import Database
 
 START = 1_700_000_000_000_000
@@ -94,16 +94,13 @@ def line_of(row: Row, number: int) -> Line:
 def open_store(folder: Path, name: str = "batcher.db") -> Database:
     """Open a store of the newest schema that contains the lane `LANE`."""
     database = Database(folder / name)
-    migrate.upgrade(database, now=START)
+    database.upgrade(now=START)
     with database.write() as connection:
         endpoint = loading.endpoint(connection, BASE_URL)
         lane = lanes.open_lane(connection, LaneKey(endpoint_id=endpoint, key_name="K", model="m"), now=START)
     assert lane.id == LANE
     return database
 
-
-#: How each engine opens a store in a folder. The contract of the store is tested with all of them.
-ENGINES = {"sqlite": open_store}
 
 FORMER_STORES = Path(__file__).parent / "former_stores"
 _FORMER_URL = "http://127.0.0.1:18471/v1"
@@ -122,7 +119,7 @@ def former_store(folder: Path, revision: str, *, base_url: str = _FORMER_URL) ->
     return place
 
 
-def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:
+def begin_job(database: Store, *, name: str = "job", base_url: str = BASE_URL, **settings: Any) -> Any:
     """Begin a job, which is `submitting`; return its id."""
     new = loading.NewJob(
         public_id=sha256(f"{name}{base_url}".encode()).hexdigest(),
@@ -139,7 +136,7 @@ def begin_job(database: Database, *, name: str = "job", base_url: str = BASE_URL
 
 
 def add_rows(
-    database: Database, job_id: Any, rows: Sequence[Row], *, first_line: int = 1, with_bodies: bool = True
+    database: Store, job_id: Any, rows: Sequence[Row], *, first_line: int = 1, with_bodies: bool = True
 ) -> list[BadLine]:
     """Add one chunk to a job, with lines numbered from `first_line`."""
     with database.write() as connection:
@@ -147,7 +144,7 @@ def add_rows(
         return loading.add(connection, job_id, loading.Routes(job_id), lines, with_bodies=with_bodies)
 
 
-def submit_rows(database: Database, rows: Sequence[Row], *, name: str = "job", **settings: Any) -> Job:
+def submit_rows(database: Store, rows: Sequence[Row], *, name: str = "job", **settings: Any) -> Job:
     """Submit a complete job, which is open and wanted."""
     job_id = begin_job(database, name=name, **settings)
     assert add_rows(database, job_id, rows) == []
@@ -157,12 +154,12 @@ def submit_rows(database: Database, rows: Sequence[Row], *, name: str = "job", *
         return jobs.get(connection, job_id)
 
 
-def job_now(database: Database, job: Job) -> Job:
+def job_now(database: Store, job: Job) -> Job:
     with database.read() as connection:
         return jobs.get(connection, job.id)
 
 
-def routes_of(database: Database, *of: Job) -> list[Route]:
+def routes_of(database: Store, *of: Job) -> list[Route]:
     with database.read() as connection:
         return [route for job in of for route in jobs.routes_of(connection, job)]
 
@@ -171,17 +168,17 @@ def wants(routes: Iterable[Route], most: int = 1000) -> list[RouteDemand]:
     return [RouteDemand(route=route, most=most) for route in routes]
 
 
-def new_holder(database: Database, *, pid: int = 1, now: int = START) -> HolderId:
+def new_holder(database: Store, *, pid: int = 1, now: int = START) -> HolderId:
     with database.write() as connection:
         return runners.start(connection, pid=pid, host="here", boot=None, now=now)
 
 
-def rescue(database: Database, *, now: int = START) -> int:
+def rescue(database: Store, *, now: int = START) -> int:
     with database.write() as connection:
         return runners.rescue(connection, now=now)
 
 
-def cancel(database: Database, job: Job, *, now: int = START) -> int:
+def cancel(database: Store, job: Job, *, now: int = START) -> int:
     with database.write() as connection:
         return jobs.cancel(connection, job, now=now)
 
@@ -256,7 +253,7 @@ def released(held: Claim) -> Settlement:
 class Holder:
     """A minimal runner: claims and settles, each in its own transaction."""
 
-    database: Database
+    database: Store
     id: HolderId
     clock: ManualClock
 
@@ -272,24 +269,30 @@ class Holder:
             return settle.settle(connection, settlements, holder=self.id, now=self.clock.at)
 
 
-def holder_of(database: Database, clock: ManualClock | None = None) -> Holder:
+def holder_of(database: Store, clock: ManualClock | None = None) -> Holder:
     return Holder(database, new_holder(database), clock or ManualClock())
 
 
-def stored(database: Database, job: Job | None = None) -> dict[str, Any]:
+def stored(database: Store, job: Job | None = None) -> dict[str, Any]:
     """Return the current rows of `requests` by custom_id, of one job or of all."""
     with database.read() as connection:
         found = connection.execute(text("SELECT * FROM requests ORDER BY id")).mappings()
         return {row["custom_id"]: row for row in found if job is None or row["job_id"] == job.id}
 
 
-def states(database: Database, job: Job | None = None) -> dict[str, str]:
+def states(database: Store, job: Job | None = None) -> dict[str, str]:
     return {custom_id: row["state"] for custom_id, row in stored(database, job).items()}
 
 
-def table(database: Database, name: str) -> list[Any]:
+def table(database: Store, name: str) -> list[Any]:
     with database.read() as connection:
         return list(connection.execute(text(f"SELECT * FROM {name}")).mappings())  # noqa: S608 - our own tables
+
+
+def change(database: Store, statement: str, **values: Any) -> int:
+    """Change rows past every operation, as no one does; return how many."""
+    with database.write() as connection:
+        return connection.execute(text(statement), values).rowcount
 
 
 def names(claims: Iterable[Claim]) -> list[str]:

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from batcher.store.sqlite.database import Database
+from batcher.ports import Store
+from tests.support.engines import engine_of
 
 
 class Transactions:
     """The rows changed by each write transaction of a database since then."""
 
-    def __init__(self, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, database: Store, monkeypatch: pytest.MonkeyPatch) -> None:
         self.changes: list[int] = []
         #: Called before each one with its number, from 0.
         self.before = lambda _: None
@@ -24,10 +25,10 @@ class Transactions:
     def _counted(self, **named: Any) -> Iterator[Connection]:
         self.before(len(self.changes))
         with self._write(**named) as connection:
-            driver: Any = connection.connection.dbapi_connection
-            began = driver.total_changes
+            changed = engine_of(connection).changed
+            began = changed(connection)
             yield connection
-            self.changes.append(driver.total_changes - began)
+            self.changes.append(changed(connection) - began)
 
 
 class KilledError(Exception):

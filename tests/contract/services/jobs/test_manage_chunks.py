@@ -13,6 +13,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.files.source import Source
 from batcher.policy.input.body_edit import read_set
+from batcher.ports import Store
 from batcher.services.dead_letters import discard, edit, retry
 from batcher.services.jobs import manage
 from batcher.services.jobs.options import SubmitOptions
@@ -20,11 +21,11 @@ from batcher.services.jobs.submit import submit_file
 from batcher.store.dead_letters import regroup
 from batcher.store.jobs import jobs, leaders
 from batcher.store.queue import shared_ends, single_flight
-from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     BASE_URL,
     ManualClock,
     Row,
+    change,
     completed,
     dead_lettered,
     job_now,
@@ -60,7 +61,7 @@ def _small_chunks(monkeypatch):
     monkeypatch.setattr(regroup, "MOST_REGROUPED", 2)
 
 
-def counted(database: Database) -> Counter[str]:
+def counted(database: Store) -> Counter[str]:
     return Counter(states(database).values())
 
 
@@ -68,7 +69,7 @@ def body(text: str) -> bytes:
     return json.dumps({"model": "m", "messages": [{"role": "user", "content": text}]}).encode()
 
 
-def leaders_of(database: Database) -> dict[str, str | None]:
+def leaders_of(database: Store) -> dict[str, str | None]:
     rows = stored(database)
     by_id = {each["id"]: name for name, each in rows.items()}
     return {name: by_id.get(each["leader_id"]) for name, each in rows.items()}
@@ -211,7 +212,7 @@ def test_a_load_that_is_killed_while_leaders_are_chosen_leaves_no_job(database, 
 # --- followers ---
 
 
-def share_all(database: Database) -> list[int]:
+def share_all(database: Store) -> list[int]:
     sizes, more = [], True
     while more:
         with database.write() as connection:
@@ -264,8 +265,7 @@ def test_followers_of_a_known_answer_end_in_chunks(database, holder):
 def test_a_discarded_leader_still_explains_the_followers_that_are_left(database, holder):
     job = submit_rows(database, [Row(f"r{n}", SAME) for n in range(9)])
     holder.settle(dead_lettered(holder.claim(job).claims[0], "bad"))
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET state = 'cancelled' WHERE custom_id = 'r0'")
+    change(database, "UPDATE requests SET state = 'cancelled' WHERE custom_id = 'r0'")
     share_all(database)
     assert counted(database) == {"cancelled": 1, "dead_lettered": 8}
     assert {row["failure_code"] for row in stored(database).values()} == {"bad"}
@@ -301,7 +301,7 @@ def test_a_deleted_job_leaves_no_note_of_its_followers(database, holder, clock):
 # --- dead letters ---
 
 
-def kill_all(database: Database, holder, rows: list[Row], **named):
+def kill_all(database: Store, holder, rows: list[Row], **named):
     job = submit_rows(database, rows, **named)
     holder.settle(*[dead_lettered(each) for each in holder.claim(job).claims])
     share_all(database)

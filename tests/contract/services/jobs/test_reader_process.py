@@ -22,12 +22,12 @@ from batcher.files.reading import read_lines
 from batcher.files.source import Source, open_source
 from batcher.interpreter import helper_environment
 from batcher.policy.input.strict_json import MAX_LINE_BYTES
+from batcher.ports import Store
 from batcher.services.jobs import reader_process
 from batcher.services.jobs.line_chunks import Chunk, ParseOptions, chunks
 from batcher.services.jobs.options import SubmitOptions
 from batcher.services.jobs.reader_process import read_chunks
 from batcher.services.jobs.submit import submit_file
-from batcher.store.sqlite.database import Database
 from tests.support.messages import words
 from tests.support.stores import ManualClock, table
 
@@ -246,7 +246,7 @@ def test_when_nothing_more_is_asked_for_the_other_process_ends(tmp_path: Path):
 
 
 def test_a_reader_that_is_killed_leaves_nothing_stored(
-    tmp_path: Path, database: Database, children: list[subprocess.Popen[bytes]]
+    tmp_path: Path, database: Store, children: list[subprocess.Popen[bytes]]
 ):
     def kill(_: int) -> None:
         os.kill(children[0].pid, signal.SIGKILL)
@@ -282,7 +282,7 @@ def test_a_fault_of_our_own_in_there_is_told_with_what_it_said(tmp_path: Path, m
 
 
 def test_a_job_is_the_same_wherever_its_file_was_read(
-    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: Store, monkeypatch: pytest.MonkeyPatch
 ):
     rows = []
     for worth in (1, 10**9):

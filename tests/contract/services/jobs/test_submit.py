@@ -8,11 +8,11 @@ import pytest
 from batcher.domain.errors import InputError
 from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
+from batcher.ports import Store
 from batcher.services.jobs import line_chunks
 from batcher.services.jobs.options import SubmitOptions
 from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.store.jobs import loading
-from batcher.store.sqlite.database import Database
 from tests.support.stores import BASE_URL, ManualClock, stored, table
 
 
@@ -27,13 +27,13 @@ def file_of(*names: str) -> Source:
     return Source(BytesIO("".join(json.dumps(line) + "\n" for line in lines).encode()), name="f.jsonl", packing="")
 
 
-def load(database: Database, source: Source, progress=None, *, skip_invalid: bool = False) -> Submitted:
+def load(database: Store, source: Source, progress=None, *, skip_invalid: bool = False) -> Submitted:
     options = SubmitOptions(skip_invalid=skip_invalid)
     settings = JobSettings(base_url=BASE_URL)
     return submit_file(database, source, settings, options, clock=ManualClock(), progress=progress)
 
 
-def assert_nothing_is_left(database: Database) -> None:
+def assert_nothing_is_left(database: Store) -> None:
     assert [table(database, name) for name in ("jobs", "routes", "requests", "bodies", "rejected")] == [[]] * 5
 
 

@@ -3,15 +3,15 @@
 from msgspec.structs import replace
 
 from batcher.domain.lanes import LaneKey
+from batcher.ports import Store
 from batcher.services.monitor.status import job_status, timestamp
 from batcher.store.queue import lanes
-from batcher.store.sqlite.database import Database
 from tests.support.stores import START, rows_named, submit_rows
 
 SECOND = 1_000_000
 
 
-def test_the_time_is_an_argument_so_a_lane_cools_down_until_that_time(database: Database):
+def test_the_time_is_an_argument_so_a_lane_cools_down_until_that_time(database: Store):
     job = submit_rows(database, rows_named("a"))
     until = START + 5 * SECOND
     with database.write() as connection:

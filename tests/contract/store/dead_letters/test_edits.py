@@ -9,11 +9,11 @@ from batcher.domain.ids import RequestId
 from batcher.domain.requests import Filters
 from batcher.policy.input.body_edit import read_set
 from batcher.policy.input.deduplication import fingerprint
+from batcher.ports import Store
 from batcher.services.dead_letters import retry
 from batcher.services.dead_letters.retry import RetryPlan, choose, put_back
 from batcher.store.dead_letters import filters as dead_letter_filters
 from batcher.store.dead_letters import listing, redrive
-from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     SECOND,
     Row,
@@ -42,12 +42,12 @@ def edits(*texts: str):
     return [read_set(text) for text in texts]
 
 
-def edit(database: Database, *ids: int, to: str) -> retry.Retried:
+def edit(database: Store, *ids: int, to: str) -> retry.Retried:
     filters = Filters(requests=tuple(RequestId(each) for each in ids))
     return put_back(database, choose(database, filters, edits(f"messages.0.content={to}")))
 
 
-def leaders(database: Database) -> dict[str, str | None]:
+def leaders(database: Store) -> dict[str, str | None]:
     rows = stored(database)
     by_id = {each["id"]: name for name, each in rows.items()}
     return {name: by_id.get(each["leader_id"]) for name, each in rows.items()}

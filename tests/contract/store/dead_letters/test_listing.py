@@ -7,9 +7,9 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Filters
 from batcher.domain.states import JobState
+from batcher.ports import Store
 from batcher.store.dead_letters import listing, regroup
 from batcher.store.jobs import jobs
-from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     SECOND,
     START,
@@ -29,12 +29,12 @@ from tests.support.stores import (
 TWIN = b'{"same": true}'
 
 
-def ids_of(database: Database, *custom_ids: str) -> list[RequestId]:
+def ids_of(database: Store, *custom_ids: str) -> list[RequestId]:
     rows = stored(database)
     return [RequestId(rows[custom_id]["id"]) for custom_id in custom_ids]
 
 
-def retry(database: Database, *custom_ids: str) -> list[int]:
+def retry(database: Store, *custom_ids: str) -> list[int]:
     with database.write() as connection:
         _, reopened = regroup.retry(connection, ids_of(database, *custom_ids))
         for job_id in reopened:
@@ -42,7 +42,7 @@ def retry(database: Database, *custom_ids: str) -> list[int]:
         return list(reopened)
 
 
-def leaders(database: Database) -> dict[str, str | None]:
+def leaders(database: Store) -> dict[str, str | None]:
     """Who leads whom, by custom_id."""
     rows = stored(database)
     by_id = {row["id"]: name for name, row in rows.items()}

@@ -9,12 +9,14 @@ from batcher.domain.settings import Limits
 from batcher.domain.states import JobState
 from batcher.store.jobs import jobs
 from batcher.store.reports import job_counts
+from tests.support.engines import engine_of
 from tests.support.messages import words
 from tests.support.stores import (
     BASE_URL,
     SECOND,
     START,
     Row,
+    change,
     completed,
     dead_lettered,
     job_now,
@@ -50,8 +52,7 @@ def test_a_job_that_is_not_there_is_said_to_be(database, named):
 
 def test_a_name_of_several_jobs_names_their_numbers(database):
     for _ in range(2):
-        with database.write() as connection:
-            connection.exec_driver_sql("UPDATE jobs SET public_id = id")
+        change(database, "UPDATE jobs SET public_id = CAST(id AS TEXT)")
         submit_rows(database, rows_named("a"), name="twice")
     with database.read() as connection, pytest.raises(UnknownJob, match='several jobs are named "twice": 1, 2'):
         jobs.find(connection, "twice")
@@ -180,11 +181,9 @@ def test_a_deleted_job_takes_its_rows_its_attempts_and_its_pauses_with_it(databa
     job = submit_rows(database, numbered(4), name="gone")
     a, b, *_ = holder.claim(job).claims
     holder.settle(completed(a), dead_lettered(b))
+    pause = "INSERT INTO pauses (scope, ref, reason, message, fix, since) VALUES ('job', :job, 'quota', '', '', 0)"
+    change(database, pause, job=str(job.id))
     with database.write() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO pauses (scope, ref, reason, message, fix, since) VALUES ('job', ?, 'quota', '', '', 0)",
-            (str(job.id),),
-        )
         steps = 1
         while jobs.delete_some(connection, job):
             steps += 1
@@ -194,5 +193,5 @@ def test_a_deleted_job_takes_its_rows_its_attempts_and_its_pauses_with_it(databa
     for name in ("attempts", "responses", "cache", "pauses"):
         assert table(database, name) == [], name
     with database.read() as connection:
-        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+        assert engine_of(connection).dangling(connection) == []
         assert jobs.newest(connection) == keep

@@ -3,17 +3,17 @@
 import threading
 
 import pytest
+from sqlalchemy import text
 
 from batcher.domain.errors import UnknownJob
 from batcher.domain.requests import BadLine, Filters
 from batcher.domain.states import JobState
 from batcher.policy.input.foreign_forms import Form
+from batcher.ports import Store
 from batcher.store.dead_letters import listing
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import runners
 from batcher.store.reports import results
-from batcher.store.sqlite.database import Database
-from batcher.store.sqlite.writer_thread import StoreThread
 from tests.support.stores import (
     BASE_URL,
     NOTHING_IN_HAND,
@@ -36,12 +36,12 @@ from tests.support.stores import (
 SAME_BODY = b'{"same": true}'
 
 
-def show_job(database: Database, job_id, *, repeats=None) -> int:
+def show_job(database: Store, job_id, *, repeats=None) -> int:
     with database.write() as connection:
         return loading.open_job(connection, job_id, repeats=repeats)
 
 
-def remove(database: Database, job_id) -> int:
+def remove(database: Store, job_id) -> int:
     """Remove a half-loaded job; return how many transactions it took."""
     for rounds in range(1, 100):
         with database.write() as connection:
@@ -260,7 +260,7 @@ def test_an_empty_job_is_whole(database):
 # --- leaders ---
 
 
-def repeated_bodies(database: Database, names: str | None) -> set[bytes] | None:
+def repeated_bodies(database: Store, names: str | None) -> set[bytes] | None:
     rows = stored(database)
     return None if names is None else {rows[name]["fingerprint"] for name in names}
 
@@ -309,18 +309,18 @@ def test_rows_without_a_fingerprint_neither_lead_nor_follow(database):
     assert {row["leader_id"] for row in stored(database).values()} == {None}
 
 
-# --- the thread that commits in groups ---
+# --- the writer that commits in groups ---
+
+REJECTED = "INSERT INTO rejected VALUES (1, :line, '', '', '')"
 
 
 async def test_work_that_fails_takes_none_of_its_group_with_it(database):
     gathered = threading.Event()
-    writer = StoreThread(database)
+    writer = database.start_writer()
     held = writer.write(lambda _: gathered.wait(10))
 
     def insert(line):
-        return lambda connection: connection.exec_driver_sql(
-            "INSERT INTO rejected VALUES (1, ?, '', '', '')", (line,)
-        )
+        return lambda connection: connection.execute(text(REJECTED), {"line": line})
 
     good = [writer.write(insert(1)), writer.write(insert(2))]
     bad = writer.write(lambda _: 1 / 0)
@@ -336,8 +336,8 @@ async def test_work_that_fails_takes_none_of_its_group_with_it(database):
 
 
 async def test_what_was_given_before_the_close_is_on_disk_after_it(database):
-    writer = StoreThread(database)
-    written = writer.write(lambda c: c.exec_driver_sql("INSERT INTO rejected VALUES (1, 1, '', '', '')").rowcount)
+    writer = database.start_writer()
+    written = writer.write(lambda c: c.execute(text(REJECTED), {"line": 1}).rowcount)
     writer.close()
     writer.close()
     assert len(table(database, "rejected")) == 1

@@ -1,6 +1,5 @@
 """The store against a model in memory: in any order of events, each row is answered once or explained."""
 
-import atexit
 import shutil
 import tempfile
 from collections import Counter
@@ -8,9 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from sqlalchemy import text
 
 from batcher.domain.events import RequestsSettled
@@ -23,8 +30,7 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import claim, runners, settle
 from batcher.store.reports import job_counts, results
 from batcher.store.schema import SUSPECT_AFTER
-from batcher.store.sqlite.database import Database
-from tests.support.one_engine import one_engine
+from tests.support.engines import ENGINES, Engine
 from tests.support.store_model import Answer, Model, ModelRow
 from tests.support.stores import (
     SECOND,
@@ -35,7 +41,6 @@ from tests.support.stores import (
     dead_lettered,
     holder_of,
     line_of,
-    open_store,
     released,
     requeued,
     routes_of,
@@ -60,29 +65,15 @@ def answer_to(body: bytes) -> bytes:
     return b"answer to " + body
 
 
-_template: list[Path] = []
-
-
-def template() -> Path:
-    """A migrated store to copy: migrating costs more than a whole example."""
-    if not _template:
-        folder = Path(tempfile.mkdtemp(prefix="batcher-template-"))
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        open_store(folder).close()
-        _template.append(folder / "batcher.db")
-    return _template[0]
-
-
 class StoreMachine(RuleBasedStateMachine):
-    """Runs everything that changes a request, in any order."""
+    """Runs everything that changes a request, in any order. Each engine has a subclass."""
+
+    engine: Engine
 
     @initialize(rows=ROWS, reuse=st.booleans())
     def open(self, rows: list[tuple[bytes, bool]], *, reuse: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="batcher-machine-"))
-        shutil.copy(template(), self.folder / "batcher.db")
-        with one_engine():
-            self.database = Database(self.folder / "batcher.db")
-        self.database._writer.exec_driver_sql("PRAGMA synchronous = OFF")
+        self.database = self.engine.open_quickly(self.folder)
         self.clock = ManualClock()
         self.holder: Holder = holder_of(self.database, self.clock)
         self.model = Model()
@@ -386,7 +377,7 @@ class StoreMachine(RuleBasedStateMachine):
         try:
             self.drain()
             with self.database.read() as connection:
-                assert connection.execute(text("PRAGMA foreign_key_check")).all() == []
+                assert self.engine.dangling(connection) == []
         finally:
             self.database.close()
             shutil.rmtree(self.folder)
@@ -406,10 +397,15 @@ class StoreMachine(RuleBasedStateMachine):
         self.look()
 
 
-TestStore = StoreMachine.TestCase
-TestStore.settings = settings(
-    max_examples=120,
-    stateful_step_count=30,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
+def test_in_any_order_of_events_each_row_is_answered_once_or_explained(engine: Engine) -> None:
+    machine = type("Machine", (StoreMachine,), {"engine": engine})
+    run_state_machine_as_test(
+        machine,
+        settings=settings(
+            max_examples=120,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+        ),
+    )

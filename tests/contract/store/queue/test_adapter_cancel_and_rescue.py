@@ -5,11 +5,10 @@ from msgspec.structs import replace
 
 from batcher.domain.jobs import Job
 from batcher.domain.states import JobState
-from batcher.ports import Writer
+from batcher.ports import Store, Writer
 from batcher.store.queue.adapter import SqlQueue
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 from batcher.store.schema import SUSPECT_AFTER
-from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     PLENTY,
     SECOND,
@@ -128,7 +127,7 @@ async def test_rescued_rows_of_a_cancelled_job_are_cancelled(database, ask):
     assert states(database) == {"a": "cancelled"}
 
 
-async def lose(database: Database, writer: Writer, clock: ManualClock, job: Job, times: int) -> None:
+async def lose(database: Store, writer: Writer, clock: ManualClock, job: Job, times: int) -> None:
     """Let this number of holders die with the job's first row, which runs alone once it is a suspect."""
     for time in range(times):
         heir = SqlQueue(writer, new_holder(database, pid=50 + time), clock)

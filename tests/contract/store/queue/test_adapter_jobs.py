@@ -20,6 +20,7 @@ from tests.support.stores import (
     Row,
     begin_job,
     cancel,
+    change,
     completed,
     dead_lettered,
     job_now,
@@ -141,8 +142,8 @@ async def test_the_fix_of_a_pause_that_an_earlier_version_stored_names_the_job_t
     job = submit_rows(database, rows_named("a"))
     await queue.pause(CAUSE, key_ref(job.endpoint_id, job.key_name))
     old = "add credit in the provider's console, then run `batcher resume`"
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE pauses SET fix = ?", (old,))
+    change(database, "UPDATE pauses SET fix = :old", old=old)
+    with database.read() as connection:
         (pause,) = pauses.in_force(connection)
     assert words(pause.fix, job=job.id) == "add credit in the provider's console, then run `batcher resume 1`"
 

@@ -4,6 +4,7 @@ from batcher.store.dead_letters import redrive
 from tests.support.stores import (
     SECOND,
     Row,
+    change,
     dead_lettered,
     holder_of,
     names,
@@ -24,9 +25,8 @@ def test_due_rows_come_first_then_returned_ones_then_fresh_ones_then_those_a_hol
     assert names(doomed.claim(job, most=1).claims) == ["lost"]
     due, back = holder.claim(job, most=2).claims
     holder.settle(requeued(due, clock.at + SECOND), released(back))
-    with database.write() as connection:
-        # Only the holder that died is without an end.
-        connection.exec_driver_sql("UPDATE holders SET ended_at = 1 WHERE id = ?", (holder.id,))
+    # Only the holder that died is without an end.
+    change(database, "UPDATE holders SET ended_at = 1 WHERE id = :id", id=holder.id)
     assert rescue(database) == 1
     clock.at += 2 * SECOND
     after = holder_of(database, clock)

@@ -9,6 +9,7 @@ from tests.support.stores import (
     SECOND,
     START,
     ManualClock,
+    change,
     holder_of,
     new_holder,
     requeued,
@@ -22,8 +23,7 @@ HOUR = 3_600 * SECOND
 
 
 def set_heartbeat(database, now):
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE holders SET heartbeat_at = ?", (now,))
+    change(database, "UPDATE holders SET heartbeat_at = :now", now=now)
 
 
 def repaired(database, now):
@@ -45,8 +45,7 @@ def test_due_times_of_a_clock_that_was_ahead_are_shifted_back_by_the_difference(
 
 
 def test_a_cool_down_keeps_its_length(database):
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE lanes SET cooling_until = ?", (START + HOUR + 5 * SECOND,))
+    change(database, "UPDATE lanes SET cooling_until = :until", until=START + HOUR + 5 * SECOND)
     new_holder(database, now=START + HOUR)
     repaired(database, START)
     assert table(database, "lanes")[0]["cooling_until"] == START + 5 * SECOND
@@ -72,7 +71,7 @@ def ran(database, *, clock: int, boot: str | None = BOOT, cooling: int = HOUR) -
     """A runner whose clock is wrong by `clock`: refused now, and told to wait."""
     with database.write() as connection:
         runners.start(connection, pid=1, host="here", boot=boot, booted_at=BOOTED + clock, now=START + clock)
-        connection.exec_driver_sql("UPDATE lanes SET cooling_until = ?", (START + clock + cooling,))
+    change(database, "UPDATE lanes SET cooling_until = :until", until=START + clock + cooling)
 
 
 def next_run(database, *, after: int, boot: str | None = BOOT, booted_at: int | None = BOOTED) -> int:
@@ -111,11 +110,8 @@ def test_what_was_used_of_a_day_still_counts(database, clock):
     used = DayUse(hours=(HourUse(hour + clock // HOUR - 2, 5, 50), HourUse(hour + clock // HOUR, 7, 70)))
     limits = KnownLimits(day_until=(START + clock + 3 * HOUR) // SECOND)
     ran(database, clock=clock)
-    with database.write() as connection:
-        connection.exec_driver_sql(
-            "UPDATE lanes SET day = ?, limits = ?",
-            (msgspec.json.encode(used).decode(), msgspec.json.encode(limits).decode()),
-        )
+    stored = {"day": msgspec.json.encode(used).decode(), "limits": msgspec.json.encode(limits).decode()}
+    change(database, "UPDATE lanes SET day = :day, limits = :limits", **stored)
     next_run(database, after=0)
     (lane,) = table(database, "lanes")
     hours = msgspec.json.decode(lane["day"], type=DayUse).hours

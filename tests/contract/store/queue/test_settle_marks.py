@@ -2,7 +2,7 @@
 
 from batcher.domain.states import AnswerMark
 from batcher.store.reports import job_counts
-from tests.support.stores import START, Row, completed, names, states, stored, submit_rows, table
+from tests.support.stores import START, Row, change, completed, names, states, stored, submit_rows, table
 
 SAME_BODY = b'{"same": true}'
 CUT, CUT_EMPTY = AnswerMark.TRUNCATED, AnswerMark.TRUNCATED | AnswerMark.EMPTY
@@ -85,12 +85,9 @@ async def test_within_a_job_too_an_answer_serves_only_rows_that_accept_it(databa
     """As after `dlq retry`, which takes the row's leader from it."""
     rows = [Row("a", SAME_BODY), Row("b", SAME_BODY)]
     job = submit_rows(database, rows, reuse_earlier=False, fail_truncated=True)
-    with database.write() as connection:
-        connection.exec_driver_sql(
-            "UPDATE requests SET leader_id = NULL, available_at = 2 * ? WHERE line = 2", (START,)
-        )
+    later = "UPDATE requests SET leader_id = NULL, available_at = :later WHERE line = 2"
+    change(database, later, later=2 * START)
     (a,) = (await ask(job)).claims
     await queue.settle([completed(a, marks=CUT)])
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE requests SET available_at = NULL WHERE line = 2")
+    change(database, "UPDATE requests SET available_at = NULL WHERE line = 2")
     assert names((await ask(job)).claims) == ["b"]

@@ -2,6 +2,7 @@
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import text
 
 from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits, settle
@@ -11,6 +12,7 @@ from tests.support.stores import (
     PLENTY,
     START,
     Row,
+    change,
     completed,
     dead_lettered,
     holder_of,
@@ -55,8 +57,8 @@ async def test_a_follower_that_was_attached_after_the_batch_was_read_ends_with_i
 
     def attaching(write):
         def attach(connection, *rest, **named):
-            attached = "UPDATE requests SET leader_id = ? WHERE custom_id = 'late'"
-            connection.exec_driver_sql(attached, (lead.request_id,))
+            attached = text("UPDATE requests SET leader_id = :lead WHERE custom_id = 'late'")
+            connection.execute(attached, {"lead": lead.request_id})
             return write(connection, *rest, **named)
 
         return attach
@@ -282,8 +284,7 @@ async def test_one_claim_answers_a_bounded_number_of_rows(database, ask, queue, 
 def test_endpoints_of_one_scope_share_their_answers(database, in_flight):
     here = submit_rows(database, [Row("a", body=b"{}")])
     there = submit_rows(database, [Row("b", body=b"{}")], name="there", base_url="http://127.0.0.1:9/v1")
-    with database.write() as connection:
-        connection.exec_driver_sql("UPDATE endpoints SET cache_scope = ?", (here.endpoint_id,))
+    change(database, "UPDATE endpoints SET cache_scope = :scope", scope=here.endpoint_id)
     holder = holder_of(database)
     (claim,) = holder.claim(here).claims
     if not in_flight:

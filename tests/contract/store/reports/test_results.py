@@ -6,12 +6,12 @@ from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
 from batcher.domain.requests import Answered, BadLine, Dead
 from batcher.domain.states import AnswerMark
+from batcher.ports import Store
 from batcher.store.dead_letters import regroup
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 from batcher.store.reports import cache, job_counts, results
 from batcher.store.schema import SUSPECT_AFTER
-from batcher.store.sqlite.database import Database
 from tests.support.stores import (
     SECOND,
     START,
@@ -34,12 +34,12 @@ from tests.support.stores import (
 TWIN = b'{"same": true}'
 
 
-def answers(database: Database, job: Job) -> list[Answered]:
+def answers(database: Store, job: Job) -> list[Answered]:
     with database.read() as connection:
         return list(results.answered(connection, job))
 
 
-def dead(database: Database, job: Job) -> list[Dead]:
+def dead(database: Store, job: Job) -> list[Dead]:
     with database.read() as connection:
         return list(results.dead(connection, job))
 
@@ -48,7 +48,7 @@ def by_name(rows: Sequence[Answered | Dead]) -> dict[str, tuple[JobId, str] | No
     return {row.custom_id: row.answered_by for row in rows if isinstance(row, Answered)}
 
 
-def delete(database: Database, job: Job) -> None:
+def delete(database: Store, job: Job) -> None:
     while True:
         with database.write() as connection:
             if not jobs.delete_some(connection, job):
