@@ -67,8 +67,8 @@ def all_commands() -> list[str]:
     return [
         each
         for each in found
-        # "1" stands for a name that only the program knows.
-        if not each.startswith(("-", "[", "COMMAND", "1 "))
+        # "1" stands for a name that only the program knows; "(?" begins a pattern.
+        if not each.startswith(("-", "[", "(?", "COMMAND", "1 "))
         and not {"--help", "[^"} & {*re.findall(r"--help|\[\^", each)}
     ]
 
