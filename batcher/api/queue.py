@@ -19,8 +19,6 @@ from batcher.config import (
     answer_scope,
     base_url_named_by,
     checks,
-    find_headers,
-    find_key,
     load_file,
     names_endpoint,
     resolve_job,
@@ -32,12 +30,12 @@ from batcher.domain.jobs import Job
 from batcher.domain.settings import LIMIT_NAMES, JobSettings, Limits
 from batcher.domain.states import JobState, ShownState
 from batcher.ports import Store
-from batcher.sender.proxies import check_proxy
 from batcher.services.jobs import change_settings, manage
 from batcher.services.jobs.options import EndpointNaming, SubmitOptions
 from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.services.monitor.status import JobStatus, PausedStatus, job_status
 from batcher.services.results.places import absolute
+from batcher.services.runs.requirements import check_can_send
 from batcher.services.runs.run import RunControl, RunEnd, run_jobs
 from batcher.services.store.open_store import open_or_create
 
@@ -264,10 +262,7 @@ class Batcher:
         environ: dict[str, str] = dict(os.environ)
         if self._api_key is not None:
             environ[settings.api_key_env] = self._api_key() if callable(self._api_key) else self._api_key
-        if not settings.simulate:
-            check_proxy(settings.base_url)
-            find_key(settings, environ)
-            find_headers(settings, environ)
+        check_can_send(settings, environ)
         return environ
 
 

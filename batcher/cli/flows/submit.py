@@ -20,8 +20,6 @@ from batcher.config import (
     answer_scope,
     base_url_named_by,
     check_ca_file,
-    find_headers,
-    find_key,
     names_endpoint,
     resolve_job,
 )
@@ -31,9 +29,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.files.source import Source, is_stdin, open_source
 from batcher.files.writing import is_stdout, is_stream
-from batcher.policy.urls import host_of, is_loopback
 from batcher.ports import Clock, Store
-from batcher.sender.proxies import check_proxy, named_proxy
 from batcher.services.dead_letters.retry import retry_job
 from batcher.services.jobs import change_settings
 from batcher.services.jobs.options import EndpointNaming, SubmitOptions
@@ -41,6 +37,7 @@ from batcher.services.jobs.refuse_early import refuse_early
 from batcher.services.jobs.submit import submit_file
 from batcher.services.results.places import absolute, check_places, default_output, refuse_table
 from batcher.services.results.write import remembered_output
+from batcher.services.runs.requirements import check_can_send, proxy_to_this_machine
 from batcher.services.store.open_store import exists
 
 
@@ -159,19 +156,16 @@ def _options(given: FileOptions, *, output: str | None, naming: EndpointNaming) 
 
 def _note_proxy(settings: JobSettings) -> None:
     """Say that a server of this machine is reached through a proxy: most proxies cannot reach it."""
-    proxy = None if settings.simulate else named_proxy(settings.base_url)
-    host = host_of(settings.base_url)
-    if proxy is not None and is_loopback(host):
-        note(f"note: {host} is reached through the proxy of {proxy.variable}; `export NO_PROXY={host}` avoids it")
+    found = proxy_to_this_machine(settings)
+    if found is not None:
+        host, variable = found
+        note(f"note: {host} is reached through the proxy of {variable}; `export NO_PROXY={host}` avoids it")
 
 
 def check_credentials(settings: JobSettings, environ: Mapping[str, str]) -> None:
     """Raise ConfigError if the key, the value of a header or the CA file is missing, or the proxy is unusable."""
     check_ca_file(settings.ca_file)
-    if not settings.simulate:
-        check_proxy(settings.base_url)
-        find_key(settings, environ)
-        find_headers(settings, environ)
+    check_can_send(settings, environ)
 
 
 def _output(database: Store, given: FileOptions, *, simulated: bool) -> str:
