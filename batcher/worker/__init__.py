@@ -2,6 +2,7 @@
 
 worker       starts the loops and ends them
 run_state    what is in hand: jobs, routes, lanes, endpoints
+job_phase    what a job at work is doing, and what changes that
 active_jobs  starts and stops jobs
 claimer      claims by route and hands the claims to their lanes; closes finished jobs
 attempts     one request: admitted, sent, classified, decided

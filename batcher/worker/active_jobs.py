@@ -20,6 +20,7 @@ from batcher.policy.wording.url_secrets import shown_base_url
 from batcher.ports import Budget, NamesKey, Queue, Sender
 from batcher.worker.aio import all_of
 from batcher.worker.commit_broker import CommitBroker
+from batcher.worker.job_phase import JobEvent, JobPhase
 from batcher.worker.pausing.pauses import Pauses, covers
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import Endpoint, JobRun, Lane, RouteRun, State
@@ -60,15 +61,15 @@ class ActiveJobs:
 
     async def follow(self, orders: Orders) -> None:
         """Add jobs that are newly wanted or whose settings changed; drop those that are no longer wanted."""
-        for job in self._state.jobs.values():
-            if job.job.id not in orders.jobs and not job.dropped:
+        for job in self._staying():
+            if job.job.id not in orders.jobs:
                 self._drop(job)
         for job_id in self._versions.keys() - orders.jobs.keys():
             del self._versions[job_id]
         for job_id, version in orders.jobs.items():
             if self._versions.get(job_id) != version or job_id not in self._state.jobs:
                 await self._try_to_start(job_id)
-        in_force = {job.job.id: job.job.settings_version for job in self._state.jobs.values() if not job.dropped}
+        in_force = {job.job.id: job.job.settings_version for job in self._staying()}
         if in_force != self._limited:
             # The limits of a finished job no longer apply to its lanes.
             self._limited = in_force
@@ -144,10 +145,9 @@ class ActiveJobs:
     def _limit(self, lanes: Collection[Lane] | None = None) -> None:
         """Apply to each of these lanes (None: all) the strictest of the limits that its jobs were given."""
         sharing: dict[Lane, list[Job]] = {}
-        for each in self._state.jobs.values():
-            if not each.dropped:
-                for lane in each.lanes:
-                    sharing.setdefault(lane, []).append(each.job)
+        for each in self._staying():
+            for lane in each.lanes:
+                sharing.setdefault(lane, []).append(each.job)
         for lane, of in sharing.items():
             if lanes is None or lane in lanes:
                 given = strictest(limits_for(job.settings, lane.key.model) for job in of)
@@ -184,7 +184,8 @@ class ActiveJobs:
 
     def _enter(self, job: Job, routes: Sequence[Route], lanes: Mapping[str, Lane]) -> JobRun:
         known = self._state.jobs.setdefault(job.id, JobRun(job=job))
-        known.job, known.pause, known.dropped, known.is_stuck = job, None, False, False
+        known.job = job
+        known.follow(JobEvent.STARTED)
         if known.active_to is None:
             known.active_to = asyncio.get_running_loop().time()
         for route in routes:
@@ -212,8 +213,11 @@ class ActiveJobs:
                 lane.pause = lane.failing_since = None
                 self._budget.restart(lane.key)
 
+    def _staying(self) -> list[JobRun]:
+        return [job for job in self._state.jobs.values() if job.phase is not JobPhase.LEAVING]
+
     def _drop(self, job: JobRun) -> None:
-        job.dropped = True
+        job.follow(JobEvent.DROPPED)
         for lane in job.lanes:
             self._broker.release(lane, job_id=job.job.id)
         self._state.wake.set()

@@ -11,6 +11,7 @@ from batcher.ports import Budget, Clock, Events, Queue
 from batcher.worker.aio import wait_for
 from batcher.worker.commit_broker import CommitBroker
 from batcher.worker.heartbeat import write_active
+from batcher.worker.job_phase import JobEvent, JobPhase, Remaining
 from batcher.worker.pausing.verdicts import Verdicts
 from batcher.worker.run_state import MOST_BYTES, JobRun, Lane, RouteRun, State
 
@@ -184,12 +185,13 @@ class Claimer:
         """Close finished jobs; try a request that must run last and alone. Returns whether anything changed."""
         self._verdicts.review()
         now = _now()
-        for job in [job for job in self._state.jobs.values() if job.dropped and not job.held]:
+        for job in [job for job in self._state.jobs.values() if job.phase is JobPhase.LEAVING and not job.held]:
             self._forget(job)
-        exhausted = [job for job in self._state.jobs.values() if job.is_exhausted and job.check_at <= now]
+        due = [(job, job.remaining) for job in self._state.jobs.values() if job.check_at <= now]
+        exhausted = [job for job, remaining in due if remaining is not Remaining.MORE]
         for job in exhausted:
             job.check_at = now + _POLL_SECONDS
-        over = [job for job in exhausted if job.is_dry]
+        over = [job for job, remaining in due if remaining is Remaining.NOTHING]
         # Written before the job is closed, so that a reader who sees it finished also sees its whole working time.
         await write_active(self._queue, over, now)
         finished = await self._queue.finish([job.job.id for job in over]) if over else []
@@ -222,7 +224,8 @@ class Claimer:
         )
         for job in jobs:
             paused = any(each.is_paused for each in job.routes)
-            job.is_stuck = paused and not moved and job.is_exhausted
+            is_stuck = paused and not moved and job.remaining is not Remaining.MORE
+            job.follow(JobEvent.NOTHING_CLAIMED if is_stuck else JobEvent.NOT_HELD_BACK)
         return moved
 
     def _forget(self, job: JobRun) -> None:

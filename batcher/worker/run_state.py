@@ -18,6 +18,7 @@ from batcher.policy.retry.circuit_breaker import Breaker
 from batcher.policy.retry.failure_run import FailureRun
 from batcher.policy.retry.refusals import RowRefusals
 from batcher.ports import InFlightLog, Sender
+from batcher.worker.job_phase import TRANSITIONS, JobEvent, JobPhase, Remaining
 
 #: Bytes of bodies in hand above which no more is claimed. One body of at most 64 MiB may come on top, which stays
 #: below the store's 256 MiB (docs/architecture.md#the-store).
@@ -30,6 +31,9 @@ _FORGETS = 0.99
 
 #: How many lanes are looked at for each time that the busiest is asked for.
 _LANES_A_QUESTION = 8
+
+#: Names of the module, because they are compared for every claim: to look up a member costs 70 ns.
+_WORKING, _STUCK = JobPhase.WORKING, JobPhase.STUCK
 
 #: A wait that the provider named is a long one from this share of `--max-wait` on.
 _LONG_WAIT = 0.25
@@ -184,19 +188,19 @@ class JobRun:
     missing_key: str = ""
     #: Claims in hand: ready, in flight, or waiting for their commit.
     held: int = 0
-    #: A pause of this job alone.
-    pause: PauseCause | None = None
+    phase: JobPhase = JobPhase.WORKING
     #: Requests that were settled in this run, and how fast.
     settled: int = 0
     pace: RateMeter = field(default_factory=RateMeter)
-    #: Cancelled or no longer wanted: requests in flight finish, and nothing more is claimed.
-    dropped: bool = False
     #: Monotonic seconds before which it is not checked for completion.
     check_at: float = 0.0
     #: Monotonic seconds up to which working time is accounted for; None before the first.
     active_to: float | None = None
-    #: At the last check nothing could be claimed, not even alone: the remaining rows are paused.
-    is_stuck: bool = False
+
+    def follow(self, event: JobEvent) -> bool:
+        """Enter the phase that the event leads to; return whether it is another one."""
+        before, self.phase = self.phase, TRANSITIONS[event][self.phase]
+        return self.phase is not before
 
     def take_active_us(self, now: float) -> int:
         """Return the microseconds of work since the last call; paused time does not count."""
@@ -206,7 +210,7 @@ class JobRun:
     @property
     def is_wanted(self) -> bool:
         """Return whether its requests may be claimed."""
-        return self.pause is None and not self.dropped
+        return self.phase is _WORKING or self.phase is _STUCK
 
     @property
     def lanes(self) -> set[Lane]:
@@ -214,19 +218,21 @@ class JobRun:
         return {route.lane for route in self.routes}
 
     @property
-    def is_dry(self) -> bool:
-        """Return whether nothing is in hand and the queue has nothing for it, except what must run alone."""
-        return self.held == 0 and all(route.dry for route in self.routes)
-
-    @property
-    def is_exhausted(self) -> bool:
-        """Return whether nothing is in hand and every route is either empty or paused."""
-        return self.held == 0 and all(route.dry or route.is_paused for route in self.routes)
+    def remaining(self) -> Remaining:
+        """Return what remains of it."""
+        if self.held:
+            return Remaining.MORE
+        waiting = [route for route in self.routes if not route.dry]
+        if not waiting:
+            return Remaining.NOTHING
+        return Remaining.HELD_BACK if all(route.is_paused for route in waiting) else Remaining.MORE
 
     @property
     def is_paused(self) -> bool:
         """Return whether all that is left of it waits for a person."""
-        return self.held == 0 and (self.pause is not None or (self.is_stuck and self.is_exhausted))
+        if self.phase is JobPhase.PAUSED:
+            return self.held == 0
+        return self.phase is _STUCK and self.remaining is not Remaining.MORE
 
 
 class NoInFlightLog:
@@ -293,7 +299,8 @@ class State:
         """Record a claim that came into hand."""
         job = self.jobs[claim.job_id]
         job.held += 1
-        job.is_stuck = False
+        if job.phase is _STUCK:
+            job.follow(JobEvent.CLAIMED)
         route = self.routes[claim.route_id]
         route.held += 1
         lane = self.holding[claim.request_id] = route.lane

@@ -10,6 +10,7 @@ from batcher.domain.outcomes import Failure, PauseCause
 from batcher.domain.states import FaultKind, PauseReason, PauseScope
 from batcher.ports import Events, Queue
 from batcher.worker.commit_broker import CommitBroker
+from batcher.worker.job_phase import JobEvent
 from batcher.worker.run_state import JobRun, Lane, RouteRun, State
 
 #: What to do about an endpoint that does not answer, by the last failure.
@@ -37,7 +38,7 @@ class Pauses:
         A pause that is already in force stays.
         """
         if cause.scope is PauseScope.JOB:
-            begun = self._stop_job(cause, job)
+            begun = self._stop_job(job)
         elif route is not None and cause.scope is PauseScope.ROUTE:
             begun = self._stop_route(cause, route)
         else:
@@ -56,10 +57,9 @@ class Pauses:
             self._broker.release(each)
         return bool(fresh)
 
-    def _stop_job(self, cause: PauseCause, job: JobRun) -> bool:
-        if job.pause is not None:
+    def _stop_job(self, job: JobRun) -> bool:
+        if not job.follow(JobEvent.PAUSED):
             return False
-        job.pause = cause
         for lane in job.lanes:
             self._broker.release(lane, job_id=job.job.id)
         return True

@@ -1,4 +1,4 @@
-"""Since when a lane is silent, and how busy the busiest is."""
+"""Since when a lane is silent, how busy the busiest is, and what a job does in each of its phases."""
 
 from collections.abc import Iterator
 from typing import cast
@@ -6,7 +6,9 @@ from typing import cast
 import pytest
 
 from batcher.domain.lanes import LaneKey
-from batcher.worker.run_state import Lane, State
+from batcher.domain.outcomes import PauseCause
+from batcher.worker.job_phase import JobPhase, Remaining
+from batcher.worker.run_state import JobRun, Lane, RouteRun, State
 
 
 def lane(failing_since: float | None, named_wait: tuple[float, float]) -> Lane:
@@ -69,3 +71,50 @@ def test_with_many_lanes_a_question_looks_at_a_few(lanes):
     assert counted.looks <= 9 * questions
     counted[0].recent_in_flight = 30.0
     assert 30 in {state.recent_in_flight() for _ in range(lanes // 8 + 1)}
+
+
+def job_run(phase: JobPhase, *, held: int, routes: str) -> JobRun:
+    """A job with a route for each letter: open, dry or paused."""
+    made = JobRun.__new__(JobRun)
+    made.phase, made.held, made.routes = phase, held, []
+    for letter in routes:
+        route = RouteRun.__new__(RouteRun)
+        route.lane = Lane.__new__(Lane)
+        route.lane.pause = None
+        route.dry, route.pause = letter == "d", cast("PauseCause", object()) if letter == "p" else None
+        made.routes.append(route)
+    return made
+
+
+@pytest.mark.parametrize(
+    ("held", "routes", "remaining"),
+    [
+        (1, "dd", Remaining.MORE),
+        (0, "do", Remaining.MORE),
+        (0, "po", Remaining.MORE),
+        (0, "dp", Remaining.HELD_BACK),
+        (0, "pp", Remaining.HELD_BACK),
+        (0, "dd", Remaining.NOTHING),
+    ],
+)
+def test_what_remains_of_a_job(held: int, routes: str, remaining: Remaining) -> None:
+    assert job_run(JobPhase.WORKING, held=held, routes=routes).remaining is remaining
+
+
+@pytest.mark.parametrize(
+    ("phase", "held", "routes", "wanted", "paused"),
+    [
+        (JobPhase.WORKING, 0, "pp", True, False),
+        (JobPhase.STUCK, 0, "dp", True, True),
+        (JobPhase.STUCK, 0, "op", True, False),
+        (JobPhase.STUCK, 1, "pp", True, False),
+        (JobPhase.PAUSED, 0, "oo", False, True),
+        (JobPhase.PAUSED, 1, "oo", False, False),
+        (JobPhase.LEAVING, 0, "dd", False, False),
+    ],
+)
+def test_what_a_job_does_in_a_phase(
+    phase: JobPhase, held: int, routes: str, *, wanted: bool, paused: bool
+) -> None:
+    job = job_run(phase, held=held, routes=routes)
+    assert (job.is_wanted, job.is_paused) == (wanted, paused)
