@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from batcher.domain.ids import EndpointId, JobId
+from batcher.domain.lanes import LaneKey
 from batcher.domain.messages import Message, Words
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState, PauseScope
@@ -80,6 +81,11 @@ class Pause(Struct, frozen=True, kw_only=True):
     message: Words
     fix: Message
     since: int
+
+
+def lane_key(job: Job, model: str) -> LaneKey:
+    """Return the lane of the job's requests for a model: that of the default tier, whichever their bodies name."""
+    return LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=model)
 
 
 def key_ref(endpoint_id: EndpointId, key_name: str) -> str:

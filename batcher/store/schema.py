@@ -120,7 +120,7 @@ jobs = Table(
     # Microseconds during which a runner worked on it, over all runs.
     Column("active_us", Integer, nullable=False, server_default="0"),
     # US dollars: what its requests cost, what is held back for those that are claimed, and what of `cost` is only
-    # assumed, because a reply never came.
+    # assumed, because a reply never came. Nothing writes them yet: no price is known.
     Column("cost", Float, nullable=False, server_default="0"),
     Column("reserved", Float, nullable=False, server_default="0"),
     Column("assumed", Float, nullable=False, server_default="0"),
@@ -131,6 +131,7 @@ jobs = Table(
 )
 
 # What people changed of a job while it was there: its settings, a pause. Values are JSON; NULL: there was none.
+# Nothing writes it yet.
 changes = Table(
     "changes",
     metadata,

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from batcher.domain.errors import BatcherError, UnknownJob
 from batcher.domain.ids import JobId
-from batcher.domain.jobs import Job, Orders
+from batcher.domain.jobs import Job, Orders, lane_key
 from batcher.domain.lanes import LaneKey, StoredLane
 from batcher.domain.messages import Cause, Message, Words
 from batcher.domain.outcomes import PauseCause
@@ -122,14 +122,14 @@ class ActiveJobs:
 
     async def _stored_lanes(self, job: Job, routes: Sequence[Route]) -> dict[LaneKey, StoredLane]:
         """Open the lanes that the job needs and no other has opened, all in one commit or a few."""
-        keys = {_key(job, route): None for route in routes}
+        keys = {lane_key(job, route.model): None for route in routes}
         new = [key for key in keys if key not in self._state.lanes]
         opening = [asyncio.ensure_future(self._queue.open_lane(key)) for key in new]
         await all_of(opening)
         return {key: opened.result() for key, opened in zip(new, opening, strict=True)}
 
     def _lane(self, job: Job, route: Route, stored: Mapping[LaneKey, StoredLane]) -> Lane:
-        key = _key(job, route)
+        key = lane_key(job, route.model)
         given = limits_for(job.settings, route.model)
         lane = self._state.lanes.get(key)
         if lane is not None:
@@ -236,7 +236,3 @@ def _fix_of(hint: Words | None) -> Message:
     if hint is None:
         return Cause.CANNOT_SEND()
     return hint if isinstance(hint, Message) else Cause.TEXT(text=hint)
-
-
-def _key(job: Job, route: Route) -> LaneKey:
-    return LaneKey(endpoint_id=job.endpoint_id, key_name=job.key_name, model=route.model)

@@ -8,8 +8,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from batcher.domain.ids import EndpointId, RouteId
-from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref
-from batcher.domain.lanes import LaneView, StoredLane
+from batcher.domain.jobs import Counts, Job, Pause, Runner, key_ref, lane_key
+from batcher.domain.lanes import LaneKey, LaneView, StoredLane
 from batcher.domain.messages import Words
 from batcher.domain.settings import limits_for
 from batcher.domain.states import JobState, PauseScope, ShownState
@@ -107,18 +107,18 @@ class _LanesOfKeys:
     """The lanes of each key at each endpoint, read once however many jobs share them."""
 
     def __init__(self) -> None:
-        self._stored: dict[tuple[EndpointId, str], dict[str, StoredLane]] = {}
-        self._seen: dict[tuple[EndpointId, str], dict[str, LaneView]] = {}
+        self._stored: dict[tuple[EndpointId, str], dict[LaneKey, StoredLane]] = {}
+        self._seen: dict[tuple[EndpointId, str], dict[LaneKey, LaneView]] = {}
 
-    def stored(self, connection: Any, job: Job) -> dict[str, StoredLane]:  # noqa: ANN401 - of the store
-        """Return what the store remembers of them, by model."""
+    def stored(self, connection: Any, job: Job) -> dict[LaneKey, StoredLane]:  # noqa: ANN401 - of the store
+        """Return what the store remembers of them."""
         key = (job.endpoint_id, job.key_name)
         if key not in self._stored:
-            self._stored[key] = {lane.key.model: lane for lane in lanes.of_endpoint(connection, *key)}
+            self._stored[key] = {lane.key: lane for lane in lanes.of_endpoint(connection, *key)}
         return self._stored[key]
 
-    def seen(self, connection: Any, job: Job) -> dict[str, LaneView]:  # noqa: ANN401 - of the store
-        """Return how the latest runner sees them, by model."""
+    def seen(self, connection: Any, job: Job) -> dict[LaneKey, LaneView]:  # noqa: ANN401 - of the store
+        """Return how the latest runner sees them."""
         key = (job.endpoint_id, job.key_name)
         if key not in self._seen:
             self._seen[key] = runners.lane_views(connection, *key)
@@ -160,12 +160,12 @@ def _job_status(
 ) -> JobStatus:
     job = jobs.get(connection, job.id)
     counts = job_counts.counts(connection, job)
-    models = sorted({route.model for route in jobs.routes_of(connection, job)})
+    keys = {route.model: lane_key(job, route.model) for route in jobs.routes_of(connection, job)}
     in_force = pauses.in_force(connection)
     left = job_counts.unfinished_routes(connection, job) if counts.unfinished and in_force else []
     stored = known.stored(connection, job)
     seen = known.seen(connection, job) if runner is not None else {}
-    paused = [(model, _pause_of(job, stored.get(model), in_force, route_id)) for route_id, model in left]
+    paused = [(model, _pause_of(job, stored.get(keys[model]), in_force, route_id)) for route_id, model in left]
     pause = _pause_of_all([each for _, each in paused])
     state = shown_state(job, counts, paused=pause is not None, live=_is_run_by(runner, job))
     return JobStatus(
@@ -187,8 +187,8 @@ def _job_status(
         tokens=_token_totals(counts),
         cost_usd=None,
         lanes=[
-            _lane_status(job, model, seen.get(model), stored.get(model), _pause_of_model(paused, model), now=now)
-            for model in models
+            _lane_status(job, key, seen.get(key), stored.get(key), _pause_of_model(paused, key.model), now=now)
+            for _, key in sorted(keys.items())
         ],
         source=job.source_name,
         output=job.output_path,
@@ -279,16 +279,16 @@ def _counts_json(counts: Counts) -> dict[str, int]:
 
 
 def _lane_status(
-    job: Job, model: str, working: LaneView | None, stored: StoredLane | None, pause: Pause | None, *, now: int
+    job: Job, key: LaneKey, working: LaneView | None, stored: StoredLane | None, pause: Pause | None, *, now: int
 ) -> LaneStatus:
     """Return the lane as the live runner sees it, otherwise from the store."""
     if working is not None and (working.cooling_until or 0) <= now:
         # The runner writes a lane when something happens to it, not when a cool-down ends.
         working = replace(working, cooling_until=None)
-    shown = working or resting(stored, limits_for(job.settings, model), now=now)
+    shown = working or resting(stored, limits_for(job.settings, key.model), now=now)
     return LaneStatus(
         endpoint=shown_base_url(job.base_url),
-        model=model,
+        model=key.model,
         rpm=shown.rpm,
         tpm=shown.tpm,
         source=None if shown.source is None else shown.source.value,

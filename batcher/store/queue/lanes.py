@@ -4,7 +4,7 @@ from typing import Any, TypeVar
 
 import msgspec
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select, update
 
 from batcher.domain.ids import EndpointId, LaneId
 from batcher.domain.lanes import Charging, DayUse, HourUse, KnownLimits, LaneKey, LaneMemory, StoredLane
@@ -25,7 +25,7 @@ def open_lane(connection: Connection, key: LaneKey, *, now: int) -> StoredLane:
         "updated_at": now,
     }
     connection.execute(insert_new(lanes).values(values))
-    query = _of_key(key.endpoint_id, key.key_name).where(lanes.c.model == key.model, lanes.c.tier == key.tier)
+    query = _of_key(key.endpoint_id, key.key_name).where(_is(key))
     lane = _stored(connection.execute(query).one(), key.endpoint_id, key.key_name)
     return replace(lane, endpoint_answered=_has_answered(connection, key.endpoint_id))
 
@@ -47,6 +47,15 @@ def _of_key(endpoint_id: EndpointId, key_name: str) -> Select[Any]:
         lanes.c.cooling_until,
     )
     return select(*columns).where(lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name)
+
+
+def _is(key: LaneKey) -> ColumnElement[bool]:
+    return and_(
+        lanes.c.endpoint_id == key.endpoint_id,
+        lanes.c.key_name == key.key_name,
+        lanes.c.model == key.model,
+        lanes.c.tier == key.tier,
+    )
 
 
 def _stored(row: Row[Any], endpoint_id: EndpointId, key_name: str) -> StoredLane:
@@ -83,7 +92,10 @@ def save(connection: Connection, lane: StoredLane, *, now: int) -> None:
 
 
 def add_lost_use(connection: Connection, held: ColumnElement[bool], *, now: int) -> None:
-    """Count requests whose runner died for the limits per day: the provider may have counted them."""
+    """Count requests whose runner died for the limits per day: the provider may have counted them.
+
+    They count on the lane of the default tier (see `domain.jobs.lane_key`).
+    """
     lost = (
         select(
             jobs.c.endpoint_id,
@@ -99,11 +111,11 @@ def add_lost_use(connection: Connection, held: ColumnElement[bool], *, now: int)
         .group_by(jobs.c.endpoint_id, jobs.c.key_name, routes.c.model)
     )
     for endpoint_id, key_name, model, count, tokens in connection.execute(lost).all():
-        of_lane = (lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name, lanes.c.model == model)
-        stored = connection.execute(select(lanes.c.day).where(*of_lane)).first()
+        of_lane = _is(LaneKey(endpoint_id=endpoint_id, key_name=key_name, model=model))
+        stored = connection.execute(select(lanes.c.day).where(of_lane)).first()
         if stored is not None:
             use = with_use(_decoded(stored.day, DayUse), HourUse(now // HOUR_US, count, tokens))
-            connection.execute(update(lanes).where(*of_lane).values(day=msgspec.json.encode(use).decode()))
+            connection.execute(update(lanes).where(of_lane).values(day=msgspec.json.encode(use).decode()))
 
 
 def shift_days(connection: Connection, ahead: int, *, now: int) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import literal as bound_value
 
 from batcher.domain.ids import EndpointId, HolderId, JobId, LaneId
 from batcher.domain.jobs import Orders, Runner, RunnerSnapshot
-from batcher.domain.lanes import LaneView
+from batcher.domain.lanes import LaneKey, LaneView
 from batcher.domain.requests import SentClaims
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
 from batcher.store.compiled import Compiled
@@ -75,17 +75,17 @@ def beat(
     )
 
 
-def lane_views(connection: Connection, endpoint_id: EndpointId, key_name: str) -> dict[str, LaneView]:
-    """Return how the latest runner sees the lanes of a key at an endpoint, by model."""
+def lane_views(connection: Connection, endpoint_id: EndpointId, key_name: str) -> dict[LaneKey, LaneView]:
+    """Return how the latest runner sees the lanes of a key at an endpoint."""
     latest = select(func.max(holders.c.id)).where(holders.c.kind == "runner").scalar_subquery()
     query = (
-        select(lanes.c.model, views_of_lanes.c.view)
-        .join(views_of_lanes, views_of_lanes.c.lane_id == lanes.c.id)
+        select(views_of_lanes.c.view)
+        .join(lanes, lanes.c.id == views_of_lanes.c.lane_id)
         .where(lanes.c.endpoint_id == endpoint_id, lanes.c.key_name == key_name)
         .where(views_of_lanes.c.holder_id == latest)
     )
-    seen = ((row.model, _decode(row.view, LaneView)) for row in connection.execute(query))
-    return {model: view for model, view in seen if view is not None}
+    seen = (_decode(text, LaneView) for text in connection.execute(query).scalars())
+    return {view.key: view for view in seen if view is not None}
 
 
 def _encode(value: RunnerSnapshot | LaneView) -> str:

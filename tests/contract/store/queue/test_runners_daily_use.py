@@ -3,7 +3,7 @@
 import msgspec
 
 from batcher.domain.ids import EndpointId
-from batcher.domain.lanes import DayUse, HourUse, LaneMemory
+from batcher.domain.lanes import DayUse, HourUse, LaneKey, LaneMemory
 from batcher.domain.requests import SentClaims
 from batcher.policy.rate.daily_quota import HOUR_US
 from batcher.store.queue import lanes, runners
@@ -54,3 +54,17 @@ def test_another_key_has_a_day_of_its_own(database) -> None:
     holder_of(database).claim(job)
     rescue(database)
     assert day_of(database) == ()
+
+
+def test_another_tier_of_the_model_has_a_day_of_its_own(database) -> None:
+    job = submit_rows(database, rows_named("a", "b"), api_key_env="K")
+    flex = LaneKey(endpoint_id=job.endpoint_id, key_name="K", model="m", tier="flex")
+    spent = LaneMemory(day=DayUse(hours=(HourUse(HOUR, 9, 90),)))
+    with database.write() as connection:
+        lane = lanes.open_lane(connection, flex, now=START)
+        lanes.save(connection, msgspec.structs.replace(lane, memory=spent), now=START)
+    holder_of(database).claim(job)
+    rescue(database)
+    with database.read() as connection:
+        days = {lane.key.tier: lane.memory.day.hours for lane in lanes.of_endpoint(connection, EndpointId(1), "K")}
+    assert days == {"": (HourUse(HOUR, 2, 60),), "flex": (HourUse(HOUR, 9, 90),)}
