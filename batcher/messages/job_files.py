@@ -13,7 +13,7 @@ from typing import Final
 from batcher.domain.messages import Cause, Parameter
 from batcher.messages.templates import Parameters, Template, literal
 from batcher.policy.input.foreign_forms import Form
-from batcher.policy.input.form_advice import STDIN
+from batcher.policy.input.form_advice import ENCODINGS, STDIN
 
 #: The folder of the jq programs, which a wheel holds, too.
 PROGRAMS: Final = Path(__file__).parents[1] / "jq"
@@ -117,12 +117,13 @@ def _pretty(name: str) -> str:
     return f"`{with_jq('.', name)}` puts each request on a line of its own; then {run_it(name)}"
 
 
-def _utf_16(name: str) -> str:
-    source = "" if name == STDIN else f" {shlex.quote(name)}"
-    return (
-        f"`iconv -f UTF-16 -t UTF-8{literal(source)} > {literal(shlex.quote(lines_file(name)))}` makes it UTF-8;"
-        " in PowerShell write it with `Out-File -Encoding utf8`"
-    )
+def _encoded(form: Form) -> Callable[[str], str]:
+    def advice(name: str) -> str:
+        source = "" if name == STDIN else f" {shlex.quote(name)}"
+        program = f"iconv -f {ENCODINGS[form]} -t UTF-8{source} > {shlex.quote(lines_file(name))}"
+        return f"`{literal(program)}` makes it UTF-8; in PowerShell write it with `Out-File -Encoding utf8`"
+
+    return advice
 
 
 def _zip(name: str) -> str:
@@ -172,7 +173,8 @@ _ADVICE: Final[Mapping[Form, Callable[[str], str]]] = {
     Form.PRETTY: _pretty,
     Form.COMMAS: _commas,
     Form.CONCATENATED: _pretty,
-    Form.UTF_16: _utf_16,
+    Form.UTF_16: _encoded(Form.UTF_16),
+    Form.UTF_32: _encoded(Form.UTF_32),
     Form.ZIP: _zip,
     Form.SPREADSHEET: _spreadsheet,
     Form.PARQUET: _parquet,

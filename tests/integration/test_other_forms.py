@@ -75,6 +75,7 @@ CONVERTED: dict[str, tuple[str, str | bytes, int]] = {
     "a CSV file by its content": ("table.txt", "\ufeffid;text\n1;Why?\n2;How?\n", 2),
     "a compressed CSV file": ("q.csv.gz", gzip.compress(b"question\nWhy?\n"), 1),
     "UTF-16": ("wide.jsonl", text_of(line("a")).encode("utf-16"), 1),
+    "UTF-32": ("wider.jsonl", text_of(line("a")).encode("utf-32"), 1),
 }
 
 

@@ -22,6 +22,9 @@ _MAGIC: Final = (
     (b"Rar!", Form.COMPRESSED),
     (b"\x1f\x8b", Form.COMPRESSED),
     (b"\x28\xb5\x2f\xfd", Form.COMPRESSED),
+    # Before the mark of UTF-16, with which one of them begins.
+    (b"\xff\xfe\0\0", Form.UTF_32),
+    (b"\0\0\xfe\xff", Form.UTF_32),
     (b"\xff\xfe", Form.UTF_16),
     (b"\xfe\xff", Form.UTF_16),
 )
@@ -32,7 +35,9 @@ _WEB_PAGE: Final = re.compile(rb"\s*<(?:!doctype|html|\?xml)", re.IGNORECASE)
 _TABLE_ENDINGS: Final = re.compile(r"\.(csv|tsv)(\.gz|\.zst)?$", re.IGNORECASE)
 _DELIMITERS: Final = ",\t;|"
 _MOST_HEADER: Final = 20_000
-_SAMPLE_PAIRS, _MOSTLY = 100, 0.8
+#: Characters of a text without a byte order mark that are looked at; the share of them that are ASCII, and of NULs
+#: in their other bytes.
+_SAMPLE, _MOSTLY = 100, 0.8
 _PRINTED: Final = bytes([*range(32, 127), *b"\t\r\n"])
 _MOST_SPACE: Final = 1_000
 #: How many lines must have as many cells as the first.
@@ -70,20 +75,21 @@ def _binary_form(head: bytes) -> Form | None:
         return Form.SPREADSHEET if any(mark in head for mark in _OFFICE) else Form.ZIP
     if head[_TAR_MAGIC] == b"ustar":
         return Form.COMPRESSED
-    if _is_wide_text(head):
-        return Form.UTF_16
-    return Form.WEB_PAGE if _WEB_PAGE.match(head) else None
+    return _wide_form(head) or (Form.WEB_PAGE if _WEB_PAGE.match(head) else None)
 
 
-def _is_wide_text(head: bytes) -> bool:
-    """Return whether the text has a NUL in every second byte, as UTF-16 without a byte order mark has."""
-    sample = head[: _SAMPLE_PAIRS * 2]
-    pairs = len(sample) // 2
-    for side in (0, 1):
-        high, low = sample[side : pairs * 2 : 2], sample[1 - side : pairs * 2 : 2]
-        if pairs and high.count(0) > pairs * _MOSTLY and low.translate(None, _PRINTED) == b"":
-            return True
-    return False
+def _wide_form(head: bytes) -> Form | None:
+    """Return whether each character has one byte and NULs, as UTF-16 and UTF-32 without a byte order mark have."""
+    for form, width in ((Form.UTF_32, 4), (Form.UTF_16, 2)):
+        sample = head[: min(len(head) // width, _SAMPLE) * width]
+        for place in (0, width - 1):
+            characters = sample[place::width]
+            nuls = sample.count(0) - characters.count(0)
+            printed = len(characters) - len(characters.translate(None, _PRINTED))
+            others = len(sample) - len(characters)
+            if nuls > others * _MOSTLY and printed > len(characters) * _MOSTLY:
+                return form
+    return None
 
 
 def _document_form(start: bytes) -> Form | None:

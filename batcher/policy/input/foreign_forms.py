@@ -30,6 +30,7 @@ class Form(StrEnum):
     WRAPPED = "list_of_requests"
     CSV = "csv"
     UTF_16 = "utf16"
+    UTF_32 = "utf32"
     ZIP = "zip"
     SPREADSHEET = "spreadsheet"
     PARQUET = "parquet"

@@ -7,6 +7,7 @@ from batcher.domain.messages import Cause, Message
 from batcher.policy.input.foreign_forms import Form
 
 STDIN: Final = "<stdin>"
+ENCODINGS: Final[Mapping[Form, str]] = {Form.UTF_16: "UTF-16", Form.UTF_32: "UTF-32"}
 
 
 def advice(form: Form, name: str, *, keys: Sequence[str] = (), delimiter: str = ",") -> Message:
@@ -53,8 +54,8 @@ def described(form: Form, *, columns: Sequence[str], lines: int) -> str:
             return f"is a JSON array ({count}), not JSON Lines"
         case Form.PRETTY:
             return f"is pretty-printed JSON ({count}); in a job file each request is on one line"
-        case Form.UTF_16:
-            return "is UTF-16 text; a job file is UTF-8"
+        case Form.UTF_16 | Form.UTF_32:
+            return f"is {ENCODINGS[form]} text; a job file is UTF-8"
         case _:
             return f"is {_WHOLE[form]}, not a job file"
 
