@@ -8,7 +8,7 @@ from batcher.domain.ids import EndpointId, JobId
 from batcher.domain.lanes import LaneKey
 from batcher.domain.messages import Message, Words
 from batcher.domain.settings import JobSettings
-from batcher.domain.states import JobState, PauseScope
+from batcher.domain.states import AnswerMark, JobState, PauseScope
 
 
 class Job(Struct, frozen=True, kw_only=True):
@@ -70,6 +70,39 @@ class Counts(Struct, frozen=True, kw_only=True):
     def unfinished(self) -> int:
         """Requests that are not settled."""
         return self.pending + self.claimed
+
+
+class JobTotals(Struct, kw_only=True):
+    """What is counted of a job, or how much of it changes; the fields are the columns of `job_counts`."""
+
+    pending: int = 0
+    claimed: int = 0
+    completed: int = 0
+    dead_lettered: int = 0
+    cancelled: int = 0
+    #: Answered without a request of their own.
+    cached: int = 0
+    #: Attempt numbers that were given to claims.
+    sends: int = 0
+    truncated: int = 0
+    empty: int = 0
+    unchecked: int = 0
+    #: Sums over attempts from here on. `never_sent`: no connection was made.
+    rate_limited: int = 0
+    never_sent: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+    @property
+    def total(self) -> int:
+        """All rows: each is in one state."""
+        return self.pending + self.claimed + self.completed + self.dead_lettered + self.cancelled
+
+    def add_marks(self, marks: int, rows: int = 1) -> None:
+        """Count rows whose answers have these marks (`AnswerMark`)."""
+        self.truncated += rows * bool(marks & AnswerMark.TRUNCATED)
+        self.empty += rows * bool(marks & AnswerMark.EMPTY)
+        self.unchecked += rows * bool(marks & AnswerMark.UNCHECKED)
 
 
 class Pause(Struct, frozen=True, kw_only=True):

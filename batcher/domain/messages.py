@@ -150,6 +150,7 @@ class Cause(StrEnum):
     STORE_FACTS = "store_facts"
     STORE_SPACE = "store_space"
     SEE_DB_CHECK = "see_db_check"
+    COUNT_AGAIN = "count_again"
 
     # What to do about a store that cannot be opened, read or written.
     LIST_FAILED = "list_failed"

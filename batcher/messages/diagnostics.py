@@ -43,4 +43,5 @@ TEMPLATES: Final[Mapping[Cause, Template]] = {
     Cause.STORE_FACTS: "{state}; {facts}",
     Cause.STORE_SPACE: "free some space on the disk of {path}, or name a store elsewhere with {--db}",
     Cause.SEE_DB_CHECK: "see `batcher db check`",
+    Cause.COUNT_AGAIN: "run `batcher db compact`, which counts the rows again",
 }

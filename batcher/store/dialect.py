@@ -125,6 +125,14 @@ def insert_new(table: Table, *, key: Sequence[str] = ()) -> Upsert:
     return statement
 
 
+def insert_or_add(table: Table, *, key: Sequence[str], added: Sequence[str]) -> Upsert:
+    """Return an INSERT that adds its values of the `added` columns to a row with the same key."""
+    statement = Upsert(table)
+    sums = (f"{name} = {table.name}.{name} + excluded.{name}" for name in added)
+    statement.conflict = f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {', '.join(sums)}"
+    return statement
+
+
 def insert_or_update(
     table: Table, *, key: Sequence[str], new: Sequence[str], reset: Sequence[str] = (), where: str = ""
 ) -> Upsert:

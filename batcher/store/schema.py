@@ -24,6 +24,7 @@ from sqlalchemy import (
     text,
 )
 
+from batcher.domain.jobs import JobTotals
 from batcher.domain.states import AttemptKind, JobState, PauseReason, PauseScope, RequestState
 
 #: A request with which this many holders died runs last and alone.
@@ -208,8 +209,8 @@ requests = Table(
     _partial("ix_requests_returned", "route_id", "lost", "id", where=f"{_IN_ORDER} AND returned = 1"),
     _partial("ix_requests_due", "route_id", "available_at", where=_DUE),
     _partial("ix_requests_suspect", "route_id", "lost", "id", where=_SUSPECT),
-    _partial("ix_requests_claimed", "holder_id", where="state = 'claimed'"),
-    _partial("ix_requests_in_flight", "fingerprint", where="state = 'claimed' AND fingerprint IS NOT NULL"),
+    # All that is claimed, by fingerprint: few rows, so what a holder has needs no index of its own.
+    _partial("ix_requests_in_flight", "fingerprint", where="state = 'claimed'"),
     # Followers that have not ended: a chunk of a million finds the next ones at once.
     _partial("ix_requests_followers", "leader_id", where="leader_id IS NOT NULL AND state = 'pending'"),
     # Which requests share an answer; needed when the job whose request was sent is deleted.
@@ -373,6 +374,17 @@ holders = Table(
     Column("ended_at", Integer),
     Column("snapshot", Text),
     CheckConstraint("kind IN ('runner', 'provider_batch')", name="kind"),
+)
+
+# Kept as rows change (`store/jobs/kept_counts.py`). A count is the sum of its parts: each holder adds to its own,
+# so that runners of one job do not wait for each other. 0 is the part of commands.
+job_counts = Table(
+    "job_counts",
+    metadata,
+    Column("job_id", Integer, ForeignKey("jobs.id"), primary_key=True),
+    Column("part", Integer, primary_key=True),
+    *(Column(name, Integer, nullable=False, server_default="0") for name in JobTotals.__struct_fields__),
+    sqlite_with_rowid=False,
 )
 
 rejected = Table(

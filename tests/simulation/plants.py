@@ -16,24 +16,25 @@ from batcher.domain.lanes import StoredLane
 from batcher.domain.settlements import Settlement
 from batcher.policy.rate.token_bucket import Balance, Pace
 from batcher.policy.retry.failure_run import FailureCause, FailureRun, Verdict
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import lanes, settle
 
 _FORCE = (
     "UPDATE requests SET state = 'claimed', holder_id = :holder, sends = :send, response_id = NULL,"
     " settled_at = NULL "
 )
-_settle_as_it_is = settle.settle
+_settle_as_it_is = settle.settle_into
 _save_as_it_is = lanes.save
 
 
 def lease_not_checked() -> AbstractContextManager[object]:
     """A settlement ends a claim even if another holder or another send has it now."""
-    return mock.patch.object(settle, "settle", _forcing("WHERE id = :id AND state = 'claimed'"))
+    return mock.patch.object(settle, "settle_into", _forcing("WHERE id = :id AND state = 'claimed'"))
 
 
 def settle_not_conditional() -> AbstractContextManager[object]:
     """A settlement is written in any state of the row, also a second time."""
-    return mock.patch.object(settle, "settle", _forcing("WHERE id = :id AND :holder IS NOT NULL"))
+    return mock.patch.object(settle, "settle_into", _forcing("WHERE id = :id AND :holder IS NOT NULL"))
 
 
 def cool_down_not_persisted() -> AbstractContextManager[object]:
@@ -69,6 +70,11 @@ def burst_forgotten() -> AbstractContextManager[object]:
     return mock.patch.object(limiter, "initial_balance", full)
 
 
+def shared_answers_not_counted() -> AbstractContextManager[object]:
+    """Rows that get an answer without a request are completed, and no count says so."""
+    return mock.patch.object(CountChanges, "share_answers", return_value=None)
+
+
 def _blaming_the_route(failed: Callable[..., Verdict]) -> Callable[..., Verdict]:
     def blamed(run: FailureRun, number: int, cause: FailureCause, *, blocks: bool, **named: bool) -> Verdict:
         verdict = failed(run, number, cause, blocks=blocks, **named)
@@ -84,11 +90,16 @@ def _forcing(where: str) -> Callable[..., list[RequestsSettled]]:
     """The real settlement, after the rows were changed to match the claims."""
 
     def settled(
-        connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
+        connection: Connection,
+        settlements: Sequence[Settlement],
+        changes: CountChanges,
+        *,
+        holder: HolderId,
+        now: int,
     ) -> list[RequestsSettled]:
         for each in settlements:
             values: dict[str, Any] = {"id": each.claim.request_id, "holder": holder, "send": each.claim.send}
             connection.exec_driver_sql(_FORCE + where, values)
-        return _settle_as_it_is(connection, settlements, holder=holder, now=now)
+        return _settle_as_it_is(connection, settlements, changes, holder=holder, now=now)
 
     return settled

@@ -45,12 +45,13 @@ def test_two_seeds_are_two_worlds() -> None:
     ("plant", "invariants", "first"),
     [
         (plants.lease_not_checked, {"I11"}, 0),
-        (plants.settle_not_conditional, {"I2", "I11", "I13"}, 0),
+        (plants.settle_not_conditional, {"I1", "I2", "I11", "I13"}, 0),
         (plants.cool_down_not_persisted, {"I7"}, 18),
         (plants.burst_forgotten, {"I6"}, 0),
         (plants.one_row_decides_for_all, {"I16"}, 42),
         (plants.no_row_is_asked, {"I17"}, 0),
         (plants.queue_not_seen, {"I17"}, 63),
+        (plants.shared_answers_not_counted, {"I1"}, 0),
     ],
 )
 def test_a_planted_fault_is_found_and_names_its_seed(

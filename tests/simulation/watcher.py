@@ -15,6 +15,7 @@ from batcher.domain.lanes import Charge
 from tests.simulation.laws import SELECT_ROWS, Actor, Row, is_lawful
 from tests.simulation.process import Process
 from tests.simulation.scenario import UNDECIDED, Fate
+from tests.support.counted import miscounted
 
 if TYPE_CHECKING:
     from tests.simulation.provider import Arrival
@@ -146,6 +147,8 @@ class Watcher:
         gone = [before[number][1] for number in before.keys() - self._rows.keys()]
         require(not gone or actor.doing in {"delete", "submit"}, "I4 nothing disappears", actor, gone)
         self.deleted.update(gone)
+        wrong = miscounted(self.ask)
+        require(not wrong, "I1 the counts that are kept are those of the rows", actor, wrong)
 
     def _changed(self, actor: Actor, known: tuple[Any, ...] | None, new: Row) -> None:
         if known is None:

@@ -33,6 +33,7 @@ from batcher.ports import Store
 from batcher.store.jobs import jobs, loading
 from batcher.store.queue import claim, lanes, runners, settle
 from batcher.store.sqlite.database import Database
+from tests.support.counted import miscounted
 
 START = 1_700_000_000_000_000
 SECOND = 1_000_000
@@ -293,6 +294,12 @@ def change(database: Store, statement: str, **values: Any) -> int:
     """Change rows past every operation, as no one does; return how many."""
     with database.write() as connection:
         return connection.execute(text(statement), values).rowcount
+
+
+def wrong_counts(database: Store) -> list[Any]:
+    """Return the jobs whose kept counts are not those of their rows (see `counted.miscounted`)."""
+    with database.read() as connection:
+        return miscounted(lambda query: connection.execute(text(query)).all())
 
 
 def names(claims: Iterable[Claim]) -> list[str]:

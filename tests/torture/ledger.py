@@ -172,6 +172,7 @@ def check_counts(connection: Any) -> None:
         assert counts.total == sum(parts)
         if job.state is not JobState.CANCELLED:
             assert counts.total == job.total
+        assert not job_counts.is_miscounted(connection, job)
 
 
 def whole_or_absent(path: Path, ids: Iterable[str]) -> None:

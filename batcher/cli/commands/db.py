@@ -64,8 +64,8 @@ def upgrade(session: Session) -> None:
 def check(session: Session, *, as_json: bool) -> int:
     """Check the whole store for damage.
 
-    Reads every page, index and reference, so a large store takes a while. It is safe while a job is running. Exits
-    with 1 if the store is damaged.
+    Reads every page, index and reference, and counts the rows of every job, so a large store takes a while. It is
+    safe while a job is running. Exits with 1 if the store is damaged or a count is wrong.
     """
     from batcher.services.store import maintain  # noqa: PLC0415 - heavy modules only where they are used
 
@@ -93,7 +93,7 @@ def backup(session: Session, *, file: str, force: bool) -> None:
 @shared
 @click.pass_obj
 def compact(session: Session) -> None:
-    """Write the store again without free space.
+    """Write the store again without free space, and correct wrong counts.
 
     `batcher delete` gives disk space back by itself, except in a store made by an earlier version, which this
     command changes. It takes up to twice the size of the store on disk, and no job may be running.
@@ -109,11 +109,15 @@ def _say(found: "StoreCheck") -> None:
 
     for problem in found.problems:
         say(f"{found.store}: {problem}")
-    state = "sound" if found.ok else "damaged"
+    for job in found.miscounted:
+        say(f"{found.store}: the counts of job {job} are not those of its rows")
+    state = "damaged" if found.problems else "sound" if found.ok else "sound except for its counts"
     say(f"{found.store}: {state}, schema {found.revision or 'none'}, {size(found.bytes)}")
     if found.counts:
         say("  " + ", ".join(f"{number(count)} {name.replace('_', ' ')}" for name, count in found.counts.items()))
     if found.problems:
         say(f"→ replace it with a backup; without one, `{RECOVERY}` saves what is readable")
+    elif found.miscounted:
+        say("→ `batcher db compact` counts the rows again")
     elif found.revision != found.current:
         say("→ its schema is older than this program's: run `batcher db upgrade`")

@@ -60,6 +60,9 @@ def _soundness(path: str) -> tuple[Words, Words | None]:
         found = check(path)
     except BatcherError as error:
         return error.message, error.hint or Cause.SEE_DB_CHECK()
+    if found.miscounted:
+        numbers = ", ".join(map(str, found.miscounted))
+        return f"{path} shows wrong counts of job {numbers}; its rows are sound", Cause.COUNT_AGAIN()
     if not found.ok:
         fix = f"put a backup in its place; without one, `{RECOVERY}` saves what can be read"
         return f"{path} is damaged: {found.problems[0]}", fix

@@ -99,8 +99,8 @@ def timestamp(us: int | None) -> str | None:
     return datetime.fromtimestamp(us / 1e6, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-#: Rows of jobs that are counted on one snapshot.
-_ROWS_AT_ONCE = 100_000
+#: Jobs that are read on one snapshot: none is kept for long.
+_JOBS_AT_ONCE = 100
 
 
 class _LanesOfKeys:
@@ -139,14 +139,10 @@ def job_statuses(database: Store, of: Sequence[Job], *, now: int) -> list[JobSta
     """Return the status of each of the jobs; what they share is read once."""
     runner, known = live_runner(database), _LanesOfKeys()
     found: list[JobStatus] = []
-    while len(found) < len(of):
-        rows = 0
+    for first in range(0, len(of), _JOBS_AT_ONCE):
         with database.read() as connection:
-            # Small jobs share a connection, and a large one has its own: no snapshot is kept for long.
-            while len(found) < len(of) and rows <= _ROWS_AT_ONCE:
-                job = of[len(found)]
-                found.append(_job_status(connection, job, runner, known, now=now))
-                rows += job.total
+            some = of[first : first + _JOBS_AT_ONCE]
+            found += (_job_status(connection, job, runner, known, now=now) for job in some)
     return found
 
 

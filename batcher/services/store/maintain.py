@@ -5,9 +5,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from batcher.domain.errors import RunnerBusy, StoreError, UsageError
+from batcher.domain.ids import JobId
 from batcher.domain.messages import Cause
 from batcher.files.writing import check_target, remove_left_over
-from batcher.ports import Clock
+from batcher.ports import Clock, Store
 from batcher.services.store.open_store import (
     NEEDED_REVISION,
     damage,
@@ -17,6 +18,8 @@ from batcher.services.store.open_store import (
     require,
     size_of,
 )
+from batcher.store.jobs import jobs
+from batcher.store.reports.job_counts import count_again, is_miscounted
 from batcher.store.reports.row_counts import row_counts
 
 
@@ -33,6 +36,8 @@ class StoreCheck(Struct, frozen=True, kw_only=True):
     store: str
     ok: bool
     problems: list[str]
+    #: Jobs whose counts, as `status` shows them, are not those of their rows.
+    miscounted: list[JobId]
     #: The store's schema revision, and the revision that this program needs.
     revision: str | None
     current: str
@@ -55,7 +60,7 @@ def upgrade(path: str, clock: Clock) -> Upgraded:
 def check(path: str) -> StoreCheck:
     """Check the whole store. Raises StoreError if the file is not a batcher store or its schema is newer."""
     require(path)
-    revision, counts = None, {}
+    revision, counts, miscounted = None, {}, []
     try:
         with open_of_any_schema(path) as database:
             revision = database.revision()
@@ -63,6 +68,7 @@ def check(path: str) -> StoreCheck:
             if not problems and revision == NEEDED_REVISION:
                 with database.read() as connection:
                     counts = row_counts(connection)
+                miscounted = _miscounted(database)
     except StoreError as error:
         found = damage(error)
         if found is None:
@@ -70,13 +76,26 @@ def check(path: str) -> StoreCheck:
         problems = [found]
     return StoreCheck(
         store=path,
-        ok=not problems,
+        ok=not (problems or miscounted),
         problems=problems,
+        miscounted=miscounted,
         revision=revision,
         current=NEEDED_REVISION,
         counts=counts,
         bytes=size_of(path),
     )
+
+
+def _miscounted(database: Store) -> list[JobId]:
+    with database.read() as connection:
+        of = jobs.all_jobs(connection)
+    found = []
+    for job in of:
+        # One at a time: no snapshot is kept for long.
+        with database.read() as connection:
+            if is_miscounted(connection, job):
+                found.append(job.id)
+    return found
 
 
 def backup(path: str, target: str, *, replace: bool) -> int:
@@ -103,8 +122,14 @@ def backup(path: str, target: str, *, replace: bool) -> int:
     return place.stat().st_size
 
 
+def _count_again(database: Store) -> None:
+    for job_id in _miscounted(database):
+        with database.write() as connection:
+            count_again(connection, jobs.get(connection, job_id))
+
+
 def compact(path: str) -> tuple[int, int]:
-    """Write the store again without free space; returns its sizes in bytes before and after.
+    """Write the store again without free space, with counts that are right; returns its sizes before and after.
 
     Raises StoreError if there is no store, its schema is not current, or a runner is using it.
     """
@@ -113,6 +138,7 @@ def compact(path: str) -> tuple[int, int]:
         try:
             role.acquire()
             before = database.upkeep.size()
+            _count_again(database)
             database.upkeep.compact()
             return before, database.upkeep.size()
         except RunnerBusy as busy:

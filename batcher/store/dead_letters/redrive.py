@@ -10,6 +10,7 @@ from batcher.store.dead_letters import regroup
 from batcher.store.dead_letters.filters import DEAD
 from batcher.store.dialect import as_json_array, id_list
 from batcher.store.jobs import jobs
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.schema import requests
 
 
@@ -44,5 +45,11 @@ def discard(connection: Connection, ids: Sequence[RequestId]) -> int:
     attempts.
     """
     still_dead = (requests.c.id.in_(id_list("ids")), requests.c.state == DEAD)
-    given_up = update(requests).where(*still_dead).values(state=RequestState.CANCELLED.value)
-    return connection.execute(given_up, {"ids": as_json_array(ids)}).rowcount
+    given_up = (
+        update(requests).where(*still_dead).values(state=RequestState.CANCELLED.value).returning(requests.c.job_id)
+    )
+    of_jobs = list(connection.execute(given_up, {"ids": as_json_array(ids)}).scalars())
+    changes = CountChanges()
+    changes.move(of_jobs, RequestState.DEAD_LETTERED, RequestState.CANCELLED)
+    changes.write(connection)
+    return len(of_jobs)

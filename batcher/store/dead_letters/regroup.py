@@ -9,6 +9,7 @@ from batcher.domain.states import RequestState
 from batcher.store.dead_letters import live_rows
 from batcher.store.dead_letters.filters import DEAD
 from batcher.store.dialect import as_json_array, id_list, literal
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.schema import requests, unshared_ends
 
 #: A leader with more followers keeps them. To lead them by an earlier row would change them all.
@@ -48,6 +49,10 @@ def retry(
     by_job: dict[JobId, list[RequestId]] = {}
     for row in connection.execute(put_back, values):
         by_job.setdefault(JobId(row.job_id), []).append(RequestId(row.id))
+    changes = CountChanges()
+    for job_id, rows in by_job.items():
+        changes.move_rows(job_id, len(rows), RequestState.DEAD_LETTERED, RequestState.PENDING)
+    changes.write(connection)
     for job_id, rows in sorted(by_job.items()):
         _regroup(connection, job_id, rows, is_noted=job_id in noted)
         if job_id in noted:

@@ -1,12 +1,14 @@
 """A job's requests as a range of ids."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from msgspec.structs import replace
-from sqlalchemy import ColumnElement, FromClause, and_
+from sqlalchemy import ColumnElement, FromClause, Select, and_, select
 
 from batcher.domain.ids import RequestId
 from batcher.domain.jobs import Job
+from batcher.domain.states import RequestState
 from batcher.store.dialect import literal
 from batcher.store.schema import requests
 
@@ -18,6 +20,12 @@ def of_job(column: ColumnElement[int]) -> ColumnElement[int]:
     job for every page of it (measured for a page of a job of 30,000 rows: 15 ms, by the range 1 ms).
     """
     return column + literal(0)
+
+
+def claimed() -> Select[Any]:
+    """Select the ids of what is claimed, by its index: few rows of however many."""
+    row = requests.alias("claimed")
+    return select(row.c.id).where(row.c.state == literal(RequestState.CLAIMED.value))
 
 
 def within(job: Job, table: FromClause = requests) -> ColumnElement[bool]:

@@ -29,12 +29,12 @@ from batcher.domain.messages import Cause
 from batcher.domain.requests import Route
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import AnswerMark, JobState, RequestState
-from batcher.store.jobs.id_range import of_job, within
+from batcher.store.jobs.id_range import within
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.jobs.loading import endpoint, remove_job_row
+from batcher.store.jobs.open_routes import has_work
 from batcher.store.jobs.removal import remove_requests
 from batcher.store.schema import IN_PLACE, cache_scope, endpoints, jobs, pauses, requests, routes
-
-_UNFINISHED = (RequestState.PENDING.value, RequestState.CLAIMED.value)
 
 
 def _query() -> Select[Any]:
@@ -267,11 +267,7 @@ def finish(connection: Connection, job_ids: Iterable[JobId], *, now: int) -> lis
     They stay wanted until their results are written, so that a runner that is killed before that writes them
     later.
     """
-    left = exists().where(
-        requests.c.id.between(jobs.c.first_request, jobs.c.last_request),
-        of_job(requests.c.job_id) == jobs.c.id,
-        requests.c.state.in_(_UNFINISHED),
-    )
+    left = exists().where(routes.c.job_id == jobs.c.id, has_work(routes.c.id))
     done = (
         update(jobs)
         .where(jobs.c.id.in_(list(job_ids)), jobs.c.state == JobState.OPEN.value, ~left)
@@ -306,9 +302,13 @@ def cancel(connection: Connection, job: Job, *, now: int) -> int:
     """
     abandon(connection, job.id, now=now)
     pending = and_(within(job), requests.c.state == RequestState.PENDING.value)
-    return connection.execute(
+    cancelled = connection.execute(
         update(requests).where(pending).values(state=RequestState.CANCELLED.value, settled_at=now)
     ).rowcount
+    changes = CountChanges()
+    changes.move_rows(job.id, cancelled, RequestState.PENDING, RequestState.CANCELLED)
+    changes.write(connection)
+    return cancelled
 
 
 def is_half_cancelled(connection: Connection, job_id: JobId) -> bool:

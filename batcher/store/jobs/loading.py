@@ -7,16 +7,17 @@ from msgspec import Struct
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from batcher.domain.ids import EndpointId, JobId, RouteId
+from batcher.domain.jobs import JobTotals
 from batcher.domain.requests import BadLine, Line
 from batcher.domain.settings import JobSettings
 from batcher.domain.states import JobState
 from batcher.policy.input.deduplication import repeated_id
 from batcher.store.compiled import Compiled, CompiledInsert
 from batcher.store.dialect import as_json_array, dialect_of, insert_new
-from batcher.store.jobs import leaders
+from batcher.store.jobs import kept_counts, leaders
 from batcher.store.jobs.leaders import Extent
 from batcher.store.jobs.removal import remove_unsent
-from batcher.store.schema import bodies, changes, endpoints, jobs, rejected, requests, routes
+from batcher.store.schema import bodies, changes, endpoints, job_counts, jobs, rejected, requests, routes
 
 
 class NewJob(Struct, frozen=True, kw_only=True):
@@ -202,7 +203,7 @@ def open_job(connection: Connection, job_id: JobId, *, repeats: Collection[bytes
 
 
 def show(connection: Connection, job_id: JobId, extent: Extent) -> None:
-    """Show the job, whose leaders are chosen."""
+    """Show the job, whose leaders are chosen. Its rows are counted from now on."""
     connection.execute(
         update(jobs)
         .where(jobs.c.id == job_id)
@@ -210,6 +211,7 @@ def show(connection: Connection, job_id: JobId, extent: Extent) -> None:
             state=JobState.OPEN.value, total=extent.total, first_request=extent.first, last_request=extent.last
         )
     )
+    kept_counts.replace(connection, job_id, JobTotals(pending=extent.total))
 
 
 def half_loaded(connection: Connection) -> list[JobId]:
@@ -234,8 +236,8 @@ def remove_some(connection: Connection, job_id: JobId) -> bool:
 
 
 def remove_job_row(connection: Connection, job_id: JobId) -> None:
-    """Remove a job that has no requests left, with its routes, its rejected lines and what was changed of it."""
-    for table in (routes, rejected, changes):
+    """Remove a job that has no requests left, with its routes, rejected lines, counts and changes."""
+    for table in (routes, rejected, changes, job_counts):
         connection.execute(table.delete().where(table.c.job_id == job_id))
     connection.execute(jobs.delete().where(jobs.c.id == job_id))
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, exists, or_, select, updat
 from batcher.domain.ids import JobId
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, id_list, literal
+from batcher.store.jobs import kept_counts, recount
 from batcher.store.schema import (
     attempts,
     bodies,
@@ -76,6 +77,7 @@ _delete_requests: Final = Compiled(delete(requests).where(requests.c.id.in_(_doo
 def remove_requests(connection: Connection, job_id: JobId, found: Iterable[int]) -> None:
     """Remove these requests of a job, their bodies, their attempts, and the answers that no other request uses."""
     ids = as_json_array(found)
+    kept_counts.take_away(connection, job_id, recount.of_requests(connection, ids))
     answers = _answers_of.rows(connection, ids)
     _note_origin.run(connection, job_id, ids)
     for statement in (_delete_former, _delete_attempts, _delete_ends):

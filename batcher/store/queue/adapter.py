@@ -15,6 +15,7 @@ from batcher.domain.settings import JobSettings
 from batcher.domain.settlements import Settlement
 from batcher.ports import Clock, Writer
 from batcher.store.jobs import jobs
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import claim, lanes, pauses, resuming, route_history, runners, settle, shared_ends
 
 T = TypeVar("T")
@@ -76,8 +77,11 @@ class SqlQueue:
         now, holder = self._clock.now(), self._holder
 
         def both(connection: Connection) -> tuple[Sequence[RequestsSettled], ClaimResult]:
-            ended = settle.settle(connection, settlements, holder=holder, now=now)
-            return ended, claim.claim(connection, wants, holder=holder, now=now, most_bytes=most_bytes)
+            changes = CountChanges(holder)
+            ended = settle.settle_into(connection, settlements, changes, holder=holder, now=now)
+            claimed = claim.claim_into(connection, wants, changes, holder=holder, now=now, most_bytes=most_bytes)
+            changes.write(connection)
+            return ended, claimed
 
         return self._writer.write(both)
 

@@ -14,6 +14,7 @@ from batcher.domain.requests import Route
 from batcher.domain.states import AnswerMark, RequestState
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, id_list, literal
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import single_flight
 from batcher.store.schema import cache, endpoints, jobs, requests, responses
 
@@ -43,7 +44,7 @@ _answer = (
         available_at=null(),
         settled_at=bindparam("now"),
     )
-    .returning(requests.c.id)
+    .returning(requests.c.id, requests.c.marks)
 )
 _origin = requests.alias("origin")
 _answer_everywhere = Compiled(_answer, "now", "ids", "scope", "refused")
@@ -93,7 +94,7 @@ _select_fresh_ids = Compiled(
 
 
 def answer(
-    connection: Connection, route: Route, rows: Sequence[Any], now: int
+    connection: Connection, route: Route, rows: Sequence[Any], changes: CountChanges, now: int
 ) -> tuple[list[Any], RequestsSettled]:
     """Settle the rows whose answer is known, with their followers; park those whose answer is in flight.
 
@@ -102,10 +103,10 @@ def answer(
     sharing = [row.id for row in rows if row.may_have_answer]
     if not sharing:
         return list(rows), RequestsSettled(job_id=route.job_id)
-    known = _answered(connection, route, sharing, now)
+    known = _answered(connection, route, sharing, changes, now)
     if len(known) == len(rows):
-        known += _answered_ahead(connection, route, now)
-    shared = single_flight.complete(connection, known, now=now) if known else None
+        known += _answered_ahead(connection, route, changes, now)
+    shared = single_flight.complete(connection, known, changes, now=now) if known else None
     completed = [*known, *(each.id for each in shared.followers)] if shared is not None else []
     gone = set(known)
     gone |= _parked(connection, route, [each for each in sharing if each not in gone], now)
@@ -117,22 +118,27 @@ def answer(
     return to_send, answered
 
 
-def _answered_ahead(connection: Connection, route: Route, now: int) -> list[RequestId]:
+def _answered_ahead(connection: Connection, route: Route, changes: CountChanges, now: int) -> list[RequestId]:
     """Settle fresh rows in claim order, until one has no known answer or there are enough for one claim."""
     known: list[RequestId] = []
     while len(known) < _MOST_AHEAD:
-        more = _answered(connection, route, _select_fresh_ids.column(connection, route.id), now)
+        more = _answered(connection, route, _select_fresh_ids.column(connection, route.id), changes, now)
         known += more
         if len(more) < _AHEAD:
             break
     return known
 
 
-def _answered(connection: Connection, route: Route, ids: Sequence[int], now: int) -> list[RequestId]:
+def _answered(
+    connection: Connection, route: Route, ids: Sequence[int], changes: CountChanges, now: int
+) -> list[RequestId]:
     values = (now, as_json_array(ids), route.cache_scope, route.refuses.value)
     if route.reuse_earlier:
-        return _answer_everywhere.column(connection, *values)
-    return _answer_in_job.column(connection, *values, route.job_id)
+        found = _answer_everywhere.rows(connection, *values)
+    else:
+        found = _answer_in_job.rows(connection, *values, route.job_id)
+    changes.share_answers((route.job_id, marks) for _, marks in found)
+    return [request_id for request_id, _ in found]
 
 
 def _parked(connection: Connection, route: Route, ids: Sequence[int], now: int) -> set[RequestId]:

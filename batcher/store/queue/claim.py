@@ -30,6 +30,7 @@ from batcher.domain.requests import Claim, ClaimResult, Route, RouteDemand
 from batcher.domain.states import RequestState
 from batcher.store.compiled import Compiled, CompiledJson
 from batcher.store.dialect import JoinedBytes, NumbersAsJson, as_json_array, id_list, literal
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue.cache_hits import answer
 from batcher.store.schema import SUSPECT_AFTER, bodies, cache, requests
 
@@ -163,18 +164,35 @@ def claim(
 
     `alone` claims a single suspect: a request with which several holders died runs last and by itself.
     """
+    changes = CountChanges(holder)
+    claimed = claim_into(connection, wants, changes, holder=holder, now=now, most_bytes=most_bytes, alone=alone)
+    changes.write(connection)
+    return claimed
+
+
+def claim_into(
+    connection: Connection,
+    wants: Sequence[RouteDemand],
+    changes: CountChanges,
+    *,
+    holder: HolderId,
+    now: int,
+    most_bytes: int,
+    alone: bool = False,
+) -> ClaimResult:
+    """Claim as `claim` does; the caller writes the changes of the counts."""
     claims: list[Claim] = []
     settled: list[RequestsSettled] = []
     next_due: dict[RouteId, int | None] = {}
     for want in wants:
         most = min(want.most, MOST_CLAIMS - len(claims))
         rows = _candidates(connection, want, most, now, alone=alone)
-        to_send, answered = answer(connection, want.route, rows, now)
+        to_send, answered = answer(connection, want.route, rows, changes, now)
         if answered.completed:
             settled.append(answered)
         taken = _within(to_send, min(most_bytes, want.most_bytes), first=not claims) if want.most_bytes else []
         most_bytes -= sum(row.size for row in taken)
-        claims += _take(connection, want.route, taken, holder)
+        claims += _take(connection, want.route, taken, holder, changes)
         if len(rows) < most and len(taken) == len(to_send):
             next_in_line = _select_next_suspect if alone else select_next_due
             # Asked after all others are claimed or parked: what is left is not due yet.
@@ -210,12 +228,18 @@ def _bodies(connection: Connection, ids: str, size: int) -> dict[int, bytes]:
     return dict(zip(msgspec.json.decode(numbers), joined.split(_BETWEEN), strict=True))
 
 
-def _take(connection: Connection, route: Route, rows: Iterable[Any], holder: HolderId) -> list[Claim]:
+def _take(
+    connection: Connection, route: Route, rows: Iterable[Any], holder: HolderId, changes: CountChanges
+) -> list[Claim]:
     rows = list(rows)
     if not rows:
         return []
     ids = as_json_array(row.id for row in rows)
-    _claim.run(connection, holder, ids)
+    claimed = _claim.run(connection, holder, ids)
+    change = changes.of(route.job_id)
+    change.pending -= claimed
+    change.claimed += claimed
+    change.sends += claimed
     read = _bodies(connection, ids, sum(row.size for row in rows))
     return [
         Claim(

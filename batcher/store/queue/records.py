@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, func, insert
+from sqlalchemy import Connection, Table, bindparam, func, insert, select
 
-from batcher.domain.ids import HolderId
+from batcher.domain.ids import HolderId, JobId
 from batcher.domain.outcomes import Usage
 from batcher.domain.requests import Claim
 from batcher.domain.settlements import AttemptRecord, Complete, Settlement
 from batcher.domain.states import AttemptKind
-from batcher.store.compiled import CompiledInsert
-from batcher.store.dialect import insert_or_update, literal
+from batcher.store.compiled import Compiled, CompiledInsert
+from batcher.store.dialect import as_json_array, id_list, insert_or_update, literal
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.schema import attempts, responses
 
 #: Stands for NULL, and is no value of these columns: the driver takes 1 µs to bind None, `nullif` a tenth of it.
@@ -76,6 +77,11 @@ _insert_successes_with_parts = _attempts(*_ATTEMPT, *_PARTS)
 _insert_failures = _attempts(*_FAILURE)
 
 
+_names = select(attempts.c.request_id, attempts.c.send).where(attempts.c.request_id.in_(id_list("ids")))
+_select_recorded = Compiled(_names.where(attempts.c.kind != literal(AttemptKind.LOST.value)), "ids")
+_select_of_others = Compiled(_names.where(attempts.c.holder_id != bindparam("holder")), "ids", "holder")
+
+
 def write_answers(connection: Connection, answers: Iterable[tuple[int, Settlement, Complete]], now: int) -> None:
     """Write answers, each under its number."""
     plain, with_parts = [], []
@@ -118,8 +124,62 @@ def _parts(usage: Usage) -> list[Any]:
     return [_NULL if value is None else value for value in parts]
 
 
-def write_attempts(connection: Connection, settlements: Iterable[Settlement], holder: HolderId) -> None:
-    """Write the attempt of each settlement that has one; one that is written already stays."""
+def write_attempts(
+    connection: Connection, settlements: Sequence[Settlement], holder: HolderId, changes: CountChanges
+) -> None:
+    """Write the attempts of claims that the holder still had.
+
+    Of one that was released and claimed again, a late record may be there already: then it stays.
+    """
+    recorded = [each for each in settlements if each.attempt is not None]
+    if _write(connection, recorded, holder) < len(recorded):
+        ids = as_json_array(each.claim.request_id for each in recorded)
+        by_others = {tuple(row) for row in _select_of_others.rows(connection, ids, holder)}
+        recorded = [each for each in recorded if (each.claim.request_id, each.claim.send) not in by_others]
+    _count(recorded, changes)
+
+
+def write_late_attempts(
+    connection: Connection, settlements: Sequence[Settlement], holder: HolderId, changes: CountChanges
+) -> None:
+    """Write the attempts of settlements of which some are outdated, or written already; those stay."""
+    ids = as_json_array(each.claim.request_id for each in settlements)
+    known = {tuple(row) for row in _select_recorded.rows(connection, ids)}
+    new: dict[tuple[int, int], Settlement] = {}
+    for each in settlements:
+        name = each.claim.request_id, each.claim.send
+        if each.attempt is not None and name not in known:
+            new.setdefault(name, each)
+    _write(connection, new.values(), holder)
+    _count(new.values(), changes)
+
+
+def _count(recorded: Iterable[Settlement], changes: CountChanges) -> None:
+    """Count attempts of which there was no record, or only one that they were lost, which counts nothing."""
+    # Few lines, as they run for every row that is settled.
+    for job_id, attempts_of_job in _by_job(recorded).items():
+        change, usages = changes.of(job_id), [each.usage for each in attempts_of_job]
+        change.input_tokens += sum([usage.input_tokens or 0 for usage in usages])
+        change.output_tokens += sum([usage.output_tokens or 0 for usage in usages])
+        kinds = [each.kind for each in attempts_of_job]
+        if kinds.count(_SUCCESS) < len(kinds):
+            change.rate_limited += kinds.count(AttemptKind.RATE_LIMITED)
+            change.never_sent += sum(each.sent_at is None for each in attempts_of_job)
+
+
+def _by_job(recorded: Iterable[Settlement]) -> dict[JobId, list[AttemptRecord]]:
+    by_job: dict[JobId, list[AttemptRecord]] = {}
+    for each in recorded:
+        assert each.attempt is not None  # noqa: S101 - for the type checker
+        job_id = each.claim.job_id
+        if job_id not in by_job:
+            by_job[job_id] = []
+        by_job[job_id].append(each.attempt)
+    return by_job
+
+
+def _write(connection: Connection, settlements: Iterable[Settlement], holder: HolderId) -> int:
+    """Write the attempt of each settlement that has one; return how many of them were not there."""
     plain, with_parts, failures = [], [], []
     for settlement in settlements:
         attempt = settlement.attempt
@@ -132,9 +192,9 @@ def write_attempts(connection: Connection, settlements: Iterable[Settlement], ho
             plain.append(row)
         else:
             with_parts.append((*row, *_parts(attempt.usage)))
-    _insert_successes.all(connection, plain)
-    _insert_successes_with_parts.all(connection, with_parts)
-    _insert_failures.all(connection, failures)
+    written = _insert_successes.all(connection, plain)
+    written += _insert_successes_with_parts.all(connection, with_parts)
+    return written + _insert_failures.all(connection, failures)
 
 
 def _attempt_row(claim: Claim, attempt: AttemptRecord, holder: HolderId) -> tuple[Any, ...]:

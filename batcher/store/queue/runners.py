@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, update
+from sqlalchemy import Connection, and_, bindparam, func, insert, null, select, true, union_all, update
 from sqlalchemy import literal as bound_value
 
 from batcher.domain.ids import EndpointId, HolderId, JobId, LaneId
@@ -15,6 +15,8 @@ from batcher.domain.requests import SentClaims
 from batcher.domain.states import AttemptKind, FailureKind, JobState, RequestState
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, dialect_of, id_list, insert_new, insert_or_update, literal
+from batcher.store.jobs.id_range import claimed
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import lanes as lane_store
 from batcher.store.queue import single_flight
 from batcher.store.schema import IN_PLACE, SUSPECT_AFTER, attempts, holders, jobs, lanes, requests
@@ -126,37 +128,52 @@ def rescue(connection: Connection, *, now: int, sent: SentClaims | None = None) 
     the rest is unknown, so each is recorded as a lost attempt and counted. Returns how many were given back.
     """
     dead = select(holders.c.id).where(holders.c.kind == "runner", holders.c.ended_at.is_(None))
-    held = and_(requests.c.state == literal(RequestState.CLAIMED.value), requests.c.holder_id.in_(dead))
-    released = 0 if sent is None else _release_unsent(connection, held, sent, now)
+    held = and_(requests.c.id.in_(claimed()), requests.c.holder_id.in_(dead))
+    changes = CountChanges()
+    released = 0 if sent is None else _release_unsent(connection, held, sent, changes, now)
     _record_lost(connection, held, now)
     lane_store.add_lost_use(connection, held, now=now)
-    rescued = _give_back(connection, held, now)
+    rescued = _give_back(connection, held, changes, now)
+    changes.write(connection)
     connection.execute(
         update(holders).where(holders.c.kind == "runner", holders.c.ended_at.is_(None)).values(ended_at=now)
     )
     return released + rescued
 
 
-def _release_unsent(connection: Connection, held: Any, sent: SentClaims, now: int) -> int:  # noqa: ANN401 - a condition
+def _release_unsent(
+    connection: Connection,
+    held: Any,  # noqa: ANN401 - a condition
+    sent: SentClaims,
+    changes: CountChanges,
+    now: int,
+) -> int:
     """Release rows that were claimed ahead and never sent: no attempt was made, and they killed no runner."""
-    claimed = connection.execute(
+    taken = connection.execute(
         select(requests.c.id, requests.c.sends).where(held, requests.c.holder_id == sent.holder)
     )
-    unsent = [row.id for row in claimed if (row.id, row.sends) not in sent.sends]
+    unsent = [row.id for row in taken if (row.id, row.sends) not in sent.sends]
     these, named = requests.c.id.in_(id_list("ids")), {"ids": as_json_array(unsent)}
     given_up = connection.execute(
         update(requests)
-        .where(these, requests.c.job_id.in_(_CANCELLED_JOBS))
-        .values(state=RequestState.CANCELLED.value, holder_id=null(), sends=requests.c.sends - 1, settled_at=now),
+        .where(these, held, requests.c.job_id.in_(_CANCELLED_JOBS))
+        .values(state=RequestState.CANCELLED.value, holder_id=null(), sends=requests.c.sends - 1, settled_at=now)
+        .returning(requests.c.job_id),
         named,
-    ).rowcount
+    )
+    of_given_up = list(given_up.scalars())
     back = connection.execute(
         update(requests)
         .where(these, held)
-        .values(state=RequestState.PENDING.value, returned=1, holder_id=null(), sends=requests.c.sends - 1),
+        .values(state=RequestState.PENDING.value, returned=1, holder_id=null(), sends=requests.c.sends - 1)
+        .returning(requests.c.job_id),
         named,
-    ).rowcount
-    return given_up + back
+    )
+    of_back = list(back.scalars())
+    changes.move(of_given_up, RequestState.CLAIMED, RequestState.CANCELLED)
+    changes.move(of_back, RequestState.CLAIMED, RequestState.PENDING)
+    changes.give_back_sends((*of_given_up, *of_back))
+    return len(of_given_up) + len(of_back)
 
 
 def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: ANN401 - a condition
@@ -174,38 +191,53 @@ def _record_lost(connection: Connection, held: Any, now: int) -> None:  # noqa: 
     connection.execute(insert_new(attempts).from_select(columns, lost))
 
 
-def _give_back(connection: Connection, held: Any, now: int) -> int:  # noqa: ANN401 - a condition
-    given_up = connection.execute(
-        update(requests)
-        .where(held, requests.c.job_id.in_(_CANCELLED_JOBS))
-        .values(state=RequestState.CANCELLED.value, holder_id=null(), settled_at=now)
-    ).rowcount
+def _give_back(connection: Connection, held: Any, changes: CountChanges, now: int) -> int:  # noqa: ANN401 - a condition
+    lost_again = {"holder_id": null(), "lost": requests.c.lost + 1}
     fatal = requests.c.lost >= WORKER_LOST_AFTER - 1
-    kind, code = FailureKind.PERMANENT.value, "worker_lost"
-    dead_lettered = list(
-        connection.execute(
-            update(requests)
-            .where(held, fatal)
-            .values(
-                state=RequestState.DEAD_LETTERED.value,
-                holder_id=null(),
-                lost=requests.c.lost + 1,
-                failure_kind=kind,
-                failure_code=code,
-                settled_at=now,
-            )
-            .returning(requests.c.id)
-        ).scalars()
+    # In this order: each takes what it is about, and leaves the rest to the next.
+    ends: tuple[tuple[RequestState, Any, dict[str, Any]], ...] = (
+        (
+            RequestState.CANCELLED,
+            requests.c.job_id.in_(_CANCELLED_JOBS),
+            {"holder_id": null(), "settled_at": now},
+        ),
+        (
+            RequestState.DEAD_LETTERED,
+            fatal,
+            {
+                **lost_again,
+                "failure_kind": FailureKind.PERMANENT.value,
+                "failure_code": "worker_lost",
+                "settled_at": now,
+            },
+        ),
+        (RequestState.PENDING, true(), {**lost_again, "returned": 1}),
     )
-    single_flight.dead_letter(connection, dead_lettered, now=now)
-    put_back = connection.execute(
-        update(requests)
-        .where(held)
-        .values(state=RequestState.PENDING.value, returned=1, holder_id=null(), lost=requests.c.lost + 1)
-    ).rowcount
-    return given_up + len(dead_lettered) + put_back
+    given_back = 0
+    for state, concerned, values in ends:
+        ended = list(
+            connection.execute(
+                update(requests)
+                .where(held, concerned)
+                .values(state=state.value, **values)
+                .returning(requests.c.id, requests.c.job_id)
+            )
+        )
+        changes.move((row.job_id for row in ended), RequestState.CLAIMED, state)
+        given_back += len(ended)
+        if state is RequestState.DEAD_LETTERED:
+            single_flight.dead_letter(connection, [row.id for row in ended], changes, now=now)
+    return given_back
 
 
+#: What waits for a time, by the two indexes that know it: other rows are not read, however many there are.
+_leads = and_(requests.c.state == literal(RequestState.PENDING.value), requests.c.leader_id.is_(None))
+_waiting = union_all(
+    select(requests.c.id).where(
+        _leads, requests.c.available_at.is_not(None), requests.c.lost < literal(SUSPECT_AFTER)
+    ),
+    select(requests.c.id).where(_leads, requests.c.lost >= literal(SUSPECT_AFTER)),
+)
 #: Microseconds by which a clock may drift without having been set.
 _DRIFT = 1_000_000
 
@@ -227,8 +259,13 @@ def repair_clock_skew(
         return 0
     # Times that were due by the last runner's clock stay due.
     waits_from = min(now, now + ahead)
-    for table, column in ((requests, requests.c.available_at), (lanes, lanes.c.cooling_until)):
-        connection.execute(update(table).where(column > waits_from).values({column: column - ahead}))
+    due_at, cooling_until = requests.c.available_at, lanes.c.cooling_until
+    connection.execute(
+        update(requests)
+        .where(requests.c.id.in_(_waiting), due_at > waits_from)
+        .values(available_at=due_at - ahead)
+    )
+    connection.execute(update(lanes).where(cooling_until > waits_from).values(cooling_until=cooling_until - ahead))
     lane_store.shift_days(connection, ahead, now=now)
     connection.execute(update(holders).where(holders.c.heartbeat_at > now).values(heartbeat_at=now))
     return ahead

@@ -5,6 +5,7 @@ settlement is never undone, and settling the same batch twice changes nothing: a
 (it raised, but may be on disk) can be repeated.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,11 +13,12 @@ import msgspec
 from sqlalchemy import Connection, and_, bindparam, exists, func, null, select, tuple_, update
 
 from batcher.domain.events import RequestsSettled
-from batcher.domain.ids import HolderId
+from batcher.domain.ids import HolderId, JobId, RequestId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.compiled import Compiled, as_json_rows
 from batcher.store.dialect import as_json_array, id_list, insert_or_update, literal
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import records, single_flight
 from batcher.store.queue.tally import SettledTally
 from batcher.store.schema import cache, cache_scope, endpoints, jobs, requests, responses
@@ -28,8 +30,11 @@ _still_held = and_(
     requests.c.sends == bindparam("send"),
     _claimed,
 )
-_held = select(requests.c.id, requests.c.sends).where(
-    requests.c.id.in_(id_list("ids")), requests.c.holder_id == bindparam("holder"), _claimed
+# Locked, where transactions run beside one another: what is held now stays held until it is settled.
+_held = (
+    select(requests.c.id, requests.c.sends)
+    .where(requests.c.id.in_(id_list("ids")), requests.c.holder_id == bindparam("holder"), _claimed)
+    .with_for_update()
 )
 # Everything that is read before anything is written, in one statement (see `CompiledJson`).
 _select_standing = Compiled(
@@ -168,6 +173,21 @@ def settle(
     connection: Connection, settlements: Sequence[Settlement], *, holder: HolderId, now: int
 ) -> list[RequestsSettled]:
     """Write the batch; return the requests that were settled by it, followers included."""
+    changes = CountChanges(holder)
+    settled = settle_into(connection, settlements, changes, holder=holder, now=now)
+    changes.write(connection)
+    return settled
+
+
+def settle_into(
+    connection: Connection,
+    settlements: Sequence[Settlement],
+    changes: CountChanges,
+    *,
+    holder: HolderId,
+    now: int,
+) -> list[RequestsSettled]:
+    """Write the batch as `settle` does; the caller writes the changes of the counts."""
     asked = as_json_array(s.claim.request_id for s in settlements)
     of_endpoints = as_json_array({s.claim.endpoint_id for s in settlements})
     (standing,) = _select_standing.rows(connection, asked, holder, of_endpoints)
@@ -188,18 +208,20 @@ def settle(
             case Requeue() | Release():
                 back.append(settlement)
     tally = SettledTally()
-    _write_completes(connection, completes, tally, holder, now, first=(standing.last_response or 0) + 1)
-    _write_dead_letters(connection, dead, tally, holder, now)
+    _write_completes(connection, completes, tally, changes, holder, now, first=(standing.last_response or 0) + 1)
+    _write_dead_letters(connection, dead, tally, changes, holder, now)
     if standing.is_first_answer and completes:
         _mark_answered.run(connection, as_json_array({s.claim.endpoint_id for s, _ in completes}))
     # After their leaders, in statements of their own: a follower that was attached meanwhile ends as well.
     ended = [s.claim.request_id for s, _ in (*completes, *dead)]
     if ended and single_flight.have_followers(connection, ended):
-        _share_ends(connection, completes, dead, tally, now)
-    _write_back(connection, back, holder, now)
-    # An outdated settlement changes nothing, but the attempt was made, and is kept.
-    recorded = valid if len(valid) == len(settlements) else _known(connection, settlements)
-    records.write_attempts(connection, recorded, holder)
+        _share_ends(connection, completes, dead, tally, changes, now)
+    _write_back(connection, back, changes, holder, now)
+    if len(valid) == len(settlements):
+        records.write_attempts(connection, valid, holder, changes)
+    else:
+        # An outdated settlement changes nothing, but the attempt was made, and is kept.
+        records.write_late_attempts(connection, _known(connection, settlements), holder, changes)
     return tally.result()
 
 
@@ -207,6 +229,7 @@ def _write_completes(
     connection: Connection,
     completes: Sequence[tuple[Settlement, Complete]],
     tally: SettledTally,
+    changes: CountChanges,
     holder: HolderId,
     now: int,
     *,
@@ -220,16 +243,22 @@ def _write_completes(
     _cache_new.run(connection, first)
     # That each is still held, and by this send, was checked above, in this transaction.
     _complete_new.run(connection, now, first, holder)
-    _write_marks(connection, [(s, c.marks, made[s.claim.request_id]) for s, c in completes if c.marks])
-    for s, _ in completes:
-        tally.completed(s.claim.job_id, s.claim.request_id)
+    _write_marks(connection, [(s, c.marks, made[s.claim.request_id]) for s, c in completes if c.marks], changes)
+    for job_id, ids in _by_job(completes).items():
+        change = changes.of(job_id)
+        change.claimed -= len(ids)
+        change.completed += len(ids)
+        tally.completed(job_id, ids)
 
 
-def _write_marks(connection: Connection, marked: Sequence[tuple[Settlement, AnswerMark, int]]) -> None:
+def _write_marks(
+    connection: Connection, marked: Sequence[tuple[Settlement, AnswerMark, int]], changes: CountChanges
+) -> None:
     """Write what is odd about these answers, with their numbers. An empty one serves no other request."""
     odd = [(marks & ~AnswerMark.UNVALIDATED, s.claim.request_id) for s, marks, _ in marked]
     _mark.many(connection, [(marks.value, request_id) for marks, request_id in odd if marks])
     for s, marks, response in marked:
+        changes.of(s.claim.job_id).add_marks(marks)
         if marks & AnswerMark.EMPTY:
             _forget_cached.run(connection, response, s.claim.request_id)
         else:
@@ -240,6 +269,7 @@ def _write_dead_letters(
     connection: Connection,
     dead: Sequence[tuple[Settlement, DeadLetter]],
     tally: SettledTally,
+    changes: CountChanges,
     holder: HolderId,
     now: int,
 ) -> None:
@@ -249,8 +279,20 @@ def _write_dead_letters(
         connection,
         ((letter.kind, letter.code, now, s.claim.request_id, holder, s.claim.send) for s, letter in dead),
     )
-    for s, _ in dead:
-        tally.dead_lettered(s.claim.job_id, s.claim.request_id)
+    for job_id, ids in _by_job(dead).items():
+        changes.move_rows(job_id, len(ids), RequestState.CLAIMED, RequestState.DEAD_LETTERED)
+        tally.dead_lettered(job_id, ids)
+
+
+def _by_job(ended: Sequence[tuple[Settlement, Any]]) -> dict[JobId, list[RequestId]]:
+    """Return the requests of each job."""
+    by_job: dict[JobId, list[RequestId]] = {}
+    for settlement, _ in ended:
+        claim = settlement.claim
+        if claim.job_id not in by_job:
+            by_job[claim.job_id] = []
+        by_job[claim.job_id].append(claim.request_id)
+    return by_job
 
 
 def _share_ends(
@@ -258,34 +300,42 @@ def _share_ends(
     completes: Sequence[tuple[Settlement, Complete]],
     dead: Sequence[tuple[Settlement, DeadLetter]],
     tally: SettledTally,
+    changes: CountChanges,
     now: int,
 ) -> None:
     if completes:
-        done = single_flight.complete(connection, [s.claim.request_id for s, _ in completes], now=now)
+        done = single_flight.complete(connection, [s.claim.request_id for s, _ in completes], changes, now=now)
         for row in done.followers:
-            tally.completed(row.job_id, row.id, cached=True)
+            tally.completed(row.job_id, [row.id], cached=1)
         tally.followers_left |= done.is_partial
     if dead:
-        failed = single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], now=now)
+        failed = single_flight.dead_letter(connection, [s.claim.request_id for s, _ in dead], changes, now=now)
         for row in failed.followers:
-            tally.dead_lettered(row.job_id, row.id)
+            tally.dead_lettered(row.job_id, [row.id])
         tally.followers_left |= failed.is_partial
 
 
-def _write_back(connection: Connection, back: Sequence[Settlement], holder: HolderId, now: int) -> None:
+def _write_back(
+    connection: Connection, back: Sequence[Settlement], changes: CountChanges, holder: HolderId, now: int
+) -> None:
     if not back:
         return
     cancelled = set(_select_cancelled.column(connection, as_json_array({s.claim.job_id for s in back})))
     requeued, released, given_up = [], [], []
     for settlement in back:
         fence = (settlement.claim.request_id, holder, settlement.claim.send)
-        decision = settlement.decision
-        if settlement.claim.job_id in cancelled:
+        decision, job_id = settlement.decision, settlement.claim.job_id
+        if job_id in cancelled:
             given_up.append((int(isinstance(decision, Release)), now, *fence))
         elif isinstance(decision, Requeue):
             requeued.append((decision.available_at, int(decision.uses_attempt), int(decision.timeout), *fence))
         else:
             released.append(fence)
+    of_jobs = Counter(s.claim.job_id for s in back)
+    for job_id, rows in of_jobs.items():
+        after = RequestState.CANCELLED if job_id in cancelled else RequestState.PENDING
+        changes.move_rows(job_id, rows, RequestState.CLAIMED, after)
+    changes.give_back_sends(s.claim.job_id for s in back if isinstance(s.decision, Release))
     _requeue.many(connection, requeued)
     _release.many(connection, released)
     _cancel.many(connection, given_up)

@@ -10,6 +10,7 @@ from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.compiled import Compiled
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import single_flight
 from batcher.store.schema import requests, unshared_ends
 
@@ -30,7 +31,7 @@ _forget = Compiled(delete(unshared_ends).where(unshared_ends.c.leader_id == bind
 def share_some(connection: Connection) -> tuple[list[RequestsSettled], bool]:
     """End the next followers; return what was settled by it, and whether more are left."""
     ended: dict[tuple[JobId, bool], list[RequestId]] = {}
-    room = single_flight.MOST_AT_ONCE
+    room, changes = single_flight.MOST_AT_ONCE, CountChanges()
     leaders = _next_leaders.rows(connection)
     for leader in leaders:
         is_completed = leader.state == RequestState.COMPLETED.value
@@ -40,7 +41,7 @@ def share_some(connection: Connection) -> tuple[list[RequestsSettled], bool]:
             continue
         # A dead letter that was discarded keeps its cause.
         share = single_flight.complete if is_completed else single_flight.dead_letter
-        shared = share(connection, [leader.id], now=leader.settled_at, most=room)
+        shared = share(connection, [leader.id], changes, now=leader.settled_at, most=room)
         for follower in shared.followers:
             ended.setdefault((follower.job_id, is_completed), []).append(follower.id)
         if shared.is_partial:
@@ -49,6 +50,7 @@ def share_some(connection: Connection) -> tuple[list[RequestsSettled], bool]:
         room -= len(shared.followers)
         if room <= 0:
             break
+    changes.write(connection)
     settled = [
         RequestsSettled(job_id=job_id, completed=ids, cached=len(ids))
         if is_completed

@@ -12,6 +12,7 @@ from batcher.domain.ids import JobId, RequestId
 from batcher.domain.states import RequestState
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import as_json_array, id_list, insert_new, literal
+from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.schema import requests, unshared_ends
 
 
@@ -20,6 +21,8 @@ class Follower(NamedTuple):
 
     id: RequestId
     job_id: JobId
+    #: Those of the answer that it shares.
+    marks: int
 
 
 #: Followers that end in one transaction at most: a million of them would hold up everyone else for seconds.
@@ -39,7 +42,7 @@ _share_end = (
     update(requests)
     .where(requests.c.id.in_(_some), _leader.c.id == requests.c.leader_id)
     .values(available_at=null(), settled_at=bindparam("now"))
-    .returning(requests.c.id, requests.c.job_id)
+    .returning(requests.c.id, requests.c.job_id, requests.c.marks)
 )
 _complete = Compiled(
     _share_end.values(
@@ -92,16 +95,33 @@ class Shared(NamedTuple):
     is_partial: bool
 
 
-def complete(connection: Connection, leaders: Iterable[RequestId], *, now: int, most: int | None = None) -> Shared:
+def complete(
+    connection: Connection,
+    leaders: Iterable[RequestId],
+    changes: CountChanges,
+    *,
+    now: int,
+    most: int | None = None,
+) -> Shared:
     """Complete the followers of these leaders with their answers, at most `most` (None: as many as fit)."""
-    return _settled(connection, _complete, leaders, now, most or MOST_AT_ONCE)
+    shared = _settled(connection, _complete, leaders, now, most or MOST_AT_ONCE)
+    changes.share_answers((each.job_id, each.marks) for each in shared.followers)
+    return shared
 
 
 def dead_letter(
-    connection: Connection, leaders: Iterable[RequestId], *, now: int, most: int | None = None
+    connection: Connection,
+    leaders: Iterable[RequestId],
+    changes: CountChanges,
+    *,
+    now: int,
+    most: int | None = None,
 ) -> Shared:
     """Dead-letter the followers of these leaders with their cause, at most `most` (None: as many as fit)."""
-    return _settled(connection, _dead_letter, leaders, now, most or MOST_AT_ONCE)
+    shared = _settled(connection, _dead_letter, leaders, now, most or MOST_AT_ONCE)
+    of_jobs = (each.job_id for each in shared.followers)
+    changes.move(of_jobs, RequestState.PENDING, RequestState.DEAD_LETTERED)
+    return shared
 
 
 def _settled(

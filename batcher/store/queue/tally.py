@@ -1,6 +1,7 @@
 """Counts what one transaction settles."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import JobId, RequestId
@@ -15,14 +16,14 @@ class SettledTally:
         self._cached: Counter[JobId] = Counter()
         self.followers_left = False
 
-    def completed(self, job_id: JobId, request_id: RequestId, *, cached: bool = False) -> None:
-        """Count a request that was answered; `cached`: without a request of its own."""
-        self._completed.setdefault(job_id, []).append(request_id)
+    def completed(self, job_id: JobId, request_ids: Sequence[RequestId], *, cached: int = 0) -> None:
+        """Count requests that were answered; `cached` of them without a request of their own."""
+        self._completed.setdefault(job_id, []).extend(request_ids)
         self._cached[job_id] += cached
 
-    def dead_lettered(self, job_id: JobId, request_id: RequestId) -> None:
-        """Count a dead letter."""
-        self._dead_lettered.setdefault(job_id, []).append(request_id)
+    def dead_lettered(self, job_id: JobId, request_ids: Sequence[RequestId]) -> None:
+        """Count dead letters."""
+        self._dead_lettered.setdefault(job_id, []).extend(request_ids)
 
     def result(self) -> list[RequestsSettled]:
         """Return what was counted."""

@@ -6,11 +6,12 @@ A request failed by its own last attempt, or by its leader's if it only followed
 from typing import Any
 
 from msgspec import Struct
-from sqlalchemy import ColumnElement, FromClause, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, func, or_, select
 
 from batcher.domain.ids import RequestId
 from batcher.domain.states import AttemptKind, RequestState
 from batcher.store.dialect import literal
+from batcher.store.jobs.recount import never_sent
 from batcher.store.schema import attempts, requests
 
 
@@ -55,14 +56,6 @@ _last = (
 def with_last_attempt(query: Select[Any]) -> Select[Any]:
     """Join each request with the attempt that settled it; nothing is joined if nothing was ever sent."""
     return query.outerjoin(attempts, and_(attempts.c.request_id == _sent, attempts.c.send == _last))
-
-
-def never_sent(table: FromClause = attempts) -> ColumnElement[bool]:
-    """Return the condition for attempts that were never sent, because no connection was made.
-
-    Lost ones may have been.
-    """
-    return and_(table.c.sent_at.is_(None), table.c.kind != literal(AttemptKind.LOST.value))
 
 
 _unsent = attempts.alias("unsent")

@@ -15,7 +15,7 @@ from batcher.domain.messages import Cause
 from batcher.store.sqlite.database import Database
 
 #: Every revision that this program knows, oldest first; a test compares them with migrations/versions.
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
 HEAD = KNOWN[-1]
 
 

@@ -20,6 +20,7 @@ from batcher.store.dialect import (
     RowsAsJson,
     dialect_of,
     insert_new,
+    insert_or_add,
     insert_or_update,
 )
 from batcher.store.schema import metadata, requests, responses
@@ -71,16 +72,18 @@ def test_an_insert_says_what_becomes_of_a_row_that_is_there():
     made = Table("made", MetaData(), Column("id", Integer, primary_key=True), Column("n", Integer))
     values: dict[str, Any] = {"id": bindparam("id"), "n": bindparam("n")}
     for engine in (SECOND.dialect, None):
-        new, keyed, changed = (
+        new, keyed, changed, added = (
             str(each.values(values).compile(dialect=engine)).partition(" ON CONFLICT")[2]
             for each in (
                 insert_new(made),
                 insert_new(made, key=["id"]),
                 insert_or_update(made, key=["id"], new=["n"]),
+                insert_or_add(made, key=["id"], added=["n"]),
             )
         )
         assert (new, keyed) == (" DO NOTHING", " (id) DO NOTHING")
         assert changed == " (id) DO UPDATE SET n = excluded.n"
+        assert added == " (id) DO UPDATE SET n = made.n + excluded.n"
 
 
 def indexes_of(engine: str) -> list[str]:
@@ -99,7 +102,7 @@ def indexes_of(engine: str) -> list[str]:
 def test_a_second_engine_has_the_same_partial_indexes():
     second = indexes_of("postgresql")
     assert second == indexes_of("sqlite")
-    assert sum(" WHERE " in statement for statement in second) == 10
+    assert sum(" WHERE " in statement for statement in second) == 9
 
 
 @pytest.mark.parametrize("table", [requests, responses], ids=lambda table: table.name)

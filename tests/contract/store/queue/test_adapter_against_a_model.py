@@ -47,6 +47,7 @@ from tests.support.stores import (
     stored,
     submit_rows,
     wants,
+    wrong_counts,
 )
 
 LIVE = ("pending", "claimed")
@@ -327,6 +328,7 @@ class StoreMachine(RuleBasedStateMachine):
         rows = stored(self.database)
         self.the_store_says_what_the_model_says(rows)
         self.no_row_follows_a_leader_that_will_not_answer(rows)
+        assert wrong_counts(self.database) == []
 
     @rule()
     def look(self) -> None:

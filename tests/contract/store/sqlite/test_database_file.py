@@ -264,6 +264,16 @@ def take_back_arms(connection) -> None:
     )
 
 
+def take_back_counts(connection) -> None:
+    """Take back what revision 0009 made."""
+    connection.exec_driver_sql("DROP TABLE job_counts")
+    connection.exec_driver_sql("DROP INDEX ix_requests_in_flight")
+    for name, column in (("claimed", "holder_id"), ("in_flight", "fingerprint")):
+        connection.exec_driver_sql(
+            f"CREATE INDEX ix_requests_{name} ON requests ({column}) WHERE state = 'claimed'"
+        )
+
+
 def take_back_columns(connection) -> None:
     """Take back the columns that revision 0008 made."""
     connection.exec_driver_sql("DROP TABLE changes")
@@ -277,7 +287,8 @@ def take_back_columns(connection) -> None:
 
 
 def take_back_chunks(connection) -> None:
-    """Take back what revisions 0008 and 0007 made."""
+    """Take back what revisions 0009 to 0007 made."""
+    take_back_counts(connection)
     take_back_arms(connection)
     take_back_columns(connection)
     for table_of_it in ("unshared_ends", "lane_views"):

@@ -8,9 +8,20 @@ from sqlalchemy import text
 from batcher.domain.ids import JobId
 from batcher.domain.states import JobState
 from batcher.store.jobs import jobs
+from batcher.store.reports import job_counts
 from batcher.store.sqlite import migrate
 from batcher.store.sqlite.database import Database
-from tests.support.stores import START, completed, former_store, holder_of, job_now, rescue, states, table
+from tests.support.stores import (
+    START,
+    completed,
+    former_store,
+    holder_of,
+    job_now,
+    rescue,
+    states,
+    table,
+    wrong_counts,
+)
 
 #: After the last moment in the stores.
 LATER = START + 10**15
@@ -45,6 +56,16 @@ def test_an_upgrade_keeps_every_row(upgraded):
     assert {row["reserved"] for row in table(database, "jobs")} == {0.0}
 
 
+def test_an_upgrade_counts_the_rows_that_are_there(upgraded):
+    _, database = upgraded
+    assert wrong_counts(database) == []
+    with database.read() as connection:
+        done, half = (job_counts.counts(connection, jobs.get(connection, JobId(number))) for number in (1, 2))
+    assert (done.total, done.unfinished, half.total) == (3, 0, 24)
+    assert half.completed > 0 < half.claimed
+    assert half.input_tokens > 0 < half.output_tokens
+
+
 def test_an_upgrade_keeps_the_answers_for_reuse(upgraded):
     before, database = upgraded
     scopes = [(row["endpoint_id"], row["fingerprint"], row["response_id"]) for row in before["cache"]]
@@ -64,6 +85,7 @@ def test_a_run_half_done_before_an_upgrade_goes_on_after_it(upgraded):
     claims = holder.claim(half).claims
     holder.settle(*map(completed, claims))
     assert set(states(database, half).values()) == {"completed"}
+    assert wrong_counts(database) == []
     assert len(table(database, "responses")) == answered + len(claims)
     with database.write() as connection:
         assert jobs.finish(connection, [half.id], now=LATER) == [half.id]

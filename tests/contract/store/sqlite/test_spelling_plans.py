@@ -15,7 +15,16 @@ from batcher.store.jobs import jobs
 from batcher.store.queue import cache_hits, claim, records, runners, settle, shared_ends, single_flight
 from batcher.store.reports import job_counts, results
 from batcher.store.sqlite.database import Database
-from tests.support.stores import START, Row, completed, dead_lettered, holder_of, submit_rows, table
+from tests.support.stores import (
+    START,
+    Row,
+    completed,
+    dead_lettered,
+    holder_of,
+    new_holder,
+    submit_rows,
+    table,
+)
 
 
 def plan_in(connection: Connection, sql: str, parameters: tuple[object, ...]) -> str:
@@ -133,17 +142,40 @@ RANGE = "SEARCH requests USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"
     "ask",
     [
         lambda c, job: list(results.answered(c, job)),
-        job_counts.counts,
-        lambda c, job: jobs.finish(c, [job.id], now=START),
         lambda c, job: jobs.cancel(c, job, now=START),
         jobs.delete_some,
     ],
-    ids=["answered", "counts", "finish", "cancel", "delete"],
+    ids=["answered", "cancel", "delete"],
 )
 def test_a_job_is_read_as_a_range_of_the_table(database, job, ask):
     plans = recorded(database, lambda connection: ask(connection, job))
     assert RANGE in plans
     assert "sqlite_autoindex_requests_1" not in plans
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        job_counts.counts,
+        job_counts.unfinished_routes,
+        lambda c, job: jobs.finish(c, [job.id], now=START),
+    ],
+    ids=["counts", "unfinished routes", "finish"],
+)
+def test_what_is_asked_once_a_second_reads_no_row_that_is_settled(database, job, ask):
+    plans = recorded(database, lambda connection: ask(connection, job))
+    scans = {line for line in plans.splitlines() if line.startswith("SCAN")}
+    assert scans <= {"SCAN claimed USING INDEX ix_requests_in_flight"}
+    assert RANGE not in plans
+    assert "sqlite_autoindex_requests_1" not in plans
+
+
+@pytest.mark.usefixtures("job")
+def test_a_repair_of_the_clock_reads_only_what_waits(database):
+    new_holder(database, now=2 * START)
+    plans = recorded(database, lambda c: runners.repair_clock_skew(c, now=START))
+    assert "USING INDEX ix_requests_due" in plans or "USING COVERING INDEX ix_requests_due" in plans
+    assert "SCAN requests\n" not in f"{plans}\n"
 
 
 def test_a_job_is_exported_without_sorting_it(database, job):
@@ -162,7 +194,7 @@ def test_dead_letters_are_found_by_their_index_in_its_order(database, filters):
 @pytest.mark.usefixtures("job")
 def test_a_rescue_looks_only_at_what_is_claimed(database):
     plans = recorded(database, lambda c: runners.rescue(c, now=START))
-    assert "SEARCH requests USING INDEX ix_requests_claimed (holder_id=?)" in plans
+    assert "SCAN claimed USING INDEX ix_requests_in_flight" in plans
     assert "SCAN requests" not in plans
 
 

@@ -39,6 +39,7 @@ def test_a_sound_store_is_said_to_be_sound(store):
         "store": "batcher.db",
         "ok": True,
         "problems": [],
+        "miscounted": [],
         "revision": migrate.HEAD,
         "current": migrate.HEAD,
         "counts": {"jobs": 1, "requests": 3, "answers": 2, "attempts": 3, "kept_for_reuse": 2},
@@ -55,6 +56,20 @@ def test_a_reference_to_nothing_is_damage(store):
     assert found.json["ok"] is False
     assert any("of requests names a row of responses" in problem for problem in found.json["problems"])
     assert "replace it with a backup" in batcher("db", "check").out
+
+
+def test_a_wrong_count_is_no_damage_and_is_counted_again(store):
+    before = batcher("status", "1", "--json").json["counts"]
+    change(store, "UPDATE job_counts SET completed = completed + 1")
+    found = batcher("db", "check", "--json")
+    assert (found.code, found.json["ok"]) == (1, False)
+    assert (found.json["problems"], found.json["miscounted"]) == ([], [1])
+    called = batcher("db", "check")
+    assert "the counts of job 1 are not those of its rows" in called.out
+    assert "→ `batcher db compact` counts the rows again" in called.out
+    assert batcher("db", "compact").code == 0
+    assert batcher("db", "check").code == 0
+    assert batcher("status", "1", "--json").json["counts"] == before
 
 
 def test_damaged_pages_are_damage(store):

@@ -2,8 +2,10 @@
 
 import json
 import socket
+import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -344,6 +346,17 @@ def test_a_damaged_store_is_told(place):
         _, checks = ask(site.url)
     assert states(checks) == failing(store=False)
     assert "backup" in checks["store"]["fix"]
+
+
+def test_wrong_counts_are_told_with_what_corrects_them(place):
+    run_job(place, rows(answered=1))
+    with closing(sqlite3.connect(place / "batcher.db")) as connection, connection:
+        connection.execute("UPDATE job_counts SET completed = completed + 1")
+    with endpoint(well) as site:
+        _, checks = ask(site.url)
+    assert states(checks) == failing(store=False)
+    assert "wrong counts of job 1" in checks["store"]["evidence"]
+    assert "batcher db compact" in checks["store"]["fix"]
 
 
 def test_a_store_that_is_not_there_is_not_made(place):
