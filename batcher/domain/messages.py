@@ -221,6 +221,9 @@ class Cause(StrEnum):
     BUNDLE_BODY = "bundle_body"
     BUNDLE_SIMULATED = "bundle_simulated"
 
+    #: A note about valid lines that name a placeholder for a model. `lines`: how many, with their verb.
+    PLACEHOLDER_MODEL = "placeholder_model"
+
     # What to do about invalid lines of a job file. `form`: a `Form`; `keys`: the keys or columns of its rows.
     OF_FORM = "of_form"
     #: Several pieces of advice, each on a line.

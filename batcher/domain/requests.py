@@ -51,7 +51,7 @@ class BadLine(Struct, frozen=True, kw_only=True):
     custom_id: str | None = None
     #: What kind of line it is, if there is advice for its kind (`policy.input.foreign_forms.Form`).
     form: str | None = None
-    #: The keys of a data row.
+    #: The keys of a data row; of a line without an endpoint, a likely one.
     keys: tuple[str, ...] = ()
 
 

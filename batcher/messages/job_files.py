@@ -235,6 +235,8 @@ def _form(parameters: Parameters) -> str:
         return _of_data(name, keys)
     if form is Form.CSV:
         return _of_table(name, keys, str(parameters["delimiter"]))
+    if form is Form.NO_PATH:
+        return f"name the endpoint of these lines with {{--url:{keys[0]}}}"
     return _ADVICE[form](name)
 
 
@@ -245,6 +247,9 @@ def _several(value: Parameter) -> Sequence[object]:
 TEMPLATES: Final[Mapping[Cause, Template]] = {
     Cause.OF_FORM: _form,
     Cause.LINES: "{lines}",
+    Cause.PLACEHOLDER_MODEL: (
+        "{lines} the model {model}, which looks like a placeholder: {--model} puts a name in its place"
+    ),
     Cause.FIX_LINES: "fix the lines: there is no valid one to run",
     Cause.FIX_LINES_OR: "fix the lines, or {skip}",
     Cause.SKIP_INVALID: "run the valid ones with {--skip-invalid}",

@@ -39,10 +39,10 @@ def path_reason(url: object) -> str:
         return f"must be a plain path, {example}"
     with_host = _WITH_HOST.fullmatch(url)
     if with_host is not None and normal_path(with_host[2]) is not None:
-        return f"must be a plain path: write {with_host[2]}, and name the server with --base-url"
+        return f"must be a plain path: write {with_host[2]}; the server belongs in the base URL"
     if not url.startswith("/") and normal_path(f"/{url}") is not None:
         return f"must be a plain path: the / at its start is missing; write /{url}"
     before_query = url.partition("?")[0]
     if before_query != url and normal_path(before_query) is not None:
-        return f"must be a plain path: write {before_query}, and give a query with --base-url"
+        return f"must be a plain path: write {before_query}; a query belongs in the base URL"
     return f"must be a plain path of letters, digits and _ . : - between slashes, {example}"

@@ -33,10 +33,31 @@ def texts(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield node.lineno, node.value
 
 
+#: An option of the command line, as a flag; `{--base-url}` in a template is worded by the surface.
+FLAG = re.compile(r"(?<![\w{-])--[a-z][a-z-]*")
+#: Where the flags of settings are spelled, and the flags of other programs.
+SPELLED = {"config/table.py", "config/setting.py"}
+OF_OTHERS = {"--long", "--data-binary"}
+
+
 @pytest.mark.parametrize("module", BELOW, ids=lambda module: str(module.relative_to(PACKAGE)))
 def test_no_text_below_the_surfaces_holds_a_command(module: Path) -> None:
     tree = ast.parse(module.read_text(encoding="utf-8"))
     assert [f"{line}: {text}" for line, text in texts(tree) if COMMAND.search(text)] == []
+
+
+def flags_in(tree: ast.AST) -> set[str]:
+    return {flag for _, text in texts(tree) for flag in FLAG.findall(text)} - OF_OTHERS
+
+
+@pytest.mark.parametrize("module", BELOW, ids=lambda module: str(module.relative_to(PACKAGE)))
+def test_no_text_below_the_surfaces_names_a_flag(module: Path) -> None:
+    if str(module.relative_to(PACKAGE)) not in SPELLED:
+        assert flags_in(ast.parse(module.read_text(encoding="utf-8"))) == set()
+
+
+def test_a_flag_is_seen() -> None:
+    assert flags_in(ast.parse('x = f"give --rpm N, {1}--set a, {{--url}}, a--b"')) == {"--rpm", "--set"}
 
 
 def test_a_command_is_seen() -> None:

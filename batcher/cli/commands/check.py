@@ -98,8 +98,8 @@ def _say(checked: "Checked", groups: Sequence[BadLines]) -> None:
             say(f"  {_expected(load)}")
     _say_repeats(checked)
     _say_time(checked)
-    for text in checked.notes:
-        say(f"note: {text}")
+    for each in checked.notes:
+        say(f"note: {words(each)}")
     for text in words(checked.hint or "").splitlines():
         say(f"→ {text}")
 

@@ -33,8 +33,8 @@ def say_new(database: Store, submitted: Submitted, given: FileOptions) -> None:
     if beside is not None:
         note(f"  no endpoint was named, so it goes where job {beside.id} went: {shown_base_url(job.base_url)}")
     say_earlier_answers(database, job, given)
-    for text in submitted.notes:
-        note(f"note: {text}")
+    for each in submitted.notes:
+        note(f"note: {words(each)}")
     repeated = random_repeats(database, job) if submitted.followers else 0
     if repeated:
         note(f"note: {words(advice(repeated))}")

@@ -44,33 +44,36 @@ class Edit(Struct, frozen=True, kw_only=True):
     source: tuple[str, ...] | None = None
 
 
-def read_set(text: str) -> Edit:
-    """Parse `PATH=VALUE`; the value is JSON if it parses, else a string. Raises UsageError."""
+def read_set(text: str, *, option: str = "") -> Edit:
+    """Parse `PATH=VALUE`; the value is JSON if it parses, else a string. Raises UsageError.
+
+    `option`: what comes before the text where a person writes it, with a space, for the error.
+    """
     found = _SET.fullmatch(text)
+    flag = f"{option}{text}"
     if found is None:
-        raise UsageError(f"--set {text} has no `=`", hint="write --set PATH=VALUE, such as --set max_tokens=500")
-    flag = f"--set {text}"
+        raise UsageError(f"{flag} has no `=`", hint=f"write {option}PATH=VALUE, such as {option}max_tokens=500")
     if found[2] in _PLACEHOLDERS or found[1] == "PATH":
         word = found[2] if found[2] in _PLACEHOLDERS else found[1]
         raise UsageError(
             f"{flag}: {word} stands for what you choose; nothing was changed",
-            hint="write the value itself, such as --set max_tokens=500",
+            hint=f"write the value itself, such as {option}max_tokens=500",
         )
     return Edit(path=_path(found[1], flag=flag), value=_value(found[2], flag=flag))
 
 
-def read_unset(text: str) -> Edit:
+def read_unset(text: str, *, option: str = "") -> Edit:
     """Parse `PATH`. Raises UsageError."""
-    return Edit(path=_path(text, flag=f"--unset {text}"))
+    return Edit(path=_path(text, flag=f"{option}{text}"))
 
 
-def read_move(text: str) -> Edit:
+def read_move(text: str, *, option: str = "") -> Edit:
     """Parse `FROM=TO`, two paths. Raises UsageError."""
     found = _SET.fullmatch(text)
+    flag = f"{option}{text}"
     if found is None:
-        hint = "write --move FROM=TO, such as --move max_tokens=max_completion_tokens"
-        raise UsageError(f"--move {text} has no `=`", hint=hint)
-    flag = f"--move {text}"
+        hint = f"write {option}FROM=TO, such as {option}max_tokens=max_completion_tokens"
+        raise UsageError(f"{flag} has no `=`", hint=hint)
     return Edit(path=_path(found[2], flag=flag), source=_path(found[1], flag=flag))
 
 

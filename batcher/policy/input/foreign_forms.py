@@ -38,6 +38,7 @@ class Form(StrEnum):
     WEB_PAGE = "web_page"
     #: Not another form: requests that lack something which an option or a command adds.
     NO_MODEL = "no_model"
+    NO_PATH = "no_path"
     REPEATED_ID = "repeated_custom_id"
     BODY_CHECK = "body_check"
 

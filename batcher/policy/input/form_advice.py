@@ -11,12 +11,15 @@ ENCODINGS: Final[Mapping[Form, str]] = {Form.UTF_16: "UTF-16", Form.UTF_32: "UTF
 
 
 def advice(form: Form, name: str, *, keys: Sequence[str] = (), delimiter: str = ",") -> Message:
-    """Return what to do about lines of this form in the file `name`. `keys`: the keys or columns of its rows."""
+    """Return what to do about lines of this form in the file `name`. `keys`: the keys or columns of its rows.
+
+    Of lines without an endpoint, `keys` holds a likely one.
+    """
     return Cause.OF_FORM(form=form.value, name=name, keys=tuple(keys), delimiter=delimiter)
 
 
 #: Invalid lines that need another command than `--skip-invalid`, or none.
-_NOT_FOREIGN: Final = frozenset({Form.NO_MODEL, Form.BODY_CHECK, Form.REPEATED_ID})
+_NOT_FOREIGN: Final = frozenset({Form.NO_MODEL, Form.NO_PATH, Form.BODY_CHECK, Form.REPEATED_ID})
 #: A few lines with stray brackets are no pretty-printed file.
 _FEWEST_FRAGMENTS: Final = 3
 

@@ -78,7 +78,10 @@ class _RefusedForm(InvalidJson):
 def parse_line(
     raw: bytes, *, line: int, default_path: str | None, rules: LineRules = _DEFAULT
 ) -> ParsedLine | BadLine:
-    """Parse one line, given without its end. `line` is its number; `default_path` is what `--url` gave."""
+    """Parse one line, given without its end. `line` is its number.
+
+    `default_path`: the endpoint of bodies that name none.
+    """
     plain = plain_line(raw, line=line)
     if plain is not None and (rules.model is None or not is_placeholder(plain.model)):
         return plain
@@ -227,12 +230,10 @@ def _bare_path(document: dict[str, object], default_path: str | None) -> str:
     if form is not None:
         raise _RefusedForm(form, REASONS[form])
     if default_path is not None:
-        return _path(default_path, "--url")
+        return _path(default_path, "the endpoint of bodies that name none")
     if "model" in document:
-        raise InvalidJson(
-            "no endpoint: the line has neither `body` nor `messages`; name it with --url, such as"
-            f" --url {_likely_path(document)}"
-        )
+        reason = "no endpoint: the line has neither `body` nor `messages`"
+        raise _RefusedForm(Form.NO_PATH, reason, (_likely_path(document),))
     if not document:
         raise InvalidJson("no endpoint: the object is empty")
     reason = f"no endpoint: a row of data, with neither `body` nor `messages` (keys: {shown_keys(document)})"

@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from batcher.domain.messages import Cause, Words
 from batcher.domain.requests import ParsedLine
 from batcher.policy.api_paths import CHAT, EMBEDDINGS, MODERATIONS, RESPONSES
 
@@ -77,10 +78,10 @@ class NoteCounter:
             if line.notes:
                 self._counts.update(line.notes)
 
-    def sentences(self) -> list[str]:
+    def sentences(self) -> list[Words]:
         """Return a sentence for each kind of note."""
-        said = [
-            f"{_lines(count)} the model {model}, which looks like a placeholder: --model puts a name in its place"
+        said: list[Words] = [
+            Cause.PLACEHOLDER_MODEL(lines=_lines(count), model=model)
             for model, count in self._models.items()
             if is_placeholder(model)
         ]

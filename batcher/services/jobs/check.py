@@ -80,7 +80,7 @@ class Checked(Struct, kw_only=True):
     #: Invalid lines of another form than a job file's, and what makes job lines of them.
     forms: list[ForeignLines]
     #: What is probably not meant as it is, in valid lines.
-    notes: list[str]
+    notes: list[Words]
     #: What to do about the invalid lines, one piece of advice on each line; None: there are none.
     hint: Words | None
     models: list[Workload]

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from batcher.domain.errors import InputError, UsageError
 from batcher.domain.ids import JobId
 from batcher.domain.jobs import Job
-from batcher.domain.messages import Cause
+from batcher.domain.messages import Cause, Words
 from batcher.domain.settings import JobSettings
 from batcher.files.reading import digest
 from batcher.files.source import Source
@@ -45,7 +45,7 @@ class Submitted(Struct, frozen=True, kw_only=True):
     #: Rows that share another row's answer.
     followers: int = 0
     #: What is probably not meant as it is.
-    notes: list[str] = []
+    notes: list[Words] = []
 
 
 def content_digest(source: Source, options: SubmitOptions) -> bytes:

@@ -100,7 +100,11 @@ def say_retried(done: "Retried") -> None:
 
 
 def _edits(sets: tuple[str, ...], unsets: tuple[str, ...], moves: tuple[str, ...]) -> list[Edit]:
-    edits = [*map(read_move, moves), *map(read_set, sets), *map(read_unset, unsets)]
+    edits = [
+        *(read_move(each, option="--move ") for each in moves),
+        *(read_set(each, option="--set ") for each in sets),
+        *(read_unset(each, option="--unset ") for each in unsets),
+    ]
     paths = [path for edit in edits for path in (edit.path, edit.source) if path is not None]
     twice = next((path for path in paths if paths.count(path) > 1), None)
     if twice is not None:

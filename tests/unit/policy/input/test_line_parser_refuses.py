@@ -5,6 +5,7 @@ import json
 import pytest
 
 from batcher.domain.requests import BadLine, ParsedLine
+from batcher.policy.input.foreign_forms import Form
 from batcher.policy.input.line_parser import parse_body, parse_line, refuse_too_long
 
 CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
@@ -105,7 +106,7 @@ BROKEN = {
     "a number as url": (envelope(url=1), PLAIN),
     "an absolute url": (
         envelope(url="https://evil.example/v1/chat/completions"),
-        f"{PLAIN}: write /v1/chat/completions, and name the server with --base-url",
+        f"{PLAIN}: write /v1/chat/completions; the server belongs in the base URL",
     ),
     "a url of another host": (envelope(url="//evil.example/v1/chat/completions"), PLAIN),
     "a url with an @": (envelope(url="/v1/@evil.example"), PLAIN),
@@ -113,7 +114,7 @@ BROKEN = {
     "dots at the end": (envelope(url="/v1/chat/.."), PLAIN),
     "a query": (
         envelope(url="/v1/chat/completions?a=b"),
-        f"{PLAIN}: write /v1/chat/completions, and give a query",
+        f"{PLAIN}: write /v1/chat/completions; a query belongs in the base URL",
     ),
     "a fragment": (envelope(url="/v1/chat/completions#a"), PLAIN),
     "a space": (envelope(url="/v1/chat completions"), PLAIN),
@@ -200,16 +201,16 @@ def test_a_line_over_64_mib_is_refused():
     assert bad.reason == refuse_too_long(b'{"custom_id": "x"', line=2).reason
 
 
-def test_a_refused_bare_body_says_that_url_names_the_endpoint():
+def test_of_a_bare_body_without_an_endpoint_a_likely_one_is_known():
     bad = parse_line(b'{"model": "m"}', line=1, default_path=None)
     assert isinstance(bad, BadLine)
-    assert "--url" in bad.reason
+    assert (bad.form, bad.keys) == (Form.NO_PATH, ("/v1/embeddings",))
 
 
-def test_a_url_option_that_is_no_plain_path_is_refused_by_name():
+def test_an_endpoint_for_bare_bodies_that_is_no_plain_path_is_refused():
     bad = parse_line(b'{"model": "m"}', line=1, default_path="https://evil.example")
     assert isinstance(bad, BadLine)
-    assert bad.reason.startswith("--url must be a plain path")
+    assert bad.reason.startswith("the endpoint of bodies that name none must be a plain path")
 
 
 @pytest.mark.parametrize(
