@@ -33,8 +33,8 @@ from batcher.store.schema import requests
 ROWS = 20_000
 #: Up to this share of possibly repeated rows, looking up each row in their list costs less than remembering all.
 _FEW = 8
-#: Temporary tables of this connection, never in the file: the fingerprints that may occur more than once, and the
-#: first row of each fingerprint so far.
+#: Temporary tables of this connection, never in the file: the fingerprints that may occur more than once, the rows
+#: that have one of these, and the first row of each fingerprint so far.
 _tables = MetaData()
 _repeated = Table(
     "repeated",
@@ -42,6 +42,13 @@ _repeated = Table(
     Column("fingerprint", LargeBinary, primary_key=True),
     prefixes=["TEMPORARY"],
     sqlite_with_rowid=False,
+)
+_candidates = Table(
+    "candidates",
+    _tables,
+    Column("id", Integer, primary_key=True),
+    Column("fingerprint", LargeBinary, nullable=False),
+    prefixes=["TEMPORARY"],
 )
 _first = Table(
     "first_of",
@@ -57,15 +64,11 @@ _chunk = (
     requests.c.fingerprint.is_not(None),
 )
 _rows = select(requests.c.fingerprint, requests.c.id).where(*_chunk).order_by(requests.c.id)
-_few_rows = _rows.where(requests.c.fingerprint.in_(select(_repeated.c.fingerprint)))
-_note_all, _note_few = (
-    Compiled(
-        insert_new(_first).from_select(["fingerprint", "id"], rows),
-        "from_",
-        "to_",
-        "job",
-    )
-    for rows in (_rows, _few_rows)
+_note_first = Compiled(
+    insert_new(_first).from_select(["fingerprint", "id"], _rows),
+    "from_",
+    "to_",
+    "job",
 )
 _follow = Compiled(
     update(requests)
@@ -74,6 +77,37 @@ _follow = Compiled(
     "from_",
     "to_",
     "job",
+)
+# Where few rows are candidates, only the first of these three statements looks at every row.
+_is_candidate = requests.c.fingerprint.in_(select(_repeated.c.fingerprint))
+_note_candidates = Compiled(
+    insert(_candidates).from_select(
+        ["id", "fingerprint"], select(requests.c.id, requests.c.fingerprint).where(*_chunk, _is_candidate)
+    ),
+    "from_",
+    "to_",
+    "job",
+)
+_of_chunk = _candidates.c.id.between(bindparam("from_"), bindparam("to_"))
+_note_first_candidate = Compiled(
+    insert_new(_first).from_select(
+        ["fingerprint", "id"],
+        select(_candidates.c.fingerprint, _candidates.c.id).where(_of_chunk).order_by(_candidates.c.id),
+    ),
+    "from_",
+    "to_",
+)
+_candidates_follow = Compiled(
+    update(requests)
+    .where(
+        _of_chunk,
+        requests.c.id == _candidates.c.id,
+        _first.c.fingerprint == _candidates.c.fingerprint,
+        _first.c.id != _candidates.c.id,
+    )
+    .values(leader_id=_first.c.id),
+    "from_",
+    "to_",
 )
 
 
@@ -108,7 +142,7 @@ def steps(job_id: JobId, of: Extent, repeats: Collection[bytes] | None) -> Itera
 
 
 def _prepare(repeats: Collection[bytes], connection: Connection) -> int:
-    for table in (_repeated, _first):
+    for table in (_repeated, _candidates, _first):
         connection.execute(CreateTable(table, if_not_exists=True))
         connection.execute(table.delete())
     if repeats:
@@ -117,5 +151,10 @@ def _prepare(repeats: Collection[bytes], connection: Connection) -> int:
 
 
 def _choose(job_id: JobId, first: int, last: int, few: bool, connection: Connection) -> int:
-    (_note_few if few else _note_all).run(connection, first, last, job_id)
-    return _follow.run(connection, first, last, job_id)
+    if not few:
+        _note_first.run(connection, first, last, job_id)
+        return _follow.run(connection, first, last, job_id)
+    if not _note_candidates.run(connection, first, last, job_id):
+        return 0
+    _note_first_candidate.run(connection, first, last)
+    return _candidates_follow.run(connection, first, last)
