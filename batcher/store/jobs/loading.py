@@ -224,8 +224,17 @@ def half_loaded(connection: Connection) -> list[JobId]:
 _REMOVED_AT_ONCE = 20_000
 
 
+_state_of = Compiled(select(jobs.c.state).where(jobs.c.id == bindparam("job")), "job")
+
+
 def remove_some(connection: Connection, job_id: JobId) -> bool:
-    """Remove a chunk of a job that was never shown; return whether more is left. The last chunk takes the job."""
+    """Remove a chunk of a job that was never shown; return whether more is left. The last chunk takes the job.
+
+    A job that is shown stays whole: its loader may have failed after the last commit had reached the disk, and
+    others may be at work on its rows.
+    """
+    if _state_of.scalar(connection, job_id) != JobState.SUBMITTING.value:
+        return False
     ids = select(requests.c.id).where(requests.c.job_id == job_id).limit(_REMOVED_AT_ONCE)
     found = connection.execute(ids).scalars().all()
     if found:
@@ -244,4 +253,5 @@ def remove_job_row(connection: Connection, job_id: JobId) -> None:
 
 def release_number(connection: Connection, job_id: JobId) -> None:
     """Reuse the number of a refused and removed job, which no one has seen, unless a later job has begun."""
-    dialect_of(connection).release_job_number(connection, job_id)
+    if _state_of.scalar(connection, job_id) is None:
+        dialect_of(connection).release_job_number(connection, job_id)

@@ -5,11 +5,12 @@ from io import BytesIO
 
 import pytest
 
-from batcher.domain.errors import InputError
+from batcher.domain.errors import InputError, StoreError
 from batcher.domain.settings import JobSettings
 from batcher.files.source import Source
 from batcher.ports import Store
 from batcher.services.jobs import line_chunks
+from batcher.services.jobs import submit as submitting
 from batcher.services.jobs.options import SubmitOptions
 from batcher.services.jobs.submit import Submitted, submit_file
 from batcher.store.jobs import loading
@@ -93,3 +94,19 @@ def test_repeats_across_chunks_are_passed_over_where_that_is_asked(database):
     assert (loaded.job.total, loaded.rejected) == (5, 2)
     assert list(stored(database)) == ["a", "b", "c", "d", "e"]
     assert [each["line"] for each in table(database, "rejected")] == [4, 7]
+
+
+def test_a_job_that_was_shown_stays_whole_if_only_the_answer_to_its_commit_was_lost(database, monkeypatch):
+    opened = submitting._Loading._open
+
+    def lost(self, job_id):
+        opened(self, job_id)
+        raise StoreError("the disk failed, after all was written")
+
+    monkeypatch.setattr(submitting._Loading, "_open", lost)
+    with pytest.raises(StoreError, match="after all was written"):
+        load(database, file_of(*TEN))
+    monkeypatch.undo()
+    assert list(stored(database)) == TEN
+    again = load(database, file_of(*TEN))
+    assert (again.job.id, again.is_new, again.job.total) == (1, False, 10)
