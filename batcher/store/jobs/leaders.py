@@ -16,6 +16,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     bindparam,
+    delete,
     func,
     insert,
     select,
@@ -34,7 +35,7 @@ ROWS = 20_000
 #: Up to this share of possibly repeated rows, looking up each row in their list costs less than remembering all.
 _FEW = 8
 #: Temporary tables of this connection, never in the file: the fingerprints that may occur more than once, the rows
-#: that have one of these, and the first row of each fingerprint so far.
+#: of a chunk that have one of these, and the first row of each fingerprint so far.
 _tables = MetaData()
 _repeated = Table(
     "repeated",
@@ -78,7 +79,7 @@ _follow = Compiled(
     "to_",
     "job",
 )
-# Where few rows are candidates, only the first of these three statements looks at every row.
+# Where few rows are candidates, only the first of these statements looks at every row of a chunk.
 _is_candidate = requests.c.fingerprint.in_(select(_repeated.c.fingerprint))
 _note_candidates = Compiled(
     insert(_candidates).from_select(
@@ -88,27 +89,21 @@ _note_candidates = Compiled(
     "to_",
     "job",
 )
-_of_chunk = _candidates.c.id.between(bindparam("from_"), bindparam("to_"))
-_note_first_candidate = Compiled(
+_note_first_candidates = Compiled(
     insert_new(_first).from_select(
-        ["fingerprint", "id"],
-        select(_candidates.c.fingerprint, _candidates.c.id).where(_of_chunk).order_by(_candidates.c.id),
-    ),
-    "from_",
-    "to_",
+        ["fingerprint", "id"], select(_candidates.c.fingerprint, _candidates.c.id).order_by(_candidates.c.id)
+    )
 )
 _candidates_follow = Compiled(
     update(requests)
     .where(
-        _of_chunk,
-        requests.c.id == _candidates.c.id,
-        _first.c.fingerprint == _candidates.c.fingerprint,
-        _first.c.id != _candidates.c.id,
+        requests.c.id.in_(select(_candidates.c.id)),
+        requests.c.fingerprint == _first.c.fingerprint,
+        requests.c.id != _first.c.id,
     )
-    .values(leader_id=_first.c.id),
-    "from_",
-    "to_",
+    .values(leader_id=_first.c.id)
 )
+_forget_candidates = Compiled(delete(_candidates))
 
 
 class Extent(Struct, frozen=True, kw_only=True):
@@ -156,5 +151,7 @@ def _choose(job_id: JobId, first: int, last: int, few: bool, connection: Connect
         return _follow.run(connection, first, last, job_id)
     if not _note_candidates.run(connection, first, last, job_id):
         return 0
-    _note_first_candidate.run(connection, first, last)
-    return _candidates_follow.run(connection, first, last)
+    _note_first_candidates.run(connection)
+    followers = _candidates_follow.run(connection)
+    _forget_candidates.run(connection)
+    return followers

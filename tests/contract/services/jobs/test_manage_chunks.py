@@ -197,7 +197,8 @@ def test_leaders_are_the_first_of_their_body_and_chosen_a_few_rows_at_a_time(dat
     assert leaders_of(database) == {name: None if first == name else first for name, first in expected.items()}
     assert stored_job.followers == len(bodies) - len(firsts)
     loaded = transactions.changes.index(next(each for each in transactions.changes if each > 1))
-    assert max(transactions.changes[loaded + 1 :]) <= 2 * 3 + 1
+    # Of three rows, each may be noted as a candidate, be a first one or made to follow, and be forgotten.
+    assert max(transactions.changes[loaded + 1 :]) <= 3 * 3 + 1
 
 
 @pytest.mark.parametrize("kill_at", [3, 4, 5])
