@@ -28,8 +28,9 @@ def _arranger(order: list[int], given: int) -> Callable[[tuple[Any, ...]], tuple
     """Return how to bring given values into the statement's order; None if they already are."""
     if order == list(range(given)):
         return None
-    if len(order) == 1:
-        return lambda row: (row[order[0]],)
+    if len(order) <= 1:
+        # An engine may need none of the values.
+        return lambda row: tuple(row[place] for place in order)
     return itemgetter(*order)
 
 

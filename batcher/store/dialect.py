@@ -13,6 +13,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Insert,
+    Integer,
     LargeBinary,
     Table,
     Text,
@@ -52,6 +53,29 @@ def register(name: str, dialect: Dialect) -> None:
 def dialect_of(connection: Connection) -> Dialect:
     """Return the operations of the engine that the connection belongs to."""
     return _known[connection.dialect.name]
+
+
+class NewIds(FunctionElement[str]):
+    """Ids for new rows, made by `new_ids`."""
+
+    inherit_cache = True
+    name = "new_ids"
+    type = Text()
+
+
+def new_ids(table: Table, count: str) -> NewIds:
+    """Return ids for new rows of the table, as many as the named parameter says; `ids_of` reads them.
+
+    They are a part of a statement that reads something else as well; `Dialect.next_ids` would be one more.
+    """
+    # By its name: with a column of it, the statement would read from the table.
+    return NewIds(literal(table.name), bindparam(count, type_=Integer()))
+
+
+def ids_of(found: str, count: int) -> Sequence[int]:
+    """Return the ids that `new_ids` found: all as a JSON list, or the first where others follow it."""
+    ids: int | list[int] = msgspec.json.decode(found)
+    return ids if isinstance(ids, list) else range(ids, ids + count)
 
 
 class NumbersIn(FunctionElement[int]):

@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, bindparam, exists, func, null, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, exists, null, select, tuple_, update
 
 from batcher.domain.events import RequestsSettled
 from batcher.domain.ids import HolderId, JobId, RequestId
 from batcher.domain.settlements import Complete, DeadLetter, Release, Requeue, Settlement
 from batcher.domain.states import AnswerMark, JobState, RequestState
 from batcher.store.compiled import Compiled, as_json_rows
-from batcher.store.dialect import as_json_array, id_list, insert_or_update, literal
+from batcher.store.dialect import as_json_array, id_list, ids_of, insert_or_update, literal, new_ids
 from batcher.store.jobs.kept_counts import CountChanges
 from batcher.store.queue import records, single_flight
 from batcher.store.queue.tally import SettledTally
@@ -40,7 +40,7 @@ _held = (
 _select_standing = Compiled(
     select(
         as_json_rows(_held).scalar_subquery().label("held"),
-        select(func.max(responses.c.id)).scalar_subquery().label("last_response"),
+        new_ids(responses, "answers").label("answer_ids"),
         exists()
         .where(endpoints.c.id.in_(id_list("endpoints")), endpoints.c.answered == literal(0))
         .label("is_first_answer"),
@@ -48,6 +48,7 @@ _select_standing = Compiled(
     "ids",
     "holder",
     "endpoints",
+    "answers",
 )
 _select_existing = Compiled(select(requests.c.id).where(requests.c.id.in_(id_list("ids"))), "ids")
 # The cache is keyed by scope and fingerprint; without both, the whole of it would be searched.
@@ -58,8 +59,13 @@ _of_request = tuple_(cache.c.cache_scope, cache.c.fingerprint).in_(
     .join(endpoints, endpoints.c.id == responses.c.endpoint_id)
     .where(requests.c.id == bindparam("id_"), responses.c.id == bindparam("response"))
 )
-# All answers of a batch at once: they have the highest ids of the table.
-_new = responses.c.id >= bindparam("first")
+# All answers of a batch at once. Another writer's answers may have ids among theirs, but are of other holders.
+_new = and_(
+    responses.c.id >= bindparam("first"),
+    requests.c.id == responses.c.request_id,
+    requests.c.holder_id == bindparam("holder"),
+    _claimed,
+)
 _cache_new = Compiled(
     insert_or_update(
         cache, key=["cache_scope", "fingerprint"], new=["response_id", "created_at"], reset=["marks"]
@@ -67,11 +73,12 @@ _cache_new = Compiled(
         ["cache_scope", "fingerprint", "response_id", "created_at"],
         select(cache_scope, requests.c.fingerprint, responses.c.id, responses.c.created_at)
         .select_from(responses)
-        .join(requests, requests.c.id == responses.c.request_id)
         .join(endpoints, endpoints.c.id == responses.c.endpoint_id)
-        .where(_new, requests.c.fingerprint.is_not(None)),
+        .join(requests, _new)
+        .where(requests.c.fingerprint.is_not(None)),
     ),
     "first",
+    "holder",
 )
 # Few answers have marks, so they are written by themselves.
 _mark = Compiled(
@@ -97,7 +104,7 @@ _mark_answered = Compiled(
 _free: dict[str, Any] = {"holder_id": null(), "settled_at": bindparam("now")}
 _complete_new = Compiled(
     update(requests)
-    .where(_new, requests.c.id == responses.c.request_id, requests.c.holder_id == bindparam("holder"), _claimed)
+    .where(_new)
     .values(state=literal(RequestState.COMPLETED.value), response_id=responses.c.id, **_free),
     "now",
     "first",
@@ -190,7 +197,8 @@ def settle_into(
     """Write the batch as `settle` does; the caller writes the changes of the counts."""
     asked = as_json_array(s.claim.request_id for s in settlements)
     of_endpoints = as_json_array({s.claim.endpoint_id for s in settlements})
-    (standing,) = _select_standing.rows(connection, asked, holder, of_endpoints)
+    most_answers = sum(isinstance(each.decision, Complete) for each in settlements)
+    (standing,) = _select_standing.rows(connection, asked, holder, of_endpoints, most_answers)
     held = dict(msgspec.json.decode(standing.held))
     # One settlement per request, in case a batch has the same one twice.
     valid = list(
@@ -208,7 +216,8 @@ def settle_into(
             case Requeue() | Release():
                 back.append(settlement)
     tally = SettledTally()
-    _write_completes(connection, completes, tally, changes, holder, now, first=(standing.last_response or 0) + 1)
+    numbers = ids_of(standing.answer_ids, most_answers)
+    _write_completes(connection, completes, tally, changes, holder, now, numbers=numbers)
     _write_dead_letters(connection, dead, tally, changes, holder, now)
     if standing.is_first_answer and completes:
         _mark_answered.run(connection, as_json_array({s.claim.endpoint_id for s, _ in completes}))
@@ -233,16 +242,16 @@ def _write_completes(
     holder: HolderId,
     now: int,
     *,
-    first: int,
+    numbers: Sequence[int],
 ) -> None:
-    """Write the answers; `first` is the number of the first one."""
+    """Write the answers under these rising numbers, of which there may be more."""
     if not completes:
         return
-    made = {s.claim.request_id: first + place for place, (s, _) in enumerate(completes)}
+    made = {s.claim.request_id: number for (s, _), number in zip(completes, numbers, strict=False)}
     records.write_answers(connection, ((made[s.claim.request_id], s, complete) for s, complete in completes), now)
-    _cache_new.run(connection, first)
+    _cache_new.run(connection, numbers[0], holder)
     # That each is still held, and by this send, was checked above, in this transaction.
-    _complete_new.run(connection, now, first, holder)
+    _complete_new.run(connection, now, numbers[0], holder)
     _write_marks(connection, [(s, c.marks, made[s.claim.request_id]) for s, c in completes if c.marks], changes)
     for job_id, ids in _by_job(completes).items():
         change = changes.of(job_id)

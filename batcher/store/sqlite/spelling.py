@@ -7,7 +7,14 @@ from sqlalchemy import Connection, Table, func, select, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from batcher.store.dialect import JoinedBytes, NumbersAsJson, NumbersIn, RowsAsJson
+from batcher.store.dialect import JoinedBytes, NewIds, NumbersAsJson, NumbersIn, RowsAsJson
+
+
+@compiles(NewIds, "sqlite")
+def _new_ids(element: NewIds, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401 - SQLAlchemy's
+    table, _ = (compiler.process(each, **options) for each in element.clauses)
+    name = table.strip("'")
+    return f"(SELECT CAST(coalesce(max(id), 0) + 1 AS TEXT) FROM {name})"
 
 
 @compiles(NumbersIn, "sqlite")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, Table, bindparam, create_mock_engine
+from sqlalchemy import Column, Integer, MetaData, Table, bindparam, create_mock_engine, select
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.schema import CreateIndex
@@ -15,19 +15,23 @@ import batcher.store
 from batcher.store.compiled import Compiled
 from batcher.store.dialect import (
     JoinedBytes,
+    NewIds,
     NumbersAsJson,
     NumbersIn,
     RowsAsJson,
     dialect_of,
+    ids_of,
     insert_new,
     insert_or_add,
     insert_or_update,
+    new_ids,
 )
 from batcher.store.schema import metadata, requests, responses
 
 #: A second engine, as far as it is spelled here: enough to see that nothing is left that only SQLite knows.
 SECOND: Any = SimpleNamespace(dialect=postgresql.dialect(paramstyle="format"))
 _SPELLED = {
+    NewIds: "(SELECT json_agg(nextval(pg_get_serial_sequence({0}, 'id'))) FROM generate_series(1, {1}))",
     NumbersIn: "json_array_elements_text(CAST({0} AS JSON))",
     RowsAsJson: "json_agg(json_build_array({0}))",
     NumbersAsJson: "json_agg({0})",
@@ -36,7 +40,9 @@ _SPELLED = {
 
 
 def _spell(text: str):
-    return lambda element, compiler, **options: text.format(compiler.process(element.clauses, **options))
+    return lambda element, compiler, **options: text.format(
+        *(compiler.process(each, **options) for each in element.clauses)
+    )
 
 
 for _expression, _text in _SPELLED.items():
@@ -111,3 +117,16 @@ def test_ids_of_new_rows_rise_and_are_those_of_no_row(database, table):
         found = dialect_of(connection).next_ids(connection, table, 3)
         assert list(found) == sorted(set(found))
         assert len(found) == 3
+
+
+@pytest.mark.parametrize(("found", "ids"), [("7", [7, 8, 9]), ("[4,6,9]", [4, 6, 9])])
+def test_new_ids_are_read_as_an_engine_gives_them(found, ids):
+    assert list(ids_of(found, 3)) == ids
+
+
+@pytest.mark.parametrize("table", [requests, responses], ids=lambda table: table.name)
+def test_ids_that_another_statement_reads_are_those_of_no_row(database, table):
+    statement = Compiled(select(new_ids(table, "count")), "count")
+    with database.write() as connection:
+        found = ids_of(statement.scalar(connection, 3), 3)
+        assert list(found) == list(dialect_of(connection).next_ids(connection, table, 3))
