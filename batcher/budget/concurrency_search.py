@@ -62,7 +62,7 @@ class ConcurrencySearch:
     def explains_timeout(self, waited_s: float, in_flight: int) -> bool:
         """Return whether a request waited so long in a queue: the answers of others take long, too.
 
-        In a queue that grows each answer takes longer than the one before, so the last tells more than the mean.
+        In a queue that grows each answer takes longer than the one before, so the last one counts beside the mean.
         Before the first answer, several in flight explain it: the endpoint may work for another lane first.
         """
         if not self._latency:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from batcher.domain.requests import Claim
 from batcher.store.queue.runners import WORKER_LOST_AFTER
 
 
@@ -76,6 +77,12 @@ class Model:
         """Release a row that was claimed and never sent."""
         self.give_back(row)
         row.sends -= 1
+
+    def was_sent(self, late: Claim) -> None:
+        """A claim of earlier times was sent after all: its number, if it was given back, is used."""
+        row = self.rows.get(late.custom_id)
+        if row is not None:
+            row.sends = max(row.sends, late.send)
 
     def lose(self, row: ModelRow) -> None:
         """Count that the row's holder died."""

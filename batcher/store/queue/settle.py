@@ -50,7 +50,12 @@ _select_standing = Compiled(
     "endpoints",
     "answers",
 )
-_select_existing = Compiled(select(requests.c.id).where(requests.c.id.in_(id_list("ids"))), "ids")
+_select_existing = Compiled(
+    select(requests.c.id, requests.c.sends).where(requests.c.id.in_(id_list("ids"))), "ids"
+)
+_use_number = Compiled(
+    update(requests).where(requests.c.id == bindparam("id_")).values(sends=bindparam("send")), "send", "id_"
+)
 # The cache is keyed by scope and fingerprint; without both, the whole of it would be searched.
 _of_request = tuple_(cache.c.cache_scope, cache.c.fingerprint).in_(
     select(cache_scope, requests.c.fingerprint)
@@ -230,7 +235,7 @@ def settle_into(
         records.write_attempts(connection, valid, holder, changes)
     else:
         # An outdated settlement changes nothing, but the attempt was made, and is kept.
-        records.write_late_attempts(connection, _known(connection, settlements), holder, changes)
+        records.write_late_attempts(connection, _known(connection, settlements, changes), holder, changes)
     return tally.result()
 
 
@@ -350,8 +355,20 @@ def _write_back(
     _cancel.many(connection, given_up)
 
 
-def _known(connection: Connection, settlements: Sequence[Settlement]) -> list[Settlement]:
-    """Return those whose request still exists: its job may have been deleted meanwhile."""
+def _known(connection: Connection, settlements: Sequence[Settlement], changes: CountChanges) -> list[Settlement]:
+    """Return those whose request still exists: its job may have been deleted meanwhile.
+
+    Of an attempt whose number was given back as if it had never been sent, the number is used after all: the next
+    send would be recorded under the same one.
+    """
     asked = as_json_array(s.claim.request_id for s in settlements)
-    there = set(_select_existing.column(connection, asked))
-    return [s for s in settlements if s.claim.request_id in there]
+    sends = {row.id: row.sends for row in _select_existing.rows(connection, asked)}
+    known = [s for s in settlements if s.claim.request_id in sends]
+    for settlement in known:
+        claim = settlement.claim
+        given_back = claim.send - sends[claim.request_id]
+        if settlement.attempt is not None and given_back > 0:
+            _use_number.run(connection, claim.send, claim.request_id)
+            changes.of(claim.job_id).sends += given_back
+            sends[claim.request_id] = claim.send
+    return known
