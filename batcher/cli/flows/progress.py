@@ -68,6 +68,8 @@ def _draining(drain: DrainStarted, view: RunView) -> str:
     left = f"{waited:.0f} s so far" if drain.deadline is None else f"at most {drain.deadline - waited:.0f} s more"
     if drain.handing_over:
         return f"for {drain.in_flight} in flight of jobs that others handed over, {left}; Ctrl-C stops at once"
+    if not view.in_flight:
+        return "nothing is in flight; the run ends"
     return f"for {view.in_flight} in flight to finish, {left}; Ctrl-C stops at once"
 
 

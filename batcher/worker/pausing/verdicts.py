@@ -300,12 +300,17 @@ class Verdicts:
         answered = [
             each for each in self._state.routes.values() if each is not route and each.answered_at >= since
         ]
-        for scope in _NARROWER[_NARROWER.index(cause.scope) : -1]:
-            found = replace(cause, scope=scope)
-            if not any(covers(found, route.lane, each.lane) for each in answered):
-                return found
-        fix = Cause.OTHER_PATHS_ANSWER() if cause.scope is PauseScope.ENDPOINT else cause.fix
-        return replace(cause, scope=PauseScope.ROUTE, fix=fix)
+        scope = next(
+            (
+                scope
+                for scope in _NARROWER[_NARROWER.index(cause.scope) : -1]
+                if not any(covers(replace(cause, scope=scope), route.lane, each.lane) for each in answered)
+            ),
+            PauseScope.ROUTE,
+        )
+        # The address is right: something else of the endpoint answered.
+        is_address = cause.scope is PauseScope.ENDPOINT and scope is not PauseScope.ENDPOINT
+        return replace(cause, scope=scope, fix=Cause.OTHER_PATHS_ANSWER() if is_address else cause.fix)
 
     def _stop(self, route: RouteRun) -> None:
         kept = self._undecided.pop(route.id)

@@ -94,6 +94,11 @@ def test_what_holds_requests_back_is_named_the_most_important_first(seen, said):
     assert waiting(RunView(at=NOW, total=9, in_flight=3, draining_seconds=4.0, **seen)) == said
 
 
+def test_a_drain_with_nothing_in_flight_waits_for_nothing():
+    seen = RunView(at=NOW, total=9, draining_seconds=4.0, drain=drain(deadline=25.0))
+    assert waiting(seen) == "nothing is in flight; the run ends"
+
+
 def test_the_line_has_the_counts_and_rates_and_the_time_left():
     shown = RunView(
         at=NOW,

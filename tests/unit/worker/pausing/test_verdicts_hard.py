@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from batcher.domain.messages import Cause
 from batcher.domain.requests import Filters
 from batcher.domain.settings import Limits
 from batcher.domain.states import PauseReason, PauseScope
@@ -261,6 +262,16 @@ async def test_one_model_that_is_unknown_among_many_pauses_alone(rig: Rig):
     assert await rig.run(job) is End.OVER
     assert rig.states() == {"completed": 100, "pending": 20}
     assert [pause.scope for pause in rig.pauses()] == [PauseScope.LANE]
+
+
+async def test_a_missing_page_beside_answers_is_not_put_down_to_the_address(rig: Rig):
+    """The base URL answers another model of the job, so no one is told to look for another one."""
+    use(rig, lambda text, _path, _at: (0.2, 404, b"Not Found") if place(text) % 2 else OK)
+    job = rig.submit([chat(f"row {number}", model=f"m{number % 2}") for number in range(40)])
+    assert await rig.run(job) is End.OVER
+    assert rig.states() == {"completed": 20, "pending": 20}
+    (pause,) = rig.pauses()
+    assert (pause.scope, pause.fix) == (PauseScope.LANE, Cause.OTHER_PATHS_ANSWER())
 
 
 async def test_a_redrive_beside_the_runner_is_picked_up(rig: Rig):
