@@ -23,7 +23,7 @@ _SLOW = 0.25
 class ConcurrencySearch:
     """Stops the first growth if latency shows a queue; after that, compares the throughput of different caps."""
 
-    __slots__ = ("_ceiling", "_climb", "_last", "_latency", "_most", "_trend")
+    __slots__ = ("_ceiling", "_climb", "_latency", "_latest", "_most", "_trend")
 
     def __init__(self, most: int | None) -> None:
         #: Given by the user: it takes the place of the first cap, and is a ceiling.
@@ -31,8 +31,10 @@ class ConcurrencySearch:
         self._climb = Climb()
         self._ceiling: Ceiling | None = None
         self._trend = LatencyTrend()
-        #: Mean latency of recent answers, and that of the last one, in seconds; 0 before the first.
-        self._latency = self._last = 0.0
+        #: Mean latency of recent answers in seconds; 0 before the first.
+        self._latency = 0.0
+        #: The latencies of the last two answers.
+        self._latest = (0.0, 0.0)
 
     @property
     def cap(self) -> int:
@@ -44,7 +46,8 @@ class ConcurrencySearch:
 
     def answered(self, place: GateReservation, now: float, *, is_full: bool, paced: bool) -> None:
         """Report a success. `is_full`: as many are in flight as the cap allows."""
-        latency = self._last = now - place.at
+        latency = now - place.at
+        self._latest = (self._latest[1], latency)
         self._latency += (_WEIGHT if self._latency else 1.0) * (latency - self._latency)
         if paced:
             return
@@ -62,12 +65,13 @@ class ConcurrencySearch:
     def explains_timeout(self, waited_s: float, in_flight: int) -> bool:
         """Return whether a request waited so long in a queue: the answers of others take long, too.
 
-        In a queue that grows each answer takes longer than the one before, so the last one counts beside the mean.
+        In a queue that grows each answer takes longer than the one before, so the last two count beside the mean
+        of all. One alone does not: answers may differ in length.
         Before the first answer, several in flight explain it: the endpoint may work for another lane first.
         """
         if not self._latency:
             return in_flight > 1
-        return max(self._latency, self._last) >= _SLOW * waited_s
+        return max(self._latency, sum(self._latest) / 2) >= _SLOW * waited_s
 
     def timed_out(self, in_flight: int, now: float) -> None:
         """Keep half of what was in flight when a request was sent that then timed out in a queue."""

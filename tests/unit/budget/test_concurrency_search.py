@@ -20,8 +20,10 @@ def answer(search: ConcurrencySearch, latency: float) -> None:
         ([], 2, True),
         ([1.0] * 20, 9, False),
         ([9.0] * 20, 9, True),
-        # In a queue that grows, the last answer tells more than the mean of all.
+        # In a queue that grows, the last two answers tell more than the mean of all.
         ([1.0, 1.0, 1.0, 2.0, 4.1], 9, True),
+        # One answer that is long by itself is no queue.
+        ([0.2] * 9 + [4.5], 9, False),
         # It has become quick again, but not for long.
         ([9.0] * 5 + [0.5], 9, True),
         ([9.0] * 5 + [0.5] * 12, 9, False),
